@@ -1,0 +1,301 @@
+"""A model's own resize, crop and normalisation, and the picture size at which the first two are idle.
+
+A picture saved at the canvas size passes the model's stock preprocessing untouched: the model sees
+the window of it, normalised, and never the margin. Everything here is numbers and tensors; pictures
+are opened and resized by those who hold an image library, by the rule stated in `Fit`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.errors import InvalidArgument
+
+Resize = Literal["none", "exact", "short"]
+Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+Rounding = Literal["floor", "round"]
+
+LARGEST = 1 << 14  # pixels a side; keeps a hostile key file from asking for terabytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How the model's own pipeline brings a picture of any size to the canvas.
+
+    resize "exact" squashes to height x width; "short" brings the short side to `height` (= `width`)
+    and keeps the aspect, the long side rounded by `long`; "none" leaves the size as it is. Then the
+    window is cropped from the centre, an odd pixel split by `crop` ("floor": (big - small) // 2;
+    "round": half to even, as Python rounds), and the canvas is cut around that window.
+    """
+
+    resize: Resize
+    height: int
+    width: int
+    resample: Resample = "bicubic"
+    long: Rounding = "floor"
+    crop: Rounding = "floor"
+
+    def __post_init__(self) -> None:
+        _member("fit.resize", self.resize, get_args(Resize))
+        _member("fit.resample", self.resample, get_args(Resample))
+        _member("fit.long", self.long, get_args(Rounding))
+        _member("fit.crop", self.crop, get_args(Rounding))
+        _side("fit.height", self.height)
+        _side("fit.width", self.width)
+        if self.resize == "short" and self.height != self.width:
+            raise InvalidArgument(
+                "fit",
+                expected="height equal to width for a short side",
+                found=(self.height, self.width),
+            )
+
+    def target(self, height: int, width: int) -> tuple[int, int]:
+        """The size (height, width) to which a picture of height x width is resized."""
+        if self.resize == "none":
+            return height, width
+        if self.resize == "exact":
+            return self.height, self.width
+        return short_side(height, width, side=self.height, long=self.long)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """The released picture, the window the model sees in it, and the model's normalisation.
+
+    Sizes in pixels. A picture v is RGB in [0, 1]; the model's input channel c is
+    gain[c] * v[order[c]] + offset[c].
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+    window_height: int
+    window_width: int
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+    fit: Fit
+    channels: int = 3
+    order: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "window_height", "window_width"):
+            _side(f"canvas.{name}", getattr(self, name))
+        _inside("top", self.top, self.window_height, self.height)
+        _inside("left", self.left, self.window_width, self.width)
+        if isinstance(self.channels, bool) or self.channels not in (1, 2, 3, 4):
+            raise InvalidArgument("canvas.channels", expected="1 to 4", found=self.channels)
+        _numbers("canvas.gain", self.gain, self.channels)
+        _numbers("canvas.offset", self.offset, self.channels)
+        if any(abs(value) < 1e-12 for value in self.gain):
+            raise InvalidArgument("canvas.gain", expected="no zero", found=self.gain)
+        if sorted(self.order) != list(range(self.channels)):
+            raise InvalidArgument(
+                "canvas.order",
+                expected=f"a permutation of {self.channels} channels",
+                found=self.order,
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (channel, height, width) of the window."""
+        return self.channels, self.window_height, self.window_width
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Shape (channel, height, width) of the whole picture."""
+        return self.channels, self.height, self.width
+
+    @property
+    def neutral(self) -> tuple[float, ...]:
+        """For each picture channel the value, in [0, 1] as a rule, that the model reads as 0."""
+        values = [0.0] * self.channels
+        for channel, gain, offset in zip(self.order, self.gain, self.offset, strict=True):
+            values[channel] = -offset / gain
+        return tuple(values)
+
+    def normalise(
+        self, window: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Windows in pixel units to the model's input; differentiable, dtype and device kept."""
+        self._check_channels(window)
+        gain, offset = self._affine(window)
+        return window[:, list(self.order)] * gain + offset
+
+    def denormalise(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The model's input back to windows in pixel units."""
+        self._check_channels(values)
+        gain, offset = self._affine(values)
+        back = sorted(range(self.channels), key=self.order.__getitem__)
+        return ((values - offset) / gain)[:, back]
+
+    def window(
+        self, image: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel window_height window_width"]:
+        """What the model sees of whole canvas pictures (a view)."""
+        if tuple(image.shape[1:]) != self.size:
+            raise InvalidArgument(
+                "image", expected=f"(n, {_text(self.size)})", found=tuple(image.shape)
+            )
+        return image[..., self._rows, self._columns]
+
+    def place(
+        self,
+        window: Float[Tensor, "batch channel window_height window_width"],
+        background: Float[Tensor, "batch channel height width"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Whole canvas pictures: the windows set into (a copy of) the background."""
+        if tuple(window.shape[1:]) != self.shape:
+            raise InvalidArgument(
+                "window", expected=f"(n, {_text(self.shape)})", found=tuple(window.shape)
+            )
+        if tuple(background.shape) != (len(window), *self.size):
+            expected = f"({len(window)}, {_text(self.size)})"
+            raise InvalidArgument("background", expected=expected, found=tuple(background.shape))
+        image = background.clone()
+        image[..., self._rows, self._columns] = window
+        return image
+
+    def cut(self, height: int, width: int) -> tuple[int, int]:
+        """(top, left) of the canvas in a picture already resized to height x width by the fit.
+
+        Raises InvalidArgument where the picture is smaller than the canvas.
+        """
+        if height < self.height or width < self.width:
+            raise InvalidArgument(
+                "picture",
+                expected=f"at least {self.height} x {self.width} pixels (this model does not resize)",
+                found=f"{height} x {width}",
+            )
+        top = centre(height, self.window_height, rounding=self.fit.crop) - self.top
+        left = centre(width, self.window_width, rounding=self.fit.crop) - self.left
+        return min(max(top, 0), height - self.height), min(max(left, 0), width - self.width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists, as JSON writes them."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> "Canvas":
+        """The inverse of `to_dict`; the input is checked as a stranger's. Raises InvalidArgument."""
+        facts = _fields("canvas", facts, cls)
+        for name in ("gain", "offset", "order"):
+            if not isinstance(facts[name], list | tuple):
+                raise InvalidArgument(f"canvas.{name}", expected="a list", found=facts[name])
+        fit = Fit(**_fields("fit", facts["fit"], Fit))
+        lists = {name: tuple(facts[name]) for name in ("gain", "offset", "order")}
+        return cls(**{**facts, **lists, "fit": fit})
+
+    @property
+    def _rows(self) -> slice:
+        return slice(self.top, self.top + self.window_height)
+
+    @property
+    def _columns(self) -> slice:
+        return slice(self.left, self.left + self.window_width)
+
+    def _affine(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        gain = torch.tensor(self.gain, dtype=torch.float64).to(like)
+        offset = torch.tensor(self.offset, dtype=torch.float64).to(like)
+        return gain.view(1, -1, 1, 1), offset.view(1, -1, 1, 1)
+
+    def _check_channels(self, images: Tensor) -> None:
+        if images.dim() != 4 or images.shape[1] != self.channels:
+            expected = f"(n, {self.channels}, height, width)"
+            raise InvalidArgument("window", expected=expected, found=tuple(images.shape))
+
+
+def short_side(height: int, width: int, *, side: int, long: Rounding = "floor") -> tuple[int, int]:
+    """Size with the short side brought to `side` pixels and the aspect kept.
+
+    "floor" is torchvision's and transformers' int(side * long / short); "round" is half to even.
+    """
+    short = min(height, width)
+    if long == "floor":
+        return side * height // short, side * width // short
+    return round(side * height / short), round(side * width / short)
+
+
+def centre(big: int, small: int, *, rounding: Rounding = "floor") -> int:
+    """First pixel of a centred crop of `small` out of `big` pixels.
+
+    "floor" is transformers' (big - small) // 2; "round" is torchvision's round half to even.
+    """
+    return (big - small) // 2 if rounding == "floor" else round((big - small) / 2)
+
+
+def plain_canvas(
+    height: int,
+    width: int,
+    *,
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+    resample: Resample = "bicubic",
+) -> Canvas:
+    """The canvas of a model that sees the whole picture, squashed to height x width pixels.
+
+    `mean` and `std` are in pixel units, one number a channel; their count is the channel count.
+    """
+    return Canvas(
+        height=height,
+        width=width,
+        top=0,
+        left=0,
+        window_height=height,
+        window_width=width,
+        channels=len(mean),
+        gain=tuple(1.0 / value for value in std),
+        offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        order=tuple(range(len(mean))),
+        fit=Fit(resize="exact", height=height, width=width, resample=resample),
+    )
+
+
+def _fields(name: str, facts: object, of: type) -> dict[str, Any]:
+    known = set(of.__dataclass_fields__)  # type: ignore[attr-defined]
+    if not isinstance(facts, Mapping) or set(facts) != known:
+        found = sorted(map(str, facts)) if isinstance(facts, Mapping) else type(facts).__name__
+        raise InvalidArgument(name, expected=f"the fields {sorted(known)}", found=found)
+    return dict(facts)
+
+
+def _member(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidArgument(name, expected="one of " + ", ".join(known), found=value)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _side(name: str, value: object) -> None:
+    if not _whole(value) or not 1 <= value <= LARGEST:  # type: ignore[operator]
+        raise InvalidArgument(name, expected=f"whole pixels from 1 to {LARGEST}", found=value)
+
+
+def _inside(name: str, start: object, inner: int, outer: int) -> None:
+    if not _whole(start) or not 0 <= start <= outer - inner:  # type: ignore[operator]
+        expected = f"a window of {inner} inside {outer} pixels"
+        raise InvalidArgument(f"canvas.{name}", expected=expected, found=f"a start at {start}")
+
+
+def _numbers(name: str, values: Sequence[float], count: int) -> None:
+    good = len(values) == count and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+    )
+    if not good:
+        raise InvalidArgument(name, expected=f"{count} finite numbers", found=values)
+
+
+def _text(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))

@@ -1,0 +1,75 @@
+"""Release data for one model: the authorized model reads it, others do not.
+
+The names below are the public interface. Each is loaded on first use, so that importing the
+package (and asking the command for help) does not import torch.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from catch11.errors import Catch11Error
+
+if TYPE_CHECKING:
+    from catch11.canvas import Canvas, Fit
+    from catch11.key import Key, build_key
+    from catch11.keyfile import load_key, save_key
+    from catch11.matrix import verify
+    from catch11.models import load_model
+    from catch11.recode.deep import DeepRecoder
+    from catch11.recode.spectral import SpectralRecoder
+    from catch11.release import release
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Canvas",
+    "Catch11Error",
+    "DeepRecoder",
+    "Fit",
+    "Key",
+    "SpectralRecoder",
+    "build_key",
+    "load_key",
+    "load_model",
+    "release",
+    "save_key",
+    "verify",
+]
+
+_HOMES = {
+    "Canvas": "catch11.canvas",
+    "DeepRecoder": "catch11.recode.deep",
+    "Fit": "catch11.canvas",
+    "Key": "catch11.key",
+    "SpectralRecoder": "catch11.recode.spectral",
+    "build_key": "catch11.key",
+    "load_key": "catch11.keyfile",
+    "load_model": "catch11.models",
+    "release": "catch11.release",
+    "save_key": "catch11.keyfile",
+    "verify": "catch11.matrix",
+}
+
+
+class _Package(ModuleType):
+    """The package object: keeps `catch11.release` the function after its submodule is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system binds a submodule on its parent; for a public name the function wins.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'catch11' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        setattr(self, name, value)
+        return value
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,41 @@
+"""Set-up shared by all tests: shape checks, threads, offline mode, the assets folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = Path(os.environ.get("CATCH11_ASSETS", ROOT.parent / "shared" / "assets"))
+
+# Set before torch or transformers is imported, and inherited by the commands tests start:
+# test workers share the cores among themselves, and no test may reach for a model hub.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+
+# Every annotated tensor shape is checked at run time. The command line is left out: typer reads
+# its signatures, and they hold no tensors.
+SHAPE_CHECKED = (
+    "canvas", "key", "keyfile", "front", "spectrum", "subspace", "box", "stream", "recode",
+    "personalize", "release", "models", "data", "metrics", "record", "attacks", "baselines",
+    "bounds", "matrix", "trust", "studies", "report", "scale",
+)  # fmt: skip
+if os.environ.get("CATCH11_SHAPES", "1") != "0":
+    from jaxtyping import install_import_hook
+
+    install_import_hook([f"catch11.{name}" for name in SHAPE_CHECKED], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder of real models and images; tests that ask for it skip where it is absent."""
+    if not ASSETS.is_dir():
+        pytest.skip(f"no assets at {ASSETS}; set CATCH11_ASSETS to the folder of real models")
+    return ASSETS
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT

@@ -1,0 +1,111 @@
+"""The error tree. Constructors take facts and write the sentence: what was expected, found, to do."""
+
+from collections.abc import Sequence
+
+
+class Catch11Error(Exception):
+    """Base of every error this package raises on purpose; its text is one clear sentence."""
+
+
+class InvalidArgument(Catch11Error, ValueError):
+    """An argument outside its range, of the wrong shape, or contradicting another."""
+
+    def __init__(self, name: str, *, expected: str, found: object, remedy: str = "") -> None:
+        self.name = name
+        tail = f"; {remedy}" if remedy else ""
+        super().__init__(f"{name}: expected {expected}, found {found}{tail}.")
+
+
+class NoFront(Catch11Error, ValueError):
+    """No usable first linear map; names every layer tried and why it was refused."""
+
+    def __init__(self, tried: Sequence[tuple[str, str]]) -> None:
+        self.tried = tuple(tried)
+        rows = "; ".join(f"{layer}: {why}" for layer, why in tried) or "it has no layers"
+        super().__init__(
+            "the model has no usable front (a dense, patch or convolution layer that is the first "
+            f"map of its input); tried {rows}; name one with --layer."
+        )
+
+
+class EmptySubspace(Catch11Error, ValueError):
+    """The rule admits no direction; the text carries the spectrum so the user can choose."""
+
+    def __init__(self, rule: str, smallest: Sequence[float], largest: float) -> None:
+        low = ", ".join(f"{s:.3g}" for s in smallest[:6])
+        super().__init__(
+            f"the insensitive subspace is empty: the rule {rule} admits no direction; the smallest "
+            f"singular values are {low} and the largest is {largest:.3g}; loosen the rule or use "
+            "--method deep."
+        )
+
+
+class CanvasRefused(Catch11Error, ValueError):
+    """The model's own preprocessing does not leave any picture size untouched."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"no canvas: {reason}; give the canvas explicitly or use a pipeline with a fixed resize and crop."
+        )
+
+
+class KeyMismatch(Catch11Error, ValueError):
+    """A key was used with a model it was not built from."""
+
+    def __init__(self, what: str, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"the key was built from another model: expected {what} {expected[:16]}…, found "
+            f"{found[:16]}…; use the model the key was built from, or build a new key."
+        )
+
+
+class KeyFileError(Catch11Error, ValueError):
+    """A key file that cannot be read as one."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: not a usable key file: {reason}.")
+
+
+class ModelRefused(Catch11Error, ValueError):
+    """A model that cannot or must not be loaded."""
+
+    def __init__(self, spec: object, reason: str, remedy: str = "") -> None:
+        tail = f"; {remedy}" if remedy else ""
+        super().__init__(f"{spec}: cannot load the model: {reason}{tail}.")
+
+
+class MissingExtra(Catch11Error, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is needed here and is not installed; install it with: pip install 'catch11[{extra}]'."
+        )
+
+
+class UnreadablePicture(Catch11Error, ValueError):
+    """A source file that is not a usable picture; `reason` goes to the ledger."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{path}: not a usable picture: {reason}.")
+
+
+class ReleaseError(Catch11Error, OSError):
+    """A release that cannot be written or read; what was already written is intact."""
+
+    def __init__(self, path: object, reason: str, remedy: str = "") -> None:
+        tail = f"; {remedy}" if remedy else ""
+        Exception.__init__(self, f"{path}: {reason}{tail}.")
+        self.text = f"{path}: {reason}{tail}."
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class LabelsRefused(Catch11Error, ValueError):
+    """Labels that cannot be used as they are."""
+
+    def __init__(self, path: object, reason: str, remedy: str = "") -> None:
+        tail = f"; {remedy}" if remedy else ""
+        super().__init__(f"{path}: cannot use the labels: {reason}{tail}.")

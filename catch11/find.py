@@ -1,0 +1,379 @@
+"""Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from catch11.canvas import Canvas
+from catch11.errors import InvalidArgument, NoFront
+from catch11.front import Front, conv_front, fold_channels
+
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Call:
+    """One call of a layer during the probe run."""
+
+    name: str
+    layer: nn.Module
+    given: Tensor
+    made: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """Layer channel j reads gain[j] * input[source[j]] + offset[j], set at (top, left) of padding."""
+
+    source: tuple[int, ...]
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+    padding: tuple[int, int, int, int]
+
+
+class _Unusable(Exception):
+    """Why one layer is not the front."""
+
+
+def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Front:
+    """The first linear map of `module` in pixel units of the canvas window.
+
+    Found by running the module once on a probe: the layer whose input is the model's input, up to
+    padding, channel order and one affine map a channel (a second normalisation), or a rearrangement
+    into patches or one vector; a BatchNorm right behind it is folded in. It is accepted only if the
+    output does not change when the input does and the layer's output is held. `layer` names one.
+
+    Raises NoFront with every layer tried and why. Source: paper §3.1; DESIGN "Front geometries".
+    """
+    probe = _probe(canvas.shape)
+    calls = _record(module, probe)
+    names = [call.name for call in calls if isinstance(call.layer, _LAYERS)]
+    if layer is not None and layer not in names:
+        raise InvalidArgument(
+            "layer", expected=f"one of {', '.join(names[:8])}…", found=repr(layer)
+        )
+    tried: list[tuple[str, str]] = []
+    for call in calls:
+        if not isinstance(call.layer, _LAYERS) or layer not in (None, call.name):
+            continue
+        try:
+            front = _front_of(call, probe, canvas, _norm_behind(call, calls))
+            _check_only_reader(module, call, probe)
+            return front
+        except _Unusable as reason:
+            tried.append((call.name, str(reason)))
+    raise NoFront(tried)
+
+
+def _probe(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width"]:
+    """Distinct values in [-1, 1] without structure; public, so a seeded generator will do."""
+    generator = torch.Generator().manual_seed(11)
+    count = shape[0] * shape[1] * shape[2]
+    order = torch.randperm(count, generator=generator).double()
+    return (2.0 * order / count - 1.0).float().reshape(1, *shape)
+
+
+def _record(module: nn.Module, probe: Tensor) -> list[_Call]:
+    calls: list[_Call] = []
+
+    def hook(name: str) -> Any:
+        def note(layer: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+            if given and isinstance(given[0], Tensor) and isinstance(made, Tensor):
+                calls.append(_Call(name=name, layer=layer, given=given[0], made=made))
+
+        return note
+
+    handles = [
+        child.register_forward_hook(hook(name))
+        for name, child in module.named_modules()
+        if isinstance(child, _LAYERS + _NORMS)
+    ]
+    try:
+        run_probe(module, probe)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def run_probe(
+    module: nn.Module, values: Float[Tensor, "batch channel height width"]
+) -> Float[Tensor, "..."]:
+    """The model's first output tensor on normalised windows, in evaluation mode, no gradient."""
+    parameter = next(module.parameters(), None)
+    if parameter is not None:
+        values = values.to(parameter)
+    with torch.no_grad(), evaluating(module):
+        return first_tensor(module(values))
+
+
+def first_tensor(output: object) -> Tensor:
+    """The tensor a model's output carries: `logits` where there are any, else the first tensor."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return output.logits  # type: ignore[attr-defined,no-any-return]
+    values = list(output.values()) if isinstance(output, dict) else output
+    for value in values if isinstance(values, list | tuple) else ():
+        if isinstance(value, Tensor):
+            return value
+    raise InvalidArgument("model", expected="a tensor as output", found=type(output).__name__)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each submodule's own mode restored after."""
+    training = [child for child in module.modules() if child.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child in training:
+            child.training = True
+
+
+def _norm_behind(call: _Call, calls: list[_Call]) -> nn.Module | None:
+    for other in calls:
+        if isinstance(other.layer, _NORMS) and other.given is call.made:
+            return other.layer
+    return None
+
+
+def _check_only_reader(module: nn.Module, call: _Call, probe: Tensor) -> None:
+    """Hold the layer's output and change the input: an output that moves has another source."""
+    clean = run_probe(module, probe)
+    handle = call.layer.register_forward_hook(lambda *_: call.made)
+    try:
+        held = run_probe(module, probe.flip(-1))
+    finally:
+        handle.remove()
+    if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):
+        raise _Unusable("the input also reaches the output around it")
+
+
+def _front_of(call: _Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None) -> Front:
+    layer = call.layer
+    if isinstance(layer, nn.Linear):
+        return _dense_front(call, layer, probe, canvas, norm)
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    if layer.padding_mode != "zeros" and any(_sides(layer)):
+        raise _Unusable(f"its padding mode is {layer.padding_mode}, not zeros")
+    reading = _read_channels(_as_image(call.given), probe.to(call.given))
+    weight, bias = _scaled(_kernel(layer), layer.bias, norm)
+    weight, bias, neutral, groups = _to_pixels(weight, bias, reading, canvas, layer.groups)
+    padding = tuple(a + b for a, b in zip(_sides(layer), reading.padding, strict=True))
+    return conv_front(
+        weight=weight,
+        bias=bias,
+        neutral=neutral,
+        shape=canvas.shape,
+        layer=call.name,
+        stride=_pair(layer.stride),
+        dilation=_pair(layer.dilation),
+        padding=padding,  # type: ignore[arg-type]
+        groups=groups,
+    )
+
+
+def _kernel(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Tensor:
+    """The kernel as (out, channel, height, width); a 3-D one summed over its frames."""
+    weight = layer.weight.detach().to("cpu", torch.float32)
+    if weight.ndim == 3:
+        return weight[:, :, None]
+    if weight.ndim == 5:
+        if layer.stride[0] != layer.kernel_size[0]:
+            raise _Unusable("its kernel overlaps in time")
+        return weight.sum(2)  # every frame is the same picture
+    return weight
+
+
+def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
+    return (1, sizes[0]) if len(sizes) == 1 else (sizes[-2], sizes[-1])
+
+
+def _sides(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int]:
+    """Padding (top, bottom, left, right) of a convolution, "same" resolved as torch does."""
+    if layer.padding == "valid":
+        return 0, 0, 0, 0
+    if layer.padding == "same":
+        rows, columns = (
+            d * (k - 1)
+            for d, k in zip(_pair(layer.dilation), _pair(layer.kernel_size), strict=True)
+        )
+        if len(layer.kernel_size) == 1:
+            rows = 0
+        return rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
+    sizes = layer.padding
+    assert not isinstance(sizes, str)
+    if len(sizes) == 1:
+        return 0, 0, sizes[0], sizes[0]
+    if len(sizes) == 3 and sizes[0]:
+        raise _Unusable("it pads in time")
+    return sizes[-2], sizes[-2], sizes[-1], sizes[-1]
+
+
+def _as_image(given: Tensor) -> Tensor:
+    if given.ndim == 3:
+        return given[:, :, None]
+    if given.ndim == 5:
+        if not torch.equal(given[:, :, :1].expand_as(given), given):
+            raise _Unusable("its frames differ")
+        return given[:, :, 0]
+    return given
+
+
+def _read_channels(given: Tensor, probe: Tensor) -> _Reading:
+    """Match each channel of a layer's input to an affine image of one channel of the model's."""
+    _, _, height, width = probe.shape
+    if given.ndim != 4 or given.shape[2] < height or given.shape[3] < width:
+        raise _Unusable(
+            f"its input {tuple(given.shape)} does not hold the window {height} x {width}"
+        )
+    more_rows, more_columns = given.shape[2] - height, given.shape[3] - width
+    if more_rows > 64 or more_columns > 64:
+        raise _Unusable(f"its input {tuple(given.shape)} is much larger than the window")
+    for top in range(more_rows + 1):
+        for left in range(more_columns + 1):
+            inner = given[0, :, top : top + height, left : left + width].double()
+            matched = _match(inner.flatten(1), probe[0].double().flatten(1))
+            if matched is not None:
+                ring = given[0].double().clone()
+                ring[:, top : top + height, left : left + width] = ring[:, :1, :1]
+                if (more_rows or more_columns) and not torch.equal(
+                    ring, ring[:, :1, :1].expand_as(ring)
+                ):
+                    raise _Unusable("the model pads its input with more than a constant")
+                source, gain, offset = matched
+                sides = (top, more_rows - top, left, more_columns - left)
+                return _Reading(source=source, gain=gain, offset=offset, padding=sides)
+    raise _Unusable("its input is not the model's input up to padding, channel order and scale")
+
+
+def _match(
+    given: Float[Tensor, "to pixel"], probe: Float[Tensor, "from pixel"]
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]] | None:
+    source, gain, offset = [], [], []
+    centred = probe - probe.mean(1, keepdim=True)
+    for row in given:
+        deviation = row - row.mean()
+        slopes = centred @ deviation / (centred**2).sum(1)
+        residual = (deviation - slopes[:, None] * centred).norm(dim=1)
+        best = int(residual.argmin())
+        if residual[best] > 1e-5 * deviation.norm() or not deviation.any():
+            return None
+        slope = float(slopes[best])
+        # One channel of a probe run in float32 gives its slope to about 1e-8; a slope that is 1
+        # to rounding is 1, so that plain models fold exactly.
+        slope = 1.0 if abs(slope - 1.0) < 1e-6 else slope
+        shift = float(row.mean() - slope * probe[best].mean())
+        source.append(best)
+        gain.append(slope)
+        offset.append(0.0 if abs(shift) < 1e-6 else shift)
+    return tuple(source), tuple(gain), tuple(offset)
+
+
+def _scaled(
+    weight: Tensor, bias: Tensor | None, norm: nn.Module | None
+) -> tuple[Float[Tensor, "out channel *kernel"], Float[Tensor, " out"]]:
+    """A BatchNorm in evaluation mode folded into weight and bias, in float32 as exporters do."""
+    flat = torch.zeros(weight.shape[0]) if bias is None else bias.detach().to("cpu", torch.float32)
+    if norm is None or norm.running_var is None:
+        return weight.double(), flat.double()
+    assert isinstance(norm, _NORMS) and norm.running_mean is not None
+    variance, mean = norm.running_var.cpu(), norm.running_mean.cpu()
+    scale = torch.ones_like(mean) if norm.weight is None else norm.weight.detach().cpu()
+    lift = torch.zeros_like(mean) if norm.bias is None else norm.bias.detach().cpu()
+    factor = scale / torch.sqrt(variance + norm.eps)
+    folded = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+    return folded.double(), ((flat - mean) * factor + lift).double()
+
+
+def _to_pixels(
+    weight: Tensor, bias: Tensor, reading: _Reading, canvas: Canvas, groups: int
+) -> tuple[Tensor, Tensor, tuple[float, ...], int]:
+    """Fold reading and canvas into the weight; also the bias, neutral pixel and groups."""
+    gains = [g * canvas.gain[s] for g, s in zip(reading.gain, reading.source, strict=True)]
+    offsets = [
+        g * canvas.offset[s] + o
+        for g, s, o in zip(reading.gain, reading.source, reading.offset, strict=True)
+    ]
+    pixels = tuple(canvas.order[s] for s in reading.source)
+    neutral = list(canvas.neutral)
+    for pixel, gain, offset in zip(pixels, gains, offsets, strict=True):
+        neutral[pixel] = -offset / gain
+    # Two layer channels may read one pixel channel with different offsets: the rest is bias.
+    rest = torch.tensor(
+        [g * neutral[p] + o for g, p, o in zip(gains, pixels, offsets, strict=True)],
+        dtype=torch.float64,
+    )
+    if groups == 1:
+        bias = bias + weight.flatten(2).sum(2) @ rest if weight.ndim > 2 else bias + weight @ rest
+    folded, groups = fold_channels(
+        weight, sources=pixels, gains=tuple(gains), channels=canvas.channels, groups=groups
+    )
+    return folded, bias, tuple(neutral), groups
+
+
+def _dense_front(
+    call: _Call, layer: nn.Linear, probe: Tensor, canvas: Canvas, norm: nn.Module | None
+) -> Front:
+    """A Linear layer that reads the whole window as one vector, or patch by patch."""
+    index = _positions(call.given, probe.to(call.given))
+    weight, bias = _scaled(layer.weight.detach().to("cpu", torch.float32), layer.bias, norm)
+    channels, height, width = canvas.shape
+    identity = _Reading(
+        source=tuple(range(channels)), gain=(1.0,) * channels, offset=(0.0,) * channels, padding=(0,) * 4
+    )  # fmt: skip
+    if index.shape[0] == 1:
+        cells = torch.zeros(layer.out_features, channels * height * width, dtype=torch.float64)
+        cells[:, index[0]] = weight
+        cells = cells.reshape(-1, channels, height * width)
+        folded, bias, neutral, _ = _to_pixels(cells, bias, identity, canvas, 1)
+        return Front(
+            geometry="dense", weight=folded.flatten(1), bias=bias, neutral=neutral,
+            shape=canvas.shape, layer=call.name,
+        )  # fmt: skip
+    kernel, order = _patch_order(index, canvas.shape)
+    cells = torch.zeros_like(weight)
+    cells[:, order] = weight
+    cells = cells.reshape(-1, channels, *kernel)
+    folded, bias, neutral, _ = _to_pixels(cells, bias, identity, canvas, 1)
+    return conv_front(
+        weight=folded, bias=bias, neutral=neutral, shape=canvas.shape, layer=call.name,
+        stride=kernel, dilation=(1, 1), padding=(0, 0, 0, 0), groups=1,
+    )  # fmt: skip
+
+
+def _positions(given: Tensor, probe: Tensor) -> Tensor:
+    """Where in the flattened probe each value of a layer's input stands: (vectors, features)."""
+    values, places = probe.flatten().sort()
+    flat = given.reshape(-1, given.shape[-1])
+    found = torch.searchsorted(values, flat.contiguous()).clamp(max=values.numel() - 1)
+    if not torch.equal(values[found], flat):
+        raise _Unusable("its input is not a rearrangement of the model's input")
+    index = places[found]
+    if index.unique().numel() != index.numel():
+        raise _Unusable("its input repeats values of the model's input")
+    return index
+
+
+def _patch_order(index: Tensor, shape: tuple[int, int, int]) -> tuple[tuple[int, int], Tensor]:
+    """Patch size, and the place of each feature in a (channel, row, column) patch."""
+    channels, height, width = shape
+    channel, rest = index // (height * width), index % (height * width)
+    row, column = rest // width, rest % width
+    row, column = row - row.amin(1, keepdim=True), column - column.amin(1, keepdim=True)
+    kernel = int(row.max()) + 1, int(column.max()) + 1
+    place = (channel * kernel[0] + row) * kernel[1] + column
+    patches = (height // kernel[0]) * (width // kernel[1])
+    if not torch.equal(place, place[:1].expand_as(place)) or index.shape[0] != patches:
+        raise _Unusable("its vectors are not the tiles of the window")
+    if index.shape[1] != channels * kernel[0] * kernel[1]:
+        raise _Unusable("its vectors are not whole tiles of the window")
+    return kernel, place[0]

@@ -1,0 +1,177 @@
+"""What every command shares: registration, --json and --debug, errors, exit status, progress.
+
+A command is a function that parses its options, makes one library call and returns an `Answer`;
+the frame prints it. Exit status: 0 done, 1 a finding, 2 bad usage or input, 130 interrupted.
+"""
+
+import functools
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from typer.core import TyperCommand
+
+from catch11.errors import Catch11Error
+
+PANELS = ("Start", "Release", "Check", "Research", "Operate")
+FINDING, BAD, INTERRUPTED = 1, 2, 130
+
+# Tracebacks with local variables would print secrets, so typer's own are off for good.
+app = typer.Typer(
+    name="catch11",
+    help="Release data for one model: the authorized model reads it, others do not.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command found: facts for machines, a view for people, the exit status."""
+
+    facts: Mapping[str, Any]
+    view: RenderableType
+    status: int = 0
+
+
+class Command(TyperCommand):
+    """A command whose --json takes a file or nothing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, bare_json(args))
+
+
+def bare_json(args: Sequence[str]) -> list[str]:
+    """The arguments with the file of a lone --json spelled out as "-".
+
+    The word after --json is its file only if it is "-" or ends in .json, so that a flag in front
+    of a path (`inspect --json my.key`) never swallows, or writes over, that path.
+    """
+    spelled: list[str] = []
+    for word, following in zip_longest(args, args[1:], fillvalue=""):
+        if word == "--json" and not (following == "-" or following.endswith(".json")):
+            word = "--json=-"
+        spelled.append(word)
+    return spelled
+
+
+def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., Answer]], Any]:
+    """Register a function as a command of the given help panel; adds --json and --debug."""
+    assert panel in PANELS
+
+    def register(function: Callable[..., Answer]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*args: Any, json: str | None, debug: bool, **options: Any) -> None:
+            try:
+                answer = function(*args, **options)
+                deliver(answer, json)
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except BaseException as error:  # noqa: BLE001 - fail() raises each again as a status
+                fail(error, debug=debug)
+            raise typer.Exit(answer.status)
+
+        signature = inspect.signature(function, eval_str=True)
+        shared = inspect.signature(_shared, eval_str=True).parameters
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), *shared.values()], return_annotation=None
+        )
+        app.command(name or function.__name__, cls=Command, rich_help_panel=panel)(run)
+        return run
+
+    return register
+
+
+def _shared(
+    *,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[FILE.json]",
+            help="Write the result as JSON: to FILE.json, or to standard output.",
+            rich_help_panel="Every command",
+        ),
+    ] = None,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            envvar="CATCH11_DEBUG",
+            help="Show a traceback when something fails.",
+            rich_help_panel="Every command",
+        ),
+    ] = False,
+) -> None:
+    """The options that every command has."""
+
+
+def deliver(answer: Answer, target: str | None) -> None:
+    """Print the view, or the facts where --json asks for them."""
+    if target is None or target != "-":
+        Console(highlight=False).print(answer.view)
+    if target is None:
+        return
+    text = json.dumps(answer.facts, indent=2, ensure_ascii=False, default=str) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        with open(target, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def fail(error: BaseException, *, debug: bool) -> NoReturn:
+    """One sentence on standard error and the exit status; a traceback only if asked for."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        _say("interrupted; what was written so far is intact")
+        raise typer.Exit(INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output went away (`catch11 … | head`): leave without a second error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0)
+    if isinstance(error, Catch11Error):
+        _say(str(error))
+    elif isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        _say(f"{error.filename}: {reason}" if error.filename else reason)
+    elif isinstance(error, Exception):
+        _say(f"unexpected {type(error).__name__}: {error} (run again with --debug for a traceback)")
+    else:
+        raise error
+    raise typer.Exit(BAD)
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]catch11:[/] {escape(sentence)}"
+    )
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A callback (done, total) that draws a bar on standard error if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

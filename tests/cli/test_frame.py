@@ -1,0 +1,160 @@
+"""The frame of every command: exit status, one-sentence errors, --json, --debug."""
+
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from catch11.cli import app as whole
+from catch11.cli import frame
+from catch11.errors import InvalidArgument
+
+SECRET = "the secret that no message may show"
+
+
+def boom(kind: str) -> frame.Answer:
+    """Fail or answer as asked. Example: catch11 boom ok"""
+    secret = SECRET
+    assert secret
+    errors: dict[str, BaseException] = {
+        "library": InvalidArgument(
+            "psnr", expected="dB above 0", found="[bold]-3", remedy="give 10"
+        ),
+        "missing": FileNotFoundError(2, "No such file or directory", "gone/x.key"),
+        "full": OSError(28, "No space left on device"),
+        "bug": ZeroDivisionError("division by zero"),
+        "interrupt": KeyboardInterrupt(),
+    }
+    if kind in errors:
+        raise errors[kind]
+    return frame.Answer(facts={"kind": kind}, view="seen", status=kind == "finding")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.setattr(frame, "app", typer.Typer(pretty_exceptions_enable=False))
+    frame.app.callback()(lambda: None)
+    frame.command("Check")(boom)
+    return frame.app
+
+
+class Case(NamedTuple):
+    kind: str
+    status: int
+    stderr: str
+
+
+CASES = (
+    Case("ok", 0, ""),
+    Case("finding", 1, ""),
+    Case("library", 2, "psnr: expected dB above 0, found [bold]-3; give 10."),
+    Case("missing", 2, "gone/x.key: No such file or directory"),
+    Case("full", 2, "No space left on device"),
+    Case("bug", 2, "unexpected ZeroDivisionError: division by zero"),
+    Case("interrupt", 130, "interrupted"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind)
+def test_status_and_one_sentence(app: typer.Typer, case: Case) -> None:
+    done = CliRunner().invoke(app, ["boom", case.kind])
+    assert done.exit_code == case.status
+    assert case.stderr in done.stderr
+    assert done.stderr.count("\n") <= 1
+    assert "Traceback" not in done.stderr
+    assert ("seen" in done.stdout) == (case.status in (0, 1))
+
+
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_debug_shows_a_traceback_without_values(
+    app: typer.Typer, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "environment":
+        monkeypatch.setenv("CATCH11_DEBUG", "1")
+    done = CliRunner().invoke(app, ["boom", "bug", *(["--debug"] if how == "flag" else [])])
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr
+    assert SECRET not in done.output
+
+
+def test_json_alone_goes_to_standard_output(app: typer.Typer) -> None:
+    for words in (["--json", "ok"], ["ok", "--json"]):
+        done = CliRunner().invoke(app, ["boom", *words])
+        assert json.loads(done.stdout) == {"kind": "ok"}
+
+
+def test_json_with_a_file_also_shows_the_view(app: typer.Typer, tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    done = CliRunner().invoke(app, ["boom", "ok", "--json", str(path)])
+    assert "seen" in done.stdout
+    assert json.loads(path.read_text()) == {"kind": "ok"}
+
+
+def test_json_to_an_impossible_file_is_an_input_error(app: typer.Typer, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["boom", "ok", "--json", str(tmp_path / "no" / "out.json")])
+    assert done.exit_code == 2
+    assert "No such file" in done.stderr
+
+
+class Words(NamedTuple):
+    given: list[str]
+    spelled: list[str]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        Words([], []),
+        Words(["--json"], ["--json=-"]),
+        Words(["--json", "my.key"], ["--json=-", "my.key"]),
+        Words(["--json", "-"], ["--json", "-"]),
+        Words(["--json", "o.json", "x"], ["--json", "o.json", "x"]),
+        Words(["x", "--json", "--debug"], ["x", "--json=-", "--debug"]),
+        Words(["--json=o.txt"], ["--json=o.txt"]),
+    ],
+    ids=repr,
+)
+def test_bare_json(words: Words) -> None:
+    assert frame.bare_json(words.given) == words.spelled
+
+
+def test_progress_draws_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    with frame.progress("recoding") as tick:
+        tick(1, 2)
+    assert stream.getvalue() == ""
+
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with frame.progress("recoding") as tick:
+        tick(1, 2)
+    assert "recoding" in stream.getvalue()
+    assert "1/2" in stream.getvalue()
+
+
+def commands() -> list[str]:
+    return [str(info.name) for info in whole.registered_commands]
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_explains_itself(name: str) -> None:
+    done = CliRunner().invoke(whole, [name, "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert f"catch11 {name}" in done.stdout, "the help shows an example"
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["doctor", "--nonsense"], ["doctor", "stray"]], ids=" ".join
+)
+def test_bad_usage(words: list[str]) -> None:
+    assert CliRunner().invoke(whole, words).exit_code == 2
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(whole, ["--version"]).stdout.strip() == "0.1.0"

@@ -1,0 +1,220 @@
+"""Model: a classifier with its canvas, labels and fingerprint; load_model reads one by its spec."""
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from catch11.canvas import Canvas
+from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
+from catch11.find import find_front, first_tensor
+from catch11.front import Front
+from catch11.models.canvases import Prepare
+
+ADAPTERS = {
+    "hf": "catch11.models.hub",
+    "timm": "catch11.models.timm",
+    "onnx": "catch11.models.onnx",
+    "torch": "catch11.models.torchfile",
+    "py": "catch11.models.factory",
+}
+KNOWN = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function"
+
+_SUFFIXES = {
+    ".onnx": "onnx",
+    ".safetensors": "torch",
+    ".pt": "torch",
+    ".pth": "torch",
+    ".bin": "torch",
+    ".pt2": "torch",
+    ".ts": "torch",
+}
+
+
+class Graph(Protocol):
+    """A model that another runtime runs, as `Model` sees it."""
+
+    def run(
+        self, pixel_values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Normalised windows to logits, without gradient."""
+
+    def front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
+        """The first linear map of the graph in pixel units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """A classifier as it is used: pictures in through its own preprocessing, logits out.
+
+    module: in evaluation mode, its parameters not asking for gradients; None for a graph that torch
+    cannot run. labels: one a logit. fingerprint: SHA-256 over the sorted tensors. notes: sentences
+    on what is not exact, for instance a resize that differs by a level.
+    """
+
+    name: str
+    spec: str
+    module: nn.Module | None
+    canvas: Canvas
+    labels: tuple[str, ...]
+    fingerprint: str
+    prepare: Prepare
+    graph: Graph | None = None
+    device: str = "cpu"
+    notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        size = f"{self.canvas.height}x{self.canvas.width}"
+        return f"Model({self.name!r}, canvas {size}, {len(self.labels)} classes, {self.fingerprint[:16]})"
+
+    def preprocess(self, images: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
+        """Pictures of any size to the model's input, by the model's own preprocessing."""
+        return self.prepare(list(images)).to(self.device, torch.float32)
+
+    def forward(
+        self, pixel_values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Normalised windows to logits, differentiable in `pixel_values`; torch models only.
+
+        Raises ModelRefused for a graph that torch cannot run.
+        """
+        if self.module is None:
+            reason = next(iter(self.notes), "torch cannot run it")
+            raise ModelRefused(self.spec, f"no gradient: {reason.rstrip('.')}")
+        return first_tensor(self.module(pixel_values))
+
+    def logits(
+        self, pixel_values: Float[Tensor, "batch channel height width"], *, batch: int = 64
+    ) -> Float[Tensor, "batch classes"]:
+        """Normalised windows to logits, without gradient, `batch` pictures at a time, on the CPU."""
+        if batch < 1:
+            raise InvalidArgument("batch", expected="at least 1", found=batch)
+        run = self.forward if self.graph is None else self.graph.run
+        with torch.no_grad():
+            parts = [run(part.to(self.device)).float().cpu() for part in pixel_values.split(batch)]
+        return torch.cat(parts) if parts else torch.zeros(0, len(self.labels))
+
+    def front(self, layer: str | None = None) -> Front:
+        """The model's first linear map in pixel units. Raises NoFront, naming every layer tried."""
+        if self.graph is not None:
+            return self.graph.front(self.canvas, layer=layer)
+        assert self.module is not None
+        return find_front(self.module, self.canvas, layer=layer)
+
+
+def load_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Model:
+    """Load a classifier named by `spec`, or by a bare path that is recognised.
+
+    hf: a transformers id or folder; timm: a name, with local weights after @; onnx: and torch: a
+    file with a JSON beside it (input_size, mean, std, interpolation, crop_pct); py: a function of
+    the user's own. Files that would run code of their author's (pickles, TorchScript, torch.export,
+    repositories with code) are refused unless `allow_code`. Raises ModelRefused, CanvasRefused,
+    MissingExtra.
+    """
+    kind, rest = parse_spec(spec)
+    try:
+        torch.device(device)
+    except RuntimeError:
+        raise InvalidArgument("device", expected="cpu, cuda or cuda:N", found=device) from None
+    load: Callable[..., Model] = importlib.import_module(ADAPTERS[kind]).load
+    return load(rest, device=device, allow_code=allow_code)
+
+
+def parse_spec(spec: str) -> tuple[str, str]:
+    """(kind, rest) of a model spec; a bare path is recognised by what lies there."""
+    kind, colon, rest = spec.partition(":")
+    if colon and kind in ADAPTERS:
+        if not rest:
+            raise ModelRefused(spec, f"nothing follows {kind}:", f"write one of {KNOWN}")
+        return kind, rest
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return "hf", str(path)
+        raise ModelRefused(spec, "the folder has no config.json, so it is not a transformers model")
+    if path.suffix.lower() in _SUFFIXES:
+        return _SUFFIXES[path.suffix.lower()], str(path)
+    if re.fullmatch(r"[\w./]+:\w+", spec) and not path.exists():
+        return "py", spec
+    found = "a file of unknown kind" if path.exists() else "no such file or folder"
+    raise ModelRefused(spec, found, f"write one of {KNOWN}")
+
+
+def finish(
+    *,
+    spec: str,
+    name: str,
+    module: nn.Module,
+    canvas: Canvas,
+    prepare: Prepare,
+    fingerprint: str,
+    labels: Callable[[int], tuple[str, ...]],
+    device: str = "cpu",
+    notes: tuple[str, ...] = (),
+) -> Model:
+    """A loaded torch module as a Model: evaluation mode, run once, its classes counted."""
+    module = move(spec, module, device)
+    count = count_classes(spec, lambda values: first_tensor(module(values.to(device))), canvas)
+    return Model(
+        name=name,
+        spec=spec,
+        module=module,
+        canvas=canvas,
+        labels=labels(count),
+        fingerprint=fingerprint,
+        prepare=prepare,
+        device=device,
+        notes=notes,
+    )
+
+
+def move(spec: str, module: nn.Module, device: str) -> nn.Module:
+    """The module on its device, in evaluation mode, its parameters not asking for gradients."""
+    try:
+        return module.to(device).eval().requires_grad_(False)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelRefused(spec, f"it cannot be moved to {device} ({first_line(error)})") from None
+
+
+def count_classes(spec: str, run: Callable[[Tensor], Tensor], canvas: Canvas) -> int:
+    """Number of logits, from one run on a neutral picture. Raises ModelRefused."""
+    try:
+        with torch.no_grad():
+            logits = run(torch.zeros(1, *canvas.shape))
+    except Catch11Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
+        shape = " x ".join(map(str, canvas.shape))
+        reason = f"it does not run on its own input of {shape} ({first_line(error)})"
+        raise ModelRefused(spec, reason) from None
+    if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 1:
+        raise ModelRefused(spec, f"its output is {tuple(logits.shape)}, not (1, classes)")
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelRefused(spec, "it answers a neutral picture with NaN or infinity")
+    return int(logits.shape[1])
+
+
+def indices(count: int) -> tuple[str, ...]:
+    """Class labels where the model names none: "0", "1", ..."""
+    return tuple(str(index) for index in range(count))
+
+
+def first_line(error: BaseException, *, length: int = 200) -> str:
+    """The first words of another library's error, fit for the inside of a sentence."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text[:length] or type(error).__name__
+
+
+def local_file(spec: str, rest: str) -> Path:
+    """The path of an existing regular file. Raises ModelRefused."""
+    path: Any = Path(rest).expanduser()
+    if not path.is_file():
+        raise ModelRefused(spec, "there is no such file")
+    return path

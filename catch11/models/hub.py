@@ -1,0 +1,193 @@
+"""hf: image classifiers of the transformers library, from a folder or by their id."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from catch11.canvas import Canvas
+from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
+from catch11.models.canvases import (
+    Normalisation,
+    Prepare,
+    Proposal,
+    derive_canvas,
+    positive_sizes,
+    resample_name,
+)
+from catch11.models.frame import Model, finish, first_line, indices
+from catch11.models.weights import check_weights, module_fingerprint
+
+
+def load(rest: str, *, device: str, allow_code: bool) -> Model:
+    """Load an image classifier. Raises ModelRefused and CanvasRefused."""
+    spec = f"hf:{rest}"
+    from transformers import AutoModelForImageClassification
+
+    module, info = _call(
+        spec,
+        AutoModelForImageClassification.from_pretrained,
+        rest,
+        allow_code=allow_code,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    missing = sorted(info.get("missing_keys", ())) + sorted(map(str, info.get("mismatched_keys", ())))
+    if missing:
+        reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
+        raise ModelRefused(spec, reason, "it may have no classification head")
+    check_weights(spec, module)
+    processor = load_processor(rest, allow_code=allow_code)
+    canvas, notes = processor_canvas(processor)
+    names = {int(index): str(name) for index, name in (module.config.id2label or {}).items()}
+
+    def labels(count: int) -> tuple[str, ...]:
+        return tuple(names[i] for i in range(count)) if len(names) == count else indices(count)
+
+    return finish(
+        spec=spec,
+        name=Path(rest).name or rest,
+        module=module,
+        canvas=canvas,
+        prepare=processor_prepare(processor),
+        fingerprint=module_fingerprint(module),
+        labels=labels,
+        device=device,
+        notes=notes,
+    )
+
+
+def load_processor(rest: str, *, allow_code: bool = False) -> Any:
+    """The image processor of a folder or id. Raises CanvasRefused or ModelRefused."""
+    from transformers import AutoImageProcessor
+
+    return _call(f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code)
+
+
+def processor_prepare(processor: Any) -> Prepare:
+    """A transformers image processor as a function of pictures."""
+
+    def prepare(pictures: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
+        if not pictures:
+            raise InvalidArgument("images", expected="at least one picture", found=0)
+        return processor(images=list(pictures), return_tensors="pt")["pixel_values"]
+
+    return prepare
+
+
+def processor_canvas(processor: Any) -> tuple[Canvas, tuple[str, ...]]:
+    """The canvas of a transformers image processor, proved on it, and remarks.
+
+    Raises CanvasRefused for a processor that resizes at random or not at all, that keeps the whole
+    of a picture of any aspect, or that pads.
+    """
+    if not getattr(processor, "do_resize", False) and not getattr(processor, "do_center_crop", False):
+        raise CanvasRefused("its processor neither resizes nor crops, so any picture size is its own")
+    if not getattr(processor, "do_resize", False):
+        proposals = [
+            Proposal(resize="none", height=height, width=width) for height, width in _crops(processor)
+        ]
+    else:
+        proposals = _resizes(processor)
+    return derive_canvas(processor_prepare(processor), proposals, stated=_stated(processor))
+
+
+def _resizes(processor: Any) -> list[Proposal]:
+    """Candidates from size, crop_size and crop_pct, squashing tried before keeping the aspect."""
+    resample = resample_name(_plain(getattr(processor, "resample", None)), argument="resample")
+    size = getattr(processor, "size", None)
+    pairs = [(_get(size, "height"), _get(size, "width"))]
+    short = _get(size, "shortest_edge")
+    crop = getattr(processor, "crop_pct", None)
+    sides: list[object] = [short, *pairs[0]]
+    if crop:
+        sides += [side / crop for side in (short, *pairs[0]) if side]
+        pairs.append(tuple(side / crop if side else None for side in pairs[0]))
+    if short:
+        sides.append(256 / 224 * short)  # LeViT's fixed ratio
+        pairs.append((short, short))
+    squashed = [positive_sizes(pair) * (3 - len(positive_sizes(pair))) for pair in pairs]
+    exact = [
+        Proposal(resize="exact", height=pair[0], width=pair[1], resample=resample)
+        for pair in squashed
+        if len(pair) == 2
+    ]
+    kept = [
+        Proposal(resize="short", height=side, width=side, resample=resample)
+        for side in positive_sizes(sides)
+    ]
+    return exact + kept
+
+
+def _crops(processor: Any) -> list[tuple[int, int]]:
+    crop = getattr(processor, "crop_size", None)
+    pair = positive_sizes([_get(crop, "height")]), positive_sizes([_get(crop, "width")])
+    return [(pair[0][0], pair[1][0])] if all(pair) else []
+
+
+def _stated(processor: Any) -> Normalisation | None:
+    """The normalisation its settings name; whether it is also what happens is measured."""
+    mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
+    scale = getattr(processor, "rescale_factor", None)
+    if not getattr(processor, "do_rescale", False) or not isinstance(scale, int | float):
+        return None
+    if not getattr(processor, "do_normalize", False):
+        mean, std = (0.0,) * 3, (1.0,) * 3
+    if not _three(mean) or not _three(std) or not all(std):
+        return None
+    unit = scale * 255
+    unit = 1.0 if abs(unit - 1) < 1e-9 else unit
+    return Normalisation(
+        gain=tuple(unit / s for s in std),
+        offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        order=(0, 1, 2),
+    )
+
+
+def _three(values: object) -> bool:
+    return isinstance(values, list | tuple) and len(values) == 3
+
+
+def _get(size: object, name: str) -> Any:
+    if isinstance(size, int):
+        return size
+    return size.get(name) if isinstance(size, dict) else getattr(size, name, None)
+
+
+def _plain(resample: object) -> object:
+    """PIL's number of a filter; transformers takes bilinear where a processor names none."""
+    return 2 if resample is None else int(resample) if isinstance(resample, int) else resample
+
+
+def _call(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: Any) -> Any:
+    """Call a transformers loader, its many errors made one sentence."""
+    local = Path(rest).expanduser()
+    where = str(local) if local.is_dir() else rest
+    try:
+        with _silent():
+            return function(where, trust_remote_code=allow_code, **settings)
+    except Exception as error:  # noqa: BLE001 - transformers raises a dozen types
+        text = first_line(error)
+        if "trust_remote_code" in text or "custom code" in text:
+            reason = "it comes with code of its own, which would run here"
+            raise ModelRefused(spec, reason, "allow code only if you trust its author") from None
+        raise ModelRefused(spec, text) from None
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """No progress bars of transformers inside; its own setting is restored after."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,168 @@
+"""Key: what recodes for one model. Holds the front, the insensitive subspace, the canvas, a secret."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from torch import nn
+
+from catch11.canvas import Canvas
+from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.find import find_front
+from catch11.fingerprint import module_fingerprint
+from catch11.front import Front
+from catch11.spectrum import Rule
+from catch11.stream import KeyedStream, keyed_stream
+from catch11.subspace import Subspace, tile_subspace
+
+SECRET_BYTES = 32
+# Admits the exact null space and directions that carry a millionth of the weight's energy.
+DEFAULT_RULE = Rule(kind="energy", value=1e-6)
+
+
+class Authorized(Protocol):
+    """What a key needs of a loaded model."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """Its canvas."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over its sorted tensors."""
+        ...
+
+    def front(self, layer: str | None = None) -> Front:
+        """Its first linear map."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Key:
+    """A secret with the front, subspace and canvas it works on. Its repr never shows the secret.
+
+    secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
+    where the owner never saw them.
+    """
+
+    front: Front
+    subspace: Subspace
+    canvas: Canvas
+    rule: Rule
+    secret: bytes = field(repr=False)
+    model_fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != SECRET_BYTES:
+            raise InvalidArgument(
+                "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(self.secret)} bytes"
+            )
+        if self.front.shape != self.canvas.shape:
+            raise InvalidArgument(
+                "canvas", expected=f"the front's window {self.front.shape}", found=self.canvas.shape
+            )
+
+    def __repr__(self) -> str:
+        return f"Key({self.fingerprint[:16]}, {self.front!r}, {self.subspace.dimension} directions)"
+
+    @cached_property
+    def front_fingerprint(self) -> str:
+        """Of the folded front and the canvas; a torch model and its export share it."""
+        sizes = (self.canvas.size, self.canvas.top, self.canvas.left, self.canvas.shape)
+        return hashlib.sha256(f"{self.front.fingerprint()} {sizes}".encode()).hexdigest()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The key's public name, 64 hex digits: two keys of one model differ by their secrets."""
+        public = f"{self.front_fingerprint} {self.model_fingerprint} {self.rule}"
+        return hmac.new(self.secret, b"catch11 key " + public.encode(), hashlib.sha256).hexdigest()
+
+    def stream(self, *parts: bytes, purpose: str) -> KeyedStream:
+        """The key's own random stream for one purpose and one item; the same again when asked again."""
+        return keyed_stream(self.secret, purpose, *parts)
+
+    def check_front(self, front: Front, canvas: Canvas) -> None:
+        """Raises KeyMismatch unless this is the front and canvas the key was built from."""
+        other = Key(
+            front=front, subspace=self.subspace, canvas=canvas, rule=self.rule, secret=self.secret
+        )
+        if other.front_fingerprint != self.front_fingerprint:
+            raise KeyMismatch(
+                "front", expected=self.front_fingerprint, found=other.front_fingerprint
+            )
+
+    def check_model(self, model: Authorized) -> None:
+        """Raises KeyMismatch unless the key was built from exactly these weights."""
+        if model.fingerprint != self.model_fingerprint:
+            raise KeyMismatch("model", expected=self.model_fingerprint, found=model.fingerprint)
+
+
+def build_key(
+    model: nn.Module | Authorized,
+    *,
+    canvas: Canvas | None = None,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    layer: str | None = None,
+    secret: bytes | None = None,
+) -> Key:
+    """A key for `model`: a loaded model, or a torch module together with its canvas.
+
+    At most one rule: energy (a share of the front's energy, default 1e-6), tau (largest singular
+    value), cumulative (sum of singular values: the paper's Definition 1) or rank (directions).
+    layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
+    system when not given. Raises NoFront, EmptySubspace, InvalidArgument.
+    """
+    given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
+    rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
+    if len(rules) > 1:
+        names = " and ".join(rule.kind for rule in rules)
+        raise InvalidArgument("rule", expected="one rule at most", found=names)
+    if isinstance(model, nn.Module):
+        if canvas is None:
+            raise InvalidArgument(
+                "canvas", expected="a Canvas beside a torch module", found="none",
+                remedy="give canvas=Canvas(...) or load the model with load_model",
+            )  # fmt: skip
+        front = find_front(model, canvas, layer=layer)
+        name = module_fingerprint(model)
+    else:
+        canvas = model.canvas if canvas is None else canvas
+        front, name = model.front(layer), model.fingerprint
+    return key_of(
+        front, canvas=canvas, rule=rules[0] if rules else DEFAULT_RULE, secret=secret, model_fingerprint=name
+    )  # fmt: skip
+
+
+def key_of(
+    front: Front,
+    *,
+    canvas: Canvas,
+    rule: Rule,
+    secret: bytes | None = None,
+    model_fingerprint: str = "",
+) -> Key:
+    """The key of a front already at hand: read from a file, probed, or joined from several."""
+    return Key(
+        front=front,
+        subspace=subspace_of(front, rule),
+        canvas=canvas,
+        rule=rule,
+        secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
+        model_fingerprint=model_fingerprint,
+    )
+
+
+def subspace_of(front: Front, rule: Rule) -> Subspace:
+    """The insensitive subspace of a front by its geometry. Raises EmptySubspace."""
+    if front.geometry == "conv":
+        from catch11.subspace_conv import conv_subspace
+
+        return conv_subspace(front, rule)
+    return tile_subspace(front, rule)

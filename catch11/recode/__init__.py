@@ -1,0 +1,1 @@
+"""Recoders: from windows to non-transferable examples, behind one final frame."""

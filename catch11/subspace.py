@@ -1,0 +1,207 @@
+"""Insensitive subspaces: map, membership test and sampler together (DESIGN "Insensitive subspace")."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import lcm
+from typing import Literal, Protocol
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from catch11.errors import InvalidArgument
+from catch11.front import Front
+from catch11.spectrum import Rule, spectrum
+from catch11.stream import KeyedStream
+
+
+class Subspace(Protocol):
+    """Directions of a window that the front does not see, or hardly."""
+
+    @property
+    def dimension(self) -> int:
+        """Number of directions inside."""
+        ...
+
+    @property
+    def ambient(self) -> int:
+        """Number of directions of a window: channel * height * width."""
+        ...
+
+    def project(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The nearest point inside; idempotent and self-adjoint. dtype and device kept."""
+        ...
+
+    def sample(
+        self, streams: Sequence[KeyedStream]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """A standard normal inside, one a stream."""
+        ...
+
+    def contains(
+        self, images: Float[Tensor, "batch channel height width"], *, tolerance: float = 1e-5
+    ) -> Bool[Tensor, " batch"]:
+        """Whether ‖image - project(image)‖ ≤ tolerance · ‖image‖."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TileSubspace:
+    """The insensitive subspace of a dense or patch front: the same one in every tile.
+
+    kept: orthonormal columns (pixel of a tile, direction) that the front *does* see; everything
+    orthogonal to them is inside, and so is the rim that no tile covers. gains: their singular
+    values, pixel units. spectrum: all singular values of a tile, ascending.
+    """
+
+    shape: tuple[int, int, int]
+    tile: tuple[int, int]
+    kept: Float[Tensor, "pixel direction"]
+    gains: Float[Tensor, " direction"]
+    spectrum: Float[Tensor, " pixel"]
+    _cache: dict[tuple[torch.dtype, torch.device], Tensor] = field(
+        default_factory=dict, repr=False
+    )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Tiles down and across."""
+        return self.shape[1] // self.tile[0], self.shape[2] // self.tile[1]
+
+    @property
+    def ambient(self) -> int:
+        """Number of directions of a window."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def dimension(self) -> int:
+        """Number of insensitive directions of a window."""
+        return self.ambient - self.grid[0] * self.grid[1] * self.kept.shape[1]
+
+    def seen(self, like: Tensor) -> Float[Tensor, "pixel direction"]:
+        """`kept` in the dtype and on the device of `like`, made once."""
+        key = (like.dtype, like.device)
+        if key not in self._cache:
+            self._cache[key] = self.kept.to(like)
+        return self._cache[key]
+
+    def tiles(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch tile pixel"]:
+        """The covered part of each image as one vector a tile."""
+        (rows, columns), (height, width) = self.grid, self.tile
+        covered = images[..., : rows * height, : columns * width]
+        return rearrange(
+            covered, "batch c (row y) (column x) -> batch (row column) (c y x)", y=height, x=width
+        )
+
+    def untile(
+        self,
+        tiles: Float[Tensor, "batch tile pixel"],
+        rim: Float[Tensor, "batch channel height width"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Vectors back to images; what no tile covers is taken from `rim`."""
+        (rows, columns), (height, width) = self.grid, self.tile
+        covered = rearrange(
+            tiles, "batch (row column) (c y x) -> batch c (row y) (column x)", row=rows, y=height, x=width
+        )  # fmt: skip
+        if covered.shape == rim.shape:
+            return covered
+        images = rim.clone()
+        images[..., : rows * height, : columns * width] = covered
+        return images
+
+    def project(
+        self, images: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The nearest point inside; float32 in gives float32 accuracy, float64 gives float64."""
+        seen, tiles = self.seen(images), self.tiles(images)
+        return self.untile(tiles - (tiles @ seen) @ seen.T, images)
+
+    def sample(
+        self, streams: Sequence[KeyedStream]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """A standard normal inside, one a stream."""
+        return self.project(torch.stack([stream.normal(self.shape) for stream in streams]))
+
+    def contains(
+        self, images: Float[Tensor, "batch channel height width"], *, tolerance: float = 1e-5
+    ) -> Bool[Tensor, " batch"]:
+        """Whether ‖image - project(image)‖ ≤ tolerance · ‖image‖."""
+        outside = (images - self.project(images)).flatten(1).norm(dim=1)
+        return outside <= tolerance * images.flatten(1).norm(dim=1)
+
+
+def tile_subspace(front: Front, rule: Rule) -> TileSubspace:
+    """The insensitive subspace of a dense or patch front. Raises EmptySubspace with the spectrum."""
+    return _from_matrix(front.weight.flatten(1), front.shape, front.kernel, rule)
+
+
+def joint_tile_subspace(
+    fronts: Sequence[Front], rule: Rule, *, join: Literal["stacked", "averaged"] = "stacked"
+) -> TileSubspace:
+    """One subspace that several dense or patch fronts on one canvas do not see (paper D.2).
+
+    stacked: the fronts, each scaled to unit energy, on top of each other. averaged: the directions
+    that are seen least by the mean of the fronts' own projectors, gains left out.
+    """
+    shapes = {front.shape for front in fronts}
+    if len(shapes) != 1 or any(front.geometry == "conv" for front in fronts):
+        found = ", ".join(f"{f.geometry} on {f.shape}" for f in fronts)
+        raise InvalidArgument(
+            "models", expected="dense or patch fronts on one canvas", found=found,
+            remedy="recode for each model by itself or use --method deep",
+        )  # fmt: skip
+    shape = shapes.pop()
+    tile = (lcm(*(f.kernel[0] for f in fronts)), lcm(*(f.kernel[1] for f in fronts)))
+    if shape[1] % tile[0] or shape[2] % tile[1]:
+        raise InvalidArgument(
+            "models", expected=f"patches whose joint tile divides the window {shape}", found=tile
+        )
+    matrices = []
+    for front in fronts:
+        matrix = _on_tile(front, tile)
+        if join == "averaged":
+            own = tile_subspace(front, rule)
+            matrix = _on_tile(front, tile, rows=own.kept.T)
+            matrices.append(matrix / len(fronts) ** 0.5)
+        else:
+            matrices.append(matrix / matrix.norm())
+    return _from_matrix(torch.cat(matrices), shape, tile, rule)
+
+
+def _on_tile(
+    front: Front, tile: tuple[int, int], *, rows: Tensor | None = None
+) -> Float[Tensor, "out pixel"]:
+    """A front's matrix on a larger tile: one copy for each of its own patches in there."""
+    channels = front.shape[0]
+    height, width = front.kernel
+    matrix = front.weight.flatten(1) if rows is None else rows
+    blocks = []
+    for top in range(0, tile[0], height):
+        for left in range(0, tile[1], width):
+            block = torch.zeros(matrix.shape[0], channels, *tile, dtype=torch.float64)
+            block[:, :, top : top + height, left : left + width] = matrix.reshape(
+                -1, channels, height, width
+            )
+            blocks.append(block.flatten(1))
+    return torch.cat(blocks)
+
+
+def _from_matrix(
+    matrix: Tensor, shape: tuple[int, int, int], tile: tuple[int, int], rule: Rule
+) -> TileSubspace:
+    values, vectors = spectrum(matrix)
+    inside = rule.count(values)
+    kept = min(values.numel() - inside, vectors.shape[1])
+    first = vectors.shape[1] - kept
+    return TileSubspace(
+        shape=shape,
+        tile=tile,
+        kept=vectors[:, first:].contiguous(),
+        gains=values[values.numel() - kept :].clone(),
+        spectrum=values,
+    )

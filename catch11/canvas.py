@@ -255,7 +255,7 @@ def plain_canvas(
         window_width=width,
         channels=len(mean),
         gain=tuple(1.0 / value for value in std),
-        offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        offset=tuple(0.0 - m / s for m, s in zip(mean, std, strict=True)),
         order=tuple(range(len(mean))),
         fit=Fit(resize="exact", height=height, width=width, resample=resample),
     )

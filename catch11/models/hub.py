@@ -21,7 +21,8 @@ from catch11.models.canvases import (
     resample_name,
 )
 from catch11.models.frame import Model, finish, first_line, indices
-from catch11.models.weights import check_weights, module_fingerprint
+from catch11.fingerprint import module_fingerprint
+from catch11.models.weights import check_weights
 
 
 def load(rest: str, *, device: str, allow_code: bool) -> Model:
@@ -37,7 +38,9 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         dtype=torch.float32,
         output_loading_info=True,
     )
-    missing = sorted(info.get("missing_keys", ())) + sorted(map(str, info.get("mismatched_keys", ())))
+    missing = sorted(info.get("missing_keys", ())) + sorted(
+        map(str, info.get("mismatched_keys", ()))
+    )
     if missing:
         reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
         raise ModelRefused(spec, reason, "it may have no classification head")
@@ -86,11 +89,16 @@ def processor_canvas(processor: Any) -> tuple[Canvas, tuple[str, ...]]:
     Raises CanvasRefused for a processor that resizes at random or not at all, that keeps the whole
     of a picture of any aspect, or that pads.
     """
-    if not getattr(processor, "do_resize", False) and not getattr(processor, "do_center_crop", False):
-        raise CanvasRefused("its processor neither resizes nor crops, so any picture size is its own")
+    if not getattr(processor, "do_resize", False) and not getattr(
+        processor, "do_center_crop", False
+    ):
+        raise CanvasRefused(
+            "its processor neither resizes nor crops, so any picture size is its own"
+        )
     if not getattr(processor, "do_resize", False):
         proposals = [
-            Proposal(resize="none", height=height, width=width) for height, width in _crops(processor)
+            Proposal(resize="none", height=height, width=width)
+            for height, width in _crops(processor)
         ]
     else:
         proposals = _resizes(processor)
@@ -144,7 +152,7 @@ def _stated(processor: Any) -> Normalisation | None:
     unit = 1.0 if abs(unit - 1) < 1e-9 else unit
     return Normalisation(
         gain=tuple(unit / s for s in std),
-        offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        offset=tuple(0.0 - m / s for m, s in zip(mean, std, strict=True)),
         order=(0, 1, 2),
     )
 

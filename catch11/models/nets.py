@@ -106,7 +106,9 @@ class Block(nn.Module):
         """Features to features, halved where the stride is two."""
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         side = self.widen // 2
-        short = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, side, self.widen - side))
+        short = F.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, side, self.widen - side)
+        )
         return F.relu(y + short)
 
 

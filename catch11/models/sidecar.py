@@ -2,21 +2,16 @@
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from PIL import Image
-from torch import Tensor
-
 from catch11.canvas import Canvas, Fit, centre
-from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
-from catch11.models.canvases import Prepare, resample_name
+from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
-EXAMPLE = '{"input_size": [3, 224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
+EXAMPLE = (
+    '{"input_size": [3, 224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
+)
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -64,7 +59,7 @@ def stated_canvas(facts: dict[str, Any]) -> Canvas:
         window_width=width,
         channels=channels,
         gain=tuple(1 / value for value in std),
-        offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        offset=tuple(0.0 - m / s for m, s in zip(mean, std, strict=True)),
         order=tuple(range(channels)),
         fit=Fit(
             resize="short" if rows == columns else "exact",
@@ -79,13 +74,7 @@ def stated_canvas(facts: dict[str, Any]) -> Canvas:
 def sidecar_pipeline(facts: dict[str, Any]) -> tuple[Canvas, Prepare]:
     """Canvas and preprocessing of a model file."""
     canvas = stated_canvas(facts)
-
-    def prepare(pictures: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
-        fitted = [torch.from_numpy(fit_picture(picture, canvas)) for picture in pictures]
-        images = torch.stack(fitted).permute(0, 3, 1, 2).float() / 255
-        return canvas.normalise(canvas.window(images))
-
-    return canvas, prepare
+    return canvas, canvas_prepare(canvas)
 
 
 def class_names(facts: dict[str, Any], count: int) -> tuple[str, ...]:
@@ -93,7 +82,9 @@ def class_names(facts: dict[str, Any], count: int) -> tuple[str, ...]:
     names = facts.get("classes")
     if isinstance(names, dict):
         names = [names.get(str(index)) for index in range(count)]
-    usable = isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names)
+    usable = (
+        isinstance(names, list) and len(names) == count and all(isinstance(n, str) for n in names)
+    )
     return tuple(names) if usable else tuple(str(index) for index in range(count))  # type: ignore[arg-type]
 
 

@@ -1,0 +1,89 @@
+"""py: a function of the user's own that returns a model; naming it is the leave to run it."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from catch11.canvas import Canvas
+from catch11.errors import ModelRefused
+from catch11.models.canvases import canvas_prepare
+from catch11.models.frame import Model, finish, first_line, indices
+from catch11.fingerprint import module_fingerprint
+from catch11.models.weights import check_weights
+
+RETURNS = "a Model, (nn.Module, Canvas) or (nn.Module, Canvas, labels)"
+
+
+def load(rest: str, *, device: str, allow_code: bool) -> Model:
+    """Call `module:function` or `file.py:function` without arguments. Raises ModelRefused.
+
+    The function returns a Model, (nn.Module, Canvas), or (nn.Module, Canvas, labels).
+    """
+    spec = f"py:{rest}"
+    made = _function(spec, rest)()
+    if isinstance(made, Model):
+        return made
+    module, canvas, labels = _parts(spec, made)
+    check_weights(spec, module)
+
+    def names(count: int) -> tuple[str, ...]:
+        if labels is not None and len(labels) != count:
+            raise ModelRefused(
+                spec, f"it names {len(labels)} labels and answers with {count} logits"
+            )
+        return indices(count) if labels is None else labels
+
+    return finish(
+        spec=spec,
+        name=rest.rpartition(":")[2],
+        module=module,
+        canvas=canvas,
+        prepare=canvas_prepare(canvas),
+        fingerprint=module_fingerprint(module),
+        labels=names,
+        device=device,
+    )
+
+
+def _parts(spec: str, made: object) -> tuple[nn.Module, Canvas, tuple[str, ...] | None]:
+    if isinstance(made, tuple) and len(made) in (2, 3):
+        module, canvas, *rest = made
+        if isinstance(module, nn.Module) and isinstance(canvas, Canvas):
+            return module, canvas, tuple(map(str, rest[0])) if rest else None
+    raise ModelRefused(spec, f"the function returned {type(made).__name__}", f"return {RETURNS}")
+
+
+def _function(spec: str, rest: str) -> Any:
+    where, colon, name = rest.rpartition(":")
+    if not colon or not where or not name:
+        raise ModelRefused(spec, "it does not name a function", "write py:module:function")
+    module = _from_file(spec, Path(where)) if where.endswith(".py") else _import(spec, where)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ModelRefused(spec, f"{where} has no function {name}")
+    return function
+
+
+def _import(spec: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        beside = Path(*where.split(".")).with_suffix(".py")
+        if beside.is_file():
+            return _from_file(spec, beside)
+        raise ModelRefused(spec, first_line(error), "install it or run where it lies") from None
+
+
+def _from_file(spec: str, path: Path) -> ModuleType:
+    source = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or source is None or source.loader is None:
+        raise ModelRefused(spec, f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(source)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickles look their module up
+    source.loader.exec_module(module)
+    return module

@@ -1,0 +1,167 @@
+"""Pictures from outside, treated as hostile, brought to the canvas as the model's own resize does.
+
+Stated choices: the content decides the format, not the suffix; EXIF orientation is applied; alpha
+is composited on white; colour profiles are ignored, as stock pipelines ignore them; 16-bit samples
+are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
+multi-page files are refused, because one released file cannot stand for many pictures.
+"""
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from catch11.canvas import Canvas
+from catch11.errors import InvalidArgument, UnreadablePicture
+
+# Formats that Pillow decodes itself; EPS and the like would start an external program.
+FORMATS = (
+    "AVIF",
+    "BMP",
+    "DIB",
+    "GIF",
+    "ICO",
+    "JPEG",
+    "JPEG2000",
+    "PCX",
+    "PNG",
+    "PPM",
+    "TIFF",
+    "WEBP",
+)
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
+MAX_BYTES = 1 << 28
+_EIGHT_BIT = "1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"
+_RESAMPLE = {name: Image.Resampling[name.upper()] for name in
+             ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")}  # fmt: skip
+
+
+def open_picture(path: str | os.PathLike[str]) -> Image.Image:
+    """The picture in a file: RGB, upright, one frame, at most MAX_PIXELS pixels.
+
+    Raises UnreadablePicture, whose `reason` is one clause, whatever is wrong with the file.
+    """
+    data = read_source(path)
+    with quiet():
+        return decode_picture(data, path=path)
+
+
+def read_source(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a regular file; raises UnreadablePicture for anything else."""
+    try:
+        # A pipe or a device would block or never end.
+        with open(path, "rb", opener=_open_now) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise UnreadablePicture(path, "it is not a regular file")
+            if facts.st_size > MAX_BYTES:
+                raise UnreadablePicture(path, f"it is larger than {MAX_BYTES >> 20} MiB")
+            data = file.read(MAX_BYTES)
+    except UnreadablePicture:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadablePicture(path, f"it cannot be read ({reason})") from None
+    if not data:
+        raise UnreadablePicture(path, "it is empty")
+    return data
+
+
+def _open_now(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
+    """As `open_picture`, of bytes. Pillow's warnings pass through: wrap calls in `quiet`."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            reason = _refusal(image)
+            if reason is None:
+                image.load()
+                return _rgb(_upright(image), wide=image.format == "PPM")
+    except Image.UnidentifiedImageError:
+        reason = "it is not a picture in a known format"
+    except Image.DecompressionBombError:
+        reason = f"it has more than {MAX_PIXELS} pixels"
+    except MemoryError:
+        reason = "it needs more memory than there is"
+    except Exception as error:  # noqa: BLE001 - Pillow raises a dozen types on damaged bytes
+        reason = f"it is damaged ({_clause(error)})"
+    raise UnreadablePicture(path, reason) from None
+
+
+def fit_picture(picture: Image.Image, canvas: Canvas) -> UInt8[np.ndarray, "height width channel"]:
+    """The picture at canvas size, exactly as the model's own pipeline resizes it.
+
+    RGB, or grey for a canvas of one channel. The window the model sees of it is bit for bit the
+    one it would have cut from the picture itself. Raises UnreadablePicture for a picture that
+    cannot be brought to that size, and InvalidArgument for a canvas of 2 or 4 channels.
+    """
+    if canvas.channels not in (1, 3):
+        raise InvalidArgument("canvas.channels", expected="1 or 3", found=canvas.channels)
+    picture = picture.convert("RGB" if canvas.channels == 3 else "L")
+    height, width = canvas.fit.target(picture.height, picture.width)
+    if height * width > MAX_PIXELS:
+        raise UnreadablePicture("picture", f"resized it would be {width} x {height} pixels")
+    try:
+        top, left = canvas.cut(height, width)
+    except InvalidArgument as error:
+        raise UnreadablePicture("picture", str(error).rstrip(".")) from None
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), resample=_RESAMPLE[canvas.fit.resample])
+    box = (left, top, left + canvas.width, top + canvas.height)
+    pixels = np.array(picture.crop(box), dtype=np.uint8)
+    return pixels.reshape(canvas.height, canvas.width, canvas.channels)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow's warnings on odd files. Python keeps the filters for the whole process, so
+    threads enter this once, together, from outside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _refusal(image: Image.Image) -> str | None:
+    width, height = image.size
+    if width * height == 0:
+        return "it has no pixels"
+    if width * height > MAX_PIXELS:
+        return f"it has more than {MAX_PIXELS} pixels"
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        return f"it holds {frames} frames or pages and one is expected"
+    return None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - broken metadata says nothing about the pixels
+        return image
+
+
+def _rgb(image: Image.Image, *, wide: bool) -> Image.Image:
+    # Pillow reads 16-bit PGM, and nothing narrower, into 32-bit samples.
+    if image.mode.startswith("I;16") or (image.mode == "I" and wide):
+        samples = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((samples * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    if image.mode not in _EIGHT_BIT:
+        raise ValueError(f"colour mode {image.mode} has no stated range")
+    return image.convert("RGB")
+
+
+def _clause(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text[:120] or type(error).__name__

@@ -1,0 +1,186 @@
+"""Pictures: what is composited, turned and rounded; the fit equals the model's own resize."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
+from transformers.image_processing_backends import PilBackend
+
+from catch11.canvas import Canvas, Fit, plain_canvas
+from catch11.data import pictures
+from catch11.data.pictures import decode_picture, fit_picture, open_picture, read_source
+from catch11.errors import InvalidArgument, UnreadablePicture
+
+
+def save(picture: Image.Image, path: Path, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def test_alpha_is_composited_on_white(tmp_path: Path) -> None:
+    half = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
+    half.putpixel((1, 0), (0, 0, 0, 128))
+    read = np.asarray(open_picture(save(half, tmp_path / "a.png")))
+    assert read[0, 0].tolist() == [255, 255, 255]
+    assert read[0, 1].tolist() == [127, 127, 127]
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    tall = Image.new("RGB", (4, 2))
+    tall.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side: turn it by 90 degrees clockwise
+    read = open_picture(save(tall, tmp_path / "a.png", exif=exif))
+    assert read.size == (2, 4)
+    assert read.getpixel((1, 0)) == (255, 255, 255)
+
+
+@given(st.integers(0, 65535))
+def test_sixteen_bits_are_rounded(value: int) -> None:
+    grey = Image.fromarray(np.full((1, 1), value, np.uint16))
+    assert pictures._rgb(grey, wide=False).getpixel((0, 0))[0] == round(value / 257)
+
+
+def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:
+    pair = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black")]
+    path = save(pair[0], tmp_path / "a.mpo", save_all=True, append_images=pair[1:])
+    assert open_picture(path).getpixel((4, 4)) == (255, 255, 255)
+
+
+class Bad(NamedTuple):
+    make: str
+    reason: str
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Bad("missing", "cannot be read .No such file"),
+        Bad("folder", "directory|regular"),
+        Bad("pipe", "not a regular file"),
+        Bad("device", "not a regular file"),
+        Bad("loop", "symbolic links|cannot be read"),
+        Bad("large", "larger than"),
+        Bad("forbidden", "cannot be read .Permission denied"),
+    ],
+    ids=lambda bad: bad.make,
+)
+def test_source_is_a_readable_file(
+    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    if bad.make == "folder":
+        path.mkdir()
+    elif bad.make == "pipe":
+        os.mkfifo(path)
+    elif bad.make == "device":
+        path.symlink_to("/dev/zero")
+    elif bad.make == "loop":
+        path.symlink_to(path)
+    elif bad.make == "large":
+        path.write_bytes(b"12")
+        monkeypatch.setattr(pictures, "MAX_BYTES", 1)
+    elif bad.make == "forbidden":
+        path.write_bytes(b"12")
+        monkeypatch.setattr(pictures, "_open_now", _forbid)
+    with pytest.raises(UnreadablePicture, match=bad.reason):
+        read_source(path)
+
+
+def _forbid(path: str, flags: int) -> int:
+    raise PermissionError(13, "Permission denied", path)
+
+
+def test_no_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(UnreadablePicture, match="more memory"):
+        decode_picture(b"x")
+
+
+class Pipeline(NamedTuple):
+    name: str
+    processor: PilBackend
+    canvas: Canvas
+
+
+def canvas(size: int, window: int, *, resize: str, resample: str) -> Canvas:
+    start = (size - window) // 2
+    fit = Fit(resize=resize, height=size, width=size, resample=resample)
+    return Canvas(
+        height=size, width=size, top=start, left=start, window_height=window, window_width=window,
+        gain=(1.0, 1.0, 1.0), offset=(0.0, 0.0, 0.0), fit=fit,
+    )  # fmt: skip
+
+
+RAW = {"do_rescale": False, "do_normalize": False}
+PIPELINES = (
+    Pipeline(
+        "squash",
+        DeiTImageProcessorPil(size={"height": 40, "width": 40}, crop_size=32, **RAW),
+        canvas(40, 32, resize="exact", resample="bicubic"),
+    ),
+    Pipeline(
+        "short",
+        CLIPImageProcessorPil(size={"shortest_edge": 36}, crop_size=32, **RAW),
+        canvas(36, 32, resize="short", resample="bicubic"),
+    ),
+    Pipeline(
+        "odd margin",
+        CLIPImageProcessorPil(size={"shortest_edge": 37}, crop_size=32, resample=2, **RAW),
+        canvas(37, 32, resize="short", resample="bilinear"),
+    ),
+    Pipeline(
+        "crop_pct",
+        ConvNextImageProcessorPil(size={"shortest_edge": 32}, crop_pct=0.875, resample=1, **RAW),
+        canvas(36, 32, resize="short", resample="lanczos"),
+    ),
+)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: pipeline.name)
+@given(size=st.tuples(st.integers(1, 90), st.integers(1, 90)), seed=st.integers(0, 2**32 - 1))
+def test_fit_is_the_models_own_resize(pipeline: Pipeline, size: tuple[int, int], seed: int) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    wanted = np.asarray(pipeline.processor(picture, return_tensors="np")["pixel_values"][0])
+    own = pipeline.canvas
+    fitted = fit_picture(picture, own)
+    assert fitted.shape == (own.height, own.width, 3)
+    rows = slice(own.top, own.top + own.window_height)
+    columns = slice(own.left, own.left + own.window_width)
+    window = fitted[rows, columns].transpose(2, 0, 1)
+    assert np.array_equal(window, wanted)
+    # The law of the canvas: what was fitted passes the pipeline untouched.
+    again = pipeline.processor(Image.fromarray(fitted), return_tensors="np")["pixel_values"][0]
+    assert np.array_equal(again, window)
+
+
+def test_fit_of_a_grey_canvas() -> None:
+    own = plain_canvas(4, 4, mean=(0.0,), std=(1.0,))
+    assert (fit_picture(Image.new("RGB", (4, 4), (9, 9, 9)), own) == 9).all()
+    assert fit_picture(Image.new("RGB", (4, 4)), own).shape == (4, 4, 1)
+
+
+def test_fit_refuses_what_is_no_picture() -> None:
+    own = plain_canvas(4, 4, mean=(0.0, 0.0), std=(1.0, 1.0))
+    with pytest.raises(InvalidArgument, match=r"canvas\.channels: expected 1 or 3, found 2"):
+        fit_picture(Image.new("RGB", (4, 4)), own)
+
+
+def test_fit_refuses_smaller_than_an_unresized_canvas() -> None:
+    fit = Fit(resize="none", height=8, width=8)
+    own = Canvas(
+        height=8, width=8, top=0, left=0, window_height=8, window_width=8,
+        gain=(1.0, 1.0, 1.0), offset=(0.0, 0.0, 0.0), fit=fit,
+    )  # fmt: skip
+    with pytest.raises(UnreadablePicture, match="at least 8 x 8 pixels"):
+        fit_picture(Image.new("RGB", (7, 9)), own)

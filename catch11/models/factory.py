@@ -11,9 +11,9 @@ from torch import nn
 
 from catch11.canvas import Canvas
 from catch11.errors import ModelRefused
+from catch11.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish, first_line, indices
-from catch11.fingerprint import module_fingerprint
 from catch11.models.weights import check_weights
 
 RETURNS = "a Model, (nn.Module, Canvas) or (nn.Module, Canvas, labels)"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,7 @@ _SUFFIXES = {
 }
 
 
+@runtime_checkable
 class Graph(Protocol):
     """A model that another runtime runs, as `Model` sees it."""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from catch11.canvas import Canvas
 from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
+from catch11.fingerprint import module_fingerprint
 from catch11.models.canvases import (
     Normalisation,
     Prepare,
@@ -21,7 +22,6 @@ from catch11.models.canvases import (
     resample_name,
 )
 from catch11.models.frame import Model, finish, first_line, indices
-from catch11.fingerprint import module_fingerprint
 from catch11.models.weights import check_weights
 
 

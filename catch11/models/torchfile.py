@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from catch11.errors import ModelRefused
+from catch11.fingerprint import module_fingerprint
 from catch11.models.frame import Model, finish, first_line, local_file
 from catch11.models.nets import ARCHITECTURES, recognise
 from catch11.models.sidecar import class_names, read_sidecar, sidecar_pipeline
-from catch11.fingerprint import module_fingerprint
 from catch11.models.weights import check_weights
 
 TRUST = "allow code only if you trust its author, or convert it to safetensors"

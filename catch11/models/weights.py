@@ -28,4 +28,3 @@ def check_weights(spec: str, module: nn.Module) -> None:
             f"NaN or infinity in {len(bad)} of its weights, first in {bad[0]}",
             "the file is damaged or its training diverged",
         )
-

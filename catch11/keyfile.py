@@ -1,0 +1,281 @@
+"""Key <-> file: safetensors with string metadata, optionally sealed with a passphrase.
+
+Plain form: the tensors secret, weight, bias, and for a tiled front kept, gains and spectrum; the
+metadata hold the public facts and an HMAC, under the secret, of everything else. Nothing but the
+tensor `secret` is secret. The sealed form is in `seal`.
+
+Files are read as a stranger's: whatever is wrong with one is a KeyFileError of one sentence.
+"""
+
+import hashlib
+import hmac
+import json
+import math
+import os
+import secrets
+import stat
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from catch11.canvas import Canvas
+from catch11.errors import Catch11Error, KeyFileError
+from catch11.front import Front
+from catch11.key import SECRET_BYTES, Key, key_of
+from catch11.seal import COST, MAGIC, Unusable, read_object, seal, unseal
+from catch11.spectrum import Rule
+from catch11.subspace import TileSubspace
+
+VERSION = "1"
+_TILE = ("kept", "gains", "spectrum")
+_NAMES = ("front_fingerprint", "model_fingerprint")
+_HEADER = 1 << 16  # bytes a header may have; real ones have 2,000
+_LARGEST = 1 << 32  # bytes of a key file
+_PIXELS = 1 << 24  # values a window may have: a hostile file must not exhaust the machine
+_STEP = 1 << 12  # stride, dilation, padding
+
+
+class OpenToOthers(UserWarning):
+    """A key file that other users of the machine may read."""
+
+
+def save_key(
+    key: Key, path: str | os.PathLike[str], *, passphrase: str | None = None, cost: int = COST
+) -> None:
+    """Write a key to a new file that only its owner may read (mode 0600).
+
+    passphrase: seals the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
+    overwritten: every release made with its key would lose its owner. Raises KeyFileError,
+    InvalidArgument.
+    """
+    data = key_bytes(key)
+    _write_new(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
+
+
+def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Key:
+    """Read a key; a sealed one needs its passphrase. Raises KeyFileError.
+
+    Warns with OpenToOthers where other users may read the file.
+    """
+    data, mode = _read(path)
+    try:
+        if data.startswith(MAGIC):
+            data = unseal(data, passphrase)
+        key = key_from_bytes(data)
+    except Unusable as error:
+        raise KeyFileError(path, str(error)) from None
+    if os.name == "posix" and mode & 0o077:
+        text = f"{path}: other users may read this key (mode {mode:04o}); run chmod 600 on it"
+        warnings.warn(text, OpenToOthers, stacklevel=2)
+    return key
+
+
+def key_bytes(key: Key) -> bytes:
+    """The plain form of a key."""
+    front = key.front
+    tensors = {
+        "secret": torch.frombuffer(bytearray(key.secret), dtype=torch.uint8),
+        "weight": front.weight.to("cpu", torch.float64).contiguous(),
+        "bias": front.bias.to("cpu", torch.float64).contiguous(),
+    }
+    facts: dict[str, Any] = {
+        name: value for name, value in _plain(front).items() if not isinstance(value, Tensor)
+    }
+    if isinstance(key.subspace, TileSubspace):
+        facts["tile"] = key.subspace.tile
+        tensors |= {name: getattr(key.subspace, name).cpu().contiguous() for name in _TILE}
+    notes = {
+        "catch11": "key",
+        "version": VERSION,
+        "fingerprint": key.fingerprint,
+        "front_fingerprint": key.front_fingerprint,
+        "model_fingerprint": key.model_fingerprint,
+        "front": json.dumps(facts),
+        "canvas": json.dumps(key.canvas.to_dict()),
+        "rule": json.dumps(asdict(key.rule)),
+    }
+    return save(tensors, metadata={**notes, "mac": _mac(key.secret, tensors, notes)})
+
+
+def key_from_bytes(data: bytes) -> Key:
+    """The key in such bytes; they are checked as a stranger's."""
+    notes = _notes(data)
+    if notes.get("catch11") != "key":
+        raise Unusable("it is a safetensors file and no key")
+    if notes.get("version") != VERSION:
+        raise Unusable(f"its version is {notes.get('version')!r:.20}, expected {VERSION}")
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise Unusable(f"its tensors are damaged ({str(error)[:80]})") from None
+    secret = _tensor(tensors, "secret", torch.uint8)
+    if secret.shape != (SECRET_BYTES,):
+        raise Unusable(f"its secret has shape {tuple(secret.shape)}, expected {SECRET_BYTES}")
+    raw = bytes(secret.tolist())
+    mac = notes.pop("mac", "")
+    if not hmac.compare_digest(mac.encode(), _mac(raw, tensors, notes).encode()):
+        raise Unusable("it was changed or damaged after it was written")
+    try:
+        key = _key(raw, tensors, notes)
+    except (
+        Catch11Error,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        text = " ".join(str(error).split())[:120].rstrip(".")
+        raise Unusable(f"its facts do not fit together ({text})") from None
+    if any(getattr(key, name) != notes.get(name) for name in ("fingerprint", *_NAMES)):
+        raise Unusable("its fingerprints are not those of its weights")
+    return key
+
+
+def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> Key:
+    facts = json.loads(notes["front"])
+    tile = facts.pop("tile", None)
+    canvas = Canvas.from_dict(json.loads(notes["canvas"]))
+    rule = Rule(**json.loads(notes["rule"]))
+    weight, bias = (
+        _tensor(tensors, "weight", torch.float64),
+        _tensor(tensors, "bias", torch.float64),
+    )
+    front = _front(facts, weight, bias, canvas)
+    named = notes["model_fingerprint"]
+    if tile is None:
+        return key_of(front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=named)
+    kept, gains, spectrum = (_tensor(tensors, name, torch.float64) for name in _TILE)
+    if len(tile) != 2 or kept.shape != (canvas.channels * math.prod(_sizes(tile)), len(gains)):
+        raise ValueError("its subspace has the wrong shape")
+    if not torch.allclose(kept.T @ kept, torch.eye(len(gains), dtype=kept.dtype), atol=1e-6):
+        raise ValueError("its subspace is not orthonormal")
+    subspace = TileSubspace(
+        shape=front.shape, tile=(tile[0], tile[1]), kept=kept, gains=gains, spectrum=spectrum
+    )
+    return Key(
+        front=front,
+        subspace=subspace,
+        canvas=canvas,
+        rule=rule,
+        secret=secret,
+        model_fingerprint=named,
+    )
+
+
+def _front(facts: dict[str, Any], weight: Tensor, bias: Tensor, canvas: Canvas) -> Front:
+    lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    for name in ("shape", "stride", "dilation", "padding"):
+        _sizes(lists[name])
+    front = Front(**{**facts, **lists, "weight": weight, "bias": bias})
+    if front.shape != canvas.shape or math.prod(front.shape) > _PIXELS:
+        raise ValueError(f"its front reads {front.shape}")
+    dense = front.geometry == "dense"
+    if weight.dim() != (2 if dense else 4) or bias.shape != (len(weight),):
+        raise ValueError(f"its weight has shape {tuple(weight.shape)}")
+    if len(front.neutral) != canvas.channels or front.geometry not in ("dense", "patch", "conv"):
+        raise ValueError(f"its geometry is {front.geometry!r}")
+    # One run on nothing: a kernel, grouping or window that torch refuses is found here.
+    front.apply(torch.zeros(1, *front.shape, dtype=torch.float64))
+    return front
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    if not all(type(value) is int and 0 <= value <= _STEP for value in values):
+        raise ValueError(f"{str(values)[:40]} are no sizes")
+    return tuple(values)
+
+
+def _plain(front: Front) -> dict[str, Any]:
+    return {name: getattr(front, name) for name in front.__dataclass_fields__}
+
+
+def _tensor(tensors: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> Tensor:
+    tensor = tensors.get(name)
+    if tensor is None or tensor.dtype != dtype:
+        found = "none" if tensor is None else str(tensor.dtype)
+        raise Unusable(f"its tensor {name} should be {dtype}, found {found}")
+    if dtype.is_floating_point and not torch.isfinite(tensor).all():
+        raise Unusable(f"its tensor {name} is not finite")
+    return tensor
+
+
+def _mac(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
+    """HMAC-SHA-256 of all tensors and metadata, each preceded by its length."""
+    mac = hmac.new(secret, b"catch11 key file 1", hashlib.sha256)
+    fields = [json.dumps(dict(sorted(notes.items()))).encode()]
+    for name, tensor in sorted(tensors.items()):
+        fields += [name.encode(), f"{tensor.dtype} {tuple(tensor.shape)}".encode()]
+        fields.append(tensor.numpy().tobytes())
+    for field in fields:
+        mac.update(len(field).to_bytes(8, "big"))
+        mac.update(field)
+    return mac.hexdigest()
+
+
+def _notes(data: bytes) -> dict[str, str]:
+    """The string metadata of a safetensors file."""
+    size = int.from_bytes(data[:8], "little") if len(data) >= 8 else 0
+    if not 2 <= size <= min(_HEADER, len(data) - 8):
+        raise Unusable("it is not a key file, or it is cut short")
+    notes = read_object(data[8 : 8 + size]).get("__metadata__")
+    if not isinstance(notes, dict) or not all(isinstance(v, str) for v in notes.values()):
+        raise Unusable("it is not a key file")
+    return dict(notes)
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[bytes, int]:
+    try:
+        with open(path, "rb", opener=_open_now) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise KeyFileError(path, "it is not a regular file")
+            if facts.st_size > _LARGEST:
+                raise KeyFileError(path, f"it is larger than {_LARGEST >> 30} GiB")
+            return file.read(), stat.S_IMODE(facts.st_mode)
+    except OSError as error:
+        raise KeyFileError(path, f"it cannot be read ({error.strerror})") from None
+
+
+def _open_now(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """A file of mode 0600 that is whole or absent, and never takes the place of another."""
+    if path.exists() or path.is_symlink():
+        raise KeyFileError(path, "a file of this name exists, and a key is never overwritten")
+    rough = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    try:
+        handle = os.open(rough, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _rename_new(rough, path)
+        finally:
+            rough.unlink(missing_ok=True)
+    except FileExistsError:
+        raise KeyFileError(
+            path, "a file of this name exists, and a key is never overwritten"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(path, f"it cannot be written ({error.strerror})") from None
+
+
+def _rename_new(rough: Path, path: Path) -> None:
+    """Rename unless the name is taken meanwhile; a link fails where a rename would replace."""
+    try:
+        os.link(rough, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.replace(rough, path)  # a file system without links

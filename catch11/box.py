@@ -20,7 +20,7 @@ from catch11.subspace import TileSubspace
 
 _MOMENTUM = 0.7  # of 0.4 … 0.85 on real photographs at 10 dB this left the smallest residual
 _REACH = 3.0  # times the linear amplitude; beyond it the files change no more
-_EARLY = 3  # rounds before the amplitude is judged
+_SETTLE = 8  # last rounds, in which the amplitude is left alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +68,11 @@ def recode_tiles(
         direction=subspace.tiles(direction)[0],
         seen=seen,
         gains=gains,
-        rim=_rim_energy(subspace, direction),
+        rim=(subspace.rim(window), subspace.rim(direction)),
         grid=grid,
     )
     tiles, amplitude = search.run(amplitude, goal=goal, allowed=allowed, effort=effort)
     return grid.round(subspace.untile(tiles[None], grid.clip(window + amplitude * direction)))
-
-
-def _rim_energy(subspace: TileSubspace, direction: Tensor) -> tuple[float, int]:
-    """Sum of squares and count of the values that no tile covers."""
-    covered = subspace.tiles(direction)
-    rest = float(direction.square().sum()) - float(covered.square().sum())
-    return max(rest, 0.0), direction.numel() - covered.numel()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -90,7 +83,7 @@ class _Search:
     direction: Float[Tensor, "tile pixel"]
     seen: Float[Tensor, "pixel direction"]
     gains: Float[Tensor, " direction"]
-    rim: tuple[float, int]
+    rim: tuple[Float[Tensor, " rim"], Float[Tensor, " rim"]]
     grid: Grid
 
     def run(
@@ -114,7 +107,7 @@ class _Search:
             close = 1.0 / nearest < ratio < nearest or (amplitude >= most and ratio > 1.0)
             if moved <= allowed and close:
                 break
-            if round_ < effort.rounds - 2 * _EARLY:
+            if not close and round_ < effort.rounds - _SETTLE:
                 amplitude = min(amplitude * ratio, most)
             grown = ahead + residual
             ahead, multiplier = grown + _MOMENTUM * (grown - multiplier), grown
@@ -127,6 +120,7 @@ class _Search:
 
     def _distance(self, point: Tensor, amplitude: float) -> float:
         """Root mean square of x̃ - x over the window, the uncovered rim included."""
-        energy, count = self.rim
-        total = float((point - self.x).square().sum()) + amplitude**2 * energy
-        return max((total / (self.x.numel() + count)) ** 0.5, 1e-9)
+        x, direction = self.rim
+        rim = self.grid.clip(x + amplitude * direction) - x
+        total = float((point - self.x).square().sum()) + float(rim.square().sum())
+        return max((total / (self.x.numel() + x.numel())) ** 0.5, 1e-9)

@@ -150,7 +150,7 @@ def _check_only_reader(module: nn.Module, call: _Call, probe: Tensor) -> None:
     clean = run_probe(module, probe)
     handle = call.layer.register_forward_hook(lambda *_: call.made)
     try:
-        held = run_probe(module, probe.flip(-1))
+        held = run_probe(module, probe.square())
     finally:
         handle.remove()
     if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):
@@ -243,16 +243,20 @@ def _read_channels(given: Tensor, probe: Tensor) -> _Reading:
             inner = given[0, :, top : top + height, left : left + width].double()
             matched = _match(inner.flatten(1), probe[0].double().flatten(1))
             if matched is not None:
-                ring = given[0].double().clone()
-                ring[:, top : top + height, left : left + width] = ring[:, :1, :1]
-                if (more_rows or more_columns) and not torch.equal(
-                    ring, ring[:, :1, :1].expand_as(ring)
-                ):
+                if not _constant_around(given[0], top, left, height, width):
                     raise _Unusable("the model pads its input with more than a constant")
                 source, gain, offset = matched
                 sides = (top, more_rows - top, left, more_columns - left)
                 return _Reading(source=source, gain=gain, offset=offset, padding=sides)
     raise _Unusable("its input is not the model's input up to padding, channel order and scale")
+
+
+def _constant_around(given: Tensor, top: int, left: int, height: int, width: int) -> bool:
+    """Whether each channel has one value outside the window set at (top, left)."""
+    outside = torch.ones(given.shape[1:], dtype=torch.bool)
+    outside[top : top + height, left : left + width] = False
+    ring = given[:, outside.to(given.device)]
+    return bool((ring == ring[:, :1]).all())
 
 
 def _match(
@@ -285,7 +289,8 @@ def _scaled(
     flat = torch.zeros(weight.shape[0]) if bias is None else bias.detach().to("cpu", torch.float32)
     if norm is None or norm.running_var is None:
         return weight.double(), flat.double()
-    assert isinstance(norm, _NORMS) and norm.running_mean is not None
+    assert isinstance(norm, _NORMS)
+    assert norm.running_mean is not None
     variance, mean = norm.running_var.cpu(), norm.running_mean.cpu()
     scale = torch.ones_like(mean) if norm.weight is None else norm.weight.detach().cpu()
     lift = torch.zeros_like(mean) if norm.bias is None else norm.bias.detach().cpu()

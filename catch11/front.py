@@ -197,7 +197,7 @@ def fold_channels(
     gains: tuple[float, ...],
     channels: int,
     groups: int = 1,
-) -> tuple[Float[Tensor, "out channel *kernel"], int]:
+) -> tuple[Float[Tensor, "out folded *kernel"], int]:
     """Fold "layer channel j reads gains[j] · v[sources[j]]" into a weight; also the new groups.
 
     A grouped weight stays grouped when the channels keep their order, and is made dense otherwise.

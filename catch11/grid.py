@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from catch11.errors import InvalidArgument
+
 Format = Literal["png8", "png16", "tensor"]
 
 
@@ -49,6 +51,14 @@ GRIDS: dict[Format, Grid] = {
     "png16": Grid(low=-1.0, high=2.0, levels=65535),
     "tensor": Grid(low=0.0, high=1.0, levels=0),
 }
+
+
+def grid_of(format: str) -> Grid:
+    """The grid of a format by its name; raises InvalidArgument with the known ones."""
+    for name, grid in GRIDS.items():
+        if name == format:
+            return grid
+    raise InvalidArgument("format", expected=f"one of {', '.join(GRIDS)}", found=format)
 
 
 def psnr(

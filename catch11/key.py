@@ -5,7 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -23,6 +23,7 @@ SECRET_BYTES = 32
 DEFAULT_RULE = Rule(kind="energy", value=1e-6)
 
 
+@runtime_checkable
 class Authorized(Protocol):
     """What a key needs of a loaded model."""
 

@@ -39,7 +39,10 @@ class Rule:
         return f"{self.kind} ≤ {self.value:g}"
 
     def count(
-        self, singular: Float[Tensor, " direction"], *, weights: Float[Tensor, " direction"] | None = None
+        self,
+        singular: Float[Tensor, " direction"],
+        *,
+        weights: Float[Tensor, " direction"] | None = None,
     ) -> int:
         """How many of the ascending singular values are inside.
 

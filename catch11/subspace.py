@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import lcm
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -16,6 +16,7 @@ from catch11.spectrum import Rule, spectrum
 from catch11.stream import KeyedStream
 
 
+@runtime_checkable
 class Subspace(Protocol):
     """Directions of a window that the front does not see, or hardly."""
 
@@ -35,9 +36,7 @@ class Subspace(Protocol):
         """The nearest point inside; idempotent and self-adjoint. dtype and device kept."""
         ...
 
-    def sample(
-        self, streams: Sequence[KeyedStream]
-    ) -> Float[Tensor, "batch channel height width"]:
+    def sample(self, streams: Sequence[KeyedStream]) -> Float[Tensor, "batch channel height width"]:
         """A standard normal inside, one a stream."""
         ...
 
@@ -62,9 +61,7 @@ class TileSubspace:
     kept: Float[Tensor, "pixel direction"]
     gains: Float[Tensor, " direction"]
     spectrum: Float[Tensor, " pixel"]
-    _cache: dict[tuple[torch.dtype, torch.device], Tensor] = field(
-        default_factory=dict, repr=False
-    )
+    _cache: dict[tuple[torch.dtype, torch.device], Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -98,6 +95,12 @@ class TileSubspace:
             covered, "batch c (row y) (column x) -> batch (row column) (c y x)", y=height, x=width
         )
 
+    def rim(self, images: Float[Tensor, "1 channel height width"]) -> Float[Tensor, " rim"]:
+        """What no tile covers, as one vector."""
+        height, width = (count * size for count, size in zip(self.grid, self.tile, strict=True))
+        below, beside = images[..., height:, :], images[..., :height, width:]
+        return torch.cat([below.flatten(), beside.flatten()])
+
     def untile(
         self,
         tiles: Float[Tensor, "batch tile pixel"],
@@ -121,9 +124,7 @@ class TileSubspace:
         seen, tiles = self.seen(images), self.tiles(images)
         return self.untile(tiles - (tiles @ seen) @ seen.T, images)
 
-    def sample(
-        self, streams: Sequence[KeyedStream]
-    ) -> Float[Tensor, "batch channel height width"]:
+    def sample(self, streams: Sequence[KeyedStream]) -> Float[Tensor, "batch channel height width"]:
         """A standard normal inside, one a stream."""
         return self.project(torch.stack([stream.normal(self.shape) for stream in streams]))
 

@@ -17,14 +17,17 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 # Every annotated tensor shape is checked at run time. The command line is left out: typer reads
 # its signatures, and they hold no tensors.
 SHAPE_CHECKED = (
-    "canvas", "key", "keyfile", "front", "spectrum", "subspace", "box", "stream", "recode",
+    "canvas", "key", "keyfile", "front", "find", "grid", "spectrum", "circulant", "subspace",
+    "subspace_conv", "box", "box_conv", "stream", "recode",
     "personalize", "release", "models", "data", "metrics", "record", "attacks", "baselines",
     "bounds", "matrix", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":
     from jaxtyping import install_import_hook
 
-    install_import_hook([f"catch11.{name}" for name in SHAPE_CHECKED], "beartype.beartype")
+    import tests.shapes  # noqa: F401 - the hook looks it up by name
+
+    install_import_hook([f"catch11.{name}" for name in SHAPE_CHECKED], "tests.shapes.check")
 
 
 @pytest.fixture(scope="session")

@@ -16,15 +16,25 @@ PACKAGE = Path(catch11.__file__).parent
 # From low to high. A module imports from its own row or from the rows above it in this list.
 LAYERS = (
     ("errors",),
-    ("stream", "spectrum", "environment"),
+    ("stream", "seal", "spectrum", "circulant", "grid", "fingerprint", "environment"),
     ("canvas",),
     ("front",),
-    ("subspace", "box"),
+    ("find", "subspace", "subspace_conv", "box", "box_conv"),
     ("key",),
     ("keyfile", "recode", "personalize"),
     ("models", "data", "metrics"),
     ("release",),
-    ("record", "attacks", "baselines", "bounds", "matrix", "trust", "suitability"),
+    (
+        "record",
+        "baselines",
+        "score",
+        "conditions",
+        "attacks",
+        "bounds",
+        "matrix",
+        "trust",
+        "suitability",
+    ),
     ("studies",),
     ("report",),
     ("scale", "service"),
@@ -32,8 +42,8 @@ LAYERS = (
 )
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
-    "errors", "stream", "front", "spectrum", "subspace", "box", "canvas", "key", "keyfile",
-    "recode", "personalize",
+    "errors", "stream", "spectrum", "circulant", "grid", "fingerprint", "canvas", "front", "find",
+    "subspace", "subspace_conv", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}
 LINES = 400

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.grid import GRIDS, Format, psnr
+from catch11.grid import Format, grid_of, psnr
 from catch11.key import Key
 from catch11.stream import KeyedStream
 
@@ -44,11 +44,9 @@ class Recoder(ABC):
     batch: int = 8
 
     def __init__(self, key: Key, *, format: Format) -> None:
-        if format not in GRIDS:
-            raise InvalidArgument("format", expected=f"one of {', '.join(GRIDS)}", found=format)
         self.key = key
         self.format: Format = format
-        self.grid = GRIDS[format]
+        self.grid = grid_of(format)
 
     @property
     @abstractmethod
@@ -64,8 +62,8 @@ class Recoder(ABC):
         """Recoded windows and reasons to withhold; one keyed stream a window."""
 
     @final
-    def __call__(self, images: Float[Tensor, "batch channel height width"]) -> Recoded:
-        """Recode images in [0, 1]: windows of the model, or whole canvas pictures.
+    def __call__(self, images: Tensor) -> Recoded:
+        """Recode images, floats (n, channel, height, width) in [0, 1]: windows of the model, or whole canvas pictures.
 
         Whole pictures come back whole, with keyed noise in the margin that no model sees. Raises
         InvalidArgument on another shape, dtype or range.

@@ -140,9 +140,10 @@ def _first_canvas(prepare: Prepare, proposal: Proposal, stated: Normalisation | 
 
 def _best_fit(prepare: Prepare, canvas: Canvas) -> tuple[Canvas, tuple[str, ...]] | None:
     """The canvas with the roundings that predict the pipeline on other sizes best."""
-    long: tuple[Rounding, ...] = ("floor", "round") if canvas.fit.resize == "short" else ("floor",)
+    both: tuple[Rounding, ...] = ("floor", "round")
+    long = both if canvas.fit.resize == "short" else both[:1]
     best: tuple[float, Canvas] | None = None
-    for side, crop in product(long, ("floor", "round")):
+    for side, crop in product(long, both):
         trial = _recropped(canvas, replace(canvas.fit, long=side, crop=crop))
         if trial is None:
             continue

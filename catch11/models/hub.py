@@ -109,7 +109,7 @@ def _resizes(processor: Any) -> list[Proposal]:
     """Candidates from size, crop_size and crop_pct, squashing tried before keeping the aspect."""
     resample = resample_name(_plain(getattr(processor, "resample", None)), argument="resample")
     size = getattr(processor, "size", None)
-    pairs = [(_get(size, "height"), _get(size, "width"))]
+    pairs: list[tuple[Any, ...]] = [(_get(size, "height"), _get(size, "width"))]
     short = _get(size, "shortest_edge")
     crop = getattr(processor, "crop_pct", None)
     sides: list[object] = [short, *pairs[0]]
@@ -140,13 +140,13 @@ def _crops(processor: Any) -> list[tuple[int, int]]:
 
 def _stated(processor: Any) -> Normalisation | None:
     """The normalisation its settings name; whether it is also what happens is measured."""
-    mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
+    mean, std = _list(processor, "image_mean"), _list(processor, "image_std")
     scale = getattr(processor, "rescale_factor", None)
     if not getattr(processor, "do_rescale", False) or not isinstance(scale, int | float):
         return None
     if not getattr(processor, "do_normalize", False):
-        mean, std = (0.0,) * 3, (1.0,) * 3
-    if not _three(mean) or not _three(std) or not all(std):
+        mean, std = [0.0] * 3, [1.0] * 3
+    if mean is None or std is None or not (len(mean) == len(std) == 3 and all(std)):
         return None
     unit = scale * 255
     unit = 1.0 if abs(unit - 1) < 1e-9 else unit
@@ -157,8 +157,9 @@ def _stated(processor: Any) -> Normalisation | None:
     )
 
 
-def _three(values: object) -> bool:
-    return isinstance(values, list | tuple) and len(values) == 3
+def _list(processor: Any, name: str) -> list[float] | None:
+    values = getattr(processor, name, None)
+    return list(values) if isinstance(values, list | tuple) else None
 
 
 def _get(size: object, name: str) -> Any:

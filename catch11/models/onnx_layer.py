@@ -99,7 +99,7 @@ def _conv(node: Any, traces: Sequence[Trace | None], constant: Constant, name: s
     if trace.shape[1] != weight.shape[1] * groups:
         raise Untraceable(f"its weight {weight.shape} does not fit an input of {trace.shape}")
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, weight.shape[2:], strict=True)]
-    pads = _pads(facts, trace.shape[2:], strides, reach)
+    pads = conv_pads(facts, trace.shape[2:], strides, reach)
     if spatial == 1:
         weight, trace = (
             weight[:, :, None],
@@ -143,7 +143,7 @@ def _conv_parts(
     return trace, weight, bias
 
 
-def _pads(
+def conv_pads(
     facts: dict[str, Any], sizes: Sequence[int], strides: Sequence[int], reach: Sequence[int]
 ) -> list[tuple[int, int]]:
     """(before, after) an axis; auto_pad resolved as the standard says."""

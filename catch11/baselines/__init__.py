@@ -1,0 +1,1 @@
+"""What a recoder is compared with: plain noise, and other ways to restrict a data set's use."""

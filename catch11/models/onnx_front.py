@@ -13,6 +13,7 @@ from catch11.models.onnx_layer import Layer, read_layer, scale_layer, to_front
 from catch11.models.onnx_trace import Trace, Untraceable, batch_norm, follow, input_trace
 from catch11.models.onnx_values import Values
 
+LARGEST_BATCH = 32  # every element of a fixed batch is traced
 LINEAR = ("Conv", "FusedConv", "QLinearConv", "Gemm", "MatMul")
 
 
@@ -36,7 +37,8 @@ def find_onnx_front(model: Any, canvas: Canvas, *, layer: str | None = None) -> 
     Raises NoFront with every node tried and why, InvalidArgument for an unknown layer.
     """
     nodes = _used_nodes(model.graph)
-    traces: dict[str, Trace] = {_picture_input(model.graph): input_trace(canvas.shape)}
+    source, batch = picture_input(model.graph, canvas)
+    traces: dict[str, Trace] = {source: input_trace(canvas.shape, batch=batch)}
     values = Values(model, lambda name: traces[name].shape if name in traces else None)
     readers = _walk(nodes, traces, values, model.opset_import)
     names = [reader.name for reader in readers if reader.reason is None]
@@ -147,11 +149,21 @@ def _outputs(graph: Any) -> set[str]:
     return {one.name for one in graph.output}
 
 
-def _picture_input(graph: Any) -> str:
+def picture_input(graph: Any, canvas: Canvas) -> tuple[str, int]:
+    """Name and batch size (1 where it is free) of the only input that is not a weight.
+
+    Raises NoFront for several inputs or a large fixed batch, InvalidArgument for another canvas.
+    """
     weights = {tensor.name for tensor in graph.initializer}
-    inputs = [one.name for one in graph.input if one.name not in weights]
+    inputs = [one for one in graph.input if one.name not in weights]
     if len(inputs) != 1:
-        raise NoFront(
-            [("the graph", f"it takes {len(inputs)} inputs ({', '.join(inputs)}), not one")]
-        )
-    return inputs[0]
+        names = ", ".join(one.name for one in inputs)
+        raise NoFront([("the graph", f"it takes {len(inputs)} inputs ({names}), not one")])
+    sides = [int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim] or [0] * 4
+    if len(sides) != 4 or any(a and a != b for a, b in zip(sides[1:], canvas.shape, strict=True)):
+        expected = f"the window {canvas.shape} to be the graph's input {tuple(sides[1:])}"
+        raise InvalidArgument("canvas", expected=expected, found="another")
+    if sides[0] > LARGEST_BATCH:
+        reason = f"its batch is fixed at {sides[0]}; export it with a free batch axis"
+        raise NoFront([("the graph", reason)])
+    return inputs[0].name, max(sides[0], 1)

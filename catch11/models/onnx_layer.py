@@ -248,8 +248,12 @@ def _dense_front(layer: Layer, canvas: Canvas) -> Front:
         getattr(layer.trace, field).reshape(-1, layer.weight.shape[1])
         for field in ("source", "gain", "offset")
     )
-    if (source == PADDING).any() or np.unique(source).size != source.size:
-        raise Untraceable("its input pads or repeats pixels")
+    first = source[:, 0] < math.prod(canvas.shape)  # of a fixed batch, the first window
+    source, gain, offset = source[first], gain[first], offset[first]
+    if (source == PADDING).any() or (source >= math.prod(canvas.shape)).any():
+        raise Untraceable("its vectors pad the window or mix several")
+    if np.unique(source).size != source.size:
+        raise Untraceable("its input repeats pixels")
     if not (gain == gain[:1]).all() or not (offset == offset[:1]).all():
         raise Untraceable("its normalisation differs from tile to tile")
     channels, height, width = canvas.shape

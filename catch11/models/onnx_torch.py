@@ -54,10 +54,12 @@ class GraphModule(nn.Module):
     def __init__(self, model: Any, output: str) -> None:
         super().__init__()
         weights = {tensor.name for tensor in model.graph.initializer}
-        inputs = [one.name for one in model.graph.input if one.name not in weights]
+        inputs = [one for one in model.graph.input if one.name not in weights]
         if len(inputs) != 1:
             raise Unsupported(f"it takes {len(inputs)} inputs, not one.")
-        self.source, self.output, self.graph = inputs[0], output, model
+        self.source, self.output, self.graph = inputs[0].name, output, model
+        sides = inputs[0].type.tensor_type.shape.dim
+        self.batch = int(sides[0].dim_value) if sides else 0  # 0 where it is free
         plain = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = max(plain, default=1)
         self.names: dict[str, str] = {}  # constant -> buffer
@@ -71,7 +73,18 @@ class GraphModule(nn.Module):
     def forward(
         self, pixel_values: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch ..."]:
-        """Normalised windows to the graph's output."""
+        """Normalised windows to the graph's output; a fixed batch is filled up and cut."""
+        if not self.batch or len(pixel_values) == self.batch:
+            return self._once(pixel_values)
+        parts = [self._filled(part) for part in pixel_values.split(self.batch)]
+        return torch.cat(parts)
+
+    def _filled(self, part: Tensor) -> Tensor:
+        missing = self.batch - len(part)
+        filler = part[-1:].detach().expand(missing, *part.shape[1:])
+        return self._once(torch.cat([part, filler]))[: len(part)]
+
+    def _once(self, pixel_values: Tensor) -> Tensor:
         values, shapes = self._static(tuple(pixel_values.shape))
         tensors: dict[str, Tensor] = {self.source: pixel_values}
         for step in self.steps:

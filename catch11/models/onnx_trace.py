@@ -5,6 +5,7 @@ affine map applied to it. Transposes, reshapes, pads, slices and channel swaps a
 thing, a rearranged array of pixel numbers, computed by the operator's own reference implementation.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,15 +31,15 @@ class Trace:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor, its batch axis of one included."""
+        """Shape of the tensor, its batch axis included."""
         return tuple(self.source.shape)
 
 
-def input_trace(shape: tuple[int, int, int]) -> Trace:
-    """The trace of the graph's input: one window (1, channel, height, width)."""
-    count = shape[0] * shape[1] * shape[2]
-    source = np.arange(count, dtype=np.int64).reshape(1, *shape)
-    return Trace(source=source, gain=np.ones((1, *shape)), offset=np.zeros((1, *shape)))
+def input_trace(shape: tuple[int, int, int], *, batch: int = 1) -> Trace:
+    """The trace of the graph's input (batch, channel, height, width); the first window is 0, 1, …"""
+    size = (batch, *shape)
+    source = np.arange(math.prod(size), dtype=np.int64).reshape(size)
+    return Trace(source=source, gain=np.ones(size), offset=np.zeros(size))
 
 
 Constant = Callable[[str], np.ndarray | None]

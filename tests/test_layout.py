@@ -19,9 +19,10 @@ LAYERS = (
     ("stream", "seal", "spectrum", "circulant", "grid", "fingerprint", "environment"),
     ("canvas",),
     ("front",),
+    ("find",),
     ("find", "subspace", "subspace_conv", "box", "box_conv"),
     ("key",),
-    ("keyfile", "recode", "personalize"),
+    ("seal", "keyfile", "recode", "personalize"),
     ("models", "data", "metrics"),
     ("release",),
     (

@@ -10,11 +10,12 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol
 
 import typer
 from rich.console import Console, RenderableType
@@ -36,6 +37,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class Tick(Protocol):
+    """Called with how much is done, of how much, and what is at hand."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +83,8 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
         @functools.wraps(function)
         def run(*args: Any, json: str | None, debug: bool, **options: Any) -> None:
             try:
-                answer = function(*args, **options)
+                with one_line_warnings():
+                    answer = function(*args, **options)
                 deliver(answer, json)
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
@@ -133,6 +141,14 @@ def deliver(answer: Answer, target: str | None) -> None:
             file.write(text)
 
 
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Warnings as one sentence on standard error, without the line of code that gave them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: _say(str(message), kind="warning")
+        yield
+
+
 def fail(error: BaseException, *, debug: bool) -> NoReturn:
     """One sentence on standard error and the exit status; a traceback only if asked for."""
     if debug:
@@ -156,22 +172,26 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
     raise typer.Exit(BAD)
 
 
-def _say(sentence: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]catch11:[/] {escape(sentence)}"
-    )
+def _say(sentence: str, *, kind: str = "") -> None:
+    sign = f"[bold yellow]catch11 {kind}:[/]" if kind else "[bold red]catch11:[/]"
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{sign} {escape(sentence)}")
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress(title: str) -> Iterator[Tick]:
     """A callback (done, total) that draws a bar on standard error if that is a terminal."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, what="": None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), Remaining())
+    now = TextColumn("[dim]{task.description}")
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), Remaining(), now)
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("", total=None)
+
+        def tick(done: int, total: int, what: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=escape(what[-40:]))
+
+        yield tick

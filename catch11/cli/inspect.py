@@ -1,0 +1,144 @@
+"""catch11 inspect: is this model suitable; and what may be known of a key file or a release."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from catch11.cli.frame import Answer, command
+from catch11.cli.key import key_facts
+from catch11.cli.options import SPEC, AllowCode, Device, is_sealed, open_key, open_model
+from catch11.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from catch11.suitability import Suitability
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 48
+DECADES = 6  # the sparkline's range below the largest singular value
+
+
+@command("Start")
+def inspect(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help=f"A key file, a release folder, or a model: {SPEC}"),
+    ],
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the spectrum as .png, .svg or .pdf.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The front's layer, if not the found one.")
+    ] = None,
+    device: Device = "cpu",
+    allow_code: AllowCode = False,
+) -> Answer:
+    """Say whether a model suits, how strong a release can be at no loss, and what to use instead.
+
+    Of a key file or a release folder: its public facts, and whether the release's signed list holds.
+
+    Example: catch11 inspect hf:models/deit-tiny-patch16-224
+    """
+    path = Path(target)
+    if (path / "manifest.jsonl").is_file():
+        return _release(path)
+    if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
+        return _lines({"file": target, "sealed": is_sealed(path), **key_facts(open_key(path))})
+    from catch11.suitability import draw_spectrum, suitability
+
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
+    found = suitability(open_model(target, device=device, allow_code=allow_code), layer=layer)
+    if plot is not None:
+        draw_spectrum(found, plot)
+    return _suitability(found)
+
+
+def _suitability(found: "Suitability") -> Answer:
+    front = found.front
+    facts = {
+        "model": found.model,
+        "layer": front.layer,
+        "geometry": front.geometry,
+        "weight": list(front.weight.shape),
+        "window": list(front.shape),
+        "rule": str(found.rule),
+        "dimension": found.dimension,
+        "ambient": found.ambient,
+        "psnr": found.psnr,
+        "front_shift": found.shift,
+        "coarse": found.coarse,
+        "verdict": found.verdict,
+        "advice": found.advice,
+    }
+    share = found.dimension / found.ambient
+    rows = {
+        "model": found.model,
+        "front": f"{front.layer} ({front.geometry}, {_by(front.weight.shape)})",
+        "window": f"{_by(front.shape)} pixels",
+        "unseen": f"{found.dimension:,} of {found.ambient:,} directions ({share:.0%}), {found.rule}",
+        "spectrum": f"{sparkline(found.spectrum)}  largest {found.spectrum[-1]:.3g}",
+    }
+    if found.psnr is not None:
+        rows["strength"] = f"{found.psnr:.1f} dB PSNR in 8-bit files, front shift {found.shift:.3f}"
+    rows["verdict"] = f"{found.verdict}: {found.advice}"
+    return Answer(facts=facts | {"spectrum": list(found.spectrum)}, view=_view(rows))
+
+
+def _by(shape: Any) -> str:
+    return " × ".join(map(str, shape))
+
+
+def sparkline(values: tuple[float, ...]) -> str:
+    """Ascending singular values as bars on a logarithmic scale, least seen first."""
+    from math import log10
+
+    picked = [values[i * len(values) // WIDTH] for i in range(min(WIDTH, len(values)))]
+    largest = values[-1]
+    heights = [
+        max(0.0, 1 + log10(max(value / largest, 1e-30)) / DECADES) * (len(BARS) - 1)
+        for value in picked
+    ]
+    return "".join(BARS[round(height)] for height in heights)
+
+
+def _release(path: Path) -> Answer:
+    from catch11.release import read_release
+
+    held = read_release(path)
+    for entry in held.entries:
+        held.data(entry)
+    facts = {
+        "folder": str(path),
+        "files": len(held),
+        "signature": "holds for every line and file",
+        "complete": held.complete,
+        "method": held.method,
+        "format": held.form.name,
+        "names": held.names,
+        "key": held.key,
+        "public_key": held.public_key,
+        "checked": held.checked,
+        "canvas": held.canvas.to_dict(),
+    }
+    return _lines(facts)
+
+
+def _lines(facts: dict[str, Any]) -> Answer:
+    short = {k: v for k, v in facts.items() if k != "canvas"}
+    canvas = facts["canvas"]
+    window = f"{canvas['window_height']} × {canvas['window_width']}"
+    short["canvas"] = f"{canvas['height']} × {canvas['width']}, the model sees {window} of it"
+    return Answer(facts=facts, view=_view(short))
+
+
+def _view(rows: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(str(value)))
+    return table

@@ -1,0 +1,89 @@
+"""catch11 key: build the key of a model and write it to a file."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from catch11.cli.frame import Answer, command
+from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase, open_model
+
+
+@command("Release")
+def key(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"The authorized model: {SPEC}")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The key file, mode 0600.")
+    ],
+    energy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Share of the front's energy that may be unseen; 1e-6 by default."
+        ),
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option(metavar="S", help="Instead: the largest singular value inside.")
+    ] = None,
+    cumulative: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Instead: the largest sum of singular values inside."),
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(metavar="N", help="Instead: the number of directions inside.")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The front's layer, where it should not be found."),
+    ] = None,
+    seal: Annotated[
+        bool,
+        typer.Option(
+            "--seal", help="Encrypt with a passphrase, typed or taken from CATCH11_PASSPHRASE."
+        ),
+    ] = False,
+    device: Device = "cpu",
+    allow_code: AllowCode = False,
+) -> Answer:
+    """Build the key of the authorized model.
+
+    The key holds the part of the model's first layer that decides what it does not see, and a
+    secret. Keep it: whoever has it can undo a spectral release. An existing file is never
+    overwritten.
+
+    Example: catch11 key hf:models/deit-tiny-patch16-224 -o deit.key
+    """
+    passphrase = ask_passphrase(output, new=True) if seal else None
+    from catch11.key import build_key
+    from catch11.keyfile import save_key
+
+    made = build_key(
+        open_model(model, device=device, allow_code=allow_code),
+        energy=energy,
+        tau=tau,
+        cumulative=cumulative,
+        rank=rank,
+        layer=layer,
+    )
+    save_key(made, output, passphrase=passphrase)
+    facts = key_facts(made) | {"file": str(output), "sealed": seal}
+    space = f"{made.subspace.dimension:,} of {made.subspace.ambient:,} directions unseen"
+    view = f"{output}: key {made.fingerprint[:16]} of layer {made.front.layer}, {space}"
+    return Answer(facts=facts, view=view)
+
+
+def key_facts(made: Any) -> dict[str, Any]:
+    """What may be known of a key: everything but the secret."""
+    from catch11.release import public_key
+
+    return {
+        "fingerprint": made.fingerprint,
+        "front_fingerprint": made.front_fingerprint,
+        "model_fingerprint": made.model_fingerprint,
+        "public_key": public_key(made),
+        "layer": made.front.layer,
+        "geometry": made.front.geometry,
+        "rule": str(made.rule),
+        "dimension": made.subspace.dimension,
+        "ambient": made.subspace.ambient,
+        "canvas": made.canvas.to_dict(),
+    }

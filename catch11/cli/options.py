@@ -1,0 +1,86 @@
+"""Options that several commands share, and what they open."""
+
+import os
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from catch11.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from catch11.key import Key
+    from catch11.models.frame import Model
+
+PASSPHRASE = "CATCH11_PASSPHRASE"
+SPEC = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function, or a path."
+
+Device = Annotated[str, typer.Option(metavar="NAME", help="Where models run: cpu, cuda or cuda:N.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Load model files that run code of their author's (pickles, TorchScript). Only for "
+        "files you trust.",
+    ),
+]
+Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The private list of sources; DST.ledger.jsonl unless given."
+    ),
+]
+
+
+def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "Model":
+    """Load a model, with the noise that libraries make about loading switched off."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from catch11.models import load_model
+
+    return load_model(spec, device=device, allow_code=allow_code)
+
+
+def open_key(path: Path) -> "Key":
+    """Read a key file, asking for its passphrase if it is sealed."""
+    from catch11.keyfile import load_key
+
+    return load_key(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is a sealed key; False where it cannot be read."""
+    from catch11.seal import MAGIC
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def ask_passphrase(path: Path, *, new: bool = False) -> str:
+    """The passphrase from CATCH11_PASSPHRASE or the terminal, never from the command line.
+
+    new: asks twice. Raises InvalidArgument where there is none to be had.
+    """
+    given = os.environ.get(PASSPHRASE)
+    if given is not None:
+        return _checked(given)
+    if not sys.stdin.isatty():
+        raise InvalidArgument(
+            "passphrase", expected=f"one for {path} in {PASSPHRASE} or typed at a terminal",
+            found="neither",
+        )  # fmt: skip
+    typed = _checked(getpass(f"Passphrase for {path}: "))
+    if new and getpass("Once more: ") != typed:
+        raise InvalidArgument("passphrase", expected="the same twice", found="two different ones")
+    return typed
+
+
+def _checked(passphrase: str) -> str:
+    if not passphrase:
+        raise InvalidArgument("passphrase", expected="at least one character", found="none")
+    return passphrase

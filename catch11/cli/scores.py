@@ -1,0 +1,84 @@
+"""Records as a table for people: a row a model, a column a condition."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from catch11.matrix import Verification
+    from catch11.record import Record, Verdict
+
+CONDITIONS = {
+    "clean": "clean",
+    "nte": "released",
+    "gaussian": "Gaussian",
+    "control": "zero noise",
+}
+ROLES = {"authorized": "authorized", "ta": "twin", "sibling": "sibling", "ga": "rival"}
+LEGEND = (
+    "[dim]Gaussian: noise of the same PSNR instead. zero noise: the same files without noise.\n"
+    "twin: the authorized architecture with other weights. Ranges: Wilson, 95 %.[/]"
+)
+
+
+def score_tables(records: "Sequence[Record]") -> list[Table]:
+    """One table a metric; each cell an estimate with its interval."""
+    return [_table(records, metric) for metric in dict.fromkeys(r.metric for r in records)]
+
+
+def _table(records: "Sequence[Record]", metric: str) -> Table:
+    rows = [record for record in records if record.metric == metric]
+    present = [name for name in CONDITIONS if any(r.condition == name for r in rows)]
+    count = max(record.n for record in rows)
+    table = Table(title=f"{metric}, n = {count}", title_justify="left", box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column("role", no_wrap=True)
+    for name in present:
+        table.add_column(CONDITIONS[name], justify="right", no_wrap=True)
+    for model, role in dict.fromkeys((r.model, r.role) for r in rows):
+        cells = {str(r.condition): _cell(r) for r in rows if r.model == model}
+        table.add_row(escape(model), ROLES[role], *(cells.get(name, "") for name in present))
+    return table
+
+
+def _cell(record: "Record") -> str:
+    low, high = _share(record.low), _share(record.high)
+    return f"{_share(record.value)} [dim]{low}–{high}[/]"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0")
+
+
+def verification_view(found: "Verification") -> RenderableType:
+    """Everything `verify` has to say, the verdict last."""
+    parts: list[RenderableType] = []
+    for table in score_tables(found.records):
+        parts += [table, ""]
+    parts += [LEGEND, ""]
+    parts += [f"[yellow]note[/] {escape(warning)}" for warning in dict.fromkeys(found.warnings)]
+    parts += [f"[red]file[/] {escape(file)}: {escape(why)}" for file, why in found.problems]
+    return Group(*parts, *_verdict(found.verdict))
+
+
+def _verdict(verdict: "Verdict") -> list[str]:
+    lines = []
+    if verdict.drop is not None and verdict.retention is not None:
+        drop = verdict.drop
+        lines.append(
+            f"authorized model: keeps {verdict.retention:.1%} of what it got right "
+            f"(drop {drop.estimate:.3f} [{drop.low:.3f}, {drop.high:.3f}], paired)"
+        )
+    if verdict.rival is not None:
+        best = verdict.rival
+        lines.append(
+            f"strongest rival: {escape(str(verdict.rival_name))} at {best.estimate:.3f} "
+            f"[{best.low:.3f}, {best.high:.3f}]"
+        )
+    if verdict.degradation is not None:
+        lines.append(f"every rival lost at least {verdict.degradation:.1%} of what it got right")
+    lines += [f"[bold red]failed[/] {escape(sentence)}" for sentence in verdict.failures]
+    return lines

@@ -1,0 +1,90 @@
+"""catch11 verify: what the authorized model and its rivals get from a release."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catch11.cli.frame import FINDING, Answer, command, progress
+from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.scores import verification_view
+
+
+@command("Check")
+def verify(
+    dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help=f"The authorized model: {SPEC}")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SRC", help="The originals; adds the clean scores and the noise controls."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="The key file; adds the front shift to the checks."),
+    ] = None,
+    rival: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="A model that should not read it; repeatable."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Columns file,label. Class folders work without it; else the "
+            "model's own clean answer is the truth.",
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, max=1, help="Largest loss of the authorized model."),
+    ] = None,
+    max_rival: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, max=1, help="Largest score of any rival."),
+    ] = None,
+    ledger: Ledger = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Judge N files, evenly spaced.")
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Files at a time.")] = 16,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the Gaussian control.")] = 0,
+    device: Device = "cpu",
+    allow_code: AllowCode = False,
+) -> Answer:
+    """Score a release: the authorized model, its rivals, and controls, each through its own pipeline.
+
+    Exit status 1 if a limit is crossed or a file disagrees with the manifest or the ledger.
+
+    Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
+    --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
+    """
+    from catch11.matrix import verify as run
+
+    held = None if key is None else open_key(key)
+    authorized, *rivals = [
+        open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
+    ]
+    with progress("verifying") as tick:
+        found = run(
+            dst,
+            authorized,
+            rivals=rivals,
+            labels=labels,
+            source=source,
+            ledger=ledger,
+            key=held,
+            max_drop=max_drop,
+            max_rival=max_rival,
+            limit=limit,
+            batch=batch,
+            seed=seed,
+            command=shlex.join(["catch11", *sys.argv[1:]]),
+            progress=tick,
+        )
+    return Answer(
+        facts=found.to_dict(), view=verification_view(found), status=FINDING if found.failed else 0
+    )

@@ -55,6 +55,7 @@ def _model(
     front.weight.data = rough * weight + (1.0 - rough) * torch.randn(
         6, 3, 1, 1, generator=generator
     )
+    assert front.bias is not None
     front.bias.data.zero_()
     with torch.no_grad():
         features = front(_prepare(pictures)).flatten(1)
@@ -126,7 +127,7 @@ def _value(found: Verification, model: str, condition: Condition, metric: str) -
 
 
 def test_the_authorized_model_reads_and_the_rival_does_not(full: Verification) -> None:
-    clean, released = (_value(full, "ours", c, "accuracy") for c in ("clean", "nte"))  # type: ignore[arg-type]
+    clean, released = (_value(full, "ours", c, "accuracy") for c in ("clean", "nte"))
     assert clean.value == released.value == 1.0
     assert _value(full, "theirs", "clean", "accuracy").value == 1.0
     assert _value(full, "theirs", "nte", "accuracy").value < 0.7

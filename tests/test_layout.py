@@ -20,8 +20,9 @@ LAYERS = (
     ("canvas",),
     ("front",),
     ("find",),
-    ("find", "subspace", "subspace_conv", "box", "box_conv"),
+    ("find", "subspace", "joint", "subspace_conv", "box", "box_conv"),
     ("key",),
+    ("probe",),
     ("seal", "keyfile", "recode", "personalize"),
     ("models", "data", "metrics"),
     ("release",),
@@ -44,7 +45,7 @@ LAYERS = (
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
     "errors", "stream", "spectrum", "circulant", "grid", "fingerprint", "canvas", "front", "find",
-    "subspace", "subspace_conv", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
+    "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}
 LINES = 400

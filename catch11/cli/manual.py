@@ -3,7 +3,7 @@
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from typer.main import get_command
 
@@ -37,7 +37,15 @@ def _page(command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     words = ["catch11", command.name, "[OPTIONS]", *map(_placeholder, arguments)]
-    rows = [_row(p) for p in (*arguments, *options) if p.name not in SHARED]
+    callback = next(
+        i.callback for i in app.registered_commands if i.callback and i.name == command.name
+    )
+    kinds = inspect.signature(callback, eval_str=True).parameters
+    rows = [
+        _row(p, kinds[p.name].annotation)
+        for p in (*arguments, *options)
+        if p.name not in (*SHARED, "help")
+    ]
     lines = [f"### {command.name}", "", f"`{' '.join(words)}`", "", _text(command.help), ""]
     if rows:
         lines += ["| | | default |", "|---|---|---|", *rows, ""]
@@ -46,11 +54,8 @@ def _page(command: Any) -> str:
 
 def _text(text: str | None) -> str:
     """The help text, its example as code."""
-    lines = []
-    for line in inspect.cleandoc(text or "").splitlines():
-        start, sign, example = line.partition("Example: ")
-        lines.append(f"{start}{sign}`{example}`" if sign else line)
-    return "\n".join(lines)
+    words, sign, example = inspect.cleandoc(text or "").partition("Example: ")
+    return f"{words}```\n{' '.join(example.split())}\n```" if sign else words
 
 
 def _placeholder(argument: Any) -> str:
@@ -58,23 +63,22 @@ def _placeholder(argument: Any) -> str:
     return f"{name}..." if argument.nargs == -1 else name
 
 
-def _row(parameter: Any) -> str:
+def _row(parameter: Any, annotation: Any) -> str:
     if parameter.param_type_name == "argument":
         names = _placeholder(parameter)
     else:
         names = ", ".join((*parameter.opts, *parameter.secondary_opts))
-        names += "" if parameter.is_flag else f" {_kind(parameter)}"
+        names += "" if parameter.is_flag else f" {parameter.metavar or _choices(annotation)}"
     default = "required" if parameter.required else _default(parameter)
     return f"| `{names}` | {_cell(parameter.help)} | {_cell(default)} |"
 
 
-def _kind(option: Any) -> str:
-    if option.metavar:
-        return str(option.metavar)
-    choices = getattr(option.type, "choices", None)
-    if choices:
-        return "\\|".join(str(getattr(choice, "value", choice)) for choice in choices)
-    return str(option.type.name).upper()
+def _choices(annotation: Any) -> str:
+    """The values of a Literal, as the reader types them."""
+    kind = get_args(annotation)[0]  # of Annotated
+    kinds = (kind, *get_args(kind))  # of `Literal[...] | None`
+    literal = next(k for k in kinds if get_origin(k) is Literal)
+    return "\\|".join(map(str, get_args(literal)))
 
 
 def _default(parameter: Any) -> str:

@@ -1,0 +1,127 @@
+"""The demo: the whole way from pictures to a verified release on the digits of `studies.digits`.
+
+Everything goes through the same doors as real use: pictures as files, a key, `release`, the files
+read back, `verify`. What is printed is what was measured, whatever it is.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from catch11.conditions import find_sources, read_batch
+from catch11.errors import InvalidArgument
+from catch11.key import Key, build_key
+from catch11.matrix import Verification, verify
+from catch11.models.frame import Model
+from catch11.recode.frame import Recoder
+from catch11.recode.spectral import SpectralRecoder
+from catch11.release import read_release, release
+from catch11.studies.digits import (
+    AUTHORIZED,
+    CLASSES,
+    NETS,
+    digit_model,
+    load_digits,
+    write_pictures,
+)
+
+SHOWN = 8  # pictures in the grid
+MARK = "catch11-demo"  # a file that says a folder is the demo's own and may be emptied
+
+
+class Step(Protocol):
+    """Called with what is being done, how much of it is done, and of how much."""
+
+    def __call__(self, what: str, done: int, total: int, file: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What the demo found: one verification a method, the picture, the folder with the releases."""
+
+    results: Mapping[str, Verification]
+    psnr: float
+    picture: Path
+    folder: Path
+
+
+def run_demo(
+    folder: Path, *, count: int = 300, psnr: float = 8.0, step: Step | None = None
+) -> Demo:
+    """Train the nets, release `count` test digits by each method, verify, draw.
+
+    folder: made, or emptied if an earlier demo made it. psnr: dB, of the spectral recoder. step:
+    called with (what, done, total). Raises InvalidArgument where the folder holds anything else.
+    """
+    if not 1 <= count <= 500:
+        raise InvalidArgument("count", expected="1 to 500 test digits", found=count)
+    tell = step or (lambda what, done, total, file="": None)
+    _clear(folder)
+    digits = load_digits()
+    models: dict[str, Model] = {}
+    for done, name in enumerate(NETS):
+        tell(f"training {name}", done, len(NETS))
+        models[name] = digit_model(name, digits)
+    source = folder / "source"
+    write_pictures(digits, source, count=count)
+    authorized = models[AUTHORIZED]
+    rivals = [model for name, model in models.items() if name != AUTHORIZED]
+    recoders = _recoders(authorized, build_key(authorized), psnr)
+    results = {}
+    for method, recoder in recoders.items():
+        release(source, folder / method, recoder, progress=partial(tell, f"recoding {method}"))
+        results[method] = verify(
+            folder / method, authorized, rivals=rivals, source=source, key=recoder.key,
+            progress=partial(tell, f"verifying {method}"),
+        )  # fmt: skip
+    picture = folder / "pictures.png"
+    _draw(picture, _rows(source, {name: folder / name for name in recoders}))
+    return Demo(results=results, psnr=psnr, picture=picture, folder=folder)
+
+
+def _recoders(authorized: Model, key: Key, psnr: float) -> dict[str, Recoder]:
+    return {"spectral": SpectralRecoder(key, psnr=psnr)}
+
+
+def _clear(folder: Path) -> None:
+    """An empty folder with the demo's mark; nobody else's files are touched."""
+    if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
+        raise InvalidArgument("folder", expected="a new or empty folder", found=str(folder))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("Made by `catch11 demo`, which empties this folder.\n")
+
+
+def _rows(source: Path, places: Mapping[str, Path]) -> dict[str, Sequence[Image.Image]]:
+    """One row of pictures a condition, the same digits in each: clean, every release, noise."""
+    rows: dict[str, Sequence[Image.Image]] = {}
+    for method, place in places.items():
+        held = read_release(place)
+        sources = find_sources(held, source, {})
+        each = {entry.file.split("/")[0]: entry for entry in reversed(held.entries)}
+        entries = [each[name] for name in CLASSES[:SHOWN] if name in each]
+        batch, _ = read_batch(held, entries, sources, seed=0)
+        rows.setdefault("clean", batch.pictures["clean"])
+        rows[method] = batch.pictures["nte"]
+        rows[f"Gaussian like {method}"] = batch.pictures["gaussian"]
+    return rows
+
+
+def _draw(path: Path, rows: Mapping[str, Sequence[Image.Image]]) -> None:
+    from matplotlib.figure import Figure
+
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(0.9 * columns + 2, 0.92 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (title, pictures) in zip(axes, rows.items(), strict=True):
+        for cell, picture in zip(row, pictures, strict=False):
+            cell.imshow(picture, interpolation="nearest")
+        for cell in row:
+            cell.set(xticks=[], yticks=[])
+        row[0].set_ylabel(title.replace(" like ", "\nlike "), rotation=0, ha="right", va="center")
+    figure.savefig(path, dpi=120)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.find import find_front
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
+from catch11.joint import Join, joint_front
 from catch11.spectrum import Rule
 from catch11.stream import KeyedStream, keyed_stream
 from catch11.subspace import Subspace, tile_subspace
@@ -47,7 +49,7 @@ class Key:
     """A secret with the front, subspace and canvas it works on. Its repr never shows the secret.
 
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
-    where the owner never saw them.
+    where the owner never saw them. members: front fingerprints of the models of a joint key.
     """
 
     front: Front
@@ -56,6 +58,7 @@ class Key:
     rule: Rule
     secret: bytes = field(repr=False)
     model_fingerprint: str = ""
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:
@@ -73,13 +76,13 @@ class Key:
     @cached_property
     def front_fingerprint(self) -> str:
         """Of the folded front and the canvas; a torch model and its export share it."""
-        sizes = (self.canvas.size, self.canvas.top, self.canvas.left, self.canvas.shape)
-        return hashlib.sha256(f"{self.front.fingerprint()} {sizes}".encode()).hexdigest()
+        return front_fingerprint(self.front, self.canvas)
 
     @cached_property
     def fingerprint(self) -> str:
         """The key's public name, 64 hex digits: two keys of one model differ by their secrets."""
         public = f"{self.front_fingerprint} {self.model_fingerprint} {self.rule}"
+        public += "".join(f" {member}" for member in self.members)
         return hmac.new(self.secret, b"catch11 key " + public.encode(), hashlib.sha256).hexdigest()
 
     def stream(self, *parts: bytes, purpose: str) -> KeyedStream:
@@ -87,14 +90,11 @@ class Key:
         return keyed_stream(self.secret, purpose, *parts)
 
     def check_front(self, front: Front, canvas: Canvas) -> None:
-        """Raises KeyMismatch unless this is the front and canvas the key was built from."""
-        other = Key(
-            front=front, subspace=self.subspace, canvas=canvas, rule=self.rule, secret=self.secret
-        )
-        if other.front_fingerprint != self.front_fingerprint:
-            raise KeyMismatch(
-                "front", expected=self.front_fingerprint, found=other.front_fingerprint
-            )
+        """Raises KeyMismatch unless the key was built from this front and canvas."""
+        found = front_fingerprint(front, canvas)
+        known = self.members or (self.front_fingerprint,)
+        if found not in known:
+            raise KeyMismatch("front", expected=" or ".join(k[:16] for k in known), found=found)
 
     def check_model(self, model: Authorized) -> None:
         """Raises KeyMismatch unless the key was built from exactly these weights."""
@@ -120,11 +120,7 @@ def build_key(
     layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
     system when not given. Raises NoFront, EmptySubspace, InvalidArgument.
     """
-    given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
-    rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
-    if len(rules) > 1:
-        names = " and ".join(rule.kind for rule in rules)
-        raise InvalidArgument("rule", expected="one rule at most", found=names)
+    rule = _one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     if isinstance(model, nn.Module):
         if canvas is None:
             raise InvalidArgument(
@@ -136,9 +132,51 @@ def build_key(
     else:
         canvas = model.canvas if canvas is None else canvas
         front, name = model.front(layer), model.fingerprint
-    return key_of(
-        front, canvas=canvas, rule=rules[0] if rules else DEFAULT_RULE, secret=secret, model_fingerprint=name
-    )  # fmt: skip
+    return key_of(front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=name)
+
+
+def build_joint_key(
+    models: Sequence[Authorized],
+    *,
+    join: Join = "stacked",
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    secret: bytes | None = None,
+) -> Key:
+    """One key for several models on one canvas: what it recodes, all of them read (paper D.2).
+
+    The models see the same window of the same picture, each in its own normalisation. Raises
+    InvalidArgument where their canvases or geometries do not go together.
+    """
+    sizes = {(m.canvas.size, m.canvas.top, m.canvas.left, m.canvas.shape) for m in models}
+    if len(models) < 2 or len(sizes) != 1:
+        raise InvalidArgument(
+            "models", expected="two or more with one canvas and window", found=sorted(sizes)
+        )
+    rule = _one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    fronts = [model.front() for model in models]
+    members = tuple(front_fingerprint(f, m.canvas) for f, m in zip(fronts, models, strict=True))
+    joined = joint_front(fronts, rule, join=join)
+    return key_of(joined, canvas=models[0].canvas, rule=rule, secret=secret, members=members)
+
+
+def _one_rule(
+    *, energy: float | None, tau: float | None, cumulative: float | None, rank: int | None
+) -> Rule:
+    given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
+    rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
+    if len(rules) > 1:
+        names = " and ".join(rule.kind for rule in rules)
+        raise InvalidArgument("rule", expected="one rule at most", found=names)
+    return rules[0] if rules else DEFAULT_RULE
+
+
+def front_fingerprint(front: Front, canvas: Canvas) -> str:
+    """SHA-256, in hex, of a folded front and the place of its window on the canvas."""
+    sizes = (canvas.size, canvas.top, canvas.left, canvas.shape)
+    return hashlib.sha256(f"{front.fingerprint()} {sizes}".encode()).hexdigest()
 
 
 def key_of(
@@ -148,6 +186,7 @@ def key_of(
     rule: Rule,
     secret: bytes | None = None,
     model_fingerprint: str = "",
+    members: tuple[str, ...] = (),
 ) -> Key:
     """The key of a front already at hand: read from a file, probed, or joined from several."""
     return Key(
@@ -157,6 +196,7 @@ def key_of(
         rule=rule,
         secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
         model_fingerprint=model_fingerprint,
+        members=members,
     )
 
 

@@ -97,6 +97,7 @@ def key_bytes(key: Key) -> bytes:
         "fingerprint": key.fingerprint,
         "front_fingerprint": key.front_fingerprint,
         "model_fingerprint": key.model_fingerprint,
+        "members": json.dumps(key.members),
         "front": json.dumps(facts),
         "canvas": json.dumps(key.canvas.to_dict()),
         "rule": json.dumps(asdict(key.rule)),
@@ -149,9 +150,13 @@ def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
         _tensor(tensors, "bias", torch.float64),
     )
     front = _front(facts, weight, bias, canvas)
-    named = notes["model_fingerprint"]
+    named, members = notes["model_fingerprint"], tuple(json.loads(notes["members"]))
+    if not all(isinstance(member, str) for member in members):
+        raise ValueError("its members are no fingerprints")
     if tile is None:
-        return key_of(front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=named)
+        return key_of(
+            front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=named, members=members
+        )
     kept, gains, spectrum = (_tensor(tensors, name, torch.float64) for name in _TILE)
     if len(tile) != 2 or kept.shape != (canvas.channels * math.prod(_sizes(tile)), len(gains)):
         raise ValueError("its subspace has the wrong shape")
@@ -167,6 +172,7 @@ def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
         rule=rule,
         secret=secret,
         model_fingerprint=named,
+        members=members,
     )
 
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import lcm
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from catch11.errors import InvalidArgument
 from catch11.front import Front
 from catch11.spectrum import Rule, spectrum
 from catch11.stream import KeyedStream
@@ -138,70 +136,13 @@ class TileSubspace:
 
 def tile_subspace(front: Front, rule: Rule) -> TileSubspace:
     """The insensitive subspace of a dense or patch front. Raises EmptySubspace with the spectrum."""
-    return _from_matrix(front.weight.flatten(1), front.shape, front.kernel, rule)
-
-
-def joint_tile_subspace(
-    fronts: Sequence[Front], rule: Rule, *, join: Literal["stacked", "averaged"] = "stacked"
-) -> TileSubspace:
-    """One subspace that several dense or patch fronts on one canvas do not see (paper D.2).
-
-    stacked: the fronts, each scaled to unit energy, on top of each other. averaged: the directions
-    that are seen least by the mean of the fronts' own projectors, gains left out.
-    """
-    shapes = {front.shape for front in fronts}
-    if len(shapes) != 1 or any(front.geometry == "conv" for front in fronts):
-        found = ", ".join(f"{f.geometry} on {f.shape}" for f in fronts)
-        raise InvalidArgument(
-            "models", expected="dense or patch fronts on one canvas", found=found,
-            remedy="recode for each model by itself or use --method deep",
-        )  # fmt: skip
-    shape = shapes.pop()
-    tile = (lcm(*(f.kernel[0] for f in fronts)), lcm(*(f.kernel[1] for f in fronts)))
-    if shape[1] % tile[0] or shape[2] % tile[1]:
-        raise InvalidArgument(
-            "models", expected=f"patches whose joint tile divides the window {shape}", found=tile
-        )
-    matrices = []
-    for front in fronts:
-        matrix = _on_tile(front, tile)
-        if join == "averaged":
-            own = tile_subspace(front, rule)
-            matrix = _on_tile(front, tile, rows=own.kept.T)
-            matrices.append(matrix / len(fronts) ** 0.5)
-        else:
-            matrices.append(matrix / matrix.norm())
-    return _from_matrix(torch.cat(matrices), shape, tile, rule)
-
-
-def _on_tile(
-    front: Front, tile: tuple[int, int], *, rows: Tensor | None = None
-) -> Float[Tensor, "out pixel"]:
-    """A front's matrix on a larger tile: one copy for each of its own patches in there."""
-    channels = front.shape[0]
-    height, width = front.kernel
-    matrix = front.weight.flatten(1) if rows is None else rows
-    blocks = []
-    for top in range(0, tile[0], height):
-        for left in range(0, tile[1], width):
-            block = torch.zeros(matrix.shape[0], channels, *tile, dtype=torch.float64)
-            block[:, :, top : top + height, left : left + width] = matrix.reshape(
-                -1, channels, height, width
-            )
-            blocks.append(block.flatten(1))
-    return torch.cat(blocks)
-
-
-def _from_matrix(
-    matrix: Tensor, shape: tuple[int, int, int], tile: tuple[int, int], rule: Rule
-) -> TileSubspace:
-    values, vectors = spectrum(matrix)
+    values, vectors = spectrum(front.weight.flatten(1))
     inside = rule.count(values)
     kept = min(values.numel() - inside, vectors.shape[1])
     first = vectors.shape[1] - kept
     return TileSubspace(
-        shape=shape,
-        tile=tile,
+        shape=front.shape,
+        tile=front.kernel,
         kept=vectors[:, first:].contiguous(),
         gains=values[values.numel() - kept :].clone(),
         spectrum=values,

@@ -36,6 +36,7 @@ LAYERS = (
         "matrix",
         "trust",
         "suitability",
+        "features",
     ),
     ("studies",),
     ("report",),

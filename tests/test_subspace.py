@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from catch11.errors import EmptySubspace, InvalidArgument
+from catch11.errors import EmptySubspace
 from catch11.front import Front
 from catch11.spectrum import Rule
 from catch11.stream import keyed_stream
-from catch11.subspace import TileSubspace, joint_tile_subspace, tile_subspace
+from catch11.subspace import TileSubspace, tile_subspace
 
 
 def patch_front(
@@ -109,34 +109,3 @@ def test_sample_has_unit_variance_inside() -> None:
 def test_full_rank_front_is_an_error_with_the_spectrum() -> None:
     with pytest.raises(EmptySubspace, match="smallest singular values are"):
         tile_subspace(patch_front(60, (4, 4), (3, 8, 8)), Rule(kind="energy", value=1e-9))
-
-
-JOINT = [
-    ((4, 4), (4, 4)),
-    ((4, 4), (2, 2)),
-    ((4, 2), (2, 4)),
-    ((3, 3), (4, 4)),
-]
-
-
-@pytest.mark.parametrize("join", ["stacked", "averaged"])
-@pytest.mark.parametrize("kernels", JOINT, ids=repr)
-def test_joint_is_inside_both(kernels: tuple[tuple[int, int], ...], join: str) -> None:
-    fronts = [patch_front(3, kernel, (3, 12, 24), seed=i) for i, kernel in enumerate(kernels)]
-    joint = joint_tile_subspace(fronts, Rule(kind="energy", value=0.0), join=join)  # type: ignore[arg-type]
-    alone = [tile_subspace(front, Rule(kind="energy", value=0.0)) for front in fronts]
-    image = torch.randn(2, 3, 12, 24, dtype=torch.float64)
-    moved = joint.project(image)
-    assert moved.norm() > 0.1
-    for front in fronts:
-        assert front.apply(moved).abs().max() < 1e-9
-    lost = sum(one.ambient - one.dimension for one in alone)
-    assert joint.dimension == joint.ambient - lost
-
-
-def test_joint_refuses_other_canvases() -> None:
-    rule = Rule(kind="energy", value=0.0)
-    with pytest.raises(InvalidArgument, match="on one canvas"):
-        joint_tile_subspace([patch_front(3, (4, 4), (3, 8, 8)), patch_front(3, (4, 4), (3, 12, 12))], rule)  # fmt: skip
-    with pytest.raises(InvalidArgument, match="joint tile divides"):
-        joint_tile_subspace([patch_front(3, (4, 4), (3, 16, 16)), patch_front(3, (3, 3), (3, 16, 16))], rule)  # fmt: skip

@@ -94,7 +94,7 @@ class Canvas:
         _numbers("canvas.offset", self.offset, self.channels)
         if any(abs(value) < 1e-12 for value in self.gain):
             raise InvalidArgument("canvas.gain", expected="no zero", found=self.gain)
-        if sorted(self.order) != list(range(self.channels)):
+        if not all(map(_whole, self.order)) or sorted(self.order) != list(range(self.channels)):
             raise InvalidArgument(
                 "canvas.order",
                 expected=f"a permutation of {self.channels} channels",

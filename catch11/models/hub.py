@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -75,7 +74,7 @@ def load_processor(rest: str, *, allow_code: bool = False) -> Any:
 def processor_prepare(processor: Any) -> Prepare:
     """A transformers image processor as a function of pictures."""
 
-    def prepare(pictures: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
+    def prepare(pictures: Sequence[Image.Image]) -> Tensor:
         if not pictures:
             raise InvalidArgument("images", expected="at least one picture", found=0)
         return processor(images=list(pictures), return_tensors="pt")["pixel_values"]

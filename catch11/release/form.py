@@ -1,0 +1,64 @@
+"""Form: how one released file becomes bytes and comes back; the registry of them."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.canvas import Canvas
+from catch11.errors import InvalidArgument
+from catch11.grid import GRIDS, Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """whole: the file holds the canvas picture, else the window alone.
+
+    encode takes (channel, height, width) in pixel units, on the format's grid; decode gives it back
+    as float32, or raises ValueError with the reason as one clause.
+    """
+
+    name: Format
+    suffix: str
+    whole: bool
+    encode: Callable[[Tensor, Canvas], bytes]
+    decode: Callable[[bytes, Canvas], Tensor]
+
+    def read(self, data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
+        """As `decode`, and of the size the canvas says; raises ValueError."""
+        image = self.decode(data, canvas)
+        size = canvas.size if self.whole else canvas.shape
+        if tuple(image.shape) != size:
+            raise ValueError(f"its size is {tuple(image.shape)}, expected {size}")
+        return image
+
+    def same(self, one: Tensor, other: Tensor) -> bool:
+        """Whether two images are the same file: equal samples, not merely close values."""
+        grid = GRIDS[self.name]
+        if not grid.bounded:
+            return torch.equal(one, other)
+        return torch.equal(grid.index(one), grid.index(other))
+
+
+_FORMS: dict[str, Form] = {}
+
+
+def register(form: Form) -> None:
+    """Add a form under its name, once."""
+    assert form.name not in _FORMS
+    _FORMS[form.name] = form
+
+
+def form_of(name: str) -> Form:
+    """The form of that name; raises InvalidArgument with the known ones."""
+    if name not in _FORMS:
+        raise InvalidArgument("format", expected=f"one of {', '.join(_FORMS)}", found=name)
+    return _FORMS[name]
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 in hex, of what the manifest lists."""
+    return hashlib.sha256(data).hexdigest()

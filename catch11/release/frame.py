@@ -1,0 +1,213 @@
+"""release: a folder of pictures in, a folder of NTEs with a signed list out; resumable, streamed."""
+
+import errno
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catch11.data.folder import Folder, walk
+from catch11.data.pictures import quiet, read_source
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadablePicture
+from catch11.models.frame import Model
+from catch11.recode.frame import Recoder
+from catch11.release.check import same_canvas
+from catch11.release.commit import Committer
+from catch11.release.form import form_of
+from catch11.release.ledger import Ledger, Row
+from catch11.release.lines import Lines
+from catch11.release.manifest import ManifestWriter
+from catch11.release.names import Names, Naming
+from catch11.release.places import Places, places
+from catch11.release.work import Done, Task, source_mac, work
+
+Progress = Callable[[int, int, str], None]
+_PRIVATE, _PUBLIC = 0o600, 0o666
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What became of the sources: files written now, standing from an earlier run, withheld
+    because the recoder or the check refused them, and skipped as unreadable. Reasons stand in the
+    ledger."""
+
+    written: int
+    reused: int
+    withheld: int
+    skipped: int
+    manifest: Path
+    ledger: Path
+
+
+def release(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    recoder: Recoder,
+    *,
+    format: str | None = None,
+    check: Model | None = None,
+    names: Naming = "keep",
+    ledger: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    resume: bool = True,
+    progress: Progress | None = None,
+) -> Summary:
+    """Recode every picture below `src` into the folder `dst`.
+
+    check: the authorized model; what it answers otherwise than the source is withheld. names:
+    "keep" mirrors the tree, "opaque" writes keyed ids. ledger: the private list, beside `dst`
+    unless given. workers: threads; the bytes written do not depend on it. progress: called with
+    (done, total, source). A run that was stopped resumes where it stood; sources that cannot be
+    read are skipped with a reason in the ledger, and nothing else stops a run half-way but the
+    disk. Raises ReleaseError, InvalidArgument, KeyMismatch.
+    """
+    if format not in (None, recoder.format):
+        expected = f"{recoder.format}, as the recoder was made"
+        raise InvalidArgument("format", expected=expected, found=format)
+    if workers < 1:
+        raise InvalidArgument("workers", expected="at least 1", found=workers)
+    if check is not None:
+        same_canvas(check, recoder.key.canvas)
+    where = places(src, dst, ledger, resume=resume)
+    folder = walk(where.source)
+    with _one_sentence(where.release):
+        where.release.mkdir(parents=True, exist_ok=True)
+        with (
+            Lines(where.ledger, mode=_PRIVATE) as private,
+            Lines(where.manifest, mode=_PUBLIC) as public,
+            _workroom(where),
+            quiet(),
+        ):
+            book = Ledger(private, key=recoder.key)
+            task = _task(where, recoder, book, check)
+            named = Names(names, key=recoder.key, suffix=task.form.suffix, sources=folder.files)
+            _refuse_second_strength(task, folder)
+            writer = ManifestWriter(public, key=recoder.key, header=_header(task, names))
+            committer = Committer(where, ledger=book, manifest=writer, names=named)
+            here = set(folder.files)
+            files = book.files(task.settings).items()
+            committer.remember((s, f) for s, f in files if s in here)
+            _run(task, folder, named, committer, workers, progress)
+            writer.close()
+    count = committer.count
+    return Summary(
+        written=count["released"],
+        reused=count["reused"],
+        withheld=count["withheld"],
+        skipped=count["skipped"],
+        manifest=where.manifest,
+        ledger=where.ledger,
+    )
+
+
+def settings_id(recoder: Recoder) -> str:
+    """A keyed id of everything that decides what the recoder makes of a picture."""
+    facts = json.dumps([recoder.method, recoder.format, recoder.settings], sort_keys=True)
+    return recoder.key.stream(facts.encode(), purpose="settings").bytes(16).hex()
+
+
+def _task(where: Places, recoder: Recoder, book: Ledger, check: Model | None) -> Task:
+    return Task(
+        places=where,
+        recoder=recoder,
+        form=form_of(recoder.format),
+        ledger=book,
+        settings=settings_id(recoder),
+        check=check,
+    )
+
+
+def _header(task: Task, names: Naming) -> dict[str, Any]:
+    return {
+        "key": task.recoder.key.fingerprint,
+        "method": task.recoder.method,
+        "format": task.form.name,
+        "settings": task.settings,
+        "names": names,
+        "checked": task.checked,
+        "canvas": task.recoder.key.canvas.to_dict(),
+    }
+
+
+def _refuse_second_strength(task: Task, folder: Folder) -> None:
+    """Before anything is written, hold every source against a ledger that knows other settings."""
+    if not task.ledger.foreign(task.settings):
+        return
+    for path in folder.files:
+        try:
+            source_mac(task, path, read_source(folder.root / path))
+        except UnreadablePicture:
+            continue
+
+
+def _run(
+    task: Task,
+    folder: Folder,
+    names: Names,
+    committer: Committer,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    files = sorted(folder.files, key=names.order)
+    size = task.recoder.batch
+    chunks = [files[start : start + size] for start in range(0, len(files), size)]
+    lost = [Done(row=Row(source=p, outcome="skipped", reason=why)) for p, why in folder.problems]
+    total, done = len(files) + len(lost), 0
+    for chunk in _in_order(lost, task, chunks, workers):
+        committer.commit(chunk)
+        for item in chunk:
+            done += 1
+            if progress is not None:
+                progress(done, total, item.row.source)
+
+
+def _in_order(
+    first: list[Done], task: Task, chunks: Sequence[Sequence[str]], workers: int
+) -> Iterator[list[Done]]:
+    """Results in the order of the chunks, few of them ahead: memory does not grow with the list."""
+    yield first
+    if workers == 1:
+        yield from (work(task, number, chunk) for number, chunk in enumerate(chunks))
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="recode")
+    ahead: deque[Future[list[Done]]] = deque()
+    try:
+        for number, chunk in enumerate(chunks):
+            ahead.append(pool.submit(work, task, number, chunk))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _workroom(where: Places) -> Iterator[None]:
+    """An empty folder for unfinished files, on the disk of the release; gone afterwards."""
+    shutil.rmtree(where.workroom, ignore_errors=True)
+    where.workroom.mkdir()
+    try:
+        yield
+    finally:
+        shutil.rmtree(where.workroom, ignore_errors=True)
+
+
+@contextmanager
+def _one_sentence(dst: Path) -> Iterator[None]:
+    """Trouble with the disk, said once; what is listed is intact, and a second run goes on."""
+    try:
+        yield
+    except Catch11Error:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        reason = "the disk is full" if full else f"{error.strerror or error}"
+        remedy = "everything listed so far is intact; free some space and run the same again"
+        raise ReleaseError(dst, reason, remedy if full else "run the same again") from None

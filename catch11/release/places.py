@@ -1,0 +1,72 @@
+"""Where a release reads and writes, with every unsafe arrangement refused before anything is written."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from catch11.errors import ReleaseError
+from catch11.release.manifest import NAME
+from catch11.release.names import WORKROOM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """source and release folders, the ledger's path, the folder of unfinished files."""
+
+    source: Path
+    release: Path
+    ledger: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.release / NAME
+
+    @property
+    def workroom(self) -> Path:
+        return self.release / WORKROOM
+
+
+def places(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    ledger: str | os.PathLike[str] | None,
+    *,
+    resume: bool,
+) -> Places:
+    """Checked places; creates nothing. Raises ReleaseError.
+
+    Refused: a source that is no folder; source and release inside each other; a ledger inside
+    either, because one is public and the other would be read; a release folder that holds
+    anything but a release, or any release if not `resume`.
+    """
+    # One sentence serves both ways round: reading what is being written never ends well.
+    source, release = Path(os.path.realpath(src)), Path(os.path.realpath(dst))
+    book = Path(os.path.realpath(ledger or f"{os.path.abspath(dst)}.ledger.jsonl"))
+    if not source.is_dir():
+        raise ReleaseError(src, "the source is not a folder", "give a folder of pictures")
+    if source.is_relative_to(release) or release.is_relative_to(source):
+        reason = f"source and release must not lie inside each other, found {source} and {release}"
+        raise ReleaseError(dst, reason, "give a release folder elsewhere")
+    for folder, why in ((release, "it is private"), (source, "it would be read as a source")):
+        if book.is_relative_to(folder):
+            reason = f"the ledger must not lie in {folder}, because {why}"
+            raise ReleaseError(book, reason, "give another file with --ledger")
+    if not book.parent.is_dir() or book.is_dir():
+        raise ReleaseError(book, "the ledger cannot be written here", "give a file with --ledger")
+    found = Places(source=source, release=release, ledger=book)
+    _check_release(found, resume=resume)
+    return found
+
+
+def _check_release(found: Places, *, resume: bool) -> None:
+    if not found.release.exists():
+        return
+    if not found.release.is_dir():
+        raise ReleaseError(found.release, "this is a file, expected a folder")
+    held = set(os.listdir(found.release)) - {WORKROOM}
+    if NAME not in held and held:
+        reason = "this folder holds other files and no release"
+        raise ReleaseError(found.release, reason, "give an empty or a new folder")
+    if NAME in held and not resume:
+        reason = "this folder holds a release already"
+        raise ReleaseError(found.release, reason, "resume it, or give a new folder")

@@ -14,17 +14,19 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.baselines.gaussian import item_generator, noise_at
+from catch11.canvas import Canvas
 from catch11.data.folder import walk
-from catch11.data.labels import stem
+from catch11.data.labels import Labels, folder_labels, read_labels, stem
 from catch11.data.pictures import fit_picture, open_picture
-from catch11.errors import Catch11Error, ReleaseError
+from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
 from catch11.grid import GRIDS, psnr
 from catch11.metrics import ssim
 from catch11.record import Condition
-from catch11.release.ledger import Row
+from catch11.release.ledger import Row, read_ledger
 from catch11.release.manifest import Entry
-from catch11.release.read import Release
+from catch11.release.read import Release, sources_of
 
+Given = Labels | Mapping[str, int] | str | os.PathLike[str] | None
 _WINDOW = 11  # pixels: the smallest picture that structural similarity is defined for
 
 
@@ -91,7 +93,7 @@ def read_batch(
         try:
             window = release.windows([entry])
             source = None if sources is None else open_picture(sources.path(entry.file))
-            clean = None if source is None else _fitted(source, release)
+            clean = None if source is None else clean_window(source, release.canvas)
             read.append((entry.file, window, release.picture(entry), source, clean))
         except Catch11Error as error:
             problems.append((entry.file, str(error)))
@@ -113,10 +115,12 @@ def read_batch(
     return batch, tuple(problems)
 
 
-def _fitted(source: Image.Image, release: Release) -> Tensor:
-    pixels = torch.from_numpy(fit_picture(source, release.canvas)).float() / 255
-    image = rearrange(pixels, "height width channel -> 1 channel height width")
-    return release.canvas.window(image)
+def clean_window(
+    picture: Image.Image, canvas: Canvas
+) -> Float[Tensor, "1 channel window_height window_width"]:
+    """What the authorized model sees of a picture from outside, in pixel units."""
+    pixels = torch.from_numpy(fit_picture(picture, canvas)).float() / 255
+    return canvas.window(rearrange(pixels, "height width channel -> 1 channel height width"))
 
 
 def _add_controls(
@@ -181,3 +185,52 @@ def spread(release: Release, size: int, *, limit: int | None) -> Iterator[tuple[
         entries = tuple(entries[index * len(entries) // limit] for index in range(limit))
     for start in range(0, len(entries), size):
         yield entries[start : start + size]
+
+
+def ledger_rows(
+    release: Release, dst: str | os.PathLike[str], ledger: str | os.PathLike[str] | None
+) -> tuple[Mapping[str, Row], int]:
+    """The owner's rows of the listed files, and how many sources were withheld."""
+    path = Path(f"{os.path.abspath(dst)}.ledger.jsonl") if ledger is None else Path(ledger)
+    if ledger is None and not path.is_file():
+        return {}, 0
+    withheld = {row.source for row in read_ledger(path) if row.outcome == "withheld"}
+    rows = sources_of(release, path)
+    return rows, len(withheld - {row.source for row in rows.values()})
+
+
+def find_truth(
+    release: Release,
+    sources: Sources | None,
+    labels: Given,
+    *,
+    names: Sequence[str],
+) -> tuple[Labels | None, int]:
+    """Labels by released name, and how many files have none; None where nobody gave any.
+
+    names: the authorized model's class names. Raises InvalidArgument, LabelsRefused.
+    """
+    paths = {} if sources is None else sources.paths
+    places = {entry.file: paths.get(entry.file, entry.file) for entry in release.entries}
+    if labels is None:
+        try:
+            given = folder_labels(places.values(), names=names)
+        except LabelsRefused:
+            return None, 0
+    elif isinstance(labels, Labels):
+        given = labels
+    elif isinstance(labels, Mapping):
+        given = Labels(rows=dict(labels), source="mapping")
+    else:
+        given = read_labels(labels, names=names)
+    rows = {}
+    for file, place in places.items():
+        label = given.of(place)
+        label = given.of(file) if label is None else label
+        if label is not None:
+            rows[file] = label
+    if not rows:
+        raise InvalidArgument(
+            "labels", expected="labels of the released files", found=f"none in {given.source}"
+        )
+    return Labels(rows=rows, source=given.source), len(places) - len(rows)

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -12,15 +11,24 @@ from PIL import Image
 from torch import Tensor
 
 from catch11 import trust
-from catch11.conditions import Batch, Sources, find_sources, read_batch, spread
-from catch11.data.labels import Labels, folder_labels, read_labels
-from catch11.errors import InvalidArgument, LabelsRefused
+from catch11.conditions import (
+    Batch,
+    Given,
+    Sources,
+    find_sources,
+    find_truth,
+    ledger_rows,
+    read_batch,
+    spread,
+)
+from catch11.data.labels import Labels
+from catch11.errors import InvalidArgument
 from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.record import Record, Role, Verdict
-from catch11.release import read_release, sources_of
+from catch11.release import read_release
 from catch11.release.check import same_canvas
-from catch11.release.ledger import Row, read_ledger
+from catch11.release.ledger import Row
 from catch11.release.read import Release
 from catch11.score import Tally, score_answers, to_record, to_verdict
 
@@ -60,7 +68,7 @@ def verify(
     model: Model,
     *,
     rivals: Sequence[Model] = (),
-    labels: Labels | Mapping[str, int] | str | os.PathLike[str] | None = None,
+    labels: Given = None,
     source: str | os.PathLike[str] | None = None,
     ledger: str | os.PathLike[str] | None = None,
     key: Key | None = None,
@@ -88,10 +96,10 @@ def verify(
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
     if max_rival is not None and not rivals:
         raise InvalidArgument("max_rival", expected="a rival to hold it against", found="none")
-    rows, withheld = _ledger_rows(release, dst, ledger)
+    rows, withheld = ledger_rows(release, dst, ledger)
     sources = None if source is None else find_sources(release, source, rows)
-    truth, unlabelled = _truth(release, sources, labels, model)
-    named = _named(model, rivals)
+    truth, unlabelled = find_truth(release, sources, labels, names=model.labels)
+    named = trust.by_name((model, *rivals))
     tally = _run(release, named, sources, truth, rows, key, limit, batch, seed, progress)
     roles: dict[str, Role] = {
         name: trust.role_of(model, one) if place else "authorized"
@@ -144,64 +152,6 @@ def window_answers(
 ) -> Int[Tensor, " batch"]:
     """A model's class for each window of its own, in pixel units (formats beyond 8 bits)."""
     return model.logits(model.canvas.normalise(windows)).argmax(1)
-
-
-def _ledger_rows(
-    release: Release, dst: str | os.PathLike[str], ledger: str | os.PathLike[str] | None
-) -> tuple[Mapping[str, Row], int]:
-    """The owner's rows of the listed files, and how many sources were withheld."""
-    path = Path(f"{os.path.abspath(dst)}.ledger.jsonl") if ledger is None else Path(ledger)
-    if ledger is None and not path.is_file():
-        return {}, 0
-    withheld = {row.source for row in read_ledger(path) if row.outcome == "withheld"}
-    rows = sources_of(release, path)
-    return rows, len(withheld - {row.source for row in rows.values()})
-
-
-def _truth(
-    release: Release,
-    sources: Sources | None,
-    labels: Labels | Mapping[str, int] | str | os.PathLike[str] | None,
-    model: Model,
-) -> tuple[Labels | None, int]:
-    """Labels by released name, and how many files have none."""
-    paths = {} if sources is None else sources.paths
-    places = {entry.file: paths.get(entry.file, entry.file) for entry in release.entries}
-    if labels is None:
-        try:
-            given = folder_labels(places.values(), names=model.labels)
-        except LabelsRefused:
-            return None, 0
-    elif isinstance(labels, Labels):
-        given = labels
-    elif isinstance(labels, Mapping):
-        given = Labels(rows=dict(labels), source="mapping")
-    else:
-        given = read_labels(labels, names=model.labels)
-    rows = {}
-    for file, place in places.items():
-        label = given.of(place)
-        label = given.of(file) if label is None else label
-        if label is not None:
-            rows[file] = label
-    if not rows:
-        raise InvalidArgument(
-            "labels", expected="labels of the released files", found=f"none in {given.source}"
-        )
-    return Labels(rows=rows, source=given.source), len(places) - len(rows)
-
-
-def _named(model: Model, rivals: Sequence[Model]) -> dict[str, Model]:
-    """Models by a name of their own; equal names get a piece of the fingerprint."""
-    named: dict[str, Model] = {}
-    for one in (model, *rivals):
-        name = one.name
-        if name in named:
-            name = f"{name}@{one.fingerprint[:8]}"
-        while name in named:
-            name += "'"
-        named[name] = one
-    return named
 
 
 def _run(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from catch11.errors import Catch11Error
+from catch11.front import Front
 from catch11.metrics import Interval, paired_difference
 from catch11.models.frame import Model
 from catch11.record import Role
@@ -64,26 +65,46 @@ def doubts_of_models(model: Model, rivals: Sequence[Model]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def by_name(models: Sequence[Model]) -> dict[str, Model]:
+    """Models by a name of their own; equal names get a piece of the fingerprint."""
+    named: dict[str, Model] = {}
+    for one in models:
+        name = one.name
+        if name in named:
+            name = f"{name}@{one.fingerprint[:8]}"
+        while name in named:
+            name += "'"
+        named[name] = one
+    return named
+
+
 def role_of(model: Model, rival: Model) -> Role:
     """A rival's role: sibling, where its first layer is the authorized one but for a drift; ta,
     where it has the same layers and other weights; ga, any other model."""
     if rival.fingerprint == model.fingerprint:
         return "sibling"
     try:
-        ours, theirs = model.front().weight, rival.front().weight
+        near = kinship(model.front(), rival)
     except Catch11Error:
         return "ga"
-    if ours.shape != theirs.shape:
+    return "ta" if near == "ga" and _layers(model) == _layers(rival) else near
+
+
+def kinship(front: Front, rival: Model) -> Role:
+    """sibling, where the rival's first layer is this front but for a drift; else ga."""
+    try:
+        theirs = rival.front().weight
+    except Catch11Error:
         return "ga"
-    if float((ours - theirs).norm()) <= DRIFT * float(ours.norm()):
-        return "sibling"
-    return "ta" if _layers(model) == _layers(rival) else "ga"
+    same = front.weight.shape == theirs.shape
+    near = same and float((front.weight - theirs).norm()) <= DRIFT * float(front.weight.norm())
+    return "sibling" if near else "ga"
 
 
 def _layers(model: Model) -> object:
-    """Shapes of a torch model's tensors; of a graph, which does not show them, its class count."""
+    """Shapes of a torch model's tensors; a graph does not show them and is like no other."""
     if model.module is None:
-        return len(model.labels)
+        return model
     return sorted(tuple(value.shape) for value in model.module.state_dict().values())
 
 

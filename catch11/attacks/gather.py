@@ -1,0 +1,243 @@
+"""What attackers of a release may know, read from files: windows, labels, pairs, public pictures."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from catch11.attacks.frame import Jury, Material
+from catch11.baselines.gaussian import item_generator, noise_at
+from catch11.canvas import Canvas
+from catch11.conditions import Given, Sources, clean_window, find_sources, find_truth, ledger_rows
+from catch11.data.folder import walk
+from catch11.data.labels import Labels
+from catch11.data.pictures import open_picture
+from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.grid import GRIDS, psnr
+from catch11.key import Key
+from catch11.models.frame import Model
+from catch11.recode.frame import Recoder
+from catch11.recode.spectral import SpectralRecoder
+from catch11.release.manifest import Entry
+from catch11.release.read import Release, read_release
+
+Windows = Float[Tensor, "batch channel height width"]
+Folder = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much an assault looks at. judged: files that are attacked and scored, evenly spaced.
+    training: other files of the release that labelled and paired attackers learn from. public:
+    pictures read from the public folder. control: attack Gaussian noise of the same PSNR instead,
+    which says what an attack does to ordinary noise."""
+
+    judged: int = 60
+    training: int = 200
+    public: int = 200
+    control: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("judged", 1), ("training", 0), ("public", 1)):
+            if getattr(self, name) < least:
+                found = getattr(self, name)
+                raise InvalidArgument(name, expected=f"{least} or more", found=found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoils:
+    """Some files of a release: their windows, clean ones where the source is given, labels (-1
+    where unknown)."""
+
+    files: tuple[str, ...]
+    windows: Windows
+    clean: Windows | None
+    labels: Int[Tensor, " batch"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything an assault works with. metric: by rival, accuracy or agreement. overlap: public
+    pictures that were originals of the release and were left out."""
+
+    release: Release
+    judged: Spoils
+    material: Material
+    jury: Jury
+    metric: Mapping[str, str]
+    overlap: int
+
+
+def gather(
+    dst: Folder,
+    rivals: Mapping[str, Model],
+    *,
+    source: Folder | None,
+    ledger: Folder | None,
+    key: Key | None,
+    recoder: Recoder | None,
+    labels: Given,
+    names: Sequence[str],
+    public: Folder | None,
+    others: Sequence[Folder],
+    effort: Effort,
+) -> Scene:
+    """Read a release and all that is given beside it. names: the authorized model's classes.
+
+    Raises ReleaseError, InvalidArgument where there is nothing to judge answers by.
+    """
+    release = read_release(dst)
+    rows, _ = ledger_rows(release, dst, ledger)
+    sources = None if source is None else find_sources(release, source, rows)
+    truth, _ = find_truth(release, sources, labels, names=names)
+    entries = release.entries
+    if truth is not None:
+        entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
+    judged, rest = _split(entries, effort)
+    ours = _spoils(release, judged, sources, truth, effort)
+    extra = _spoils(release, rest, sources, truth, effort)
+    found, overlap = _public(public, release.canvas, ours, effort)
+    material = Material(
+        canvas=release.canvas,
+        released=ours.windows,
+        rivals=tuple(rivals.values()),
+        others=tuple(_same(read_release(other), ours.files) for other in others) or None,
+        public=found,
+        front=None if key is None else key.front,
+        subspace=None if key is None else key.subspace,
+        labelled=None if extra.labels is None else (extra.windows, extra.labels),
+        pairs=None if extra.clean is None else (extra.clean, extra.windows),
+        query=_query(release, key, recoder, ours),
+    )
+    jury, metric = _jury(release, ours, sources, rivals, names)
+    return Scene(
+        release=release, judged=ours, material=material, jury=jury, metric=metric, overlap=overlap
+    )
+
+
+def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Files to judge, evenly spaced, and others to learn from, evenly spaced among the rest."""
+    count = min(effort.judged, len(entries))
+    places = {index * len(entries) // count for index in range(count)} if count else set()
+    judged = tuple(entry for place, entry in enumerate(entries) if place in places)
+    rest = [entry for place, entry in enumerate(entries) if place not in places]
+    count = min(effort.training, len(rest))
+    return judged, tuple(rest[index * len(rest) // count] for index in range(count))
+
+
+def _spoils(
+    release: Release,
+    entries: Sequence[Entry],
+    sources: Sources | None,
+    truth: Labels | None,
+    effort: Effort,
+) -> Spoils:
+    windows, clean = release.windows(entries), None
+    if sources is not None:
+        shots = [torch.zeros(0, *release.canvas.shape)]
+        for entry in entries:
+            shots.append(clean_window(open_picture(sources.path(entry.file)), release.canvas))
+        clean = torch.cat(shots)
+        if effort.control:
+            windows = noise_at(
+                clean,
+                tuple(psnr(windows, clean).tolist()),
+                grid=GRIDS[release.form.name],
+                generators=tuple(item_generator(e.file, seed=effort.seed) for e in entries),
+            )
+    elif effort.control:
+        raise InvalidArgument("control", expected="a source to add noise to", found="no source")
+    rows = None if truth is None else [truth.of(entry.file) for entry in entries]
+    return Spoils(
+        files=tuple(entry.file for entry in entries),
+        windows=windows,
+        clean=clean,
+        labels=None if rows is None else torch.tensor(rows, dtype=torch.long),
+    )
+
+
+def _public(
+    folder: Folder | None, canvas: Canvas, judged: Spoils, effort: Effort
+) -> tuple[Windows | None, int]:
+    """Public pictures as windows, without the originals of what is attacked, and how many of those
+    there were."""
+    if folder is None:
+        return None, 0
+    held = () if judged.clean is None else judged.clean
+    originals = {window.numpy().tobytes() for window in held}
+    windows: list[Tensor] = []
+    overlap = 0
+    for file in walk(folder).files:
+        if len(windows) == effort.public:
+            break
+        try:
+            window = clean_window(open_picture(os.path.join(folder, file)), canvas)
+        except UnreadablePicture:
+            continue
+        if window[0].numpy().tobytes() in originals:
+            overlap += 1
+        else:
+            windows.append(window)
+    if not windows:
+        raise InvalidArgument("public", expected="a folder of other pictures", found="none")
+    return torch.cat(windows), overlap
+
+
+def _same(release: Release, files: Sequence[str]) -> Windows:
+    """The same files of another release."""
+    entries = {entry.file: entry for entry in release.entries}
+    missing = [file for file in files if file not in entries]
+    if missing:
+        found = f"{len(missing)} of them missing, {missing[0]} for one"
+        raise InvalidArgument("others", expected="releases of the same pictures", found=found)
+    return release.windows([entries[file] for file in files])
+
+
+def _query(
+    release: Release, key: Key | None, recoder: Recoder | None, judged: Spoils
+) -> Callable[[Tensor], Tensor] | None:
+    """The data owner's recoder as an oracle; of a spectral release it can be built from the key."""
+    if recoder is None and key is not None and release.method == SpectralRecoder.method:
+        strength = 10.0
+        if judged.clean is not None:
+            strength = float(psnr(judged.windows, judged.clean).median())
+        recoder = SpectralRecoder(key, psnr=strength, format=release.form.name)
+    if recoder is None:
+        return None
+    owner = recoder
+    return lambda windows: owner(windows).images
+
+
+def _jury(
+    release: Release,
+    judged: Spoils,
+    sources: Sources | None,
+    rivals: Mapping[str, Model],
+    names: Sequence[str],
+) -> tuple[Jury, dict[str, str]]:
+    """Labels where they apply to a rival, else its own answers to the clean sources."""
+    truth, metric = {}, {}
+    for name, rival in rivals.items():
+        if judged.labels is not None and len(rival.labels) == len(names):
+            truth[name], metric[name] = judged.labels, "accuracy"
+        elif sources is not None:
+            answers = []
+            for file in judged.files:
+                values = rival.preprocess([open_picture(sources.path(file))])
+                answers.append(rival.logits(values).argmax(1))
+            truth[name], metric[name] = torch.cat(answers), "agreement"
+        else:
+            expected = "labels or a source to judge answers by"
+            raise InvalidArgument("labels", expected=expected, found="neither")
+    jury = Jury(
+        canvas=release.canvas,
+        rivals=rivals,
+        truth=truth,
+        released=judged.windows,
+        clean=judged.clean,
+    )
+    return jury, metric

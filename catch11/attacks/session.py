@@ -1,0 +1,169 @@
+"""A release under attack: run the attacks, judge them with every rival, keep records."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catch11 import trust
+from catch11.attacks.frame import Finding, Unsuited, attack_names, attack_of
+from catch11.attacks.gather import Effort, Folder, Scene, gather
+from catch11.conditions import Given
+from catch11.errors import InvalidArgument, MissingExtra
+from catch11.key import Key
+from catch11.metrics import accuracy
+from catch11.models.frame import Model
+from catch11.recode.frame import Recoder
+from catch11.record import Record, Role, versions
+
+Progress = Callable[[str, int, int], None]
+ORDINARY = Effort()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assault:
+    """What attacks found: a record an attack and rival, its best try. skipped: (attack, reason) of
+    those that could not run."""
+
+    records: tuple[Record, ...]
+    warnings: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object with records, warnings and skipped."""
+        return {
+            "records": [json.loads(record.to_line()) for record in self.records],
+            "warnings": list(self.warnings),
+            "skipped": [list(row) for row in self.skipped],
+        }
+
+
+def attack_release(
+    dst: Folder,
+    rivals: Sequence[Model],
+    *,
+    attacks: Sequence[str] | None = None,
+    source: Folder | None = None,
+    ledger: Folder | None = None,
+    key: Key | None = None,
+    recoder: Recoder | None = None,
+    model: Model | None = None,
+    labels: Given = None,
+    public: Folder | None = None,
+    others: Sequence[Folder] = (),
+    effort: Effort = ORDINARY,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Assault:
+    """Run attacks on a release and judge each with each rival, through the rival's own pipeline.
+
+    attacks: names; without them every attack that what is given here allows. source: the clean
+    pictures, which are the truth where there are no labels, give the PSNR of restorations, and
+    pairs to learn from. key: gives the front (white-box attackers) and, with `recoder` or a
+    spectral release, queries. model: the authorized model, judged beside the rivals. public: a
+    folder of other pictures. others: further releases of the same sources. Raises InvalidArgument
+    where an attack named here lacks knowledge.
+    """
+    if not rivals:
+        raise InvalidArgument("rivals", expected="at least one model", found="none")
+    named = trust.by_name((*rivals, *(() if model is None else (model,))))
+    scene = gather(
+        dst,
+        named,
+        source=source,
+        ledger=ledger,
+        key=key,
+        recoder=recoder,
+        labels=labels,
+        names=(model or rivals[0]).labels,
+        public=public,
+        others=others,
+        effort=effort,
+    )
+    findings, skipped = _run(scene, attacks, effort, progress)
+    roles = {name: _role(one, model, key) for name, one in named.items()}
+    records = tuple(
+        _record(found, scene, named[found.rival], roles[found.rival], effort, command)
+        for found in findings
+    )
+    return Assault(records=records, warnings=_warnings(scene, effort), skipped=skipped)
+
+
+def _run(
+    scene: Scene, attacks: Sequence[str] | None, effort: Effort, progress: Progress | None
+) -> tuple[list[Finding], tuple[tuple[str, str], ...]]:
+    """Findings of every attack, and those left out because nobody asked for them by name."""
+    chosen = attack_names() if attacks is None else tuple(attacks)
+    findings: list[Finding] = []
+    skipped = []
+    variants = [attack_of(name) for name in chosen]
+    for number, variant in enumerate(variants):
+        missing = variant.knowledge - scene.material.knowledge
+        if attacks is None and missing:
+            skipped.append((variant.name, "needs " + ", ".join(sorted(missing))))
+            continue
+        if progress is not None:
+            progress(variant.name, number, len(chosen))
+        try:
+            findings += variant()(scene.material, scene.jury, seed=effort.seed)
+        except (MissingExtra, Unsuited) as error:
+            if attacks is not None:
+                raise
+            skipped.append((variant.name, str(error)))
+    if progress is not None:
+        progress("", len(chosen), len(chosen))
+    return findings, tuple(skipped)
+
+
+def _role(rival: Model, model: Model | None, key: Key | None) -> Role:
+    if rival is model:
+        return "authorized"
+    if model is not None:
+        return trust.role_of(model, rival)
+    return "ga" if key is None else trust.kinship(key.front, rival)
+
+
+def _record(
+    found: Finding, scene: Scene, rival: Model, role: Role, effort: Effort, command: str | None
+) -> Record:
+    share = accuracy(found.hits)
+    settings: Mapping[str, Any] = {
+        "setting": found.setting,
+        "tries": found.tries,
+        "method": scene.release.method,
+        "format": scene.release.form.name,
+        "training": effort.training,
+        "public": 0 if scene.material.public is None else len(scene.material.public),
+        "control": effort.control,
+    }
+    return Record(
+        model=found.rival,
+        role=role,
+        condition="attack",
+        attack=found.attack,
+        knowledge=found.knowledge,
+        metric=scene.metric[found.rival],
+        value=share.estimate,
+        low=share.low,
+        high=share.high,
+        n=len(found.hits),
+        psnr=found.psnr,
+        ssim=found.ssim,
+        model_fingerprint=rival.fingerprint,
+        key_fingerprint=scene.release.key,
+        seed=effort.seed,
+        command=command,
+        settings=settings,
+        versions=versions(),
+    )
+
+
+def _warnings(scene: Scene, effort: Effort) -> tuple[str, ...]:
+    found = []
+    if len(scene.judged.files) < trust.FEW:
+        found.append(f"only {len(scene.judged.files)} images were attacked: the intervals are wide")
+    if scene.overlap:
+        found.append(f"{scene.overlap} public pictures are originals of the release: left out")
+    if effort.control:
+        found.append("this is the control: Gaussian noise was attacked, not the release")
+    return tuple(found)

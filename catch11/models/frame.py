@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -179,9 +180,14 @@ def finish(
 def move(spec: str, module: nn.Module, device: str) -> nn.Module:
     """The module on its device, in evaluation mode, its parameters not asking for gradients."""
     try:
-        return module.to(device).eval().requires_grad_(False)
+        module = module.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ModelRefused(spec, f"it cannot be moved to {device} ({first_line(error)})") from None
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    with suppress(NotImplementedError):  # an exported program keeps the mode it was exported in
+        module.eval()
+    return module
 
 
 def count_classes(spec: str, run: Callable[[Tensor], Tensor], canvas: Canvas) -> int:

@@ -1,6 +1,7 @@
 """torch: a file of tensors recognised as a known net, or, by explicit leave, one that holds code."""
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ def read_tensors(spec: str, path: Path, *, allow_code: bool) -> dict[str, Tensor
 
 def _unpickle(spec: str, path: Path, *, allow_code: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on pickles that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         if not allow_code:
             reason = "it is a pickle that holds more than tensors, and reading it would run code"

@@ -47,7 +47,14 @@ def conv_key() -> Key:
     return build_key(model, canvas=plain_canvas(8, 8), energy=0.2, secret=SECRET)
 
 
-KEYS = {"patch": patch_key, "dense": dense_key, "conv": conv_key}
+def joint_key() -> Key:
+    key = patch_key()
+    return key_of(
+        key.front, canvas=key.canvas, rule=key.rule, secret=SECRET, members=("a" * 64, "b" * 64)
+    )
+
+
+KEYS = {"patch": patch_key, "dense": dense_key, "conv": conv_key, "joint": joint_key}
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -56,7 +63,14 @@ def test_round_trip(name: str, passphrase: str | None, tmp_path: Path) -> None:
     key = KEYS[name]()
     save_key(key, tmp_path / "my.key", passphrase=passphrase, cost=COST)
     read = load_key(tmp_path / "my.key", passphrase=passphrase)
-    for attribute in ("fingerprint", "front_fingerprint", "model_fingerprint", "secret", "canvas"):
+    for attribute in (
+        "fingerprint",
+        "front_fingerprint",
+        "model_fingerprint",
+        "members",
+        "secret",
+        "canvas",
+    ):
         assert getattr(read, attribute) == getattr(key, attribute)
     assert read.rule == key.rule
     assert read.subspace.dimension == key.subspace.dimension
@@ -251,6 +265,9 @@ FORGED = (
     Forged("canvas no JSON", note(canvas="nan"), "fit together|canvas"),
     Forged("rule", note(rule='{"kind": "energy", "value": 7}'), "energy: expected a share"),
     Forged("rule kind", note(rule='{"kind": 1}'), "fit together"),
+    Forged("members", note(members="[1]"), "members are no fingerprints"),
+    Forged("other members", note(members='["a"]'), "fingerprints"),
+    Forged("members no list", note(members="5"), "fit together"),
     Forged("name", note(fingerprint="0" * 64), "fingerprints"),
     Forged("model", note(model_fingerprint="0" * 64), "fingerprints"),
 )  # fmt: skip

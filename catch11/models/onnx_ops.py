@@ -360,6 +360,15 @@ def _gather(call: Call) -> Tensor:
     return picked.reshape(*call.x.shape[:axis], *places.shape, *call.x.shape[axis + 1 :])
 
 
+@operator("GatherND")
+def _gather_nd(call: Call) -> Tensor:
+    places = call.static(1)
+    if places is None or call.facts.get("batch_dims", 0):
+        raise NotImplementedError("a GatherND by computed positions")
+    columns = torch.from_numpy(np.moveaxis(np.asarray(places, dtype=np.int64), -1, 0).copy())
+    return call.x[tuple(columns.to(call.x.device))]
+
+
 @operator("Expand")
 def _expand(call: Call) -> Tensor:
     return call.x.expand(torch.broadcast_shapes(call.x.shape, tuple(call.whole(1, "shape") or ())))

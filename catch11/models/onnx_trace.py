@@ -80,7 +80,7 @@ def _cast(
     return [_only(node, traces)]
 
 
-@_steps("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "Split", "Concat",
+@_steps("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherND", "Split", "Concat",
         "SpaceToDepth", "DepthToSpace", "Expand")  # fmt: skip
 def _move(
     node: Any, traces: Sequence[Trace | None], constant: Constant, opsets: Any
@@ -93,7 +93,7 @@ def _move(
     for name, trace, value in zip(node.input, traces, others, strict=True):
         if name and trace is None and value is None:
             raise Untraceable(f"the {node.op_type} depends on {name}, which is not constant")
-    if node.op_type == "Gather" and traces[0] is None:
+    if node.op_type in ("Gather", "GatherND") and traces[0] is None:
         raise Untraceable("a Gather looks values up by pixel")
     fields = []
     for name in ("source", "gain", "offset"):

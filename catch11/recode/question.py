@@ -1,0 +1,85 @@
+"""What a deep search asks of a point: every authorized model, on the file and on what becomes of it."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from catch11.canvas import Canvas
+from catch11.recode.agreement import Agreement
+from catch11.recode.survival import Change
+from catch11.recode.target import Reading, Target
+from catch11.stream import KeyedStream
+
+# Where only inner maps are matched the answer still pulls a little: it is what stops the search.
+ANSWER_BESIDE_MAPS = 0.1
+
+
+class Question:
+    """The objective of one chunk of windows; see `descent.Objective`.
+
+    canvas: places windows in whole pictures, on which changes act. streams: one a window; each draws
+    how severe the soft changes are at each step.
+    """
+
+    def __init__(
+        self,
+        windows: Float[Tensor, "batch channel height width"],
+        streams: Sequence[KeyedStream],
+        *,
+        targets: Sequence[Target],
+        agreement: Agreement,
+        survive: Sequence[Change],
+        canvas: Canvas,
+    ) -> None:
+        self._streams, self._targets, self._survive = streams, targets, survive
+        self._agreement, self._canvas = agreement, canvas
+        with torch.no_grad():
+            self._clean = [target.read(windows) for target in targets]
+
+    def gap(
+        self, points: Float[Tensor, "some channel height width"], rows: Int[Tensor, " some"]
+    ) -> tuple[Float[Tensor, " some"], Float[Tensor, " some"]]:
+        """The least gap over models and softened changes, and the sum of their pulls."""
+        gap, pull = self._ask(points, rows)
+        for change in self._survive:
+            drawn = [float(self._streams[row].uniform((1,))[0]) for row in rows.tolist()]
+            # The square root favours the severe end, which decides.
+            severity = torch.tensor(drawn, device=points.device).sqrt()
+            changed = self._changed(points, change.soft, severity)
+            their_gap, their_pull = self._ask(changed, rows)
+            gap, pull = torch.minimum(gap, their_gap), pull + their_pull
+        return gap, pull
+
+    def confirm(
+        self,
+        points: Float[Tensor, "some channel height width"],
+        rows: Int[Tensor, " some"],
+        gap: Float[Tensor, " some"],
+    ) -> Float[Tensor, " some"]:
+        """The least gap over the file itself and the real changes."""
+        with torch.no_grad():
+            for change in self._survive:
+                gap = torch.minimum(gap, self._ask(self._changed(points, change.real), rows)[0])
+        return gap
+
+    def _ask(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        gaps, pulls = [], []
+        for target, clean in zip(self._targets, self._clean, strict=True):
+            made, meant = target.read(points), clean.take(rows)
+            distance = target.distance(made, meant)
+            gaps.append(self._agreement.gap(made.logits, meant.logits, distance))
+            pulls.append(distance + self._answer(target, made, meant))
+        return torch.stack(gaps).amin(0), torch.stack(pulls).sum(0)
+
+    def _answer(self, target: Target, made: Reading, clean: Reading) -> Tensor:
+        weight = target.at.get("logits", ANSWER_BESIDE_MAPS)
+        return weight * self._agreement.pull(made.logits, clean.logits)
+
+    def _changed(self, points: Tensor, change: Callable[..., Tensor], *severity: Tensor) -> Tensor:
+        """Windows after a change of the whole picture around them."""
+        if self._canvas.size == self._canvas.shape:
+            return change(points, *severity)
+        background = points.new_full((len(points), *self._canvas.size), 0.5)
+        return self._canvas.window(change(self._canvas.place(points, background), *severity))

@@ -98,10 +98,12 @@ class Model:
         """Normalised windows to logits, without gradient, `batch` pictures at a time, on the CPU."""
         if batch < 1:
             raise InvalidArgument("batch", expected="at least 1", found=batch)
+        if not len(pixel_values):
+            return torch.zeros(0, len(self.labels))
         run = self.forward if self.graph is None else self.graph.run
         with torch.no_grad():
             parts = [run(part.to(self.device)).float().cpu() for part in pixel_values.split(batch)]
-        return torch.cat(parts) if parts else torch.zeros(0, len(self.labels))
+        return torch.cat(parts)
 
     def front(self, layer: str | None = None) -> Front:
         """The model's first linear map in pixel units. Raises NoFront, naming every layer tried."""

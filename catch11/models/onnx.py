@@ -70,7 +70,7 @@ class OnnxGraph:
 
     def run(
         self, pixel_values: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch classes"]:
+    ) -> Float[Tensor, "batch ..."]:
         """Normalised windows to logits; a graph of fixed batch size is run so many at a time."""
         values = pixel_values.detach().cpu().numpy().astype(self.type)
         step = self.fixed or max(len(values), 1)

@@ -70,9 +70,7 @@ class GraphModule(nn.Module):
             for node, facts, spent in _schedule(model.graph, output)
         ]
 
-    def forward(
-        self, pixel_values: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch ..."]:
+    def forward(self, pixel_values: Float[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
         """Normalised windows to the graph's output; a fixed batch is filled up and cut."""
         if not self.batch or len(pixel_values) == self.batch:
             return self._once(pixel_values)

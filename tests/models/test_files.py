@@ -24,7 +24,11 @@ from catch11.models.frame import parse_spec
 from catch11.models.nets import ARCHITECTURES, CifarResNet, SqueezeNet, architecture, recognise
 from catch11.models.sidecar import class_names, stated_canvas
 
-FACTS = {"input_size": [3, 32, 32], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
+FACTS: dict[str, Any] = {
+    "input_size": [3, 32, 32],
+    "mean": [0.4, 0.5, 0.6],
+    "std": [0.2, 0.3, 0.25],
+}
 
 
 def small_net() -> nn.Module:
@@ -154,7 +158,7 @@ CODE = (
 )
 
 
-@pytest.mark.parametrize("row", CODE, ids=repr)
+@pytest.mark.parametrize("row", CODE, ids=lambda row: row.save.__name__ + row.suffix)
 def test_files_with_code_are_refused(
     tmp_path: Path, row: Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,7 +170,7 @@ def test_files_with_code_are_refused(
     assert not Path("exploded").exists()
 
 
-@pytest.mark.parametrize("row", CODE[2:], ids=repr)
+@pytest.mark.parametrize("row", CODE[2:], ids=lambda row: row.save.__name__ + row.suffix)
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_files_with_code_load_by_leave(tmp_path: Path, row: Code) -> None:
     path = beside(tmp_path / f"net{row.suffix}")
@@ -176,8 +180,8 @@ def test_files_with_code_load_by_leave(tmp_path: Path, row: Code) -> None:
     torch.testing.assert_close(model.logits(x), small_net()(x).detach(), rtol=1e-4, atol=1e-4)
 
 
-def _bytes(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
+def _bytes(data: bytes) -> Callable[[Path], Any]:
+    return lambda path: path.write_bytes(data)
 
 
 def _cut(path: Path) -> None:

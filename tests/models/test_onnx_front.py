@@ -80,8 +80,8 @@ class Patches(nn.Module):
         return self.embed(tiles.reshape(-1, 16, 48))
 
 
-def conv(*sizes: int, **settings: Any) -> nn.Module:
-    return nn.Conv2d(*sizes, **settings)
+def conv(inputs: int, outputs: int, kernel: int, **settings: Any) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, kernel, **settings)
 
 
 MEAN, STD = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.9, 1.1, 1.3])
@@ -209,11 +209,11 @@ def _is_what_the_graph_computes(model: Any, front: Any, *, tolerance: float = 1e
     """The reference implementation's response to a change of the window equals the front's."""
     from onnx.reference import ReferenceEvaluator
 
-    run = ReferenceEvaluator(model)
+    run: Any = ReferenceEvaluator(model)
     a, b = torch.rand(2, 1, 3, 16, 16)
-    (high,), (low,) = run.run(None, {"x": a.numpy()}), run.run(None, {"x": b.numpy()})
+    high, low = (np.asarray(run.run(None, {"x": v.numpy()})[0]) for v in (a, b))
     response = front.apply((a - b).double())
-    expected = torch.from_numpy(np.array(high - low)).double()
+    expected = torch.from_numpy(high - low).double()
     if expected.dim() == 3:  # tokens: (n, tiles, out)
         expected = expected.transpose(1, 2)
     torch.testing.assert_close(

@@ -7,7 +7,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from catch11.cli.frame import Answer, command, progress
-from catch11.cli.scores import verification_view
+from catch11.cli.scores import LEGEND, remarks, score_tables
 
 if TYPE_CHECKING:
     from catch11.studies.demo import Demo
@@ -52,6 +52,10 @@ def _view(found: "Demo") -> RenderableType:
     parts: list[RenderableType] = []
     for name, result in found.results.items():
         psnr = next(r.psnr for r in result.records if r.condition == "nte")
-        title = f"[bold]{name}[/]: digits released for the patch net at {psnr:.1f} dB PSNR"
-        parts += [title, verification_view(result), ""]
-    return Group(*parts, f"pictures: {found.picture}")
+        parts += [
+            f"[bold]{name}[/]: {result.files} digits released for the patch net, {psnr:.1f} dB PSNR",
+            score_tables(result.records)[0],
+            *remarks(result),
+            "",
+        ]
+    return Group(*parts, LEGEND, "", f"pictures: {found.picture}")

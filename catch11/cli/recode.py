@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from catch11.cli import recoding
 from catch11.cli.frame import Answer, command, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
 from catch11.errors import InvalidArgument
-
-Method = Literal["spectral"]
 
 
 @command("Release")
@@ -18,22 +17,14 @@ def recode(
     src: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of pictures.")],
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
-    method: Annotated[Method, typer.Option(help="How pictures are recoded.")] = "spectral",
+    method: recoding.Method = "spectral",
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help=f"The authorized model, for --check: {SPEC}"),
+        typer.Option(metavar="MODEL", help=f"The authorized model, for deep and --check: {SPEC}"),
     ] = None,
-    psnr: Annotated[
-        float, typer.Option(metavar="DB", help="Strength: lower is stronger; peak 1, as written.")
-    ] = 10.0,
-    noise: Annotated[
-        Literal["content", "gaussian", "sign", "structured"],
-        typer.Option(help="The noise that is projected into what the model does not see."),
-    ] = "content",
-    format: Annotated[
-        Literal["png8", "png16", "tensor"],
-        typer.Option(help="png8 is read by every stock pipeline; png16 and tensor keep more."),
-    ] = "png8",
+    psnr: recoding.Psnr = 10.0,
+    noise: recoding.Noise = "content",
+    format: recoding.Format = "png8",
     check: Annotated[
         bool,
         typer.Option("--check", help="Run MODEL on every written file; withhold changed answers."),
@@ -49,6 +40,13 @@ def recode(
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run stopped, or demand an empty DST.")
     ] = True,
+    at: recoding.At = "logits",
+    start: recoding.Start = "noise",
+    steps: recoding.Steps = 60,
+    radius: recoding.Radius = "auto",
+    agreement: recoding.Agree = "top1",
+    margin: recoding.Margin = 0.5,
+    look: recoding.Look = "noise",
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -62,17 +60,20 @@ def recode(
     """
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
-    from catch11.recode.spectral import SpectralRecoder
     from catch11.release import release
 
     held = open_key(key)
-    judge = None
-    if check and model is not None:
-        judge = open_model(model, device=device, allow_code=allow_code)
-    recoder = SpectralRecoder(held, psnr=psnr, format=format, noise=noise)
+    loaded = None
+    if model is not None:
+        loaded = open_model(model, device=device, allow_code=allow_code)
+    choice = recoding.Choice(
+        method=method, format=format, psnr=psnr, noise=noise, at=at, start=start, steps=steps,
+        radius=radius, agreement=agreement, margin=margin, look=look,
+    )  # fmt: skip
+    recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:
         done = release(
-            src, dst, recoder, check=judge, names=names, ledger=ledger, workers=workers,
+            src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger, workers=workers,
             resume=resume, progress=tick,
         )  # fmt: skip
     return Answer(facts=asdict(done), view=_view(done, dst))

@@ -58,10 +58,14 @@ def verification_view(found: "Verification") -> RenderableType:
     parts: list[RenderableType] = []
     for table in score_tables(found.records):
         parts += [table, ""]
-    parts += [LEGEND, ""]
-    parts += [f"[yellow]note[/] {escape(warning)}" for warning in dict.fromkeys(found.warnings)]
-    parts += [f"[red]file[/] {escape(file)}: {escape(why)}" for file, why in found.problems]
-    return Group(*parts, *_verdict(found.verdict))
+    return Group(*parts, LEGEND, "", *remarks(found))
+
+
+def remarks(found: "Verification") -> list[str]:
+    """Doubts, files that disagree and the verdict, a line each."""
+    lines = [f"[yellow]note[/] {escape(warning)}" for warning in dict.fromkeys(found.warnings)]
+    lines += [f"[red]file[/] {escape(file)}: {escape(why)}" for file, why in found.problems]
+    return [*lines, *_verdict(found.verdict)]
 
 
 def _verdict(verdict: "Verdict") -> list[str]:

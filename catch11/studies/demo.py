@@ -18,6 +18,7 @@ from catch11.errors import InvalidArgument
 from catch11.key import Key, build_key
 from catch11.matrix import Verification, verify
 from catch11.models.frame import Model
+from catch11.recode.deep import DeepRecoder
 from catch11.recode.frame import Recoder
 from catch11.recode.spectral import SpectralRecoder
 from catch11.release import read_release, release
@@ -31,6 +32,7 @@ from catch11.studies.digits import (
 )
 
 SHOWN = 8  # pictures in the grid
+RADIUS = 24.0  # 255ths, of the deep recoder
 MARK = "catch11-demo"  # a file that says a folder is the demo's own and may be emptied
 
 
@@ -85,7 +87,9 @@ def run_demo(
 
 
 def _recoders(authorized: Model, key: Key, psnr: float) -> dict[str, Recoder]:
-    return {"spectral": SpectralRecoder(key, psnr=psnr)}
+    # Pictures of 192 numbers leave little room: the smallest balls hold no answer for one in seven.
+    deep = DeepRecoder(authorized, key, radius=RADIUS)
+    return {"spectral": SpectralRecoder(key, psnr=psnr), "deep": deep}
 
 
 def _clear(folder: Path) -> None:

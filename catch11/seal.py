@@ -46,9 +46,10 @@ def unseal(data: bytes, passphrase: str | None) -> bytes:
     if len(data) < start + size or not 2 <= size <= _HEADER:
         raise Unusable("it is cut short")
     facts = read_object(data[start : start + size])
-    n, r, p = (facts.get(name) for name in "nrp")
-    good = facts.get("kdf") == "scrypt" and all(type(v) is int and v > 0 for v in (n, r, p))
-    if not good or n & (n - 1) or n < 2 or 128 * n * r > _MEMORY or r > 32 or p > 4:
+    n, r, p = (value if type(value := facts.get(name)) is int else 0 for name in "nrp")
+    power = n > 1 and not n & (n - 1)
+    allowed = 1 <= r <= 32 and 1 <= p <= 4 and 128 * n * r <= _MEMORY
+    if facts.get("kdf") != "scrypt" or not (power and allowed):
         raise Unusable("its sealing asks for more work than is allowed, or for none")
     try:
         salt, nonce = bytes.fromhex(facts["salt"]), bytes.fromhex(facts["nonce"])

@@ -203,7 +203,7 @@ def test_noise_is_refused(data: bytes) -> None:
     refused(data)
 
 
-Change = Callable[[dict[str, Tensor], dict[str, str]], None]
+Change = Callable[[dict[str, Tensor], dict[str, str]], object]
 
 
 class Forged(NamedTuple):

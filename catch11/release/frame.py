@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -77,25 +77,11 @@ def release(
     where = places(src, dst, ledger, resume=resume)
     folder = walk(where.source)
     with _one_sentence(where.release):
-        where.release.mkdir(parents=True, exist_ok=True)
-        with (
-            Lines(where.ledger, mode=_PRIVATE) as private,
-            Lines(where.manifest, mode=_PUBLIC) as public,
-            _workroom(where),
-            quiet(),
-        ):
-            book = Ledger(private, key=recoder.key)
-            task = _task(where, recoder, book, check)
-            named = Names(names, key=recoder.key, suffix=task.form.suffix, sources=folder.files)
+        where.ledger.parent.mkdir(parents=True, exist_ok=True)
+        with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
+            task = _task(where, recoder, Ledger(private, key=recoder.key), check)
             _refuse_second_strength(task, folder)
-            writer = ManifestWriter(public, key=recoder.key, header=_header(task, names))
-            committer = Committer(where, ledger=book, manifest=writer, names=named)
-            here = set(folder.files)
-            files = book.files(task.settings).items()
-            committer.remember((s, f) for s, f in files if s in here)
-            _run(task, folder, named, committer, workers, progress)
-            writer.close()
-    count = committer.count
+            count = _fill(task, folder, names, workers, progress)
     return Summary(
         written=count["released"],
         reused=count["reused"],
@@ -146,18 +132,36 @@ def _refuse_second_strength(task: Task, folder: Folder) -> None:
             continue
 
 
-def _run(
-    task: Task,
-    folder: Folder,
-    names: Names,
+def _fill(
+    task: Task, folder: Folder, naming: Naming, workers: int, progress: Progress | None
+) -> Counter[str]:
+    """Work off all sources into the release folder; how many came to what."""
+    where, key = task.places, task.recoder.key
+    names = Names(naming, key=key, suffix=task.form.suffix, sources=folder.files)
+    files = sorted(folder.files, key=names.order)
+    where.release.mkdir(parents=True, exist_ok=True)
+    with Lines(where.manifest, mode=_PUBLIC) as public, _workroom(where):
+        manifest = ManifestWriter(public, key=key, header=_header(task, naming))
+        committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
+        here = set(files)
+        given = task.ledger.files(task.settings).items()
+        committer.remember((source, file) for source, file in given if source in here)
+        _commit_all(committer, task, files, folder.problems, workers, progress)
+        manifest.close()
+    return committer.count
+
+
+def _commit_all(
     committer: Committer,
+    task: Task,
+    files: Sequence[str],
+    problems: Sequence[tuple[str, str]],
     workers: int,
     progress: Progress | None,
 ) -> None:
-    files = sorted(folder.files, key=names.order)
     size = task.recoder.batch
     chunks = [files[start : start + size] for start in range(0, len(files), size)]
-    lost = [Done(row=Row(source=p, outcome="skipped", reason=why)) for p, why in folder.problems]
+    lost = [Done(row=Row(source=path, outcome="skipped", reason=why)) for path, why in problems]
     total, done = len(files) + len(lost), 0
     for chunk in _in_order(lost, task, chunks, workers):
         committer.commit(chunk)

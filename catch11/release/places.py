@@ -51,7 +51,7 @@ def places(
         if book.is_relative_to(folder):
             reason = f"the ledger must not lie in {folder}, because {why}"
             raise ReleaseError(book, reason, "give another file with --ledger")
-    if not book.parent.is_dir() or book.is_dir():
+    if (ledger and not book.parent.is_dir()) or book.is_dir():
         raise ReleaseError(book, "the ledger cannot be written here", "give a file with --ledger")
     found = Places(source=source, release=release, ledger=book)
     _check_release(found, resume=resume)

@@ -100,10 +100,11 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
     held = read_manifest(path, signer=signer)
     facts = held.header
     names = ("method", "key", "names", "checked", "public_key", "format")
-    if any(not isinstance(facts.get(name), str) for name in names):
+    stated = all(isinstance(facts.get(name), str) for name in names)
+    if not stated or not isinstance(facts.get("canvas"), dict):
         raise ReleaseError(path, "its header lacks facts", "release again into a new folder")
     try:
-        form, canvas = form_of(facts["format"]), Canvas.from_dict(facts.get("canvas") or {})
+        form, canvas = form_of(facts["format"]), Canvas.from_dict(facts["canvas"])
     except InvalidArgument as error:
         raise ReleaseError(path, f"its header is not usable ({error})") from None
     return Release(

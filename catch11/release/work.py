@@ -180,10 +180,11 @@ def _write(task: Task, row: Row, path: Path, image: Float[Tensor, "channel heigh
     canvas = task.recoder.key.canvas
     if not task.form.whole:
         image = canvas.window(image[None])[0]
-    path.write_bytes(task.form.encode(image, canvas))
+    meant = task.form.encode(image, canvas)
+    path.write_bytes(meant)
     data = path.read_bytes()
     try:
-        intact = task.form.same(image, task.form.read(data, canvas))
+        intact = data == meant and task.form.same(image, task.form.read(data, canvas))
     except ValueError:
         intact = False
     if not intact:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
 from transformers.image_processing_backends import PilBackend
 
-from catch11.canvas import Canvas, Fit, plain_canvas
+from catch11.canvas import Canvas, Fit, Resample, Resize, plain_canvas
 from catch11.data import pictures
 from catch11.data.pictures import decode_picture, fit_picture, open_picture, read_source
 from catch11.errors import InvalidArgument, UnreadablePicture
 
 
-def save(picture: Image.Image, path: Path, **options: object) -> Path:
+def save(picture: Image.Image, path: Path, **options: Any) -> Path:
     picture.save(path, **options)
     return path
 
@@ -44,7 +44,7 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
 @given(st.integers(0, 65535))
 def test_sixteen_bits_are_rounded(value: int) -> None:
     grey = Image.fromarray(np.full((1, 1), value, np.uint16))
-    assert pictures._rgb(grey, wide=False).getpixel((0, 0))[0] == round(value / 257)
+    assert np.asarray(pictures._rgb(grey, wide=False))[0, 0, 0] == round(value / 257)
 
 
 def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ class Pipeline(NamedTuple):
     canvas: Canvas
 
 
-def canvas(size: int, window: int, *, resize: str, resample: str) -> Canvas:
+def canvas(size: int, window: int, *, resize: Resize, resample: Resample) -> Canvas:
     start = (size - window) // 2
     fit = Fit(resize=resize, height=size, width=size, resample=resample)
     return Canvas(
@@ -121,7 +121,7 @@ def canvas(size: int, window: int, *, resize: str, resample: str) -> Canvas:
     )  # fmt: skip
 
 
-RAW = {"do_rescale": False, "do_normalize": False}
+RAW: Any = {"do_rescale": False, "do_normalize": False}
 PIPELINES = (
     Pipeline(
         "squash",

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from catch11.canvas import Canvas, plain_canvas
 from catch11.errors import InvalidArgument
-from catch11.grid import GRIDS
+from catch11.grid import GRIDS, Format
 from catch11.release.form import form_of
 from catch11.release.png import encode_png
 
@@ -33,7 +33,7 @@ def image(canvas: Canvas, seed: int, *, spread: float = 3.0) -> torch.Tensor:
 @pytest.mark.parametrize("canvas", [COLOUR, GREY], ids=["colour", "grey"])
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_round_trip_is_exact(name: str, canvas: Canvas, seed: int) -> None:
+def test_round_trip_is_exact(name: Format, canvas: Canvas, seed: int) -> None:
     form, grid = form_of(name), GRIDS[name]
     given_image = grid.round(grid.clip(image(canvas, seed)))
     data = form.encode(given_image, canvas)
@@ -45,7 +45,7 @@ def test_round_trip_is_exact(name: str, canvas: Canvas, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_another_image_is_not_the_same(name: str) -> None:
+def test_another_image_is_not_the_same(name: Format) -> None:
     form, grid = form_of(name), GRIDS[name]
     one = grid.round(grid.clip(image(COLOUR, 0)))
     other = one.clone()
@@ -65,9 +65,9 @@ def test_sixteen_bits_state_their_affine() -> None:
     grid = GRIDS["png16"]
     given_image = grid.round(grid.clip(image(COLOUR, 1)))
     data = form_of("png16").encode(given_image, COLOUR)
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
-    low, high = map(float, Image.open(io.BytesIO(data)).text["catch11-affine"].split())
-    stock = low + (high - low) * samples.astype(np.float64) / 65535
+    samples = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
+    low, high = map(float, str(Image.open(io.BytesIO(data)).info["catch11-affine"]).split())
+    stock = low + (high - low) * samples[..., ::-1].astype(np.float64) / 65535
     assert np.allclose(stock.transpose(2, 0, 1), given_image.numpy(), atol=1e-6)
 
 

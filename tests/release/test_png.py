@@ -23,7 +23,7 @@ PIXELS = st.sampled_from([np.uint8, np.uint16]).flatmap(lambda kind: hnp.arrays(
 @given(PIXELS)
 def test_stock_readers_and_own_read_the_same(pixels: np.ndarray) -> None:
     data = encode_png(pixels)
-    stock = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    stock = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
     stock = stock[..., None] if stock.ndim == 2 else stock[..., ::-1]
     own, text = decode_png(data)
     assert np.array_equal(stock, pixels)

@@ -101,7 +101,6 @@ def key_bytes(key: Key) -> bytes:
         "front": json.dumps(facts),
         "canvas": json.dumps(key.canvas.to_dict()),
         "rule": json.dumps(asdict(key.rule)),
-        "members": json.dumps(key.members),
     }
     return save(tensors, metadata={**notes, "mac": _mac(key.secret, tensors, notes)})
 

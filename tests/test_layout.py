@@ -16,7 +16,7 @@ PACKAGE = Path(catch11.__file__).parent
 # From low to high. A module imports from its own row or from the rows above it in this list.
 LAYERS = (
     ("errors",),
-    ("stream", "seal", "spectrum", "circulant", "grid", "fingerprint", "environment"),
+    ("stream", "seal", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "environment"),
     ("canvas",),
     ("front",),
     ("find",),
@@ -32,6 +32,7 @@ LAYERS = (
         "score",
         "conditions",
         "attacks",
+        "quadratic",
         "bounds",
         "matrix",
         "trust",
@@ -45,7 +46,7 @@ LAYERS = (
 )
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
-    "errors", "stream", "spectrum", "circulant", "grid", "fingerprint", "canvas", "front", "find",
+    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "front", "find",
     "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}

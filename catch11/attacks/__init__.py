@@ -1,6 +1,10 @@
 """Attacks on a release: one file a family, one registry, one frame that judges."""
 
-from catch11.attacks import blind, purify  # each registers its attacks
+# In the order they are run and listed; each module registers its attacks as it is imported.
+from catch11.attacks import purify  # isort: skip
+from catch11.attacks import blind, projection, probing, several  # isort: skip
+from catch11.attacks import restoration, reconstruction  # isort: skip
+from catch11.attacks import adaptation, optimisation, training_use  # isort: skip
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
 from catch11.attacks.gather import Effort
 from catch11.attacks.session import Assault, attack_release
@@ -13,9 +17,17 @@ __all__ = [
     "Finding",
     "Jury",
     "Material",
+    "adaptation",
     "attack_names",
     "attack_release",
     "blind",
+    "optimisation",
+    "probing",
+    "projection",
     "purify",
+    "reconstruction",
     "register",
+    "restoration",
+    "several",
+    "training_use",
 ]

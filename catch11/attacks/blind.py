@@ -99,17 +99,17 @@ class BlindSubspace(Attack):
             tiles = cut(released, size)
             _, ours = moments(tiles.flatten(0, 1))
             mean, theirs = moments(cut(public, size).flatten(0, 1))
-            for weight in (1.0, 2.0, 4.0):
+            for weight in (1.0, 2.0):
                 vectors, values = seen_by_difference(ours, theirs, weight=weight)
                 pixels = len(values)
-                counts = {widest_gap(values), pixels // 8, pixels // 4, pixels // 2}
+                counts = {widest_gap(values), pixels // 4}
                 for count in sorted(counts):
                     seen = vectors[:, :count]
                     setting = f"tile {size[0]}, weight {weight:.0f}, {count} directions"
                     gain = conditional(seen, theirs)
                     images = paste((tiles - mean) @ gain.T + mean, released, size)
                     yield Attempt(setting=setting, images=images)
-                    if weight == 2.0 and count == pixels // 4:
+                    if weight == 2.0:
                         images = inpaint_by_neighbours(released, public, seen, size)
                         yield Attempt(setting=f"{setting}, with neighbours", images=images)
 

@@ -5,8 +5,8 @@ of what it attacks, and never grades itself.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, final, get_args
 
 import torch
@@ -41,12 +41,12 @@ class Material:
     released: the NTEs to read. others: further releases of the same pictures, in the same order.
     public: clean windows of other pictures. front, subspace: the authorized model's. labelled:
     other NTEs with their labels. pairs: other pictures, clean and released. query: what the data
-    owner's recoder answers on pictures of the attacker's. rivals: the attacker's models.
+    owner's recoder answers on pictures of the attacker's. rivals: the attacker's models, by name.
     """
 
     canvas: Canvas
     released: Windows
-    rivals: Sequence[Model] = ()
+    rivals: Mapping[str, Model] = field(default_factory=dict)
     others: tuple[Windows, ...] | None = None
     public: Windows | None = None
     front: Front | None = None
@@ -58,11 +58,11 @@ class Material:
     @property
     def knowledge(self) -> frozenset[Knowledge]:
         """What is there."""
-        return frozenset(name for name, field in _HELD.items() if getattr(self, field) is not None)
+        return frozenset(name for name, place in _HELD.items() if getattr(self, place) is not None)
 
     def cut(self, knowledge: frozenset[Knowledge]) -> "Material":
         """Only that much of it; the rest is None."""
-        hidden = {field for name, field in _HELD.items() if name not in knowledge}
+        hidden = {place for name, place in _HELD.items() if name not in knowledge}
         if "front" not in knowledge:
             hidden.add("subspace")
         return replace(self, **dict.fromkeys(hidden))  # type: ignore[arg-type]

@@ -104,7 +104,7 @@ def gather(
     material = Material(
         canvas=release.canvas,
         released=ours.windows,
-        rivals=tuple(rivals.values()),
+        rivals=rivals,
         others=tuple(_same(read_release(other), ours.files) for other in others) or None,
         public=found,
         front=None if key is None else key.front,

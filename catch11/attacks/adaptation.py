@@ -1,0 +1,209 @@
+"""Attacks that adapt a rival to the release with labelled NTEs: fine-tuning and a learned front."""
+
+import copy
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, Windows, register
+from catch11.attacks.nets import seeded
+from catch11.errors import InvalidArgument
+from catch11.find import first_tensor
+from catch11.models.frame import Model
+
+Start = Literal["pretrained", "scratch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Settings to try, every combination. rates: of Adam. epochs: over the labelled NTEs. seconds:
+    when a single training stops early."""
+
+    rates: tuple[float, ...] = (1e-4, 1e-3)
+    epochs: tuple[int, ...] = (1, 5)
+    starts: tuple[Start, ...] = ("pretrained", "scratch")
+    batch: int = 16
+    seconds: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not (self.rates and self.epochs and self.starts) or self.batch < 1:
+            found = (self.rates, self.epochs, self.starts, self.batch)
+            raise InvalidArgument("sweep", expected="one setting or more of each", found=found)
+
+    def __iter__(self) -> Iterator[tuple[Start, float, int]]:
+        return itertools.product(self.starts, self.rates, self.epochs)
+
+
+class Reader(nn.Module):
+    """A rival with a front of the attacker's: windows in pixel units to logits, differentiable.
+    Windows of another size than the rival's own are resized (bilinear), then normalised."""
+
+    def __init__(self, rival: Model, *, front: nn.Module | None = None) -> None:
+        super().__init__()
+        if rival.module is None:
+            raise Unsuited("adaptation", f"{rival.name} cannot be trained: torch does not run it")
+        self.canvas = rival.canvas
+        self.front = nn.Identity() if front is None else front
+        self.body = copy.deepcopy(rival.module).requires_grad_(True)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        images = self.front(windows)
+        size = self.canvas.shape[1:]
+        if images.shape[-2:] != size:
+            images = functional.interpolate(images, size, mode="bilinear", antialias=True)
+        return first_tensor(self.body(self.canvas.normalise(images)))
+
+
+class TileFront(nn.Module):
+    """A linear map of each tile, at first the identity: can learn to leave out what is noise."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.map = nn.Linear(channels * size * size, channels * size * size)
+        with torch.no_grad():
+            self.map.weight.copy_(torch.eye(channels * size * size))
+            self.map.bias.zero_()
+
+    def forward(self, windows: Tensor) -> Tensor:
+        tiles = rearrange(
+            windows, "b c (row y) (col x) -> b row col (c y x)", y=self.size, x=self.size
+        )
+        return rearrange(
+            self.map(tiles), "b row col (c y x) -> b c (row y) (col x)", y=self.size, x=self.size
+        )
+
+
+def trainable(material: Material) -> dict[str, Model]:
+    """The rivals that torch can train, by name. Raises Unsuited where there are none."""
+    rivals = {name: one for name, one in material.rivals.items() if one.module is not None}
+    if not rivals:
+        raise Unsuited("adaptation", "no rival can be trained: torch runs none of them")
+    return rivals
+
+
+def fit(
+    reader: nn.Module,
+    parameters: list[nn.Parameter],
+    windows: Windows,
+    labels: Int[Tensor, " batch"],
+    *,
+    rate: float,
+    epochs: int,
+    batch: int,
+    seconds: float,
+    generator: torch.Generator,
+) -> nn.Module:
+    """Train the given parameters with cross-entropy; back in evaluation mode. Normalisation layers
+    learn only with a batch to learn from."""
+    optimiser = torch.optim.Adam(parameters, lr=rate)
+    end = time.monotonic() + seconds
+    reader.train(batch > 1)
+    for _ in range(epochs):
+        for index in torch.randperm(len(windows), generator=generator).split(batch):
+            if len(index) < 2 <= batch:
+                continue  # a batch norm cannot take a single leftover
+            loss = functional.cross_entropy(reader(windows[index]), labels[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if time.monotonic() > end:
+            break
+    return reader.eval().requires_grad_(False)
+
+
+def forget(module: nn.Module) -> None:
+    """Draw every layer's weights afresh."""
+    for layer in module.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+
+
+def trained(
+    rival: Model,
+    windows: Float[Tensor, "batch channel height width"],
+    labels: Int[Tensor, " batch"],
+    sweep: Sweep,
+    *,
+    generator: torch.Generator,
+) -> Iterator[tuple[str, nn.Module]]:
+    """A rival fine-tuned, or trained from scratch, at every setting."""
+    for start, rate, epochs in sweep:
+        with seeded(generator):
+            reader = Reader(rival)
+            if start == "scratch":
+                forget(reader.body)
+            fit(
+                reader,
+                list(reader.body.parameters()),
+                windows,
+                labels,
+                rate=rate,
+                epochs=epochs,
+                batch=sweep.batch,
+                seconds=sweep.seconds,
+                generator=generator,
+            )
+        yield f"{start}, rate {rate}, {epochs} epochs, {len(windows)} labelled", reader
+
+
+@register
+class FineTune(Attack):
+    """Every trainable rival fine-tuned on labelled NTEs, and trained from scratch, over a sweep."""
+
+    name = "fine-tune"
+    knowledge = frozenset({"released", "labels"})
+
+    def __init__(self, sweep: Sweep = Sweep()) -> None:
+        self.sweep = sweep
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.labelled is not None
+        for name, rival in trainable(material).items():
+            for setting, reader in trained(
+                rival, *material.labelled, self.sweep, generator=generator
+            ):
+                yield Attempt(setting=setting, classify=reader, rival=name)
+
+
+@register
+class LearnedFront(Attack):
+    """A linear map of tiles in front of a frozen rival, learned from labelled NTEs."""
+
+    name = "learned-front"
+    knowledge = frozenset({"released", "labels"})
+
+    def __init__(self, sweep: Sweep = Sweep(starts=("pretrained",))) -> None:
+        self.sweep = sweep
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.labelled is not None
+        channels, height, width = material.canvas.shape
+        sizes = [size for size in (8, 16) if height % size == 0 and width % size == 0]
+        for name, rival in trainable(material).items():
+            for size, (_, rate, epochs) in itertools.product(sizes, self.sweep):
+                with seeded(generator):
+                    front = TileFront(channels, size)
+                    reader = Reader(rival, front=front)
+                    reader.body.requires_grad_(False)
+                    fit(
+                        reader,
+                        list(front.parameters()),
+                        *material.labelled,
+                        rate=rate,
+                        epochs=epochs,
+                        batch=self.sweep.batch,
+                        seconds=self.sweep.seconds,
+                        generator=generator,
+                    )
+                setting = f"tile {size}, rate {rate}, {epochs} epochs"
+                yield Attempt(setting=setting, classify=reader, rival=name)

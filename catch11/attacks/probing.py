@@ -1,0 +1,54 @@
+"""Attacks by someone who may have pictures of their own recoded: the differences give the subspace."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.attacks.blind import SIZES
+from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.tiles import conditional, cut, moments, paste
+
+Windows = Float[Tensor, "batch channel height width"]
+
+
+def seen_by_queries(
+    clean: Windows, recoded: Windows, size: tuple[int, int], *, noise: float = 2.0 / 255
+) -> Float[Tensor, "pixel direction"]:
+    """Directions of a tile that recoding left alone: those in which recoded − clean varies by less
+    than `noise` (pixel units, a few roundings to 8 bits). Few tiles leave too many directions."""
+    moved = (cut(recoded, size) - cut(clean, size)).flatten(0, 1)
+    values, vectors = torch.linalg.eigh(moved.T @ moved / len(moved))
+    return vectors[:, values <= noise**2]
+
+
+@register
+class Probe(Attack):
+    """Recode a few pictures, read the seen directions off the differences, inpaint the others."""
+
+    name = "probe"
+    knowledge = frozenset({"released", "public", "key-queries"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.public is not None
+        assert material.query is not None
+        public, released = material.public, material.released
+        height, width = released.shape[-2:]
+        for count in (1, 3, 8, 24):
+            clean = public[:count]
+            recoded = material.query(clean)
+            for size in SIZES:
+                if height % size or width % size or len(clean) < min(count, 2):
+                    continue
+                tiles = len(clean) * (height // size) * (width // size)
+                if tiles < released.shape[1] * size * size / 2:
+                    continue
+                seen = seen_by_queries(clean, recoded, (size, size))
+                if not 0 < seen.shape[1] < seen.shape[0]:
+                    continue
+                mean, covariance = moments(cut(public, (size, size)).flatten(0, 1))
+                gain = conditional(seen, covariance)
+                made = (cut(released, (size, size)) - mean) @ gain.T + mean
+                setting = f"{count} queries, tile {size}, {seen.shape[1]} directions"
+                yield Attempt(setting=setting, images=paste(made, released, (size, size)))

@@ -1,0 +1,82 @@
+"""Attacks by someone who holds the authorized model's first layer: keep what it sees, fill in the
+rest. What the authorized model sees of a spectral release is, by construction, not protected."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.tiles import conditional, cut, inpaint_by_neighbours, moments, paste
+from catch11.subspace import Subspace, TileSubspace
+
+Windows = Float[Tensor, "batch channel height width"]
+
+
+@register
+class ProjectOut(Attack):
+    """The insensitive part replaced by that of a grey picture."""
+
+    name = "project-out"
+    knowledge = frozenset({"released", "front"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.subspace is not None
+        released = material.released
+        grey = released.mean((1, 2, 3), keepdim=True).expand_as(released)
+        images = released - material.subspace.project(released - grey)
+        yield Attempt(setting="grey", images=images.clamp(0, 1))
+
+
+@register
+class ProjectInpaint(Attack):
+    """The insensitive part filled in with what public pictures say about it: by the covariance of
+    tiles and their neighbours for patch fronts, by frequency for overlapping convolutions."""
+
+    name = "project-inpaint"
+    knowledge = frozenset({"released", "front", "public"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        subspace, public = material.subspace, material.public
+        assert subspace is not None
+        assert public is not None
+        if isinstance(subspace, TileSubspace):
+            yield from _by_tile(subspace, material.released, public)
+        yield from _by_frequency(subspace, material.released, public)
+
+
+def _by_tile(subspace: TileSubspace, released: Windows, public: Windows) -> Iterator[Attempt]:
+    seen, size = subspace.kept, subspace.tile
+    mean, covariance = moments(cut(public, size).flatten(0, 1))
+    gain = conditional(seen, covariance)
+    images = paste((cut(released, size) - mean) @ gain.T + mean, released, size)
+    yield Attempt(setting="tile covariance", images=images)
+    if 9 * seen.shape[1] <= len(public) * subspace.grid[0] * subspace.grid[1]:
+        images = inpaint_by_neighbours(released, public, seen, size)
+        yield Attempt(setting="tiles and neighbours", images=images)
+
+
+def _by_frequency(subspace: Subspace, released: Windows, public: Windows) -> Iterator[Attempt]:
+    for rounds in (8, 32):
+        made = [fill(subspace, part, public, rounds=rounds) for part in released.split(8)]
+        yield Attempt(setting=f"frequency, {rounds} rounds", images=torch.cat(made))
+
+
+def fill(
+    subspace: Subspace, released: Windows, public: Windows, *, rounds: int, start: float = 0.3
+) -> Windows:
+    """Alternate between the most likely picture near the current one, by the public power spectrum,
+    and the pictures whose seen part is the released one. start: deviation, pixel units, that the
+    current picture is trusted to at first; it falls by a constant factor to a hundredth."""
+    mean = public.mean((0, 2, 3), keepdim=True)
+    power = torch.fft.fft2((public - mean).double(), norm="ortho").abs().square().mean(0)
+    known = released - subspace.project(released)
+    current = known + subspace.project(mean.expand_as(released).contiguous())
+    for number in range(rounds):
+        variance = (start * 0.01 ** (number / max(1, rounds - 1))) ** 2
+        spectrum = torch.fft.fft2((current - mean).double(), norm="ortho")
+        spectrum = spectrum * (power / (power + variance))
+        likely = torch.fft.ifft2(spectrum, norm="ortho").real.to(released) + mean
+        current = known + subspace.project(likely.clamp(0, 1))
+    return current.clamp(0, 1)

@@ -1,0 +1,48 @@
+"""Attacks that learn to invert the recoding from pairs of clean and released pictures."""
+
+from collections.abc import Iterator
+
+import torch
+
+from catch11.attacks.blind import tile_sizes
+from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.restoration import Learned
+from catch11.attacks.tiles import cut, paste
+
+
+@register
+class PairsNetwork(Learned):
+    """A U-Net on pairs (the paper's reconstruction attack)."""
+
+    name = "reconstruction"
+    knowledge = frozenset({"released", "pairs"})
+    kinds = ("unet",)
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.pairs is not None
+        clean, released = material.pairs
+        yield from self.restored(material, released, clean, "pairs", generator)
+
+
+@register
+class PairsLinear(Attack):
+    """Ridge regression of clean tiles on released ones: finds the seen directions by itself."""
+
+    name = "linear-reconstruction"
+    knowledge = frozenset({"released", "pairs"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.pairs is not None
+        clean, released = material.pairs
+        for size in tile_sizes(released, least=2):
+            inputs, wanted = (cut(windows, size).flatten(0, 1) for windows in (released, clean))
+            mean, usual = inputs.mean(0), wanted.mean(0)
+            gram = (inputs - mean).T @ (inputs - mean) / len(inputs)
+            cross = (inputs - mean).T @ (wanted - usual) / len(inputs)
+            for ridge in (1e-5, 1e-3):
+                solution = torch.linalg.solve(
+                    gram + ridge * torch.eye(len(gram), dtype=gram.dtype), cross
+                )
+                tiles = (cut(material.released, size) - mean) @ solution + usual
+                images = paste(tiles, material.released, size)
+                yield Attempt(setting=f"tile {size[0]}, ridge {ridge}", images=images)

@@ -35,21 +35,19 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         rest,
         allow_code=allow_code,
         dtype=torch.float32,
+        weights_only=not allow_code,
+        ignore_mismatched_sizes=True,  # refused below, by name
         output_loading_info=True,
     )
-    missing = sorted(info.get("missing_keys", ())) + sorted(
-        map(str, info.get("mismatched_keys", ()))
-    )
-    if missing:
-        reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
-        raise ModelRefused(spec, reason, "it may have no classification head")
+    _check_complete(spec, info)
     check_weights(spec, module)
     processor = load_processor(rest, allow_code=allow_code)
     canvas, notes = processor_canvas(processor)
     names = {int(index): str(name) for index, name in (module.config.id2label or {}).items()}
 
     def labels(count: int) -> tuple[str, ...]:
-        return tuple(names[i] for i in range(count)) if len(names) == count else indices(count)
+        known = set(names) == set(range(count))
+        return tuple(names[index] for index in range(count)) if known else indices(count)
 
     return finish(
         spec=spec,
@@ -62,6 +60,18 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         device=device,
         notes=notes,
     )
+
+
+def _check_complete(spec: str, info: dict[str, Any]) -> None:
+    """Raises ModelRefused where a weight was drawn at random because the files do not hold it."""
+    other = sorted(str(row[0]) for row in info.get("mismatched_keys", ()))
+    if other:
+        reason = f"{len(other)} of its weights have another shape than its config.json says, first {other[0]}"
+        raise ModelRefused(spec, reason)
+    missing = sorted(info.get("missing_keys", ()))
+    if missing:
+        reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
+        raise ModelRefused(spec, reason, "it may have no classification head")
 
 
 def load_processor(rest: str, *, allow_code: bool = False) -> Any:
@@ -172,6 +182,21 @@ def _plain(resample: object) -> object:
     return 2 if resample is None else int(resample) if isinstance(resample, int) else resample
 
 
+# Words of transformers' errors, and what to say instead: (words, reason, what to do).
+_REASONS = (
+    ("trust_remote_code", "it comes with code of its own, which would run here",
+     "allow code only if you trust its author"),
+    ("Weights only load failed", "its weights are a pickle that holds more than tensors, and reading it would run code",
+     "allow code only if you trust its author, or convert it to safetensors"),
+    ("Unrecognized configuration class", "it is not an image classifier", ""),
+    ("Unrecognized model", "its config.json names no model type", ""),
+    ("Can't load image processor", "it has no preprocessor_config.json", ""),
+    ("couldn't connect", "it is not in the local cache and the hub cannot be reached",
+     "give a local folder"),
+    ("Repo id must be", "there is no such folder", "give a folder or a hub id"),
+)  # fmt: skip
+
+
 def _call(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: Any) -> Any:
     """Call a transformers loader, its many errors made one sentence."""
     local = Path(rest).expanduser()
@@ -180,22 +205,24 @@ def _call(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: 
         with _silent():
             return function(where, trust_remote_code=allow_code, **settings)
     except Exception as error:  # noqa: BLE001 - transformers raises a dozen types
-        text = first_line(error)
-        if "trust_remote_code" in text or "custom code" in text:
-            reason = "it comes with code of its own, which would run here"
-            raise ModelRefused(spec, reason, "allow code only if you trust its author") from None
-        raise ModelRefused(spec, text) from None
+        text = str(error)
+        for words, reason, remedy in _REASONS:
+            if words in text:
+                raise ModelRefused(spec, reason, remedy) from None
+        raise ModelRefused(spec, first_line(error)) from None
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """No progress bars of transformers inside; its own setting is restored after."""
+    """No progress bars and reports of transformers inside; its own settings are restored after."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()

@@ -24,7 +24,7 @@ LAYERS = (
     ("key",),
     ("probe",),
     ("seal", "keyfile", "recode", "personalize"),
-    ("models", "data", "metrics"),
+    ("models", "data", "metrics", "survival"),
     ("release",),
     (
         "record",

@@ -1,6 +1,7 @@
 """What a deep search asks of a point: every authorized model, on the file and on what becomes of it."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,8 @@ from catch11.stream import KeyedStream
 
 # Where only inner maps are matched the answer still pulls a little: it is what stops the search.
 ANSWER_BESIDE_MAPS = 0.1
+# Who asks for one severity means the milder ones too.
+JUDGED = (0.5, 1.0)
 
 
 class Question:
@@ -60,8 +63,9 @@ class Question:
     ) -> Float[Tensor, " some"]:
         """The least gap over the file itself and the real changes."""
         with torch.no_grad():
-            for change in self._survive:
-                gap = torch.minimum(gap, self._ask(self._changed(points, change.real), rows)[0])
+            for change, severity in product(self._survive, JUDGED):
+                changed = self._changed(points, change.real, severity)
+                gap = torch.minimum(gap, self._ask(changed, rows)[0])
         return gap
 
     def _ask(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,9 +81,11 @@ class Question:
         weight = target.at.get("logits", ANSWER_BESIDE_MAPS)
         return weight * self._agreement.pull(made.logits, clean.logits)
 
-    def _changed(self, points: Tensor, change: Callable[..., Tensor], *severity: Tensor) -> Tensor:
+    def _changed(
+        self, points: Tensor, change: Callable[..., Tensor], severity: Tensor | float
+    ) -> Tensor:
         """Windows after a change of the whole picture around them."""
         if self._canvas.size == self._canvas.shape:
-            return change(points, *severity)
+            return change(points, severity)
         background = points.new_full((len(points), *self._canvas.size), 0.5)
-        return self._canvas.window(change(self._canvas.place(points, background), *severity))
+        return self._canvas.window(change(self._canvas.place(points, background), severity))

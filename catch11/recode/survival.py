@@ -27,7 +27,7 @@ class Change(Protocol):
         ...
 
     def real(
-        self, images: Float[Tensor, "batch channel height width"]
+        self, images: Float[Tensor, "batch channel height width"], severity: float
     ) -> Float[Tensor, "batch channel height width"]:
         """Whole pictures after the real thing, 8-bit where it writes 8 bits; same shape."""
         ...

@@ -172,9 +172,9 @@ class Dim:
     def soft(self, images: Tensor, severity: Tensor) -> Tensor:
         return 0.5 + (images - 0.5) * (1.0 - 0.3 * severity[:, None, None, None])
 
-    def real(self, images: Tensor) -> Tensor:
+    def real(self, images: Tensor, severity: float) -> Tensor:
         assert images.shape[1:] == CANVAS.size
-        return ((0.5 + 0.7 * (images - 0.5)) * 255).round() / 255
+        return ((0.5 + (1 - 0.3 * severity) * (images - 0.5)) * 255).round() / 255
 
 
 def test_survives_what_it_was_asked_to(net: nn.Sequential, key: Key) -> None:
@@ -186,7 +186,7 @@ def test_survives_what_it_was_asked_to(net: nn.Sequential, key: Key) -> None:
 
     def after(images: Tensor) -> Tensor:
         whole = CANVAS.place(images, torch.full((len(images), *CANVAS.size), 0.5))
-        return lead_over_others(net, CANVAS.window(Dim().real(whole)), WINDOWS)
+        return lead_over_others(net, CANVAS.window(Dim().real(whole, 1.0)), WINDOWS)
 
     assert (after(kept.images) >= 1.0 - 1e-4).all()
     assert (lead_over_others(net, kept.images, WINDOWS) >= 1.0 - 1e-4).all()
@@ -197,7 +197,7 @@ def test_reason_names_what_it_did_not_survive(net: nn.Sequential, key: Key) -> N
     class Erase(Dim):
         name = "erase"
 
-        def real(self, images: Tensor) -> Tensor:
+        def real(self, images: Tensor, severity: float) -> Tensor:
             return torch.zeros_like(images)
 
     recoded = DeepRecoder(net, key, survive=(Erase(),), steps=4)(WINDOWS)

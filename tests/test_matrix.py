@@ -1,111 +1,26 @@
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import nn
 
-from catch11.canvas import Canvas, Fit
-from catch11.data.pictures import fit_picture
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
-from catch11.fingerprint import module_fingerprint
-from catch11.key import Key, build_key
 from catch11.matrix import Verification, verify
-from catch11.models.frame import Model
 from catch11.recode.spectral import SpectralRecoder
 from catch11.record import Condition, Record
 from catch11.release import release
+from tests.world import CANVAS, World, build_world
 
 torch.set_num_threads(1)
 
-CANVAS = Canvas(
-    height=28, width=28, top=2, left=2, window_height=24, window_width=24,
-    gain=(2.0, 2.0, 2.0), offset=(-1.0, -1.0, -1.0),
-    fit=Fit(resize="exact", height=28, width=28),
-)  # fmt: skip
-CLASSES = 4
 COUNT = 40
-
-
-def _picture(label: int, generator: torch.Generator) -> Image.Image:
-    """One quadrant is bright: what a first layer with smooth filters sees and noise can drown."""
-    pixels = 0.35 + 0.1 * torch.rand(3, 28, 28, generator=generator)
-    row, column = divmod(label, 2)
-    pixels[:, 14 * row : 14 * row + 14, 14 * column : 14 * column + 14] += 0.18
-    return Image.fromarray((pixels.permute(1, 2, 0) * 255).byte().numpy())
-
-
-def _prepare(pictures: list[Image.Image]) -> torch.Tensor:
-    stack = torch.from_numpy(np.stack([fit_picture(p, CANVAS) for p in pictures])).float() / 255
-    return CANVAS.normalise(CANVAS.window(stack.permute(0, 3, 1, 2)))
-
-
-def _model(
-    name: str, seed: int, rough: float, pictures: list[Image.Image], labels: list[int]
-) -> Model:
-    """A patch front with random filters of its own, and a head fitted to the clean pictures."""
-    generator = torch.Generator().manual_seed(seed)
-    front = nn.Conv2d(3, 6, 8, stride=8)
-    weight = torch.randn(6, 3, 8, 8, generator=generator)
-    front.weight.data = rough * weight + (1.0 - rough) * torch.randn(
-        6, 3, 1, 1, generator=generator
-    )
-    assert front.bias is not None
-    front.bias.data.zero_()
-    with torch.no_grad():
-        features = front(_prepare(pictures)).flatten(1)
-        features = torch.cat([features, torch.ones(len(features), 1)], 1)
-        wanted = nn.functional.one_hot(torch.tensor(labels), CLASSES).float()
-        solution = torch.linalg.lstsq(features, wanted).solution
-    head = nn.Linear(features.shape[1] - 1, CLASSES)
-    head.weight.data, head.bias.data = solution[:-1].T.contiguous(), solution[-1]
-    module = nn.Sequential(front, nn.Flatten(), head).eval().requires_grad_(False)
-    return Model(
-        name=name,
-        spec=f"test:{name}",
-        module=module,
-        canvas=CANVAS,
-        labels=("north west", "north east", "south west", "south east"),
-        fingerprint=module_fingerprint(module),
-        prepare=_prepare,  # type: ignore[arg-type]
-    )
-
-
-class World(NamedTuple):
-    source: Path
-    released: Path
-    labels: Path
-    key: Key
-    model: Model
-    rival: Model
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    root = tmp_path_factory.mktemp("world")
-    source = root / "photos"
-    source.mkdir()
-    generator = torch.Generator().manual_seed(5)
-    labels = [i % CLASSES for i in range(COUNT)]
-    pictures = [_picture(label, generator) for label in labels]
-    with (root / "labels.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "label"])
-        for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            picture.save(source / f"{i:02}.png")
-            table.writerow([f"{i:02}.png", label])
-    model, rival = (
-        _model("ours", 1, 0.1, pictures, labels),
-        _model("theirs", 2, 0.95, pictures, labels),
-    )
-    key = build_key(model, energy=1e-6, secret=bytes(range(32)))
-    release(source, root / "out", SpectralRecoder(key, psnr=9.0))
-    return World(source, root / "out", root / "labels.csv", key, model, rival)
+    return build_world(tmp_path_factory.mktemp("world"), count=COUNT)
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,25 @@ def test_round_trip(name: str, passphrase: str | None, tmp_path: Path) -> None:
     assert torch.equal(read.subspace.project(noise), key.subspace.project(noise))
 
 
+GOLDEN = Path(__file__).parent / "golden" / "key-1.safetensors"
+GOLDEN_SEAL = (
+    "63617463683131207365616c6564206b657920310a0000007d7b226b6466223a2022736372797074222c20226e22"
+    "3a20313032342c202272223a20382c202270223a20312c202273616c74223a202230303031303230333034303530"
+    "3630373038303930613062306330643065306622"
+    "2c20226e6f6e6365223a2022303030313032303330343035303630373038303930613062227d7a18bb05f813b26e"
+    "07ff4a7e7f3c85d16c17bf3bce"
+)
+
+
+def test_files_of_version_1_stay_readable() -> None:
+    """Bytes written once and kept: a change of format must not lose anybody's key."""
+    key = key_from_bytes(GOLDEN.read_bytes())
+    assert key.secret == SECRET
+    assert key.fingerprint == "4f89a290677cf9d7f4267878d8ccca912e60c5864acb87b20006bd23fb601453"
+    assert key.front.weight.tolist() == [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]
+    assert seal.unseal(bytes.fromhex(GOLDEN_SEAL), "passphrase") == b"bytes"
+
+
 def test_composed_and_decomposed_passphrases_are_one(tmp_path: Path) -> None:
     save_key(patch_key(), tmp_path / "k", passphrase="p\u00e4ss", cost=COST)
     assert load_key(tmp_path / "k", passphrase="pa\u0308ss").secret == SECRET

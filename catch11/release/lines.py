@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from catch11.errors import ReleaseError
-from catch11.release.durable import write_all
+from catch11.release.durable import sync_folder, write_all
 
 try:
     import fcntl
@@ -27,6 +27,8 @@ class Lines:
             self._lock()
             self.kept = whole_lines(path.read_bytes())
             self.cut(self.kept)
+            if not self.kept:
+                sync_folder(path.parent)
         except BaseException:
             os.close(self._handle)
             raise

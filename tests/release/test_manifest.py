@@ -51,6 +51,21 @@ def test_whole_list_verifies(path: Path, key: Key) -> None:
     assert held.header["canvas"] == HEADER["canvas"]
 
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "manifest-1.jsonl"
+
+
+def test_lists_of_version_1_stay_readable_and_are_written_alike(path: Path, key: Key) -> None:
+    signer = "3a060651dce96a4c59010cbdf65baae9958d2b206d7d831f51ead4ec3b2d7612"
+    held = read_manifest(GOLDEN, signer=signer)
+    assert held.complete
+    assert list(held.entries.values()) == [Entry(file="a.png", sha256="0" * 64, agreement=True)]
+    with Lines(path, mode=0o600) as lines:  # the same secret, so the same signature
+        writer = ManifestWriter(lines, key=key, header={"key": "k"})
+        writer.add(held.entries.values())
+        writer.close()
+    assert path.read_bytes() == GOLDEN.read_bytes()
+
+
 def test_appending_in_any_parts_gives_the_same_bytes(path: Path, key: Key) -> None:
     whole = written(path, key, *ENTRIES)
     for first in range(len(ENTRIES) + 1):

@@ -13,8 +13,10 @@ import pytest
 from catch11.errors import ReleaseError
 from catch11.recode.spectral import SpectralRecoder
 from catch11.release import read_release, release
-from catch11.release.ledger import read_ledger
+from catch11.release.ledger import parse, read_ledger
+from catch11.release.lines import whole_lines
 from catch11.release.manifest import NAME
+from catch11.release.names import WORKROOM
 
 Fill = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes]]
@@ -80,6 +82,7 @@ def test_killed_anywhere_resumes_to_the_same_bytes(
         dst = tmp_path / f"dst{limit}"
         for entry in read_release(dst).entries if _listed(dst) else ():
             assert whole[entry.file] == (dst / entry.file).read_bytes()
+        assert _visible(dst) <= _known(dst), f"stopped at call {limit}"
         release(src, dst, recoder)
         assert tree(dst) == whole, f"stopped at call {limit}"
         book = dst.with_name(f"{dst.name}.ledger.jsonl").read_bytes()
@@ -88,6 +91,19 @@ def test_killed_anywhere_resumes_to_the_same_bytes(
 
 def _listed(dst: Path) -> bool:
     return b"\n" in (dst / NAME).read_bytes() if (dst / NAME).exists() else False
+
+
+def _visible(dst: Path) -> set[str]:
+    """The files a licensee sees: all but unfinished ones."""
+    files = (path.relative_to(dst) for path in dst.rglob("*") if path.is_file())
+    return {str(path) for path in files if path.parts[0] not in (WORKROOM, NAME)}
+
+
+def _known(dst: Path) -> set[str]:
+    """The files the ledger knows; a torn last line says nothing."""
+    book = Path(f"{dst}.ledger.jsonl")
+    lines = whole_lines(book.read_bytes()) if book.exists() else []
+    return {row.file for row in parse(book, lines)} if lines else set()
 
 
 @pytest.fixture

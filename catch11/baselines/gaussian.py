@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.grid import Grid, psnr
+from catch11.grid import Grid
 
-_HALVINGS = 30  # a deviation to 1e-9 of the widest: far below one step of an 8-bit file
+_DECIBEL = 0.005  # how near the strength has to come
+_ROUNDS = 60  # only noise that clips almost everywhere needs more than a handful
 _WIDEST = 4.0  # pixel units: clipped to [0, 1], this leaves nothing of the picture
 
 
@@ -41,15 +42,16 @@ def _one(window: Tensor, decibels: float, grid: Grid, generator: torch.Generator
     if math.isinf(decibels) and decibels > 0:
         return grid.round(window)
     draw = torch.randn(window.shape, generator=generator).to(window)
-    weak, strong = 0.0, _WIDEST
-    for _ in range(_HALVINGS):
-        middle = (weak + strong) / 2
-        made = grid.round(grid.clip(window + middle * draw))
-        if float(psnr(made, window)) > decibels:
-            weak = middle
-        else:
-            strong = middle
-    return grid.round(grid.clip(window + strong * draw))
+    goal = 10.0 ** (-decibels / 20.0)
+    deviation = min(goal, _WIDEST)
+    for _ in range(_ROUNDS):
+        made = grid.round(grid.clip(window + deviation * draw))
+        ratio = goal / max(float((made - window).square().mean().sqrt()), 1e-12)
+        if abs(20.0 * math.log10(ratio)) < _DECIBEL or (deviation >= _WIDEST and ratio > 1.0):
+            break
+        # Clipping makes the distance grow slower than the deviation, so this never overshoots far.
+        deviation = min(deviation * min(max(ratio, 0.5), 2.0), _WIDEST)
+    return made
 
 
 def item_generator(name: str, *, seed: int) -> torch.Generator:

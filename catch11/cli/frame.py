@@ -26,6 +26,7 @@ from catch11.errors import Catch11Error
 
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
+LINE = 300  # characters of a stranger's error that are shown
 
 # Tracebacks with local variables would print secrets, so typer's own are off for good.
 app = typer.Typer(
@@ -166,7 +167,8 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
         reason = error.strerror or str(error) or type(error).__name__
         _say(f"{error.filename}: {reason}" if error.filename else reason)
     elif isinstance(error, Exception):
-        _say(f"unexpected {type(error).__name__}: {error} (run again with --debug for a traceback)")
+        text = " ".join(str(error).split())[:LINE]
+        _say(f"unexpected {type(error).__name__}: {text} (run again with --debug for a traceback)")
     else:
         raise error
     raise typer.Exit(BAD)

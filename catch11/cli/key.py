@@ -34,7 +34,8 @@ def key(
         typer.Option(metavar="S", help="Instead: the largest sum of singular values inside."),
     ] = None,
     rank: Annotated[
-        int | None, typer.Option(metavar="N", help="Instead: the number of directions inside.")
+        int | None,
+        typer.Option(metavar="N", help="Instead: the number of directions inside, of one patch."),
     ] = None,
     layer: Annotated[
         str | None,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -36,6 +36,7 @@ RADIUS = 24.0  # 255ths, of the deep recoder
 MARK = "catch11-demo"  # a file that says a folder is the demo's own and may be emptied
 
 
+@runtime_checkable
 class Step(Protocol):
     """Called with what is being done, how much of it is done, and of how much."""
 

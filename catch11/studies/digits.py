@@ -8,7 +8,7 @@ an easy task, and nets that read them average much noise away; the controls say 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +142,10 @@ def _train(
             optimizer.step()
 
 
-# The nets by spec, so that every command can be tried on them: py:catch11.studies.digits:patch
-patch, patch_twin, dense, convolution = (partial(digit_model, name) for name in NETS)
+# The nets by spec, so that every command can be tried on them: py:catch11.studies.digits:patch.
+# Trained once a process; a Model is frozen and its parameters ask for no gradients.
+_trained = cache(digit_model)
+patch, patch_twin, dense, convolution = (partial(_trained, name) for name in NETS)
 
 
 def write_pictures(digits: Digits, folder: Path, *, count: int) -> None:

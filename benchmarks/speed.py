@@ -30,7 +30,7 @@ from catch11 import build_key, load_model, release
 from catch11.canvas import Canvas, Fit
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.front import conv_front
-from catch11.key import DEFAULT_RULE, Key, key_of
+from catch11.key import Key, key_of
 from catch11.recode.spectral import SpectralRecoder
 from catch11.spectrum import Rule
 
@@ -245,9 +245,7 @@ def main() -> None:
     if arguments.release:
         release_here(*arguments.release)
         return
-    print(
-        f"default rule {DEFAULT_RULE}; {torch.get_num_threads()} threads; torch {torch.__version__}"
-    )
+    print(f"{torch.get_num_threads()} threads; torch {torch.__version__}")
     for name in arguments.names or BENCHES:
         print(name)
         BENCHES[name](arguments.runs)

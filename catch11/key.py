@@ -19,10 +19,13 @@ from catch11.joint import Join, joint_front
 from catch11.spectrum import Rule
 from catch11.stream import KeyedStream, keyed_stream
 from catch11.subspace import Subspace, tile_subspace
+from catch11.subspace_conv import conv_subspace
 
 SECRET_BYTES = 32
-# Admits the exact null space and directions that carry a millionth of the weight's energy.
+# With an exact null space, a millionth of the weight's energy adds nothing that costs answers;
+# without one, a thousandth is what the strength has to be taken from.
 DEFAULT_RULE = Rule(kind="energy", value=1e-6)
+DEFAULT_RULE_FULL_RANK = Rule(kind="energy", value=1e-3)
 
 
 @runtime_checkable
@@ -115,8 +118,9 @@ def build_key(
 ) -> Key:
     """A key for `model`: a loaded model, or a torch module together with its canvas.
 
-    At most one rule: energy (a share of the front's energy, default 1e-6), tau (largest singular
-    value), cumulative (sum of singular values: the paper's Definition 1) or rank (directions).
+    At most one rule: energy (a share of the front's energy), tau (largest singular value),
+    cumulative (sum of singular values: the paper's Definition 1) or rank (directions); see
+    `default_rule`.
     layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
     system when not given. Raises NoFront, EmptySubspace, InvalidArgument.
     """
@@ -132,7 +136,8 @@ def build_key(
     else:
         canvas = model.canvas if canvas is None else canvas
         front, name = model.front(layer), model.fingerprint
-    return key_of(front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=name)
+    chosen = default_rule(front) if rule is None else rule
+    return key_of(front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name)
 
 
 def build_joint_key(
@@ -158,19 +163,29 @@ def build_joint_key(
     rule = _one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     fronts = [model.front() for model in models]
     members = tuple(front_fingerprint(f, m.canvas) for f, m in zip(fronts, models, strict=True))
-    joined = joint_front(fronts, rule, join=join)
-    return key_of(joined, canvas=models[0].canvas, rule=rule, secret=secret, members=members)
+    joined = joint_front(fronts, rule or DEFAULT_RULE, join=join)
+    return key_of(
+        joined, canvas=models[0].canvas, rule=rule or default_rule(joined), secret=secret, members=members
+    )  # fmt: skip
 
 
 def _one_rule(
     *, energy: float | None, tau: float | None, cumulative: float | None, rank: int | None
-) -> Rule:
+) -> Rule | None:
     given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
     rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
     if len(rules) > 1:
         names = " and ".join(rule.kind for rule in rules)
         raise InvalidArgument("rule", expected="one rule at most", found=names)
-    return rules[0] if rules else DEFAULT_RULE
+    return rules[0] if rules else None
+
+
+def default_rule(front: Front) -> Rule:
+    """Energy 1e-6 where a tile has more pixels than outputs, so that there is an exact null space;
+    1e-3 for full-rank tiles and for overlapping convolutions."""
+    if front.geometry != "conv" and front.outputs < front.weight[0].numel():
+        return DEFAULT_RULE
+    return DEFAULT_RULE_FULL_RANK
 
 
 def front_fingerprint(front: Front, canvas: Canvas) -> str:
@@ -203,7 +218,5 @@ def key_of(
 def subspace_of(front: Front, rule: Rule) -> Subspace:
     """The insensitive subspace of a front by its geometry. Raises EmptySubspace."""
     if front.geometry == "conv":
-        from catch11.subspace_conv import conv_subspace
-
         return conv_subspace(front, rule)
     return tile_subspace(front, rule)

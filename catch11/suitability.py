@@ -16,7 +16,7 @@ from torch import Tensor
 
 from catch11.errors import EmptySubspace
 from catch11.front import Front
-from catch11.key import DEFAULT_RULE, Key, key_of
+from catch11.key import Key, default_rule, key_of
 from catch11.models.frame import Model
 from catch11.recode.spectral import SpectralRecoder
 from catch11.spectrum import Rule, spectrum
@@ -77,11 +77,10 @@ class Suitability:
         return f"Weak for --method spectral: {why}; {deep}."
 
 
-def suitability(
-    model: Model, *, rule: Rule = DEFAULT_RULE, layer: str | None = None
-) -> Suitability:
+def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = None) -> Suitability:
     """Measure one model. Raises NoFront where no linear map reads the input."""
     front = model.front(layer)
+    rule = default_rule(front) if rule is None else rule
     values, _ = spectrum(front.weight.flatten(1))
     blank = Suitability(
         model=model.name,

@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from catch11.errors import EmptySubspace, InvalidArgument, KeyMismatch
-from catch11.key import DEFAULT_RULE, Key, build_key, key_of
+from catch11.key import (
+    DEFAULT_RULE,
+    DEFAULT_RULE_FULL_RANK,
+    Key,
+    build_key,
+    default_rule,
+    key_of,
+)
 from catch11.spectrum import Rule
 from tests.test_find import Net, canvas_of
 
@@ -44,6 +51,10 @@ def test_streams_are_bound_to_secret_purpose_and_parts() -> None:
 
 def test_default_rule_is_used_and_rules_exclude_each_other() -> None:
     assert build_key(patch_net(), canvas=CANVAS).rule == DEFAULT_RULE
+    wide = Net(nn.Conv2d(3, 60, 4, stride=4), window=(16, 20))
+    assert default_rule(build_key(wide, canvas=CANVAS, rank=3).front) == DEFAULT_RULE_FULL_RANK
+    overlapping = Net(nn.Conv2d(3, 5, 3), window=(16, 20))
+    assert build_key(overlapping, canvas=CANVAS).rule == DEFAULT_RULE_FULL_RANK
     assert build_key(patch_net(), canvas=CANVAS, rank=3).rule == Rule(kind="rank", value=3)
     with pytest.raises(InvalidArgument, match="one rule at most, found energy and tau"):
         build_key(patch_net(), canvas=CANVAS, energy=0.1, tau=0.2)

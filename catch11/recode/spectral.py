@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.box import recode_tiles
+from catch11.box_conv import recode_conv
 from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key
@@ -15,6 +16,7 @@ from catch11.recode.frame import Facts, Recoder
 from catch11.recode.noise import Noise, check_noise, draw
 from catch11.stream import KeyedStream
 from catch11.subspace import TileSubspace
+from catch11.subspace_conv import ConvSubspace
 
 
 class SpectralRecoder(Recoder):
@@ -75,6 +77,5 @@ class SpectralRecoder(Recoder):
         front, subspace = self.key.front, self.key.subspace
         if isinstance(subspace, TileSubspace):
             return recode_tiles(front, subspace, window, noise, psnr=self.psnr, grid=self.grid)
-        from catch11.box_conv import recode_conv
-
+        assert isinstance(subspace, ConvSubspace)
         return recode_conv(front, subspace, window, noise, psnr=self.psnr, grid=self.grid)

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from catch11.cli import recoding
+from catch11.cli import recoding_options as how
 from catch11.cli.frame import Answer, command, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.recoding import Choice
 from catch11.errors import InvalidArgument
 
 
@@ -17,14 +18,14 @@ def recode(
     src: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of pictures.")],
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
-    method: recoding.Method = "spectral",
+    method: how.Method = "spectral",
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help=f"The authorized model, for deep and --check: {SPEC}"),
     ] = None,
-    psnr: recoding.Psnr = 10.0,
-    noise: recoding.Noise = "content",
-    format: recoding.Format = "png8",
+    psnr: how.Psnr = 10.0,
+    noise: how.Noise = "content",
+    format: how.Format = "png8",
     check: Annotated[
         bool,
         typer.Option("--check", help="Run MODEL on every written file; withhold changed answers."),
@@ -40,13 +41,14 @@ def recode(
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run stopped, or demand an empty DST.")
     ] = True,
-    at: recoding.At = "logits",
-    start: recoding.Start = "noise",
-    steps: recoding.Steps = 60,
-    radius: recoding.Radius = "auto",
-    agreement: recoding.Agree = "top1",
-    margin: recoding.Margin = 0.5,
-    look: recoding.Look = "noise",
+    at: how.At = "logits",
+    start: how.Start = "noise",
+    steps: how.Steps = 60,
+    radius: how.Radius = "auto",
+    agreement: how.Agree = "top1",
+    margin: how.Margin = 0.5,
+    look: how.Look = "noise",
+    survive: how.Survive = "",
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -66,9 +68,9 @@ def recode(
     loaded = None
     if model is not None:
         loaded = open_model(model, device=device, allow_code=allow_code)
-    choice = recoding.Choice(
+    choice = Choice(
         method=method, format=format, psnr=psnr, noise=noise, at=at, start=start, steps=steps,
-        radius=radius, agreement=agreement, margin=margin, look=look,
+        radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
     )  # fmt: skip
     recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:

@@ -1,0 +1,73 @@
+"""The options that say how pictures are recoded."""
+
+from typing import Annotated, Literal
+
+import typer
+
+_SPECTRAL, _DEEP = "Method spectral", "Method deep"
+
+Method = Annotated[
+    Literal["spectral", "deep"],
+    typer.Option(
+        help="spectral hides noise in what the first layer does not see; deep finds a picture near "
+        "noise that the whole model answers alike, slower and harder to undo."
+    ),
+]
+Psnr = Annotated[
+    float,
+    typer.Option(
+        metavar="DB", help="Strength: lower is stronger; peak 1, as written.",
+        rich_help_panel=_SPECTRAL,
+    ),
+]  # fmt: skip
+Noise = Annotated[
+    Literal["content", "gaussian", "sign", "structured"],
+    typer.Option(help="The noise before it is projected.", rich_help_panel=_SPECTRAL),
+]
+Format = Annotated[
+    Literal["png8", "png16", "tensor"],
+    typer.Option(help="png8 is read by every stock pipeline; png16 and tensor keep more."),
+]
+At = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="What is matched: logits, features, a module's name, or several with "
+        "weights (features,layer3*0.5).", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Start = Annotated[
+    str,
+    typer.Option(
+        metavar="noise|spectral|DIR", help="Where the search starts; DIR holds decoy pictures.",
+        rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Steps = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=_DEEP, help="At most.")]
+Radius = Annotated[
+    str,
+    typer.Option(
+        metavar="R|auto", help="Largest change of the start in any pixel, in 255ths: smaller is "
+        "harder to learn from, larger survives more.", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Agree = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE", help="What of the answer must stay: top1, topk:K, kl<V or match<V.",
+        rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Margin = Annotated[float, typer.Option(metavar="M", help="Logits to spare.", rich_help_panel=_DEEP)]
+Look = Annotated[
+    Literal["noise", "decoy", "faint"],
+    typer.Option(
+        help="What people see: noise, the decoy, or the source faintly.", rich_help_panel=_DEEP
+    ),
+]
+Survive = Annotated[
+    str,
+    typer.Option(
+        metavar="LIST", help="Changes after which the answer must still stand, for instance "
+        "jpeg:75,resize:0.5,crop:0.9,blur:1.", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip

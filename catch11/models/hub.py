@@ -87,7 +87,10 @@ def processor_prepare(processor: Any) -> Prepare:
     def prepare(pictures: Sequence[Image.Image]) -> Tensor:
         if not pictures:
             raise InvalidArgument("images", expected="at least one picture", found=0)
-        return processor(images=list(pictures), return_tensors="pt")["pixel_values"]
+        colour = [
+            picture.convert("RGB") for picture in pictures
+        ]  # as transformers' own pipeline does
+        return processor(images=colour, return_tensors="pt")["pixel_values"]
 
     return prepare
 

@@ -187,6 +187,8 @@ class PaddedConv(nn.Module):
 
 def _layer(node: Any, facts: dict[str, Any], fixed: Values) -> nn.Module | None:
     """A torch layer for a node with constant weights, or None where a function will do."""
+    if node.op_type == "BatchNormalization":
+        return _norm_layer([fixed.get(name) for name in node.input[1:]], facts)
     if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.input) < 2:
         return None
     weight = fixed.get(node.input[1])
@@ -208,6 +210,22 @@ def _layer(node: Any, facts: dict[str, Any], fixed: Values) -> nn.Module | None:
         return None
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     return _filled(linear, torch.from_numpy(np.ascontiguousarray(weight)), bias)
+
+
+class AnyNorm(nn.BatchNorm2d):
+    """A batch norm in evaluation mode for inputs of any rank."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def _norm_layer(tensors: list[np.ndarray | None], facts: dict[str, Any]) -> nn.Module | None:
+    if any(value is None for value in tensors) or facts.get("training_mode", 0):
+        return None
+    scale, lift, mean, variance = (torch.from_numpy(np.array(value)) for value in tensors)
+    norm = AnyNorm(len(scale), eps=facts.get("epsilon", 1e-5))
+    norm.running_mean, norm.running_var = mean, variance
+    return _filled(norm, scale, lift.numpy()).eval()
 
 
 def _conv_layer(weight: Tensor, bias: np.ndarray | None, facts: dict[str, Any]) -> nn.Module | None:

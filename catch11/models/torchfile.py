@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from catch11.errors import ModelRefused
 from catch11.fingerprint import module_fingerprint
 from catch11.models.frame import Model, finish, first_line, local_file
 from catch11.models.nets import ARCHITECTURES, recognise
+from catch11.models.program import layered_export, layered_script
 from catch11.models.sidecar import class_names, read_sidecar, sidecar_pipeline
 from catch11.models.weights import check_weights
 
@@ -27,15 +28,20 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     path = local_file(spec, rest)
     module = read_module(spec, path, allow_code=allow_code)
     check_weights(spec, module)
+    fingerprint = module_fingerprint(module)
     facts = read_sidecar(path)
     canvas, prepare = sidecar_pipeline(facts)
+    if isinstance(module, torch.jit.ScriptModule):
+        module = layered_script(module.eval(), canvas.shape)
+    elif isinstance(module, fx.GraphModule):
+        module = layered_export(module)
     return finish(
         spec=spec,
         name=path.stem,
         module=module,
         canvas=canvas,
         prepare=prepare,
-        fingerprint=module_fingerprint(module),
+        fingerprint=fingerprint,
         labels=lambda count: class_names(facts, count),
         device=device,
     )

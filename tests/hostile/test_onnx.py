@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from catch11.errors import CanvasRefused, ModelRefused
+from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
 from catch11.models import load_model
 from catch11.models.onnx_file import graph_fingerprint, read_graph
 
@@ -255,3 +256,15 @@ def test_fingerprint_sees_names_values_and_constants() -> None:
     moved.graph.node.insert(0, helper.make_node("Constant", [], ["w"], value=value))
     assert of(model()) == of(moved)
     assert len({of(model()), of(renamed), of(model(WEIGHT + 1)), of(model(WEIGHT.T.copy()))}) == 4
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_package_names_the_extra(
+    tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(model(), tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        MissingExtra, match=rf"^{package} is needed .* pip install 'catch11\[onnx\]'"
+    ):
+        load_model(str(path))

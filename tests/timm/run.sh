@@ -3,7 +3,7 @@
 # main environment must not hold. Usage: tests/timm/run.sh [VENV] [pytest arguments]
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
-venv=${1:-$root/.venv-timm}
+venv=${1:-$root/.venv/timm}
 [ $# -gt 0 ] && shift
 python=${PYTHON:-$(command -v python3.11 || command -v python3)}
 if ! "$venv/bin/python" -c 'import timm' 2>/dev/null && [ ! -f "$venv/.ready" ]; then

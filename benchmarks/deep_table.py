@@ -1,0 +1,149 @@
+"""Deep recoding on real models: who still reads the files, as they are and after codecs, and the cost.
+
+Every picture is written as a PNG and read back through each model's own preprocessing. Prints JSON
+lines. For instance, from the project's root:
+
+    python benchmarks/deep_table.py hf:ASSETS/models/deit-tiny-patch16-224 --rivals
+    onnx:ASSETS/models/squeezenet1_1.onnx onnx:ASSETS/models/mobilenet_v2_1.0_224.onnx
+    --images ASSETS/images/nips2017 --count 500
+"""
+
+import argparse
+import csv
+import io
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from catch11 import DeepRecoder, build_key, load_model
+from catch11.data.pictures import fit_picture, open_picture
+from catch11.models.frame import Model
+from catch11.recode.descent import Descended
+from catch11.stream import KeyedStream
+from catch11.survival import survival
+
+BATCH = 16
+
+
+def labelled(folder: Path, count: int) -> Iterator[tuple[Path, int]]:
+    """Pictures of the NIPS-2017 set with their class index, or of class folders in sorted order."""
+    table = folder / "images.csv"
+    if table.is_file():
+        with table.open(newline="") as rows:
+            for row in list(csv.DictReader(rows))[:count]:
+                yield next(folder.rglob(f"{row['ImageId']}.*")), int(row["TrueLabel"]) - 1
+        return
+    classes = sorted(p for p in folder.iterdir() if p.is_dir())
+    columns = [sorted(c.iterdir()) for c in classes]
+    for place in range(-(-count // len(classes))):
+        for index, column in enumerate(columns):
+            yield column[place], index
+
+
+def pixels(picture: Image.Image, model: Model) -> Tensor:
+    array = np.array(fit_picture(picture, model.canvas))
+    return torch.from_numpy(array).permute(2, 0, 1).float() / 255.0
+
+
+def jpeg(quality: int) -> Callable[[Image.Image], Image.Image]:
+    def change(picture: Image.Image) -> Image.Image:
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=quality)
+        return Image.open(data).convert("RGB")
+
+    return change
+
+
+def answers(model: Model, files: Sequence[Image.Image]) -> Tensor:
+    parts = [files[i : i + BATCH] for i in range(0, len(files), BATCH)]
+    return torch.cat([model.logits(model.preprocess(p)) for p in parts]).argmax(1)
+
+
+class Watched(DeepRecoder):
+    """Notes where every search stopped."""
+
+    notes: ClassVar[list[Descended]] = []
+
+    def search(self, windows: Tensor, streams: Sequence[KeyedStream]) -> Descended:
+        found = super().search(windows, streams)
+        self.notes.append(found)
+        return found
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("model")
+    ask.add_argument("--rivals", nargs="*", default=[])
+    ask.add_argument("--images", type=Path, required=True)
+    ask.add_argument("--count", type=int, default=64)
+    ask.add_argument("--survive", default="")
+    ask.add_argument("--radius", default="auto")
+    ask.add_argument("--margin", type=float, default=0.5)
+    ask.add_argument("--steps", type=int, default=60)
+    ask.add_argument("--agreement", default="top1")
+    ask.add_argument("--at", default="logits")
+    ask.add_argument("--chunk", type=int, default=BATCH)
+    ask.add_argument("--codecs", type=int, nargs="*", default=[90, 75, 50])
+    ask.add_argument("--threads", type=int, default=1)
+    given = ask.parse_args()
+    torch.set_num_threads(given.threads)
+    model = load_model(given.model)
+    recoder = Watched(
+        model, build_key(model, energy=0.01, secret=bytes(32)), at=given.at, steps=given.steps,
+        radius=given.radius if given.radius == "auto" else float(given.radius),
+        agreement=given.agreement, margin=given.margin, survive=survival(given.survive),
+        chunk=given.chunk,
+    )  # fmt: skip
+    rows = list(labelled(given.images, given.count))
+    truth = torch.tensor([label for _, label in rows])
+    sources = [open_picture(path) for path, _ in rows]
+    whole = torch.stack([pixels(picture, model) for picture in sources])
+    clean = answers(model, sources)
+
+    spent = time.process_time()
+    recoded = recoder(whole)
+    spent = (time.process_time() - spent) / len(rows)
+    one = time.process_time()
+    values = model.canvas.normalise(model.canvas.window(whole[:64]))
+    with torch.no_grad():
+        for part in values.split(given.chunk):
+            model.forward(part)
+    one = (time.process_time() - one) / len(values)
+    steps = [int(s) for found in recoder.notes for s in found.steps]
+    print(json.dumps({
+        "model": model.name, "count": len(rows), **recoder.settings,
+        "withheld": sum(reason is not None for reason in recoded.reasons),
+        "steps_median": statistics.median(steps), "steps_most": max(steps),
+        "forward_s": round(one, 4), "forwards_an_image": round(spent / one, 1),
+        "psnr_median": round(statistics.median(recoded.psnr), 2),
+    }), flush=True)  # fmt: skip
+
+    levels = (recoded.images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    files = [Image.fromarray(level) for level in levels]
+    kept = torch.tensor([reason is None for reason in recoded.reasons])
+    codecs: dict[str, Callable[[Image.Image], Image.Image]] = {"png": lambda v: v}
+    codecs |= {f"jpeg {q}": jpeg(q) for q in given.codecs}
+    for reader in (model, *(load_model(rival) for rival in given.rivals)):
+        own = clean if reader is model else answers(reader, sources)
+        line = {"reader": reader.name, "clean": accuracy(own, truth)}
+        for name, change in codecs.items():
+            made = answers(reader, [change(file) for file in files])
+            line[name] = accuracy(made[kept], truth[kept])
+            line[f"{name}, as the authorized"] = accuracy(made[kept], clean[kept])
+        print(json.dumps(line), flush=True)
+
+
+def accuracy(answer: Tensor, meant: Tensor) -> float:
+    return round(float((answer == meant).float().mean()), 4)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+import catch11.models.onnx_moves  # noqa: F401 - registers its operators
 from catch11.models.onnx_layer import conv_pads
 from catch11.models.onnx_ops import OPS, Call, padded
 from catch11.models.onnx_values import OPERATORS, Values, attributes

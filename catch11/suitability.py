@@ -23,8 +23,8 @@ from catch11.spectrum import Rule, spectrum
 
 Verdict = Literal["good", "weak", "none"]
 
-PROBES = 4
-STRENGTHS = (6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0)  # dB asked for, strongest first
+PROBES = 2
+STRENGTHS = (6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 25.0, 30.0)  # dB asked for, strongest first
 SHIFT = 0.03  # relative front shift that costs no answers; 8-bit rounding alone makes about 0.01
 STRONG = 12.0  # dB; weaker noise leaves rivals much of what they knew
 COARSE = 0.25  # times white noise's share; below it the noise is fine texture that a rival ignores
@@ -64,7 +64,7 @@ class Suitability:
         """What to do about it, in a sentence or two."""
         deep = "use --method deep, which matches what the model computes further in"
         if self.verdict == "none":
-            return f"The front leaves nothing unseen, so there is nothing to hide noise in: {deep}."
+            return f"The front leaves next to nothing unseen, so there is nothing to hide noise in: {deep}."
         if self.verdict == "good":
             return (
                 f"Suitable for --method spectral, down to about {self.psnr:.0f} dB at no loss. "

@@ -4,19 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from catch11.cli.frame import Answer, command
 from catch11.cli.key import key_facts
 from catch11.cli.options import SPEC, AllowCode, Device, is_sealed, open_key, open_model
+from catch11.cli.views import rows_view, sparkline
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from catch11.suitability import Suitability
-
-BARS = "▁▂▃▄▅▆▇█"
-WIDTH = 48
-DECADES = 6  # the sparkline's range below the largest singular value
 
 
 @command("Start")
@@ -83,24 +79,11 @@ def _suitability(found: "Suitability") -> Answer:
     if found.psnr is not None:
         rows["strength"] = f"{found.psnr:.1f} dB PSNR in 8-bit files, front shift {found.shift:.3f}"
     rows["verdict"] = f"{found.verdict}: {found.advice}"
-    return Answer(facts=facts | {"spectrum": list(found.spectrum)}, view=_view(rows))
+    return Answer(facts=facts | {"spectrum": list(found.spectrum)}, view=rows_view(rows))
 
 
 def _by(shape: Any) -> str:
     return " × ".join(map(str, shape))
-
-
-def sparkline(values: tuple[float, ...]) -> str:
-    """Ascending singular values as bars on a logarithmic scale, least seen first."""
-    from math import log10
-
-    picked = [values[i * len(values) // WIDTH] for i in range(min(WIDTH, len(values)))]
-    largest = values[-1]
-    heights = [
-        max(0.0, 1 + log10(max(value / largest, 1e-30)) / DECADES) * (len(BARS) - 1)
-        for value in picked
-    ]
-    return "".join(BARS[round(height)] for height in heights)
 
 
 def _release(path: Path) -> Answer:
@@ -130,15 +113,4 @@ def _lines(facts: dict[str, Any]) -> Answer:
     canvas = facts["canvas"]
     window = f"{canvas['window_height']} × {canvas['window_width']}"
     short["canvas"] = f"{canvas['height']} × {canvas['width']}, the model sees {window} of it"
-    return Answer(facts=facts, view=_view(short))
-
-
-def _view(rows: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(str(value)))
-    return table
+    return Answer(facts=facts, view=rows_view(short))

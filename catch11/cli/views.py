@@ -1,0 +1,33 @@
+"""Facts as people read them: rows of names and values, and a spectrum in one line."""
+
+from collections.abc import Mapping, Sequence
+from math import log10
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 48
+DECADES = 6  # the range of a sparkline, below its largest value
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Ascending singular values as bars on a logarithmic scale, least seen first."""
+    picked = [values[i * len(values) // WIDTH] for i in range(min(WIDTH, len(values)))]
+    largest = values[-1]
+    heights = [
+        max(0.0, 1 + log10(max(value / largest, 1e-30)) / DECADES) * (len(BARS) - 1)
+        for value in picked
+    ]
+    return "".join(BARS[round(height)] for height in heights)
+
+
+def rows_view(rows: Mapping[str, Any]) -> Table:
+    """A row a fact; long values are folded, never cut."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(str(value)))
+    return table

@@ -1,19 +1,18 @@
 """Where torchvision is installed, transformers resizes tensors: the same canvases, with a remark."""
 
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from catch11.data.pictures import fit_picture
 from catch11.models.hub import processor_canvas, processor_prepare
 
-try:
-    import torchvision  # noqa: F401
-    import transformers
-except (ImportError, RuntimeError):
+if find_spec("torchvision") is None:
     pytest.skip(
         "torchvision has an environment of its own: tests/timm/run.sh", allow_module_level=True
     )

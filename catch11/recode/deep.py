@@ -22,7 +22,7 @@ from catch11.recode.frame import Facts, Recoder
 from catch11.recode.question import Question
 from catch11.recode.start import Look, start_of
 from catch11.recode.survival import Change
-from catch11.recode.target import LOGITS, Answering, Target, check_target, parse_at
+from catch11.recode.target import LOGITS, Answering, Precision, Target, check_target, parse_at
 from catch11.stream import KeyedStream
 
 # In 255ths. "auto" opens the ball from the first to the last over the steps, so that an image stops
@@ -40,6 +40,7 @@ class DeepRecoder(Recoder):
     spare. start, look: see `recode.start`. survive: changes after which the answer must still stand.
     also: further authorized models that must agree too. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
+    precision: of the gradients; bfloat16 halves the time where the machine has it.
 
     With noise to start from and agreement top1, a file depends on its source through the answer and
     the keyed stream alone. Raises InvalidArgument, KeyMismatch.
@@ -64,6 +65,7 @@ class DeepRecoder(Recoder):
         tag: str = "",
         format: Format = "png8",
         chunk: int = 16,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__(key, format=format)
         check_target(key, model)
@@ -80,6 +82,7 @@ class DeepRecoder(Recoder):
         self.schedule = schedule_of(steps, radius)
         self.start = start_of(start, look, key)
         self.survive, self.tag = tuple(survive), tag
+        self.precision: Precision = precision
 
     @property
     def settings(self) -> Facts:
@@ -96,6 +99,7 @@ class DeepRecoder(Recoder):
             "survive": ",".join(change.name for change in self.survive),
             "models": len(self.targets),
             "tag": self.tag,
+            "precision": self.precision,
         }
 
     def run(
@@ -123,7 +127,7 @@ class DeepRecoder(Recoder):
         starts = torch.stack([self.start.at(self.key, w, s) for w, s in pairs]).to(device)
         question = Question(
             windows.to(device), streams, targets=self.targets, agreement=self.agreement,
-            survive=self.survive, canvas=self.key.canvas,
+            survive=self.survive, canvas=self.key.canvas, precision=self.precision,
         )  # fmt: skip
         return descend(starts, question, self.schedule, self.grid)
 

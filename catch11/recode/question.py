@@ -10,7 +10,7 @@ from torch import Tensor
 from catch11.canvas import Canvas
 from catch11.recode.agreement import Agreement
 from catch11.recode.survival import Change
-from catch11.recode.target import Reading, Target
+from catch11.recode.target import Precision, Reading, Target
 from catch11.stream import KeyedStream
 
 # Where only inner maps are matched the answer still pulls a little: it is what stops the search.
@@ -23,7 +23,8 @@ class Question:
     """The objective of one chunk of windows; see `descent.Objective`.
 
     canvas: places windows in whole pictures, on which changes act. streams: one a window; each draws
-    how severe the soft changes are at each step.
+    how severe the soft changes are at each step. precision: of the gradients; what counts is judged in
+    float32.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class Question:
         agreement: Agreement,
         survive: Sequence[Change],
         canvas: Canvas,
+        precision: Precision = "float32",
     ) -> None:
         self._streams, self._targets, self._survive = streams, targets, survive
         self._agreement, self._canvas = agreement, canvas
+        self._precision: Precision = precision
         with torch.no_grad():
             self._clean = [target.read(windows) for target in targets]
 
@@ -45,13 +48,13 @@ class Question:
         self, points: Float[Tensor, "some channel height width"], rows: Int[Tensor, " some"]
     ) -> tuple[Float[Tensor, " some"], Float[Tensor, " some"]]:
         """The least gap over models and softened changes, and the sum of their pulls."""
-        gap, pull = self._ask(points, rows)
+        gap, pull = self._ask(points, rows, self._precision)
         for change in self._survive:
             drawn = [float(self._streams[row].uniform((1,))[0]) for row in rows.tolist()]
             # The square root favours the severe end, which decides.
             severity = torch.tensor(drawn, device=points.device).sqrt()
             changed = self._changed(points, change.soft, severity)
-            their_gap, their_pull = self._ask(changed, rows)
+            their_gap, their_pull = self._ask(changed, rows, self._precision)
             gap, pull = torch.minimum(gap, their_gap), pull + their_pull
         return gap, pull
 
@@ -63,15 +66,19 @@ class Question:
     ) -> Float[Tensor, " some"]:
         """The least gap over the file itself and the real changes."""
         with torch.no_grad():
+            if self._precision != "float32":
+                gap = self._ask(points, rows)[0]
             for change, severity in product(self._survive, JUDGED):
                 changed = self._changed(points, change.real, severity)
                 gap = torch.minimum(gap, self._ask(changed, rows)[0])
         return gap
 
-    def _ask(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _ask(
+        self, points: Tensor, rows: Tensor, precision: Precision = "float32"
+    ) -> tuple[Tensor, Tensor]:
         gaps, pulls = [], []
         for target, clean in zip(self._targets, self._clean, strict=True):
-            made, meant = target.read(points), clean.take(rows)
+            made, meant = target.read(points, precision=precision), clean.take(rows)
             distance = target.distance(made, meant)
             gaps.append(self._agreement.gap(made.logits, meant.logits, distance))
             pulls.append(distance + self._answer(target, made, meant))

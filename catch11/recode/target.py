@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,8 @@ from catch11.find import first_tensor
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
 from catch11.key import Key
+
+Precision = Literal["float32", "bfloat16"]
 
 LOGITS = "logits"
 FEATURES = "features"
@@ -104,9 +106,16 @@ class Target:
         parameter = None if self.module is None else next(self.module.parameters(), None)
         return torch.device("cpu") if parameter is None else parameter.device
 
-    def read(self, windows: Float[Tensor, "batch channel height width"]) -> Reading:
+    def read(
+        self,
+        windows: Float[Tensor, "batch channel height width"],
+        *,
+        precision: Precision = "float32",
+    ) -> Reading:
         """The model's answer on windows in pixel units, and its maps; differentiable."""
-        with self._watched() as seen:
+        half = precision == "bfloat16"
+        autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
+        with self._watched() as seen, autocast:
             values = self.canvas.normalise(windows)
             if isinstance(self.model, nn.Module):
                 logits = first_tensor(self.model(values))

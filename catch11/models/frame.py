@@ -78,6 +78,8 @@ class Model:
 
     def preprocess(self, images: Sequence[Image.Image]) -> Float[Tensor, "n c h w"]:
         """Pictures of any size to the model's input, by the model's own preprocessing."""
+        if not images:
+            return torch.zeros(0, *self.canvas.shape, device=self.device)
         return self.prepare(list(images)).to(self.device, torch.float32)
 
     def forward(

@@ -12,7 +12,7 @@ from catch11.canvas import Canvas
 from catch11.errors import MissingExtra, ModelRefused
 from catch11.front import Front
 from catch11.models.frame import Model, count_classes, first_line, local_file, move
-from catch11.models.onnx_file import graph_fingerprint, read_graph
+from catch11.models.onnx_file import graph_fingerprint, picture_input, read_graph
 from catch11.models.onnx_front import find_onnx_front
 from catch11.models.onnx_torch import Unsupported, onnx_to_torch
 from catch11.models.sidecar import class_names, read_sidecar, sidecar_pipeline
@@ -61,6 +61,7 @@ class OnnxGraph:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "none"
             raise ModelRefused(spec, f"it takes {found}, not one float tensor of pictures")
         self.input = inputs[0].name
+        self.channels_last = picture_input(self.model.graph).channels_last
         self.type = _TYPES[inputs[0].type]
         self.fixed = (
             inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else None
@@ -73,6 +74,8 @@ class OnnxGraph:
     ) -> Float[Tensor, "batch ..."]:
         """Normalised windows to logits; a graph of fixed batch size is run so many at a time."""
         values = pixel_values.detach().cpu().numpy().astype(self.type)
+        if self.channels_last:
+            values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         step = self.fixed or max(len(values), 1)
         parts = [
             self._once(values[start : start + step], step) for start in range(0, len(values), step)

@@ -1,6 +1,7 @@
 """Read an ONNX file as a stranger's: external data stays in its folder, weights are numbers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -18,6 +19,32 @@ def import_onnx() -> Any:
     except ImportError:
         raise MissingExtra("onnx", "onnx") from None
     return onnx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInput:
+    """A graph's only input that is not a weight: batch 0 where it is free, side 0 where one is."""
+
+    name: str
+    batch: int
+    sides: tuple[int, ...]
+    channels_last: bool
+
+
+def picture_input(graph: Any) -> PictureInput:
+    """The input pictures go in at, (n, c, h, w) or, as its sizes tell, (n, h, w, c).
+
+    Raises ValueError, with a clause, for a graph that takes none or several.
+    """
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs) or "none"
+        raise ValueError(f"it takes {len(inputs)} inputs ({names}), not one")
+    sides = tuple(int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim)
+    last = len(sides) == 4 and sides[3] in (1, 3) and sides[1] not in (0, 1, 3)
+    batch = sides[0] if sides else 0
+    return PictureInput(name=inputs[0].name, batch=batch, sides=sides[1:], channels_last=last)
 
 
 def read_graph(spec: str, path: Path) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from catch11.canvas import Canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.front import Front
+from catch11.models.onnx_file import picture_input
 from catch11.models.onnx_layer import Layer, read_layer, scale_layer, to_front
 from catch11.models.onnx_trace import Trace, Untraceable, batch_norm, follow, input_trace
 from catch11.models.onnx_values import Values
@@ -37,8 +38,7 @@ def find_onnx_front(model: Any, canvas: Canvas, *, layer: str | None = None) -> 
     Raises NoFront with every node tried and why, InvalidArgument for an unknown layer.
     """
     nodes = _used_nodes(model.graph)
-    source, batch = picture_input(model.graph, canvas)
-    traces: dict[str, Trace] = {source: input_trace(canvas.shape, batch=batch)}
+    traces = dict([_start(model.graph, canvas)])
     values = Values(model, lambda name: traces[name].shape if name in traces else None)
     readers = _walk(nodes, traces, values, model.opset_import)
     names = [reader.name for reader in readers if reader.reason is None]
@@ -149,21 +149,23 @@ def _outputs(graph: Any) -> set[str]:
     return {one.name for one in graph.output}
 
 
-def picture_input(graph: Any, canvas: Canvas) -> tuple[str, int]:
-    """Name and batch size (1 where it is free) of the only input that is not a weight.
+def _start(graph: Any, canvas: Canvas) -> tuple[str, Trace]:
+    """The graph's input and its trace.
 
     Raises NoFront for several inputs or a large fixed batch, InvalidArgument for another canvas.
     """
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in weights]
-    if len(inputs) != 1:
-        names = ", ".join(one.name for one in inputs)
-        raise NoFront([("the graph", f"it takes {len(inputs)} inputs ({names}), not one")])
-    sides = [int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim] or [0] * 4
-    if len(sides) != 4 or any(a and a != b for a, b in zip(sides[1:], canvas.shape, strict=True)):
-        expected = f"the window {canvas.shape} to be the graph's input {tuple(sides[1:])}"
+    try:
+        given = picture_input(graph)
+    except ValueError as error:
+        raise NoFront([("the graph", str(error))]) from None
+    channels, height, width = canvas.shape
+    size = (height, width, channels) if given.channels_last else canvas.shape
+    sides = given.sides or (0, 0, 0)
+    if len(sides) != 3 or any(a and a != b for a, b in zip(sides, size, strict=True)):
+        expected = f"the window {size} to be the graph's input {sides}"
         raise InvalidArgument("canvas", expected=expected, found="another")
-    if sides[0] > LARGEST_BATCH:
-        reason = f"its batch is fixed at {sides[0]}; export it with a free batch axis"
+    if given.batch > LARGEST_BATCH:
+        reason = f"its batch is fixed at {given.batch}; export it with a free batch axis"
         raise NoFront([("the graph", reason)])
-    return inputs[0].name, max(sides[0], 1)
+    trace = input_trace(canvas.shape, batch=max(given.batch, 1))
+    return given.name, trace.moved(0, 2, 3, 1) if given.channels_last else trace

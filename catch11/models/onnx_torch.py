@@ -5,7 +5,6 @@ once for each input shape by the standard's reference implementation and remembe
 """
 
 import re
-from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 import catch11.models.onnx_moves  # noqa: F401 - registers its operators
+from catch11.models.onnx_file import picture_input
 from catch11.models.onnx_layer import conv_pads
 from catch11.models.onnx_ops import OPS, Call, padded
 from catch11.models.onnx_values import OPERATORS, Values, attributes
@@ -54,17 +54,15 @@ class GraphModule(nn.Module):
 
     def __init__(self, model: Any, output: str) -> None:
         super().__init__()
-        weights = {tensor.name for tensor in model.graph.initializer}
-        inputs = [one for one in model.graph.input if one.name not in weights]
-        if len(inputs) != 1:
-            raise Unsupported(f"it takes {len(inputs)} inputs, not one.")
-        self.source, self.output, self.graph = inputs[0].name, output, model
-        sides = inputs[0].type.tensor_type.shape.dim
-        self.batch = int(sides[0].dim_value) if sides else 0  # 0 where it is free
+        try:
+            self.given = picture_input(model.graph)
+        except ValueError as error:
+            raise Unsupported(f"{error}.") from None
+        self.output, self.graph = output, model
         plain = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = max(plain, default=1)
         self.names: dict[str, str] = {}  # constant -> buffer
-        self.memory: OrderedDict[tuple[int, ...], _Static] = OrderedDict()
+        self.memory: dict[tuple[int, ...], _Static] = {}
         fixed = Values(model, lambda name: None)
         self.steps = [
             Step(node, facts, self._add_layer(node, facts, fixed), spent)
@@ -73,19 +71,21 @@ class GraphModule(nn.Module):
 
     def forward(self, pixel_values: Float[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
         """Normalised windows to the graph's output; a fixed batch is filled up and cut."""
-        if not self.batch or len(pixel_values) == self.batch:
+        if self.given.channels_last:
+            pixel_values = pixel_values.permute(0, 2, 3, 1)
+        batch = self.given.batch
+        if not batch or len(pixel_values) == batch:
             return self._once(pixel_values)
-        parts = [self._filled(part) for part in pixel_values.split(self.batch)]
-        return torch.cat(parts)
+        return torch.cat([self._filled(part, batch) for part in pixel_values.split(batch)])
 
-    def _filled(self, part: Tensor) -> Tensor:
-        missing = self.batch - len(part)
+    def _filled(self, part: Tensor, batch: int) -> Tensor:
+        missing = batch - len(part)
         filler = part[-1:].detach().expand(missing, *part.shape[1:])
         return self._once(torch.cat([part, filler]))[: len(part)]
 
     def _once(self, pixel_values: Tensor) -> Tensor:
         values, shapes = self._static(tuple(pixel_values.shape))
-        tensors: dict[str, Tensor] = {self.source: pixel_values}
+        tensors: dict[str, Tensor] = {self.given.name: pixel_values}
         for step in self.steps:
             made = self._run(step, tensors, values)
             for name, value in zip(step.node.output, made, strict=False):
@@ -126,13 +126,14 @@ class GraphModule(nn.Module):
         return tensor.to(like.dtype) if tensor.is_floating_point() else tensor
 
     def _static(self, shape: tuple[int, ...]) -> "_Static":
-        if shape not in self.memory:
-            shapes = {self.source: shape}
-            self.memory[shape] = Values(self.graph, shapes.get), shapes
-            if len(self.memory) > REMEMBERED:
-                self.memory.popitem(last=False)
-        self.memory.move_to_end(shape)
-        return self.memory[shape]
+        held = self.memory.get(shape)
+        if held is None:
+            shapes = {self.given.name: shape}
+            held = Values(self.graph, shapes.get), shapes
+            if len(self.memory) >= REMEMBERED:
+                self.memory.clear()
+            self.memory[shape] = held
+        return held
 
     def _add_layer(self, node: Any, facts: dict[str, Any], fixed: Values) -> str | None:
         """The name of the torch layer made for a node; None, its constants kept, where none is."""

@@ -34,6 +34,12 @@ class Trace:
         """Shape of the tensor, its batch axis included."""
         return tuple(self.source.shape)
 
+    def moved(self, *axes: int) -> "Trace":
+        """The trace with its axes in another order."""
+        fields = (self.source, self.gain, self.offset)
+        source, gain, offset = (field.transpose(axes) for field in fields)
+        return Trace(source=source, gain=gain, offset=offset)
+
 
 def input_trace(shape: tuple[int, int, int], *, batch: int = 1) -> Trace:
     """The trace of the graph's input (batch, channel, height, width); the first window is 0, 1, …"""

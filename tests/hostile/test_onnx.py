@@ -76,6 +76,23 @@ def test_a_fixed_batch_is_filled_up(tmp_path: Path, batch: int) -> None:
     torch.testing.assert_close(found.forward(x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_channels_last_are_fed_as_such(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Flatten", ["t"], ["a"]),
+        helper.make_node("Gemm", ["a", "w"], ["logits"], name="head"),
+    ]
+    proto = model(nodes=nodes)
+    shape = proto.graph.input[0].type.tensor_type.shape
+    for side, value in zip(shape.dim[1:], (8, 8, 3), strict=True):
+        side.dim_value = value
+    found = load_model(str(save(proto, tmp_path)))
+    x = torch.randn(2, 3, 8, 8)
+    expected = x.flatten(1) @ torch.from_numpy(WEIGHT)
+    torch.testing.assert_close(found.logits(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.forward(x), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_half_precision_is_fed_as_such(tmp_path: Path) -> None:
     proto = model(WEIGHT.astype(np.float16), kind=TensorProto.FLOAT16)
     x = torch.randn(2, 3, 8, 8)

@@ -88,6 +88,7 @@ def test_forward_has_a_gradient_and_logits_none(tmp_path: Path) -> None:
     assert model.module is not None
     assert not any(p.requires_grad for p in model.module.parameters())
     assert model.logits(x[:0]).shape == (0, 4)
+    assert model.preprocess([]).shape == (0, 3, 32, 32)
     with pytest.raises(InvalidArgument, match="batch: expected at least 1"):
         model.logits(x, batch=0)
 

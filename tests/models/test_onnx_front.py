@@ -435,6 +435,18 @@ def test_no_usable_front_names_every_layer(row: Bad) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_graph_that_takes_channels_last() -> None:
+    last = graph(
+        [node("Transpose", "x", "a", perm=[0, 3, 1, 2]), node("Conv", "a w", "y")],
+        shape=("n", 16, 16, 3),
+    )
+    plain = graph([node("Conv", "x w", "y")])
+    found = find_onnx_front(last, CANVAS)
+    assert found.fingerprint() == find_onnx_front(plain, CANVAS).fingerprint()
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(onnx_to_torch(last)(x), onnx_to_torch(plain)(x))
+
+
 def test_graphs_of_other_inputs() -> None:
     mask = helper.make_tensor_value_info("mask", TensorProto.FLOAT, None)
     both = [node("Mul", "x mask", "a"), node("Conv", "a w", "y")]

@@ -19,8 +19,9 @@ from catch11.attacks.tiles import (
     wiener,
 )
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 SIZES = (4, 8, 14, 16, 28, 32)  # patch sizes in use; those that do not tile the window are skipped
+_REPEATS = 16  # tiles a picture: the mean of fewer holds content of its own
 _SAMPLES = 3  # tiles a pixel of a tile: with fewer a covariance is mostly its own noise
 
 
@@ -58,6 +59,8 @@ class MeanPatch(Attack):
         assert material.public is not None
         for size in tile_sizes(material.released, least=0):
             tiles = cut(material.released, size)
+            if tiles.shape[1] < _REPEATS:
+                continue
             usual = cut(material.public, size).mean((0, 1))
             for scope, dims in (("image", (1,)), ("release", (0, 1))):
                 shift = tiles.mean(dims, keepdim=True)
@@ -77,10 +80,12 @@ class BlindWiener(Attack):
         assert material.public is not None
         for size in tile_sizes(material.released):
             tiles = cut(material.released, size)
-            mean, ours = moments(tiles.flatten(0, 1))
+            _, ours = moments(tiles.flatten(0, 1))
             usual, theirs = moments(cut(material.public, size).flatten(0, 1))
-            images = paste((tiles - mean) @ wiener(ours, theirs).T + usual, material.released, size)
-            yield Attempt(setting=f"tile {size[0]}", images=images)
+            for weight in (1.0, 2.0):
+                gain = wiener(ours, theirs, weight=weight)
+                images = paste((tiles - usual) @ gain.T + usual, material.released, size)
+                yield Attempt(setting=f"tile {size[0]}, weight {weight:.0f}", images=images)
 
 
 @register
@@ -184,12 +189,11 @@ class IndependentComponents(Attack):
             tails = sources.pow(4).mean(0) / sources.square().mean(0).square()
             unmixing = quiet @ torch.from_numpy(ica.components_.T)
             usual, theirs = moments(cut(material.public, size).flatten(0, 1))
-            for bound in (3.5, 4.5, 6.0):
-                kept = unmixing[:, tails > bound]
-                if kept.shape[1] == 0:
-                    continue
+            order = tails.argsort(descending=True)
+            for share in (8, 4, 2):
+                kept = unmixing[:, order[: flat.shape[1] // share]]
                 seen = torch.linalg.qr(kept)[0]
                 gain = conditional(seen, theirs)
                 images = paste((tiles - usual) @ gain.T + usual, released, size)
-                setting = f"tile {size[0]}, kurtosis above {bound}, {kept.shape[1]} components"
+                setting = f"tile {size[0]}, {kept.shape[1]} heaviest-tailed components"
                 yield Attempt(setting=setting, images=images)

@@ -23,7 +23,7 @@ from catch11.models.frame import Model
 from catch11.subspace import Subspace
 
 Knowledge = Literal["released", "others", "public", "front", "labels", "pairs", "key-queries"]
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 Classify = Callable[[Tensor], Tensor]
 
 

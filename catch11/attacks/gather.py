@@ -24,7 +24,7 @@ from catch11.recode.spectral import SpectralRecoder
 from catch11.release.manifest import Entry
 from catch11.release.read import Release, read_release
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 Folder = str | os.PathLike[str]
 
 
@@ -109,8 +109,8 @@ def gather(
         public=found,
         front=None if key is None else key.front,
         subspace=None if key is None else key.subspace,
-        labelled=None if extra.labels is None else (extra.windows, extra.labels),
-        pairs=None if extra.clean is None else (extra.clean, extra.windows),
+        labelled=None if extra.labels is None or not rest else (extra.windows, extra.labels),
+        pairs=None if extra.clean is None or not rest else (extra.clean, extra.windows),
         query=_query(release, key, recoder, ours),
     )
     jury, metric = _jury(release, ours, sources, rivals, names)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from catch11.errors import InvalidArgument
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 Kind = Literal["unet", "srresnet"]
 _GRID = 32  # crops start at its multiples, so that patches up to this size keep their phase
 

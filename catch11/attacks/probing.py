@@ -10,7 +10,7 @@ from catch11.attacks.blind import SIZES
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.tiles import conditional, cut, moments, paste
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 
 
 def seen_by_queries(

@@ -11,7 +11,7 @@ from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.tiles import conditional, cut, inpaint_by_neighbours, moments, paste
 from catch11.subspace import Subspace, TileSubspace
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 
 
 @register

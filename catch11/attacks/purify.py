@@ -24,7 +24,7 @@ def each(windows: Tensor, change: Filter) -> Tensor:
         pixels = (window.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
         array = change(np.ascontiguousarray(pixels.numpy()))
         array = array.reshape(window.shape[1], window.shape[2], window.shape[0])
-        made.append(torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1).float() / 255)
+        made.append(torch.from_numpy(np.array(array)).permute(2, 0, 1).float() / 255)
     return torch.stack(made)
 
 
@@ -37,7 +37,7 @@ def codec(array: np.ndarray, *, format: str, quality: int) -> np.ndarray:
         return np.asarray(read.convert(image.mode)).reshape(array.shape)
 
 
-def total_variation(array: np.ndarray, *, weight: float, rounds: int = 60) -> np.ndarray:
+def total_variation(array: np.ndarray, *, weight: float, rounds: int = 40) -> np.ndarray:
     """Chambolle's 2004 dual projection for min ½‖u − f‖² + weight · TV(u), a channel at a time;
     weight in units of the peak 1."""
     noisy = array.astype(np.float64) / 255

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-Windows = Float[Tensor, "batch channel height width"]
+Windows = Float[Tensor, "_ channel height width"]
 _TOGETHER = 8  # windows at a time: their neighbourhoods are nine times as wide
 _RIDGE = 1e-4  # pixel units squared: a fifth of an 8-bit step, so unseen directions stay put
 
@@ -88,18 +88,21 @@ def conditional(
 
 
 def wiener(
-    released: Float[Tensor, "pixel pixel"], public: Float[Tensor, "pixel pixel"]
+    released: Float[Tensor, "pixel pixel"],
+    public: Float[Tensor, "pixel pixel"],
+    *,
+    weight: float = 1.0,
+    floor: float = 1e-4,
 ) -> Float[Tensor, "pixel pixel"]:
-    """G = S_public S_released⁻¹ with gains held to [0, 1]: a sample covariance that is smaller than
-    the public one in some direction would otherwise amplify what it keeps."""
-    size = torch.eye(len(public), dtype=public.dtype)
-    root = torch.linalg.cholesky(public + 1e-5 * size)
-    whitened = torch.linalg.solve_triangular(root, released, upper=False)
-    whitened = torch.linalg.solve_triangular(root, whitened.T, upper=False)
-    values, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
-    gains = values.clamp(min=1.0).reciprocal()
-    inverse = torch.linalg.solve_triangular(root, size, upper=False)
-    return root @ (vectors * gains) @ vectors.T @ inverse
+    """G = S_public (S_public + N)⁻¹, N the positive part of S_released − weight·S_public.
+
+    S_public·S_released⁻¹ would do for independent noise and endless samples; here it amplifies
+    what the sample, or the box, made smaller than the public pictures have it.
+    """
+    values, vectors = torch.linalg.eigh(released - weight * public)
+    noise = (vectors * values.clamp(min=0.0)) @ vectors.T
+    noise.diagonal().add_(floor)
+    return torch.linalg.solve(public + noise, public).T
 
 
 def neighbours(

@@ -1,0 +1,151 @@
+"""Attackers who train: small networks, one loop, no trace outside."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import nn
+
+from catch11.attacks.adaptation import FineTune, LearnedFront, Reader, Sweep, TileFront, trainable
+from catch11.attacks.frame import Attempt, Unsuited
+from catch11.attacks.nets import SRResNet, Training, UNet, seeded, train_restorer
+from catch11.attacks.optimisation import Preprocessor, TunedPreprocessor, Tuning
+from catch11.attacks.reconstruction import PairsNetwork
+from catch11.attacks.restoration import (
+    Learned,
+    NoiseToClean,
+    NoiseToNoise,
+    WhiteBoxRestoration,
+    likely_psnr,
+)
+from catch11.attacks.training_use import TrainingUse
+from catch11.errors import InvalidArgument
+from catch11.grid import psnr
+from tests.attacks.conftest import Scene
+
+torch.set_num_threads(1)
+SHORT = Training(steps=60, batch=8, width=8, rate=5e-3)
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("attack", [NoiseToClean, NoiseToNoise, WhiteBoxRestoration, PairsNetwork])
+def test_restorers_restore(scene: Scene, attack: type[Learned]) -> None:
+    before = float(psnr(scene.material.released, scene.clean).mean())
+    (found,) = attack(SHORT)(scene.material, scene.jury)
+    assert found.psnr is not None
+    assert found.psnr > before + 2.5
+    assert found.tries == len(attack.kinds)
+
+
+@pytest.mark.parametrize("kind", ["unet", "srresnet"])
+def test_training_repeats_and_leaves_the_global_generator_alone(scene: Scene, kind: str) -> None:
+    clean, released = scene.material.pairs or (scene.clean, scene.clean)
+    state = torch.get_rng_state()
+    short = Training(steps=3, batch=4, width=4)
+    one, other = (
+        train_restorer(released, clean, kind=kind, training=short, generator=_seeded())  # type: ignore[arg-type]
+        for _ in range(2)
+    )
+    assert torch.equal(one(released), other(released))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_training_stops_in_time(scene: Scene) -> None:
+    clean, released = scene.material.pairs or (scene.clean, scene.clean)
+    endless = Training(steps=100_000, batch=4, width=4, seconds=0.2)
+    restore = train_restorer(released, clean, kind="unet", training=endless, generator=_seeded())
+    assert restore(released).shape == released.shape
+
+
+@pytest.mark.parametrize("net", [UNet(3, 4), SRResNet(3, 4)], ids=["unet", "srresnet"])
+@pytest.mark.parametrize("size", [(32, 32), (30, 37)], ids=repr)
+def test_nets_keep_any_size(net: nn.Module, size: tuple[int, int]) -> None:
+    assert net(torch.zeros(2, 3, *size)).shape == (2, 3, *size)
+
+
+def test_strength_is_guessed(scene: Scene) -> None:
+    assert likely_psnr(scene.material) == pytest.approx(10.0, abs=2.5)
+
+
+SWEEP = Sweep(rates=(3e-3,), epochs=(12,), starts=("pretrained",))
+
+
+@pytest.mark.parametrize("attack", [FineTune(SWEEP), LearnedFront(SWEEP)], ids=["tune", "front"])
+def test_adapted_rivals_learn(scene: Scene, attack: FineTune | LearnedFront) -> None:
+    """Judged on the pictures they were trained on, they must know them; the rival stays as it was."""
+    assert scene.material.labelled is not None
+    windows, labels = scene.material.labelled
+    assert scene.rival.module is not None
+    before = [value.clone() for value in scene.rival.module.state_dict().values()]
+    jury = replace(scene.jury, released=windows, truth={"theirs": labels})
+    attempts = list(attack.run(scene.material, generator=_seeded()))
+    plain = sum(jury.hits("theirs", Attempt(setting="none", images=windows)))
+    assert max(sum(jury.hits("theirs", attempt)) for attempt in attempts) > plain + 6
+    after = scene.rival.module.state_dict().values()
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_training_use_is_judged_on_clean_pictures(scene: Scene) -> None:
+    sweep = Sweep(rates=(3e-3,), epochs=(4,), starts=("scratch",))
+    (found,) = TrainingUse(sweep)(scene.material, scene.jury)
+    assert 0 <= sum(found.hits) <= 60
+    with pytest.raises(InvalidArgument, match="source: expected the clean pictures"):
+        TrainingUse(sweep)(scene.material, replace(scene.jury, clean=None))
+
+
+def test_a_tuned_preprocessor_beats_none(scene: Scene) -> None:
+    (found,) = TunedPreprocessor(Tuning(steps=30))(scene.material, scene.jury)
+    plain = sum(scene.jury.hits("theirs", Attempt(setting="none", images=scene.material.released)))
+    assert sum(found.hits) > plain
+
+
+def test_identities() -> None:
+    windows = torch.rand(2, 3, 16, 16, generator=_seeded())
+    assert torch.allclose(TileFront(3, 8)(windows), windows, atol=1e-6)
+    sharp = Preprocessor(3, 3)
+    with torch.no_grad():
+        sharp.filter.fill_(-50.0)
+        sharp.filter[1, 1] = 50.0
+    assert torch.allclose(sharp(windows.clamp(0.01, 1)), windows.clamp(0.01, 1), atol=1e-5)
+
+
+def test_a_rival_torch_cannot_run_is_unsuited(scene: Scene) -> None:
+    frozen = replace(scene.rival, module=None)
+    material = replace(scene.material, rivals={"theirs": frozen})
+    with pytest.raises(Unsuited, match="no rival can be trained"):
+        trainable(material)
+    with pytest.raises(Unsuited, match="theirs cannot be trained"):
+        Reader(frozen)
+
+
+class Bad(NamedTuple):
+    kind: type
+    settings: dict[str, object]
+    match: str
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Bad(Training, {"steps": 0}, "steps: expected above 0"),
+        Bad(Sweep, {"rates": ()}, "sweep: expected one setting or more"),
+        Bad(Tuning, {"kernel": 4}, "tuning: expected counts, a rate, an odd kernel"),
+    ],
+    ids=repr,
+)
+def test_settings_are_checked(bad: Bad) -> None:
+    with pytest.raises(InvalidArgument, match=bad.match):
+        bad.kind(**bad.settings)
+
+
+def test_seeded_restores_the_generator() -> None:
+    state = torch.get_rng_state()
+    with seeded(_seeded()):
+        first = torch.rand(3)
+    with seeded(_seeded()):
+        assert torch.equal(torch.rand(3), first)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -18,7 +18,7 @@ from catch11.canvas import Canvas
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.find import evaluating
 from catch11.front import Front, conv_front
-from catch11.key import subspace_of
+from catch11.key import PROBED, subspace_of
 from catch11.spectrum import Rule
 from catch11.stream import KeyedStream
 
@@ -75,10 +75,10 @@ def estimate_front(probe: Probe, canvas: Canvas) -> Front:
     if probe.features.ndim == 2:
         return Front(
             geometry="dense", weight=weight.flatten(1), bias=bias, neutral=canvas.neutral,
-            shape=canvas.shape, layer="probed",
+            shape=canvas.shape, layer=PROBED,
         )  # fmt: skip
     return conv_front(
-        weight=weight, bias=bias, neutral=canvas.neutral, shape=canvas.shape, layer="probed",
+        weight=weight, bias=bias, neutral=canvas.neutral, shape=canvas.shape, layer=PROBED,
         stride=probe.stride, dilation=probe.dilation, padding=probe.padding, groups=probe.groups,
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from torch import nn
 from catch11.errors import EmptySubspace, InvalidArgument, KeyMismatch
 from catch11.key import (
     DEFAULT_RULE,
+    DEFAULT_RULE_CONV,
     DEFAULT_RULE_FULL_RANK,
     Key,
     build_key,
@@ -54,7 +55,7 @@ def test_default_rule_is_used_and_rules_exclude_each_other() -> None:
     wide = Net(nn.Conv2d(3, 60, 4, stride=4), window=(16, 20))
     assert default_rule(build_key(wide, canvas=CANVAS, rank=3).front) == DEFAULT_RULE_FULL_RANK
     overlapping = Net(nn.Conv2d(3, 5, 3), window=(16, 20))
-    assert build_key(overlapping, canvas=CANVAS).rule == DEFAULT_RULE_FULL_RANK
+    assert build_key(overlapping, canvas=CANVAS).rule == DEFAULT_RULE_CONV
     assert build_key(patch_net(), canvas=CANVAS, rank=3).rule == Rule(kind="rank", value=3)
     with pytest.raises(InvalidArgument, match="one rule at most, found energy and tau"):
         build_key(patch_net(), canvas=CANVAS, energy=0.1, tau=0.2)

@@ -33,6 +33,7 @@ LAYERS = (
         "conditions",
         "attacks",
         "quadratic",
+        "cells",
         "bounds",
         "matrix",
         "trust",

@@ -1,0 +1,76 @@
+"""catch11 bounds: what can be proved about the first layers, without a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from catch11.cli.frame import Answer, command
+from catch11.cli.options import SPEC, AllowCode, Device, open_key, open_model
+
+if TYPE_CHECKING:
+    from catch11.bounds import Bound
+
+LEGEND = (
+    "[dim]Shift of a layer's output before its nonlinearity, ‖A(x̃−x)‖₂. The laws are for noise that is\n"
+    "not clipped to 8 bits; of a written file the ledger has the exact shift. A rival's shift, large\n"
+    "as it may be, does not prove that its accuracy falls: `catch11 verify` measures that.[/]"
+)
+
+
+@command("Research")
+def bounds(
+    key: Annotated[Path, typer.Argument(metavar="KEY", help="The key file.")],
+    psnr: Annotated[
+        float, typer.Option(metavar="DB", help="Strength of the noise, peak 1.")
+    ] = 10.0,
+    confidence: Annotated[
+        float, typer.Option(metavar="P", help="Of the laws that are not certain.")
+    ] = 0.95,
+    rival: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help=f"Another model; repeatable: {SPEC}"),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled ranges.")] = 0,
+    device: Device = "cpu",
+    allow_code: AllowCode = False,
+) -> Answer:
+    """Bound how far noise of a PSNR moves the authorized model's first layer, and rivals'.
+
+    Example: catch11 bounds deit.key --psnr 10 --rival onnx:models/squeezenet1_1.onnx
+    """
+    import torch
+
+    from catch11.bounds import bounds_of_key
+
+    held = open_key(key)
+    fronts = {}
+    for spec in rival or ():
+        model = open_model(spec, device=device, allow_code=allow_code)
+        fronts[model.name] = model.front()
+    found = bounds_of_key(
+        held,
+        psnr=psnr,
+        confidence=confidence,
+        rivals=fronts,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return Answer(facts={"psnr": psnr, "bounds": [b.to_dict() for b in found]}, view=_view(found))
+
+
+def _view(found: "tuple[Bound, ...]") -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    table.add_column("bound")
+    for column in ("low", "root mean square", "high", "confidence"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for bound in found:
+        ends = (bound.interval.low, bound.interval.estimate, bound.interval.high)
+        sure = "certain" if bound.interval.confidence == 1.0 else f"{bound.interval.confidence:.3g}"
+        cells = [f"{value:.4g}" for value in ends]
+        table.add_row(escape(bound.of), bound.name, *cells, sure, bound.says)
+    return Group(table, "", LEGEND)

@@ -1,0 +1,73 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catch11.cells import Cell, run_cells
+from catch11.errors import InvalidArgument
+from catch11.record import Record
+
+ROW = Record(
+    model="m", role="ga", condition="nte", metric="accuracy", value=0.5, low=0.4, high=0.6, n=9
+)
+CELLS = [Cell(name=f"{db} dB", settings={"psnr": float(db)}) for db in (5, 10, 20)]
+
+
+class _Worker:
+    def __init__(self, *, stop_at: str | None = None) -> None:
+        self.seen: list[str] = []
+        self.stop_at = stop_at
+
+    def __call__(self, cell: Cell) -> Sequence[Record]:
+        if cell.name == self.stop_at:
+            raise KeyboardInterrupt
+        self.seen.append(cell.name)
+        return [ROW, replace(ROW, model=f"other at {cell.name}")]
+
+
+def test_a_stopped_matrix_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(CELLS, path, _Worker(stop_at="20 dB"))
+    second = _Worker()
+    records = run_cells(CELLS, path, second)
+    assert second.seen == ["20 dB"]
+    assert [r.settings["cell name"] for r in records] == [c.name for c in CELLS for _ in "ab"]
+    assert [r.to_line() for r in run_cells(CELLS, path, _Worker(stop_at="5 dB"))] == [
+        r.to_line() for r in records
+    ]
+
+
+@pytest.mark.parametrize("cut", [1, 60, 700])
+def test_a_cell_cut_short_is_worked_out_again(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "matrix.jsonl"
+    whole = run_cells(CELLS, path, _Worker())
+    data = path.read_bytes()
+    path.write_bytes(data[:-cut])
+    worker = _Worker()
+    again = run_cells(CELLS, path, worker)
+    assert "5 dB" not in worker.seen
+    assert "20 dB" in worker.seen
+    assert [r.to_line() for r in again] == [r.to_line() for r in whole]
+
+
+def test_another_setting_is_another_cell(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.jsonl"
+    run_cells(CELLS[:1], path, _Worker())
+    worker = _Worker()
+    seen: list[tuple[int, int]] = []
+    changed = Cell(name=CELLS[0].name, settings={"psnr": 5.5})
+    run_cells([changed], path, worker, progress=lambda done, total: seen.append((done, total)))
+    assert worker.seen == ["5 dB"]
+    assert seen == [(0, 1), (1, 1)]
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="cells: expected each cell once"):
+        run_cells([CELLS[0], CELLS[0]], tmp_path / "a.jsonl", _Worker())
+    with pytest.raises(InvalidArgument, match="cell 5 dB: expected records"):
+        run_cells(CELLS, tmp_path / "b.jsonl", lambda cell: [])
+    (tmp_path / "c.jsonl").write_text("something else\n")
+    with pytest.raises(InvalidArgument, match="record: expected one JSON line"):
+        run_cells(CELLS, tmp_path / "c.jsonl", _Worker())

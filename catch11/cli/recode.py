@@ -25,6 +25,8 @@ def recode(
     ] = None,
     psnr: how.Psnr = 10.0,
     noise: how.Noise = "content",
+    client: how.Client = "",
+    shared: how.Shared = False,
     format: how.Format = "png8",
     check: Annotated[
         bool,
@@ -35,9 +37,7 @@ def recode(
         typer.Option(help="keep the sources' names, or give opaque ones that say nothing."),
     ] = "keep",
     ledger: Ledger = None,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Threads; the files do not depend on it.")
-    ] = 1,
+    workers: how.Workers = None,
     resume: Annotated[
         bool, typer.Option(help="Go on where an earlier run stopped, or demand an empty DST.")
     ] = True,
@@ -69,14 +69,15 @@ def recode(
     if model is not None:
         loaded = open_model(model, device=device, allow_code=allow_code)
     choice = Choice(
-        method=method, format=format, psnr=psnr, noise=noise, at=at, start=start, steps=steps,
+        method=method, format=format, psnr=psnr, noise=noise, client=client,
+        shared=shared, at=at, start=start, steps=steps,
         radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
     )  # fmt: skip
     recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:
         done = release(
-            src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger, workers=workers,
-            resume=resume, progress=tick,
+            src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger,
+            workers=choice.workers(workers), resume=resume, progress=tick,
         )  # fmt: skip
     return Answer(facts=asdict(done), view=_view(done, dst))
 

@@ -1,5 +1,6 @@
 """The recoder that a command's options ask for."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,8 @@ class Choice:
     format: Literal["png8", "png16", "tensor"]
     psnr: float
     noise: Literal["content", "gaussian", "sign", "structured"]
+    client: str
+    shared: bool
     at: str
     start: str
     steps: int
@@ -36,7 +39,10 @@ class Choice:
         if self.method == "spectral":
             from catch11.recode.spectral import SpectralRecoder
 
-            return SpectralRecoder(key, psnr=self.psnr, noise=self.noise, format=self.format)
+            return SpectralRecoder(
+                key, psnr=self.psnr, noise=self.noise, format=self.format, tag=self.client,
+                shared=self.shared,
+            )  # fmt: skip
         if model is None:
             raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
         from catch11.recode.deep import DeepRecoder
@@ -48,6 +54,16 @@ class Choice:
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
             format=self.format,
         )  # fmt: skip
+
+    def workers(self, asked: int | None) -> int:
+        """Threads of the release. Spectral arithmetic runs on one core each: faster than sharing
+        them within a picture, and the same bytes on machines with more or fewer."""
+        if self.method == "deep":
+            return asked or 1
+        import torch
+
+        torch.set_num_threads(1)
+        return asked or os.cpu_count() or 1
 
     def _start(self, key: "Key") -> "Literal['noise', 'spectral'] | Tensor":
         if self.start == "noise":

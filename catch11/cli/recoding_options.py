@@ -24,6 +24,27 @@ Noise = Annotated[
     Literal["content", "gaussian", "sign", "structured"],
     typer.Option(help="The noise before it is projected.", rich_help_panel=_SPECTRAL),
 ]
+Client = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Mixed into the noise, so that each client gets files of its own.",
+        rich_help_panel=_SPECTRAL,
+    ),
+]  # fmt: skip
+Shared = Annotated[
+    bool,
+    typer.Option(
+        "--shared", help="One noise for all files of a client, as in the paper: whoever holds two "
+        "files can subtract them. Not with --noise content.", rich_help_panel=_SPECTRAL,
+    ),
+]  # fmt: skip
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Threads; the files do not depend on it. As many as processors "
+        "for spectral, one for deep, which uses them all by itself.",
+    ),
+]  # fmt: skip
 Format = Annotated[
     Literal["png8", "png16", "tensor"],
     typer.Option(help="png8 is read by every stock pipeline; png16 and tensor keep more."),

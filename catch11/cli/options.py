@@ -34,6 +34,20 @@ Ledger = Annotated[
 ]
 
 
+def share(text: str) -> float:
+    """A share of one, written 0.06, 6% or, above one, 6."""
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if number != text.strip() or value > 1.0:
+        value /= 100.0
+    if not 0.0 <= value <= 1.0:
+        raise typer.BadParameter(f"expected a share such as 0.06 or 6%, found {text!r}")
+    return value
+
+
 def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "Model":
     """Load a model, with the noise that libraries make about loading switched off."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

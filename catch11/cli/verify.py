@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from catch11.cli.frame import FINDING, Answer, command, progress
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model, share
 from catch11.cli.scores import verification_view
 
 
@@ -40,11 +40,13 @@ def verify(
     ] = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(metavar="P", min=0, max=1, help="Largest loss of the authorized model."),
+        typer.Option(
+            metavar="P", parser=share, help="Largest loss of the authorized model: 0.02 or 2%."
+        ),
     ] = None,
     max_rival: Annotated[
         float | None,
-        typer.Option(metavar="P", min=0, max=1, help="Largest score of any rival."),
+        typer.Option(metavar="P", parser=share, help="Largest score of any rival: 0.05 or 5%."),
     ] = None,
     ledger: Ledger = None,
     limit: Annotated[

@@ -227,7 +227,7 @@ BAD = (
     ("recode", "src", "dst", "--key", "missing.key", "--method", "magic"),
     ("verify", "no-release", "--model", PATCH),
     ("verify", "no-release"),
-    ("verify", "no-release", "--model", PATCH, "--max-drop", "2"),
+    ("verify", "no-release", "--model", PATCH, "--max-drop", "200"),
     ("demo", "--count", "0"),
 )
 

@@ -104,7 +104,10 @@ class GraphModule(nn.Module):
             return values.get(inputs[index]) if index < len(inputs) and inputs[index] else None
 
         like = next(tensors[name] for name in inputs if name in tensors)
-        given = [tensors.get(name, self._constant(name, values, like)) for name in inputs]
+        given = [
+            tensors[name] if name in tensors else self._constant(name, values, like)
+            for name in inputs
+        ]
         made = OPS[step.node.op_type](
             Call(
                 tensors=tuple(given),

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from catch11.canvas import Canvas, plain_canvas
-from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
+from catch11.errors import CanvasRefused, InvalidArgument, MissingExtra, ModelRefused
 from catch11.fingerprint import module_fingerprint
 from catch11.models import Model, load_model
 from catch11.models.frame import parse_spec
@@ -322,6 +323,12 @@ SPECS = (
 def test_specs_that_name_nothing(row: Spec) -> None:
     with pytest.raises(ModelRefused, match=row.match):
         load_model(row.spec)
+
+
+def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtra, match=r"^timm is needed .* pip install 'catch11\[timm\]'"):
+        load_model("timm:resnet18@random")
 
 
 def test_an_unknown_device_is_refused(tmp_path: Path) -> None:

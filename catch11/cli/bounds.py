@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from catch11.bounds import Bound
 
 LEGEND = (
-    "[dim]Shift of a layer's output before its nonlinearity, ‖A(x̃−x)‖₂. The laws are for noise that is\n"
-    "not clipped to 8 bits; of a written file the ledger has the exact shift. A rival's shift, large\n"
-    "as it may be, does not prove that its accuracy falls: `catch11 verify` measures that.[/]"
+    "[dim]Shift of a first layer's output, ‖A(x̃−x)‖₂, before its nonlinearity. certificate: every noise "
+    "of this norm. sphere: noise of exactly this PSNR. gaussian: of this mean power. sampled: one more "
+    "draw. All of it for noise not clipped to 8 bits; of a written file the ledger has the exact "
+    "shift. A rival's shift, large as it may be, does not prove that its accuracy falls: `catch11 "
+    "verify` measures that.[/]"
 )
 
 
@@ -64,13 +66,12 @@ def bounds(
 def _view(found: "tuple[Bound, ...]") -> RenderableType:
     table = Table(box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
-    table.add_column("bound")
-    for column in ("low", "root mean square", "high", "confidence"):
+    table.add_column("bound", no_wrap=True)
+    for column in ("low", "rms", "high", "confidence"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
     for bound in found:
         ends = (bound.interval.low, bound.interval.estimate, bound.interval.high)
         sure = "certain" if bound.interval.confidence == 1.0 else f"{bound.interval.confidence:.3g}"
         cells = [f"{value:.4g}" for value in ends]
-        table.add_row(escape(bound.of), bound.name, *cells, sure, bound.says)
+        table.add_row(escape(bound.of), bound.name, *cells, sure)
     return Group(table, "", LEGEND)

@@ -118,7 +118,7 @@ def first_tensor(output: object) -> Tensor:
     if isinstance(output, Tensor):
         return output
     if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits  # type: ignore[attr-defined,no-any-return]
+        return output.logits  # type: ignore[attr-defined]
     values = list(output.values()) if isinstance(output, dict) else output
     for value in values if isinstance(values, list | tuple) else ():
         if isinstance(value, Tensor):

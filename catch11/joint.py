@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import lcm
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -103,7 +103,7 @@ def _joint_convolution(fronts: Sequence[Front], join: Join) -> Front:
     )  # fmt: skip
 
 
-def _common(fronts: Sequence[Front], *, outputs: int) -> dict:  # type: ignore[type-arg]
+def _common(fronts: Sequence[Front], *, outputs: int) -> dict[str, Any]:
     """What every joint front shares; its bias is not a model's, so it is zero."""
     neutral = torch.tensor([front.neutral for front in fronts]).mean(0)
     return {

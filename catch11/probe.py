@@ -154,13 +154,13 @@ def _positions(probe: Probe, images: Tensor, made: Tensor) -> tuple[Tensor, Tens
     top, bottom, left, right = probe.padding
     settings = {"kernel_size": probe.kernel, "dilation": probe.dilation, "stride": probe.stride}
     inside = F.pad(torch.ones_like(images[:1]), (left, right, top, bottom))
-    whole = F.unfold(inside, **settings).amin(1)[0] > 0  # type: ignore[arg-type]
+    whole = F.unfold(inside, **settings).amin(1)[0] > 0
     if whole.numel() != prod(made.shape[2:]):
         raise InvalidArgument(
             "probe", expected=f"{whole.numel()} positions of kernel {probe.kernel}, stride {probe.stride}",
             found=f"features of {tuple(made.shape[2:])}",
         )  # fmt: skip
-    columns = F.unfold(F.pad(images, (left, right, top, bottom)), **settings)  # type: ignore[arg-type]
+    columns = F.unfold(F.pad(images, (left, right, top, bottom)), **settings)
     inputs = columns[:, :, whole].transpose(1, 2).flatten(0, 1)
     return inputs, made.flatten(2)[:, :, whole].transpose(1, 2).flatten(0, 1)
 

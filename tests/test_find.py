@@ -181,7 +181,7 @@ def test_bad_weights() -> None:
     net = Net(nn.Conv2d(3, 4, 3))
     canvas = canvas_of(19, 17)
     good = find_front(net, canvas)
-    nn.init.zeros_(net.layer.weight)
+    nn.init.zeros_(net.get_parameter("layer.weight"))
     with pytest.raises((InvalidArgument, NoFront)):
         find_front(net, canvas)
     for value in (float("nan"), float("inf")):
@@ -194,10 +194,11 @@ def test_fingerprint_knows_noise_from_training() -> None:
     net, canvas = Net(nn.Conv2d(3, 16, 3)), canvas_of(19, 17)
     own = find_front(net, canvas).fingerprint()
     assert find_front(net, canvas).fingerprint() == own
-    weight = net.layer.weight.data.clone()
-    net.layer.weight.data = weight * (1 + 2e-8 * torch.randn_like(weight))
+    layer = net.get_parameter("layer.weight")
+    weight = layer.data.clone()
+    layer.data = weight * (1 + 2e-8 * torch.randn_like(weight))
     assert find_front(net, canvas).fingerprint() == own
-    net.layer.weight.data = weight * (1 + 1e-3 * torch.randn_like(weight))
+    layer.data = weight * (1 + 1e-3 * torch.randn_like(weight))
     assert find_front(net, canvas).fingerprint() != own
     assert find_front(net, canvas_of(19, 17, order=(2, 1, 0))).fingerprint() != own
 

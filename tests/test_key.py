@@ -70,7 +70,7 @@ def test_other_models_are_refused() -> None:
     class Loaded:
         canvas, fingerprint = CANVAS, other.model_fingerprint
 
-        def front(self, layer: str | None = None):  # type: ignore[no-untyped-def]
+        def front(self, layer: str | None = None):
             return other.front
 
     with pytest.raises(KeyMismatch, match="expected model"):

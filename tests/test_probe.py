@@ -1,6 +1,6 @@
 """Fronts from features alone, against the weights that made the features."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -93,26 +93,26 @@ def test_chosen_rule_keeps_its_promise(deviation: float) -> None:
 def test_bad_probes() -> None:
     canvas = canvas_of(16, 20)
     _, probe = probed(ROWS[0])
-    facts = {"kernel": (4, 4), "stride": (4, 4)}
+    facts: dict[str, Any] = {"kernel": (4, 4), "stride": (4, 4)}
     with pytest.raises(InvalidArgument, match=r"at least 49 kernel positions.*found 20"):
         estimate_front(
             Probe(windows=probe.windows[:1], features=probe.features[:1], **facts), canvas
-        )  # type: ignore[arg-type]
+        )
     flat = torch.full_like(probe.windows, 0.5)
     with pytest.raises(InvalidArgument, match="directions untried"):
-        estimate_front(Probe(windows=flat, features=probe.features, **facts), canvas)  # type: ignore[arg-type]
+        estimate_front(Probe(windows=flat, features=probe.features, **facts), canvas)
     with pytest.raises(InvalidArgument, match="before its nonlinearity"):
         estimate_front(
             Probe(windows=probe.windows, features=probe.features.relu(), **facts), canvas
-        )  # type: ignore[arg-type]
+        )
     with pytest.raises(InvalidArgument, match=r"found features of \(4, 5\)"):
         estimate_front(Probe(windows=probe.windows, features=probe.features, kernel=(4, 4), stride=(2, 2)), canvas)  # fmt: skip
     with pytest.raises(InvalidArgument, match="windows of"):
         estimate_front(probe, canvas_of(8, 8))
     with pytest.raises(InvalidArgument, match="as many windows as features"):
-        Probe(windows=probe.windows[:2], features=probe.features[:3], **facts)  # type: ignore[arg-type]
+        Probe(windows=probe.windows[:2], features=probe.features[:3], **facts)
     with pytest.raises(InvalidArgument, match="finite values"):
-        Probe(windows=probe.windows * float("nan"), features=probe.features, **facts)  # type: ignore[arg-type]
+        Probe(windows=probe.windows * float("nan"), features=probe.features, **facts)
 
 
 def test_no_rule_is_said() -> None:

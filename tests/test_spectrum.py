@@ -28,7 +28,7 @@ def test_spectrum_is_the_svd(shape: tuple[int, int]) -> None:
 class Case(NamedTuple):
     kind: RuleKind
     value: float
-    count: int
+    inside: int
 
 
 VALUES = torch.tensor([0.0, 0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
@@ -49,7 +49,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_rule_counts(case: Case) -> None:
-    assert Rule(kind=case.kind, value=case.value).count(VALUES) == case.count
+    assert Rule(kind=case.kind, value=case.value).count(VALUES) == case.inside
 
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=8), st.floats(0, 0.99))

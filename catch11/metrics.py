@@ -249,6 +249,27 @@ def _newcombe_phi(a: int, b: int, c: int, d: int) -> float:
     return cross / math.sqrt(product)
 
 
+def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> Interval:
+    """Probability that a positive scores above a negative, ties counted half; the interval of
+    Hanley & McNeil 1982, and Wilson's of the rarer kind where no pair is out of order."""
+    above, below = (np.asarray(v, dtype=np.float64) for v in (positive, negative))
+    if not (above.ndim == below.ndim == 1 and len(above) and len(below)):
+        found = f"shapes {above.shape} and {below.shape}"
+        raise InvalidArgument("scores", expected="two rows of numbers", found=found)
+    ordered = np.sort(below)
+    wins = np.searchsorted(ordered, above, "left") + np.searchsorted(ordered, above, "right")
+    value = float(wins.mean() / (2 * len(below)))
+    least = min(len(above), len(below))
+    if value in (0.0, 1.0):
+        sure = wilson(round(value) * least, least, confidence=confidence)
+        return Interval(low=sure.low, estimate=value, high=sure.high, confidence=confidence)
+    one, other = value / (2 - value) - value**2, 2 * value**2 / (1 + value) - value**2
+    spread = value * (1 - value) + (len(above) - 1) * one + (len(below) - 1) * other
+    half = normal_quantile(confidence) * math.sqrt(spread / (len(above) * len(below)))
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return Interval(low=low, estimate=value, high=high, confidence=confidence)
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray, np.ndarray], float],
     first: Numbers,

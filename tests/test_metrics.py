@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import matthews_corrcoef
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from catch11 import metrics
 from catch11.errors import InvalidArgument
@@ -204,3 +204,26 @@ def test_bootstrap_covers_its_estimate_and_repeats() -> None:
     ]
     assert runs[0] == runs[1]
     assert runs[0].low <= metrics.mcc(first, second) <= runs[0].high
+
+
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=30),
+    st.lists(st.integers(0, 6), min_size=1, max_size=30),
+)
+def test_auc_is_sklearns(positive: list[int], negative: list[int]) -> None:
+    truth = [1] * len(positive) + [0] * len(negative)
+    found = metrics.auc(positive, negative)
+    assert found.estimate == pytest.approx(roc_auc_score(truth, positive + negative))
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+
+def test_auc_covers() -> None:
+    """Two normals a deviation apart: the probability is Φ(1/√2)."""
+    truth, covered = stats.norm.cdf(2**-0.5), 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        found = metrics.auc(rng.normal(1, 1, 40), rng.normal(0, 1, 50))
+        covered += found.low <= truth <= found.high
+    assert covered >= 275
+    with pytest.raises(InvalidArgument, match="scores: expected two rows"):
+        metrics.auc([], [1.0])

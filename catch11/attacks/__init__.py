@@ -5,6 +5,7 @@ from catch11.attacks import purify  # isort: skip
 from catch11.attacks import blind, projection, probing, several  # isort: skip
 from catch11.attacks import restoration, reconstruction  # isort: skip
 from catch11.attacks import adaptation, optimisation, training_use  # isort: skip
+from catch11.attacks import detection, tokens  # isort: skip
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
 from catch11.attacks.gather import Effort
 from catch11.attacks.session import Assault, attack_release
@@ -21,6 +22,7 @@ __all__ = [
     "attack_names",
     "attack_release",
     "blind",
+    "detection",
     "optimisation",
     "probing",
     "projection",
@@ -29,5 +31,6 @@ __all__ = [
     "register",
     "restoration",
     "several",
+    "tokens",
     "training_use",
 ]

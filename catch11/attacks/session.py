@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catch11 import trust
+from catch11.attacks.detection import detect
 from catch11.attacks.frame import Finding, Unsuited, attack_names, attack_of
 from catch11.attacks.gather import Effort, Folder, Scene, gather
 from catch11.conditions import Given
@@ -86,6 +87,8 @@ def attack_release(
         _record(found, scene, named[found.rival], roles[found.rival], effort, command)
         for found in findings
     )
+    if attacks is None and scene.material.public is not None:
+        records += (_detection(scene, effort, command),)
     return Assault(records=records, warnings=_warnings(scene, effort), skipped=skipped)
 
 
@@ -154,6 +157,29 @@ def _record(
         seed=effort.seed,
         command=command,
         settings=settings,
+        versions=versions(),
+    )
+
+
+def _detection(scene: Scene, effort: Effort, command: str | None) -> Record:
+    """Whether released files can be told from public ones, as a record of its own."""
+    assert scene.material.public is not None
+    found = detect(scene.material.released, scene.material.public)
+    return Record(
+        model="roughness detector",
+        role="ga",
+        condition="attack",
+        attack="detection",
+        knowledge=("public", "released"),
+        metric="auc",
+        value=found.estimate,
+        low=found.low,
+        high=found.high,
+        n=len(scene.judged.files),
+        key_fingerprint=scene.release.key,
+        seed=effort.seed,
+        command=command,
+        settings={"setting": "released against public", "public": len(scene.material.public)},
         versions=versions(),
     )
 

@@ -146,10 +146,3 @@ def inpaint_by_neighbours(
         paste(features(part) @ solution + mean, part, size) for part in released.split(_TOGETHER)
     ]
     return torch.cat(made)
-
-
-def auc(positive: Float[Tensor, " a"], negative: Float[Tensor, " b"]) -> float:
-    """Probability that a positive scores above a negative, ties counted half."""
-    above = (positive[:, None] > negative[None]).double().mean()
-    equal = (positive[:, None] == negative[None]).double().mean()
-    return float(above + equal / 2)

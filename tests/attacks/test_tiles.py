@@ -1,7 +1,5 @@
-import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
 
 from catch11.attacks import tiles
 from tests.attacks.conftest import pictures
@@ -78,12 +76,3 @@ def test_neighbours_help_on_smooth_pictures() -> None:
         )
     ]
     assert errors[1] < errors[0]
-
-
-def test_auc_is_sklearns() -> None:
-    generator = torch.Generator().manual_seed(6)
-    positive = torch.randint(8, (30,), generator=generator).float()
-    negative = torch.randint(6, (40,), generator=generator).float()
-    truth = np.r_[np.ones(30), np.zeros(40)]
-    theirs = roc_auc_score(truth, np.r_[positive.numpy(), negative.numpy()])
-    assert tiles.auc(positive, negative) == pytest.approx(theirs)

@@ -84,15 +84,15 @@ class _Shell:
     def reach(self, ray: Tensor) -> Float[Tensor, "1 channel height width"]:
         """clip(x + a · ray) - x with the a ≥ 0 that gives it the radius, or as near as clipping lets it.
 
-        With the pixels clipped at one a known, the next a has a closed form. After the first pass
-        it only grows, so the passes end where no further pixel is clipped.
+        With the pixels clipped at one a known, the next a has a closed form. It begins too small,
+        as if none were clipped, and only grows, so the passes end where no further pixel is clipped.
         """
         goal = self.radius**2 * ray.numel()
         if not self.grid.bounded:
             return ray * (goal / ray.square().sum().clamp(min=1e-30)).sqrt()
         room = torch.where(ray > 0, self.grid.high - self.x, self.grid.low - self.x)
         rays, rooms = ray.square(), room.square()
-        square = 1.0
+        square = goal / max(float(rays.sum()), 1e-30)
         for _ in range(_PASSES):
             full = rays * square >= rooms
             free = float(torch.where(full, 0.0, rays).sum())

@@ -24,6 +24,9 @@ from catch11.spectrum import Rule
 from catch11.stream import KeyedStream
 
 _TIE = 1e-9  # relative: closer singular values are one value, chosen or left out together
+# Of the largest gain: below it every direction is inside, whatever the rule says. Sixty decibels
+# are beyond eight bits, and a sharper step would be a polynomial of degree 10,000 and more.
+_NOTHING = 1e-3
 _NULL = 1e-7  # of the largest gain; what a Gram matrix in float64 cannot tell from nothing
 
 
@@ -109,7 +112,8 @@ def conv_subspace(
 ) -> ConvSubspace:
     """The insensitive subspace of a convolution front. Raises EmptySubspace with the spectrum.
 
-    Equal singular values are chosen or left out together. width, tolerance: of the projector's
+    Equal singular values are chosen or left out together, and those below a thousandth of the
+    largest are all inside. width, tolerance: of the projector's
     step (see `chebyshev.Step`); a wider gap in the spectrum at the rule's border is used in full.
     counted: windows of at most that many directions have their own spectrum, borders and all.
     """
@@ -126,13 +130,16 @@ def conv_subspace(
     channels, height, width_ = front.shape
     small = channels * height * width_ <= counted
     values, weights = _own(front) if small else _sorted(singular, torus)
+    # The window's own gains are at most the torus', but for rounding.
+    top = float(singular.max()) * 1.001
     inside, cut, gap = _border(values, rule.count(values, weights=weights))
+    if cut < _NOTHING * top:
+        cut, gap = _NOTHING * top, 0.0
+        inside = int((values <= cut).sum())
     # A small window may have lower gains, at its border, than any of the torus.
     lowest = max(cut, float(singular.min()) * (1.0 + _TIE))
     low = (singular <= lowest)[..., None, :].to(gram)
     high = torch.where(singular > cut, singular.square(), 0.0)[..., None, :].to(gram)
-    # The window's own gains are at most the torus', but for rounding.
-    top = float(singular.max()) * 1.001
     return ConvSubspace(
         front=front,
         torus=torus,

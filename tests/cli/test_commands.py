@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -276,3 +278,26 @@ def test_as_a_process() -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("catch11: no/such/thing: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_interrupted_release_goes_on(place: Path, tmp_path: Path) -> None:
+    digits.write_pictures(digits.load_digits(), tmp_path / "source", count=300)
+    out = tmp_path / "out"
+    words = ["recode", str(tmp_path / "source"), str(out), "--key", str(place / "my.key")]
+    # A shell that starts tests in the background has them ignore the signal: take it up again.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from catch11.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words, "--workers", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.poll() is None and len(list(out.rglob("*.png"))) < 10:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    printed, error = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (130, "")
+    assert error == "catch11: interrupted; what was written so far is intact\n"
+    done = run(*words, "--json").json
+    assert done["written"] + done["reused"] == 300
+    assert done["reused"] > 0
+    assert run("inspect", out, "--json").json["complete"]

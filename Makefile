@@ -1,5 +1,6 @@
 # make demo   install into .venv and run the main job on embedded digits
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
+# make test-timm  the timm adapter, in .venv/timm
 # make clean  remove .venv and everything generated
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,7 +10,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: demo test check clean docs
+.PHONY: demo test check test-timm clean docs
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,10 @@ test check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# An environment of its own: timm brings torchvision, which does not load beside every torch.
+test-timm:
+	sh tests/timm/run.sh
 
 docs: $(VENV)/.test
 	$(BIN)/python -m catch11.cli.manual docs/cli.md

@@ -17,9 +17,9 @@ CONDITIONS = {
     "gaussian": "Gaussian",
     "control": "zero noise",
 }
-ROLES = {"authorized": "authorized", "ta": "twin", "sibling": "sibling", "ga": "rival"}
+ROLES = {"authorized": " (authorized)", "ta": " (twin)", "sibling": " (sibling)", "ga": ""}
 LEGEND = (
-    "[dim]Gaussian: noise of the same PSNR instead. zero noise: the same files without noise.\n"
+    "[dim]Gaussian: noise of the same PSNR instead. zero noise: the files without noise.\n"
     "twin: the authorized architecture with other weights. Ranges: Wilson, 95 %.[/]"
 )
 
@@ -35,12 +35,11 @@ def _table(records: "Sequence[Record]", metric: str) -> Table:
     count = max(record.n for record in rows)
     table = Table(title=f"{metric}, n = {count}", title_justify="left", box=None, pad_edge=False)
     table.add_column("model", overflow="fold")
-    table.add_column("role", no_wrap=True)
     for name in present:
         table.add_column(CONDITIONS[name], justify="right", no_wrap=True)
     for model, role in dict.fromkeys((r.model, r.role) for r in rows):
         cells = {str(r.condition): _cell(r) for r in rows if r.model == model}
-        table.add_row(escape(model), ROLES[role], *(cells.get(name, "") for name in present))
+        table.add_row(escape(model) + ROLES[role], *(cells.get(name, "") for name in present))
     return table
 
 

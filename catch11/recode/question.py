@@ -16,7 +16,7 @@ from catch11.stream import KeyedStream
 # Where only inner maps are matched the answer still pulls a little: it is what stops the search.
 ANSWER_BESIDE_MAPS = 0.1
 # Who asks for one severity means the milder ones too.
-JUDGED = (0.5, 1.0)
+JUDGED = (0.25, 0.5, 0.75, 1.0)
 
 
 class Question:

@@ -21,6 +21,7 @@ from catch11.attacks.tiles import (
 
 Windows = Float[Tensor, "_ channel height width"]
 SIZES = (4, 8, 14, 16, 28, 32)  # patch sizes in use; those that do not tile the window are skipped
+_MOST = 6000  # tiles that FastICA looks at: its time grows with them, its answer hardly changes
 _REPEATS = 16  # tiles a picture: the mean of fewer holds content of its own
 _SAMPLES = 3  # tiles a pixel of a tile: with fewer a covariance is mostly its own noise
 
@@ -175,6 +176,7 @@ class IndependentComponents(Attack):
         for size in [size for size in tile_sizes(released) if size[0] <= 16][-1:]:
             tiles = cut(released, size)
             flat = tiles.flatten(0, 1)
+            flat = flat[torch.randperm(len(flat), generator=generator)[:_MOST]]
             seed = int(torch.randint(2**31, (1,), generator=generator))
             count = min(flat.shape[1], 256)
             # The quiet directions hold what the front sees; loud ones are noise already.
@@ -182,7 +184,7 @@ class IndependentComponents(Attack):
             _, vectors = torch.linalg.eigh(covariance)
             quiet = vectors[:, :count]
             ica = FastICA(
-                whiten="unit-variance", max_iter=60, tol=1e-2, random_state=seed, fun="logcosh"
+                whiten="unit-variance", max_iter=25, tol=1e-2, random_state=seed, fun="logcosh"
             )
             with warnings.catch_warnings(action="ignore"):  # it says when it stops early
                 sources = torch.from_numpy(ica.fit_transform(((flat - mean) @ quiet).numpy()))

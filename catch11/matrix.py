@@ -22,7 +22,7 @@ from catch11.conditions import (
     spread,
 )
 from catch11.data.labels import Labels
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, ReleaseError
 from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.record import Record, Role, Verdict
@@ -30,9 +30,10 @@ from catch11.release import read_release
 from catch11.release.check import same_canvas
 from catch11.release.ledger import Row
 from catch11.release.read import Release
-from catch11.score import Tally, score_answers, to_record, to_verdict
+from catch11.score import Score, Tally, score_answers, to_record, to_verdict
 
 Progress = Callable[[int, int], None]
+_UNFINISHED = "the manifest has no closing line: the release is not finished, or was cut"
 _DECIBEL = 1e-3  # a re-read PSNR this far from the ledger's is another file's
 _SHIFT = 1e-3  # relative; the ledger's shift is float32 of another batch size
 
@@ -90,55 +91,101 @@ def verify(
     the largest loss of the authorized model and the largest utility of a rival that pass. limit:
     files to judge, evenly spaced. Raises ReleaseError, KeyMismatch, InvalidArgument.
     """
-    release = read_release(dst)
-    same_canvas(model, release.canvas)
     if max_drop is not None and source is None:
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
     if max_rival is not None and not rivals:
         raise InvalidArgument("max_rival", expected="a rival to hold it against", found="none")
-    rows, withheld = ledger_rows(release, dst, ledger)
-    sources = None if source is None else find_sources(release, source, rows)
-    truth, unlabelled = find_truth(release, sources, labels, names=model.labels)
-    named = trust.by_name((model, *rivals))
-    tally = _run(release, named, sources, truth, rows, key, limit, batch, seed, progress)
-    roles: dict[str, Role] = {
-        name: trust.role_of(model, one) if place else "authorized"
-        for place, (name, one) in enumerate(named.items())
-    }
-    scores = score_answers(tally, named, truth, model)
+    trial = _set_up(dst, model, rivals, labels, source, ledger)
+    tally = _run(trial, key, limit, batch, seed, progress)
+    scores = score_answers(tally, trial.named, trial.truth, model)
     settings = {
-        "method": release.method,
-        "format": release.form.name,
+        "method": trial.release.method,
+        "format": trial.release.form.name,
         "limit": limit,
-        "labels": truth.source if truth else None,
+        "labels": trial.truth.source if trial.truth else None,
     }
     records = [
-        to_record(score, named, roles, tally, settings, release, seed, command) for score in scores
+        to_record(score, trial.named, trial.roles, tally, settings, trial.release, seed, command)
+        for score in scores
     ]
-    verdict = to_verdict(scores, roles, max_drop, max_rival, len(tally.problems))
-    facts = trust.Facts(
-        authorized=next(iter(named)),
-        rivals=[name for name in named if roles[name] != "authorized"],
-        files=tally.files,
-        labels={file: truth.of(file) for file in tally.files} if truth else {},  # type: ignore[misc]
-        names=model.labels,
-        hits={(s.name, s.condition): s.hits for s in scores if s.metric == scores[0].metric},
-        sourced=sources is not None,
-        withheld=withheld,
-        unlabelled=unlabelled,
+    verdict = to_verdict(scores, trial.roles, max_drop, max_rival, len(tally.problems))
+    doubts = (
+        *([] if trial.release.complete else [_UNFINISHED]),
+        *trust.doubts_of_models(model, rivals),
+        *trust.doubts(_facts(trial, tally, scores)),
+        *verdict.unsure,
     )
-    doubts = (*trust.doubts_of_models(model, rivals), *trust.doubts(facts), *verdict.unsure)
-    if not release.complete:
-        doubts = (
-            "the manifest has no closing line: the release is not finished, or was cut",
-            *doubts,
-        )
     return Verification(
         records=tuple(records),
         verdict=verdict,
         warnings=doubts,
         problems=tuple(tally.problems),
         files=len(tally.files),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trial:
+    """What is judged and by what: models by name, the authorized one first."""
+
+    release: Release
+    named: Mapping[str, Model]
+    roles: Mapping[str, Role]
+    sources: Sources | None
+    truth: Labels | None
+    unlabelled: int
+    rows: Mapping[str, Row]
+    withheld: int
+
+    @property
+    def authorized(self) -> str:
+        return next(iter(self.named))
+
+
+def _set_up(
+    dst: str | os.PathLike[str],
+    model: Model,
+    rivals: Sequence[Model],
+    labels: Given,
+    source: str | os.PathLike[str] | None,
+    ledger: str | os.PathLike[str] | None,
+) -> _Trial:
+    release = read_release(dst)
+    if not release.entries:
+        raise ReleaseError(dst, "the release lists no files", "release something first")
+    same_canvas(model, release.canvas)
+    rows, withheld = ledger_rows(release, dst, ledger)
+    sources = None if source is None else find_sources(release, source, rows)
+    truth, unlabelled = find_truth(release, sources, labels, names=model.labels)
+    named = trust.by_name((model, *rivals))
+    roles: dict[str, Role] = {
+        name: trust.role_of(model, one) if place else "authorized"
+        for place, (name, one) in enumerate(named.items())
+    }
+    return _Trial(
+        release=release,
+        named=named,
+        roles=roles,
+        sources=sources,
+        truth=truth,
+        unlabelled=unlabelled,
+        rows=rows,
+        withheld=withheld,
+    )
+
+
+def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> trust.Facts:
+    known = {} if trial.truth is None else {f: trial.truth.of(f) for f in tally.files}
+    return trust.Facts(
+        authorized=trial.authorized,
+        rivals=[name for name in trial.named if name != trial.authorized],
+        files=tally.files,
+        labels={file: label for file, label in known.items() if label is not None},
+        names=trial.named[trial.authorized].labels,
+        hits={(s.name, s.condition): s.hits for s in scores if s.metric == scores[0].metric},
+        sourced=trial.sources is not None,
+        withheld=trial.withheld,
+        unlabelled=trial.unlabelled,
     )
 
 
@@ -155,11 +202,7 @@ def window_answers(
 
 
 def _run(
-    release: Release,
-    named: Mapping[str, Model],
-    sources: Sources | None,
-    truth: Labels | None,
-    rows: Mapping[str, Row],
+    trial: _Trial,
     key: Key | None,
     limit: int | None,
     batch: int,
@@ -167,27 +210,27 @@ def _run(
     progress: Progress | None,
 ) -> Tally:
     tally, done = Tally(), 0
-    total = len(release) if limit is None else min(limit, len(release))
-    for entries in spread(release, batch, limit=limit):
+    total = len(trial.release) if limit is None else min(limit, len(trial.release))
+    for entries in spread(trial.release, batch, limit=limit):
         done += len(entries)
-        if truth is not None:
-            entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
-        made, problems = read_batch(release, entries, sources, seed=seed)
-        tally.problems += [*problems, *_disagreements(made, rows, key)]
+        if trial.truth is not None:
+            entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)
+        made, problems = read_batch(trial.release, entries, trial.sources, seed=seed)
+        tally.problems += [*problems, *_disagreements(made, trial.rows, key)]
         if made.files:
-            _answer(made, named, release, tally)
+            _answer(made, trial, tally)
         if progress is not None:
             progress(done, total)
     return tally
 
 
-def _answer(made: Batch, named: Mapping[str, Model], release: Release, tally: Tally) -> None:
+def _answer(made: Batch, trial: _Trial, tally: Tally) -> None:
+    """Every model on every condition; the authorized one reads formats beyond 8 bits as they are."""
     tally.files += made.files
-    authorized = next(iter(named))
     for condition, pictures in made.pictures.items():
-        for name, model in named.items():
-            exact = name == authorized and release.form.name != "png8" and condition != "clean"
-            if exact:
+        fine = trial.release.form.name != "png8" and condition != "clean"
+        for name, model in trial.named.items():
+            if fine and name == trial.authorized:
                 given = window_answers(model, made.windows[condition])
             else:
                 given = answers(model, pictures)

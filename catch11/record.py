@@ -186,6 +186,10 @@ class Verdict:
     def failures(self) -> tuple[str, ...]:
         """One sentence for each promise that was not kept; empty when all were."""
         found = []
+        if self.max_drop is not None and self.drop is None:
+            found.append("the authorized model's loss could not be measured")
+        if self.max_rival is not None and self.rival is None:
+            found.append("the rivals could not be measured")
         if _above(self.drop, self.max_drop, safe=False):
             found.append(f"the authorized model lost {_show(self.drop)}, more than {self.max_drop}")
         if _above(self.rival, self.max_rival, safe=False):

@@ -20,7 +20,7 @@ SHAPE_CHECKED = (
     "canvas", "key", "keyfile", "front", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
     "personalize", "release", "models", "data", "metrics", "record", "attacks", "baselines",
-    "bounds", "matrix", "trust", "studies", "report", "scale",
+    "bounds", "misalignment", "quadratic", "matrix", "conditions", "score", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":
     from jaxtyping import install_import_hook

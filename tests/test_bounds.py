@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from catch11 import bounds
+from catch11 import bounds, misalignment
 from catch11.canvas import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.find import find_front
@@ -78,7 +78,7 @@ def test_no_attack_beats_the_certificate() -> None:
     """The worst direction, found by an eigenvector, is inside and touches the ends."""
     matrix = _matrix(6, 10, seed=3)
     inside = torch.linalg.svd(matrix)[2][3:].T
-    values = bounds.response(matrix, inside)
+    values = misalignment.response(matrix, inside)
     sure = bounds.certificate(values, 1.5)
     worst = torch.linalg.svd(matrix @ inside)[2]
     shifts = torch.stack([(matrix @ inside @ v * 1.5).norm() for v in worst])
@@ -105,8 +105,8 @@ def test_tighter_and_tighter(directions: int) -> None:
 
 def test_theorem_2_as_printed_is_false() -> None:
     ours, theirs = 0.01 * torch.eye(2).double(), torch.diag(torch.tensor([1.0, 5.0])).double()
-    claimed = bounds.printed_theorem_2(ours, theirs, 1, tau=0.01)
-    true = bounds.rival_ceiling(ours, theirs, 1)
+    claimed = misalignment.printed_theorem_2(ours, theirs, 1, tau=0.01)
+    true = misalignment.rival_ceiling(ours, theirs, 1)
     assert claimed == pytest.approx(1.0)
     assert true.estimate == pytest.approx(5.0)
     assert claimed < true.estimate <= true.high
@@ -117,7 +117,7 @@ def test_the_corrected_ceiling_holds(seed: int) -> None:
     ours = _matrix(5, 8, seed=seed)
     theirs = ours + 10.0 ** -(seed % 4) * _matrix(5, 8, seed=seed + 100)
     for index in range(5):
-        found = bounds.rival_ceiling(ours, theirs, index)
+        found = misalignment.rival_ceiling(ours, theirs, index)
         _, _, right = torch.linalg.svd(ours, full_matrices=False)
         exact = float((theirs @ right.flip(0)[index]).norm())
         assert found.estimate == pytest.approx(exact)
@@ -131,17 +131,17 @@ def test_wedin_bounds_the_turn(seed: int) -> None:
     for index in range(5):
         first, second = (torch.linalg.svd(m)[2][:5].flip(0)[index] for m in (ours, theirs))
         turn = float(min((first - second).norm(), (first + second).norm()))
-        assert turn <= bounds.wedin_turn(ours, theirs, index) + 1e-12
+        assert turn <= misalignment.wedin_turn(ours, theirs, index) + 1e-12
 
 
 def test_responses() -> None:
     rival, inside = _matrix(4, 9, seed=5), torch.linalg.qr(_matrix(9, 6, seed=6))[0]
-    found = bounds.response(rival, inside)
+    found = misalignment.response(rival, inside)
     assert len(found) == 6
     assert found[:2] == (0.0, 0.0)
     assert sum(s * s for s in found) == pytest.approx(float((rival @ inside).norm() ** 2))
     assert bounds.rival_floor(found, 3.0).low == 0.0
-    narrow = bounds.response(rival, inside[:, :3])
+    narrow = misalignment.response(rival, inside[:, :3])
     floor = bounds.rival_floor(narrow, 3.0)
     draws = _matrix(3, 200, seed=7)
     shifts = (rival @ inside[:, :3] @ (3.0 * draws / draws.norm(dim=0))).norm(dim=0)
@@ -189,7 +189,7 @@ def test_an_unclipped_release_keeps_the_certificate(key: Key) -> None:
     released = SpectralRecoder(key, psnr=12.0, format="tensor")(clean).images
     for one, other in zip(released.split(1), clean.split(1), strict=True):
         radius = float((one - other).norm())
-        values = bounds.response(key.front.weight.flatten(1), bounds._inside(key.subspace))  # type: ignore[arg-type]
+        values = misalignment.response(key.front.weight.flatten(1), bounds._inside(key.subspace))  # type: ignore[arg-type]
         moved = bounds.file_shift(key.front, one, other)
         assert moved.low == moved.high <= bounds.certificate(values, radius).high * (1 + 1e-5)
 
@@ -202,9 +202,9 @@ def test_refusals(key: Key) -> None:
     with pytest.raises(InvalidArgument, match="confidence: expected a number between"):
         bounds.gaussian_shift([1.0], 1.0, times=9, confidence=1.0)
     with pytest.raises(InvalidArgument, match="rival: expected the shape"):
-        bounds.rival_ceiling(torch.eye(2).double(), torch.eye(3).double(), 0)
+        misalignment.rival_ceiling(torch.eye(2).double(), torch.eye(3).double(), 0)
     with pytest.raises(InvalidArgument, match="index: expected 0 to 1"):
-        bounds.rival_ceiling(torch.eye(2).double(), torch.eye(2).double(), 2)
+        misalignment.rival_ceiling(torch.eye(2).double(), torch.eye(2).double(), 2)
     other = key_of(
         _front(4, 4, 3), canvas=plain_canvas(16, 16), rule=Rule(kind="energy", value=0.3)
     )

@@ -33,6 +33,7 @@ LAYERS = (
         "conditions",
         "attacks",
         "quadratic",
+        "misalignment",
         "cells",
         "bounds",
         "matrix",

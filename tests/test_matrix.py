@@ -170,6 +170,10 @@ def test_refusals(world: World, tmp_path: Path) -> None:
         verify(world.released, world.model, max_rival=0.1)
     with pytest.raises(ReleaseError, match="manifest"):
         verify(tmp_path, world.model)
+    (tmp_path / "empty").mkdir()
+    release(tmp_path / "empty", tmp_path / "nothing", SpectralRecoder(world.key, psnr=9.0))
+    with pytest.raises(ReleaseError, match="lists no files"):
+        verify(tmp_path / "nothing", world.model)
     other = replace(world.model, canvas=replace(CANVAS, height=40))
     with pytest.raises(KeyMismatch, match="canvas"):
         verify(world.released, other)

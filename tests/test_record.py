@@ -110,6 +110,8 @@ CASES = [
     Case(Verdict(rival=_interval(0.1, 0.2, 0.3), rival_name="r", max_rival=0.25), False, 1),
     Case(Verdict(rival=_interval(0.0, math.nan, 1.0), rival_name="r", max_rival=0.25), True, 0),
     Case(Verdict(disagreements=1), True, 0),
+    Case(Verdict(max_drop=0.1), True, 0),
+    Case(Verdict(max_rival=0.1), True, 0),
 ]
 
 

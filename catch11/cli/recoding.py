@@ -52,7 +52,7 @@ class Choice:
             model, key, at=self.at, start=self._start(key), look=self.look, steps=self.steps,
             radius="auto" if self.radius == "auto" else _number(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
-            format=self.format,
+            tag=self.client, format=self.format,
         )  # fmt: skip
 
     def workers(self, asked: int | None) -> int:

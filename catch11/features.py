@@ -15,21 +15,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from catch11.canvas import Canvas
-from catch11.data.folder import walk
-from catch11.data.pictures import fit_picture, open_picture
-from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.data.windows import folder_windows
+from catch11.errors import InvalidArgument
 from catch11.key import Key, key_of
 from catch11.models.frame import Model
 from catch11.probe import Probe, choose_rule, estimate_front, probe_layer
 
-MOST = 64  # pictures run through the model: 10,000 kernel positions of a 16-pixel patch
 _SHAPE = ("kernel", "stride", "dilation", "padding", "groups")
 
 
 def take_probe(model: Model, folder: str | os.PathLike[str], *, layer: str | None = None) -> Probe:
     """Run pictures through the model and keep what its first layer answers; no weight is read.
 
-    The layer's place and shape come from the model, as its owner knows them. At most `MOST`
+    The layer's place and shape come from the model, as its owner knows them. At most 64
     readable pictures of `folder`, in the order of their names.
     """
     if model.module is None:
@@ -37,7 +35,7 @@ def take_probe(model: Model, folder: str | os.PathLike[str], *, layer: str | Non
             "--probe", expected="a torch model, or a folder of feature files", found=model.spec
         )
     front = model.front(layer)
-    windows = _windows(Path(folder), model.canvas)
+    windows = folder_windows(folder, model.canvas)
     features = probe_layer(model.module, front.layer, windows, normalise=model.canvas.normalise)
     return Probe(
         windows=windows, features=features, kernel=front.kernel, stride=front.stride,
@@ -98,22 +96,6 @@ def key_from_probe(
     front = estimate_front(probe, canvas)
     rule = choose_rule(front, probe.windows, psnr=psnr, deviation=deviation)
     return key_of(front, canvas=canvas, rule=rule)
-
-
-def _windows(folder: Path, canvas: Canvas) -> torch.Tensor:
-    found = []
-    for path in walk(folder).files:
-        try:
-            pixels = fit_picture(open_picture(folder / path), canvas)
-        except UnreadablePicture:
-            continue
-        picture = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        found.append(canvas.window(picture))
-        if len(found) == MOST:
-            break
-    if not found:
-        raise InvalidArgument("--probe", expected="readable pictures", found=f"none in {folder}")
-    return torch.cat(found)
 
 
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 
 from catch11.canvas import Canvas
-from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.errors import Catch11Error, InvalidArgument, KeyMismatch
 from catch11.find import find_front
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
@@ -104,6 +104,20 @@ class Key:
         known = self.members or (self.front_fingerprint,)
         if found not in known:
             raise KeyMismatch("front", expected=" or ".join(k[:16] for k in known), found=found)
+
+    def check_reader(self, model: Authorized) -> None:
+        """Raises KeyMismatch unless `model` reads what this key recodes.
+
+        A key made with a layer of its own is held against that layer.
+        """
+        try:
+            self.check_front(model.front(), model.canvas)
+        except KeyMismatch as mismatch:
+            try:
+                named = model.front(self.front.layer)
+            except Catch11Error:
+                raise mismatch from None
+            self.check_front(named, model.canvas)
 
     def check_model(self, model: Authorized) -> None:
         """Raises KeyMismatch unless the key was built from exactly these weights."""

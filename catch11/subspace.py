@@ -9,9 +9,12 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from catch11.errors import InvalidArgument
 from catch11.front import Front
 from catch11.spectrum import Rule, spectrum
 from catch11.stream import KeyedStream
+
+_MOST = 1 << 13  # pixels of a tile whose whole basis is formed: half a gibibyte in float64
 
 
 @runtime_checkable
@@ -138,12 +141,26 @@ def tile_subspace(front: Front, rule: Rule) -> TileSubspace:
     """The insensitive subspace of a dense or patch front. Raises EmptySubspace with the spectrum."""
     values, vectors = spectrum(front.weight.flatten(1))
     inside = rule.count(values)
-    kept = min(values.numel() - inside, vectors.shape[1])
-    first = vectors.shape[1] - kept
+    kept = values.numel() - inside
+    if kept > vectors.shape[1]:
+        # A rank below the null space's own: of its directions only `inside` may be used.
+        rest = _beside(vectors)[:, inside:]
+        vectors = torch.cat([rest, vectors], dim=1)
     return TileSubspace(
         shape=front.shape,
         tile=front.kernel,
-        kept=vectors[:, first:].contiguous(),
-        gains=values[values.numel() - kept :].clone(),
+        kept=vectors[:, vectors.shape[1] - kept :].contiguous(),
+        gains=values[inside:].clone(),
         spectrum=values,
     )
+
+
+def _beside(vectors: Float[Tensor, "pixel rank"]) -> Float[Tensor, "pixel rest"]:
+    """An orthonormal basis of the orthogonal complement."""
+    pixels, rank = vectors.shape
+    if pixels > _MOST:
+        raise InvalidArgument(
+            "rank", expected=f"at least the null space's own, {pixels - rank}, of so large a tile",
+            found="less",
+        )  # fmt: skip
+    return torch.linalg.qr(vectors, mode="complete").Q[:, rank:]

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from catch11.errors import EmptySubspace, InvalidArgument, KeyMismatch
+from catch11.front import Front
 from catch11.key import (
     DEFAULT_RULE,
     DEFAULT_RULE_CONV,
@@ -106,3 +107,21 @@ def test_key_of_a_front_alone() -> None:
     alone = key_of(key.front, canvas=CANVAS, rule=key.rule)
     assert alone.front_fingerprint == key.front_fingerprint
     assert alone.model_fingerprint == ""
+
+
+def test_a_reader_is_held_against_the_layer_of_the_key() -> None:
+    net = patch_net()
+    key = build_key(net, canvas=CANVAS, layer="layer")
+
+    class Named:
+        """A model whose own search finds another layer first."""
+
+        canvas, fingerprint = CANVAS, key.model_fingerprint
+
+        def front(self, layer: str | None = None) -> Front:
+            other = build_key(patch_net(7), canvas=CANVAS).front
+            return key.front if layer == "layer" else other
+
+    key.check_reader(Named())
+    with pytest.raises(KeyMismatch):
+        build_key(patch_net(3), canvas=CANVAS).check_reader(Named())

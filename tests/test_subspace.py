@@ -109,3 +109,16 @@ def test_sample_has_unit_variance_inside() -> None:
 def test_full_rank_front_is_an_error_with_the_spectrum() -> None:
     with pytest.raises(EmptySubspace, match="smallest singular values are"):
         tile_subspace(patch_front(60, (4, 4), (3, 8, 8)), Rule(kind="energy", value=1e-9))
+
+
+@pytest.mark.parametrize("rank", [1, 3, 43, 44, 48])
+def test_rank_is_exact_even_below_the_null_space(rank: int) -> None:
+    front = patch_front(5, (4, 4), (3, 8, 12))
+    subspace = tile_subspace(front, Rule(kind="rank", value=rank))
+    assert subspace.dimension == 6 * rank
+    unit = torch.eye(subspace.ambient, dtype=torch.float64).reshape(-1, *front.shape)
+    projector = subspace.project(unit).flatten(1)
+    torch.testing.assert_close(projector @ projector, projector)
+    assert float(projector.trace()) == pytest.approx(6 * rank)
+    if rank <= 43:
+        assert front.apply(subspace.project(unit)).abs().max() < 1e-10

@@ -74,7 +74,7 @@ def release(
         raise InvalidArgument("workers", expected="at least 1", found=workers)
     if check is not None:
         same_canvas(check, recoder.key.canvas)
-        recoder.key.check_front(check.front(), check.canvas)
+        recoder.key.check_reader(check)
     where = places(src, dst, ledger, resume=resume)
     folder = walk(where.source)
     with _one_sentence(where.release):

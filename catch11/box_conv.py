@@ -84,21 +84,26 @@ class _Shell:
     def reach(self, ray: Tensor) -> Float[Tensor, "1 channel height width"]:
         """clip(x + a · ray) - x with the a ≥ 0 that gives it the radius, or as near as clipping lets it.
 
-        With the pixels clipped at one a known, the next a has a closed form. It begins too small,
-        as if none were clipped, and only grows, so the passes end where no further pixel is clipped.
+        With the pixels clipped at one a known, the next a has a closed form. From an a that is too
+        small, as if none were clipped, it only grows, so the passes end where no further pixel is
+        clipped; from one that is too large the next is too small. The first guess is that a ray
+        near the sphere stays as it is.
         """
         goal = self.radius**2 * ray.numel()
+        least = goal / max(float(ray.square().sum()), 1e-30)
         if not self.grid.bounded:
-            return ray * (goal / ray.square().sum().clamp(min=1e-30)).sqrt()
+            return ray * least**0.5
         room = torch.where(ray > 0, self.grid.high - self.x, self.grid.low - self.x)
-        rays, rooms = ray.square(), room.square()
-        square = goal / max(float(rays.sum()), 1e-30)
+        squares = torch.stack([ray.flatten(), room.flatten()]).square()
+        whole = float(squares[0].sum())
+        square = max(1.0, least)
         for _ in range(_PASSES):
-            full = rays * square >= rooms
-            free = float(torch.where(full, 0.0, rays).sum())
-            left = goal - float(torch.where(full, rooms, 0.0).sum())
-            following = max(left, 0.0) / free if free > 0.0 else square
+            full = (squares[0] * square >= squares[1]).to(squares)
+            rays, rooms = (squares @ full).tolist()
+            following = (goal - rooms) / max(whole - rays, 1e-6 * whole, 1e-30)
+            if following <= 0.0:
+                following = least
             if abs(following - square) <= _NEAR * square:
                 break
             square = following
-        return torch.where(rays * square >= rooms, room, ray * square**0.5)
+        return torch.where(ray.square() * square >= room.square(), room, ray * square**0.5)

@@ -36,8 +36,8 @@ class Effort:
     the amplitude is set again.
     """
 
-    shift: float = 6e-3
-    decibel: float = 0.12
+    shift: float = 8e-3
+    decibel: float = 0.15
     rounds: int = 60
     retries: int = 2
 

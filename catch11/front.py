@@ -120,8 +120,9 @@ class Front:
         window: Float[Tensor, "batch channel height width"],
     ) -> Float[Tensor, " batch"]:
         """‖A(released - window)‖₂ / ‖A(window - neutral)‖₂ an image; inf where the image is blank."""
-        moved = self.apply(released - window).flatten(1).norm(dim=1)
-        return moved / self.apply(self.centred(window)).flatten(1).norm(dim=1)
+        both = self.apply(torch.cat([released - window, self.centred(window)]))
+        moved, seen = both.flatten(1).norm(dim=1).chunk(2)
+        return moved / seen
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, that a model and its export share and a fine-tuned model does not.

@@ -123,7 +123,8 @@ class TileSubspace:
     ) -> Float[Tensor, "batch channel height width"]:
         """The nearest point inside; float32 in gives float32 accuracy, float64 gives float64."""
         seen, tiles = self.seen(images), self.tiles(images)
-        return self.untile(tiles - (tiles @ seen) @ seen.T, images)
+        flat = tiles.flatten(0, 1)
+        return self.untile(torch.addmm(flat, flat @ seen, seen.T, alpha=-1).view_as(tiles), images)
 
     def sample(self, streams: Sequence[KeyedStream]) -> Float[Tensor, "batch channel height width"]:
         """A standard normal inside, one a stream."""

@@ -5,7 +5,7 @@ but from the streams it is handed.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -75,17 +75,17 @@ class Recoder(ABC):
         whole = images.shape[1:] == self.key.canvas.size != self.key.canvas.shape
         return Recoded(
             images=self._framed(made, windows) if whole else made,
-            psnr=tuple(psnr(made, windows).tolist()),
-            front_shift=tuple(self._shift(made, windows).tolist()),
+            psnr=self._measured(psnr, made, windows),
+            front_shift=self._measured(self.key.front.relative_shift, made, windows),
             reasons=tuple(reasons) if len(windows) else (),
         )
 
-    def _shift(self, made: Tensor, windows: Tensor) -> Tensor:
-        shifts = [
-            self.key.front.relative_shift(a[None], b[None])
-            for a, b in zip(made, windows, strict=True)
-        ]
-        return torch.cat(shifts) if shifts else made.new_zeros(0)
+    def _measured(
+        self, measure: Callable[[Tensor, Tensor], Tensor], made: Tensor, windows: Tensor
+    ) -> tuple[float, ...]:
+        """A measure of each image by itself: alike in any batch, and within the cache."""
+        pairs = zip(made, windows, strict=True)
+        return tuple(float(measure(a[None], b[None])) for a, b in pairs)
 
     def _checked(self, images: Tensor) -> Tensor:
         canvas = self.key.canvas

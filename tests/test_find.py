@@ -85,6 +85,7 @@ ROWS = [
     Row("flipped channels", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x.flip(1)), "conv"),
     Row("second normalisation", lambda: Net(nn.Conv2d(3, 4, 3, padding=1), before=lambda x: 2 * x - 0.3), "conv"),
     Row("grey", lambda: Net(nn.Conv2d(1, 4, 3), before=lambda x: x[:, :1]), "conv"),
+    Row("one dimension", lambda: Net(nn.Conv1d(3, 4, 5, stride=2, padding=2), before=lambda x: x.flatten(2), window=(1, 40)), "conv", (1, 40)),
     Row("patch", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), window=(16, 20)), "patch", (16, 20)),
     Row("patch with a rim", lambda: Net(nn.Conv2d(3, 9, 4, stride=4)), "patch"),
     Row("patch by linear", lambda: Net(nn.Linear(48, 9), before=patches, window=(16, 20)), "patch", (16, 20)),

@@ -12,6 +12,7 @@ from catch11.attacks.adaptation import Reader, trainable
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.nets import seeded
 from catch11.errors import InvalidArgument
+from catch11.models.frame import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Tuning:
 
     samples: int = 32
     steps: int = 40
-    rate: float = 0.05
+    rate: float = 0.03
     kernel: int = 9
     seconds: float = 120.0
 
@@ -66,20 +67,25 @@ class TunedPreprocessor(Attack):
         assert material.labelled is not None
         windows, labels = (part[: self.tuning.samples] for part in material.labelled)
         for name, rival in trainable(material).items():
-            with seeded(generator):
-                front = Preprocessor(material.canvas.channels, self.tuning.kernel)
-                reader = Reader(rival, front=front).eval()
-                reader.body.requires_grad_(False)
-                optimiser = torch.optim.Adam(front.parameters(), lr=self.tuning.rate)
-                end = time.monotonic() + self.tuning.seconds
-                for _ in range(self.tuning.steps):
-                    index = torch.randint(len(windows), (16,), generator=generator)
-                    loss = functional.cross_entropy(reader(windows[index]), labels[index])
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-                    if time.monotonic() > end:
-                        break
-            with torch.no_grad():
+            # Few samples are soon learned by heart, so earlier states are tries of their own.
+            for steps in (0, self.tuning.steps // 4, self.tuning.steps):
+                with seeded(torch.Generator().manual_seed(generator.initial_seed())):
+                    front = self._tuned(rival, windows, labels, steps)
                 images = torch.cat([front(part) for part in material.released.split(16)])
-            yield Attempt(setting=f"tuned through {name}", images=images)
+                yield Attempt(setting=f"tuned through {name}, {steps} steps", images=images)
+
+    def _tuned(self, rival: Model, windows: Tensor, labels: Tensor, steps: int) -> nn.Module:
+        front = Preprocessor(windows.shape[1], self.tuning.kernel)
+        reader = Reader(rival, front=front).eval()
+        reader.body.requires_grad_(False)
+        optimiser = torch.optim.Adam(front.parameters(), lr=self.tuning.rate)
+        end = time.monotonic() + self.tuning.seconds
+        for _ in range(steps):
+            index = torch.randint(len(windows), (16,))
+            loss = functional.cross_entropy(reader(windows[index]), labels[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if time.monotonic() > end:
+                break
+        return front.requires_grad_(False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from catch11.canvas import Canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.front import Front, conv_front, fold_channels
+from catch11.reading import Reading, Unusable, patch_order, positions, read_channels
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -25,20 +26,6 @@ class _Call:
     layer: nn.Module
     given: Tensor
     made: Tensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
-    """Layer channel j reads gain[j] * input[source[j]] + offset[j], set at (top, left) of padding."""
-
-    source: tuple[int, ...]
-    gain: tuple[float, ...]
-    offset: tuple[float, ...]
-    padding: tuple[int, int, int, int]
-
-
-class _Unusable(Exception):
-    """Why one layer is not the front."""
 
 
 def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Front:
@@ -66,7 +53,7 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
             front = _front_of(call, probe, canvas, _norm_behind(call, calls))
             _check_only_reader(module, call, probe)
             return front
-        except _Unusable as reason:
+        except Unusable as reason:
             tried.append((call.name, str(reason)))
     raise NoFront(tried)
 
@@ -154,7 +141,7 @@ def _check_only_reader(module: nn.Module, call: _Call, probe: Tensor) -> None:
     finally:
         handle.remove()
     if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):
-        raise _Unusable("the input also reaches the output around it")
+        raise Unusable("the input also reaches the output around it")
 
 
 def _front_of(call: _Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None) -> Front:
@@ -163,8 +150,8 @@ def _front_of(call: _Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None
         return _dense_front(call, layer, probe, canvas, norm)
     assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     if layer.padding_mode != "zeros" and any(_sides(layer)):
-        raise _Unusable(f"its padding mode is {layer.padding_mode}, not zeros")
-    reading = _read_channels(_as_image(call.given), probe.to(call.given))
+        raise Unusable(f"its padding mode is {layer.padding_mode}, not zeros")
+    reading = read_channels(_as_image(call.given), probe.to(call.given))
     weight, bias = _scaled(_kernel(layer), layer.bias, norm)
     weight, bias, neutral, groups = _to_pixels(weight, bias, reading, canvas, layer.groups)
     padding = tuple(a + b for a, b in zip(_sides(layer), reading.padding, strict=True))
@@ -188,7 +175,7 @@ def _kernel(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> Tensor:
         return weight[:, :, None]
     if weight.ndim == 5:
         if layer.stride[0] != layer.kernel_size[0]:
-            raise _Unusable("its kernel overlaps in time")
+            raise Unusable("its kernel overlaps in time")
         return weight.sum(2)  # every frame is the same picture
     return weight
 
@@ -214,7 +201,7 @@ def _sides(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int
     if len(sizes) == 1:
         return 0, 0, sizes[0], sizes[0]
     if len(sizes) == 3 and sizes[0]:
-        raise _Unusable("it pads in time")
+        raise Unusable("it pads in time")
     return sizes[-2], sizes[-2], sizes[-1], sizes[-1]
 
 
@@ -223,63 +210,9 @@ def _as_image(given: Tensor) -> Tensor:
         return given[:, :, None]
     if given.ndim == 5:
         if not torch.equal(given[:, :, :1].expand_as(given), given):
-            raise _Unusable("its frames differ")
+            raise Unusable("its frames differ")
         return given[:, :, 0]
     return given
-
-
-def _read_channels(given: Tensor, probe: Tensor) -> _Reading:
-    """Match each channel of a layer's input to an affine image of one channel of the model's."""
-    _, _, height, width = probe.shape
-    if given.ndim != 4 or given.shape[2] < height or given.shape[3] < width:
-        raise _Unusable(
-            f"its input {tuple(given.shape)} does not hold the window {height} x {width}"
-        )
-    more_rows, more_columns = given.shape[2] - height, given.shape[3] - width
-    if more_rows > 64 or more_columns > 64:
-        raise _Unusable(f"its input {tuple(given.shape)} is much larger than the window")
-    for top in range(more_rows + 1):
-        for left in range(more_columns + 1):
-            inner = given[0, :, top : top + height, left : left + width].double()
-            matched = _match(inner.flatten(1), probe[0].double().flatten(1))
-            if matched is not None:
-                if not _constant_around(given[0], top, left, height, width):
-                    raise _Unusable("the model pads its input with more than a constant")
-                source, gain, offset = matched
-                sides = (top, more_rows - top, left, more_columns - left)
-                return _Reading(source=source, gain=gain, offset=offset, padding=sides)
-    raise _Unusable("its input is not the model's input up to padding, channel order and scale")
-
-
-def _constant_around(given: Tensor, top: int, left: int, height: int, width: int) -> bool:
-    """Whether each channel has one value outside the window set at (top, left)."""
-    outside = torch.ones(given.shape[1:], dtype=torch.bool)
-    outside[top : top + height, left : left + width] = False
-    ring = given[:, outside.to(given.device)]
-    return bool((ring == ring[:, :1]).all())
-
-
-def _match(
-    given: Float[Tensor, "to pixel"], probe: Float[Tensor, "from pixel"]
-) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]] | None:
-    source, gain, offset = [], [], []
-    centred = probe - probe.mean(1, keepdim=True)
-    for row in given:
-        deviation = row - row.mean()
-        slopes = centred @ deviation / (centred**2).sum(1)
-        residual = (deviation - slopes[:, None] * centred).norm(dim=1)
-        best = int(residual.argmin())
-        if residual[best] > 1e-5 * deviation.norm() or not deviation.any():
-            return None
-        slope = float(slopes[best])
-        # One channel of a probe run in float32 gives its slope to about 1e-8; a slope that is 1
-        # to rounding is 1, so that plain models fold exactly.
-        slope = 1.0 if abs(slope - 1.0) < 1e-6 else slope
-        shift = float(row.mean() - slope * probe[best].mean())
-        source.append(best)
-        gain.append(slope)
-        offset.append(0.0 if abs(shift) < 1e-6 else shift)
-    return tuple(source), tuple(gain), tuple(offset)
 
 
 def _scaled(
@@ -300,7 +233,7 @@ def _scaled(
 
 
 def _to_pixels(
-    weight: Tensor, bias: Tensor, reading: _Reading, canvas: Canvas, groups: int
+    weight: Tensor, bias: Tensor, reading: Reading, canvas: Canvas, groups: int
 ) -> tuple[Tensor, Tensor, tuple[float, ...], int]:
     """Fold reading and canvas into the weight; also the bias, neutral pixel and groups."""
     gains = [g * canvas.gain[s] for g, s in zip(reading.gain, reading.source, strict=True)]
@@ -329,10 +262,10 @@ def _dense_front(
     call: _Call, layer: nn.Linear, probe: Tensor, canvas: Canvas, norm: nn.Module | None
 ) -> Front:
     """A Linear layer that reads the whole window as one vector, or patch by patch."""
-    index = _positions(call.given, probe.to(call.given))
+    index = positions(call.given, probe.to(call.given))
     weight, bias = _scaled(layer.weight.detach().to("cpu", torch.float32), layer.bias, norm)
     channels, height, width = canvas.shape
-    identity = _Reading(
+    identity = Reading(
         source=tuple(range(channels)), gain=(1.0,) * channels, offset=(0.0,) * channels, padding=(0,) * 4
     )  # fmt: skip
     if index.shape[0] == 1:
@@ -344,7 +277,7 @@ def _dense_front(
             geometry="dense", weight=folded.flatten(1), bias=bias, neutral=neutral,
             shape=canvas.shape, layer=call.name,
         )  # fmt: skip
-    kernel, order = _patch_order(index, canvas.shape)
+    kernel, order = patch_order(index, canvas.shape)
     cells = torch.zeros_like(weight)
     cells[:, order] = weight
     cells = cells.reshape(-1, channels, *kernel)
@@ -353,32 +286,3 @@ def _dense_front(
         weight=folded, bias=bias, neutral=neutral, shape=canvas.shape, layer=call.name,
         stride=kernel, dilation=(1, 1), padding=(0, 0, 0, 0), groups=1,
     )  # fmt: skip
-
-
-def _positions(given: Tensor, probe: Tensor) -> Tensor:
-    """Where in the flattened probe each value of a layer's input stands: (vectors, features)."""
-    values, places = probe.flatten().sort()
-    flat = given.reshape(-1, given.shape[-1])
-    found = torch.searchsorted(values, flat.contiguous()).clamp(max=values.numel() - 1)
-    if not torch.equal(values[found], flat):
-        raise _Unusable("its input is not a rearrangement of the model's input")
-    index = places[found]
-    if index.unique().numel() != index.numel():
-        raise _Unusable("its input repeats values of the model's input")
-    return index
-
-
-def _patch_order(index: Tensor, shape: tuple[int, int, int]) -> tuple[tuple[int, int], Tensor]:
-    """Patch size, and the place of each feature in a (channel, row, column) patch."""
-    channels, height, width = shape
-    channel, rest = index // (height * width), index % (height * width)
-    row, column = rest // width, rest % width
-    row, column = row - row.amin(1, keepdim=True), column - column.amin(1, keepdim=True)
-    kernel = int(row.max()) + 1, int(column.max()) + 1
-    place = (channel * kernel[0] + row) * kernel[1] + column
-    patches = (height // kernel[0]) * (width // kernel[1])
-    if not torch.equal(place, place[:1].expand_as(place)) or index.shape[0] != patches:
-        raise _Unusable("its vectors are not the tiles of the window")
-    if index.shape[1] != channels * kernel[0] * kernel[1]:
-        raise _Unusable("its vectors are not whole tiles of the window")
-    return kernel, place[0]

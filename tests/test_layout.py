@@ -19,8 +19,7 @@ LAYERS = (
     ("stream", "seal", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "environment"),
     ("canvas",),
     ("front",),
-    ("find",),
-    ("find", "subspace", "joint", "subspace_conv", "box", "box_conv"),
+    ("reading", "find", "subspace", "joint", "subspace_conv", "box", "box_conv"),
     ("key",),
     ("probe",),
     ("seal", "keyfile", "recode", "personalize"),
@@ -48,7 +47,7 @@ LAYERS = (
 )
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
-    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "front", "find",
+    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "front", "reading", "find",
     "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}

@@ -1,5 +1,6 @@
 """Filters anyone would try first: codecs, blurs, denoisers, resizing, fewer bits, crops."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
@@ -128,9 +129,9 @@ class _Filter(Attack):
 
     knowledge: ClassVar[frozenset[Knowledge]] = frozenset({"released"})
 
+    @abstractmethod
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         """Filters by the name of their setting."""
-        raise NotImplementedError
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         for setting, change in self.grid(generator):

@@ -1,0 +1,106 @@
+"""catch11 study: the paper's tables and figures, and ours, worked out again."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from catch11.cli.frame import Answer, command, progress
+from catch11.cli.options import Device
+from catch11.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from catch11.studies.frame import Done, Scale
+
+
+@command("Research")
+def study(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME|all|list]", help="The study; list names them all.")
+    ] = "list",
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="All cells and pictures, or a small selection.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where records and figures go, and are taken up.")
+    ] = Path("studies"),
+    assets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", envvar="CATCH11_ASSETS", help="The folder of real models and pictures."
+        ),
+    ] = None,
+    hub: Annotated[
+        bool, typer.Option("--hub", help="The paper's models and pictures, from the model hub.")
+    ] = False,
+    digits: Annotated[
+        bool, typer.Option("--digits", help="Small nets on embedded digits: nothing is needed.")
+    ] = False,
+    device: Device = "cpu",
+) -> Answer:
+    """Run a study and print its table. Stopped, it goes on where it was when asked again.
+
+    Example: catch11 study table1 --quick --assets assets --out studies
+    """
+    from catch11.studies.frame import run_studies, run_study, studies, study_of
+    from catch11.studies.place import Place
+
+    if name == "list":
+        rows = [{"name": s.name, "title": s.title, "source": s.source} for s in studies().values()]
+        return Answer(facts={"studies": rows}, view=_list(rows))
+    if hub and digits:
+        raise InvalidArgument("--hub", expected="one of --hub and --digits", found="both")
+    place = Place(
+        config="paper" if hub else "digits" if digits else "local", assets=assets, device=device
+    )
+    scale: Scale = "full" if full else "quick"
+    with progress(name) as tick:
+        if name == "all":
+            done, skipped = run_studies(
+                list(studies().values()), place, scale=scale, out=out, progress=tick
+            )
+        else:
+            done = [run_study(study_of(name), place, scale=scale, out=out, progress=tick)]
+            skipped = []
+    facts = {
+        "studies": {one.study.name: _facts(one) for one in done},
+        "skipped": [list(row) for row in skipped],
+    }
+    return Answer(facts=facts, view=_view(done, skipped))
+
+
+def _facts(done: "Done") -> dict[str, object]:
+    return {
+        "title": done.study.title,
+        "source": done.study.source,
+        "records": [json.loads(record.to_line()) for record in done.records],
+        "file": str(done.file),
+        "figure": None if done.figure is None else str(done.figure),
+    }
+
+
+def _view(done: "list[Done]", skipped: list[tuple[str, str]]) -> RenderableType:
+    parts: list[RenderableType] = []
+    for one in done:
+        parts += [
+            f"[bold]{escape(one.study.title)}[/] [dim]({escape(one.study.source)})[/]",
+            one.study.view(one.records),
+            f"[dim]records: {escape(str(one.file))}[/]",
+        ]
+        parts += [] if one.figure is None else [f"[dim]figure: {escape(str(one.figure))}[/]"]
+        parts.append("")
+    parts += [f"[yellow]not run[/] {escape(name)}: {escape(why)}" for name, why in skipped]
+    return Group(*parts)
+
+
+def _list(rows: list[dict[str, str]]) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    for column in ("study", "what it shows", "source"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["title"], row["source"])
+    return table

@@ -1,0 +1,132 @@
+"""The frame of every study: it finds them, runs their cells so that a stop loses one at most, and
+marks each record with the command that made it. A study is one file here with a `STUDY` in it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Literal
+
+from rich.console import RenderableType
+
+from catch11.cells import Cell, run_cells
+from catch11.errors import InvalidArgument, MissingExtra
+from catch11.record import Record, versions
+from catch11.studies.place import Place, Unavailable
+
+Scale = Literal["quick", "full"]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A table or figure as cells to work out.
+
+    cells: of a scale and a place; whatever decides a cell's numbers stands in its settings. work:
+    one cell's records; raises Unavailable or MissingExtra where something is not at hand. view: the
+    table of all records. draw: the figure, written to a path, if the study has one.
+    """
+
+    name: str
+    title: str
+    source: str
+    cells: Callable[[Scale, Place], Sequence[Cell]]
+    work: Callable[[Cell, Place], Sequence[Record]]
+    view: Callable[[Sequence[Record]], RenderableType]
+    draw: Callable[[Sequence[Record], Place, Path], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A study that ran: its records, in the order of its cells, their file, and its figure."""
+
+    study: Study
+    records: tuple[Record, ...]
+    file: Path
+    figure: Path | None = None
+
+
+@cache
+def studies() -> Mapping[str, Study]:
+    """Every study by name, found by being in this folder."""
+    import catch11.studies as home
+
+    found: dict[str, Study] = {}
+    for item in iter_modules(home.__path__):
+        study = getattr(import_module(f"{home.__name__}.{item.name}"), "STUDY", None)
+        if isinstance(study, Study):
+            assert study.name not in found, f"two studies are called {study.name}"
+            found[study.name] = study
+    return dict(sorted(found.items()))
+
+
+def study_of(name: str) -> Study:
+    """The study of that name; raises InvalidArgument with the known ones."""
+    if name not in studies():
+        raise InvalidArgument("study", expected=f"one of {', '.join(studies())}", found=name)
+    return studies()[name]
+
+
+def run_study(
+    study: Study,
+    place: Place,
+    *,
+    scale: Scale = "quick",
+    out: Path,
+    progress: Progress | None = None,
+) -> Done:
+    """Work out the cells that OUT/NAME.jsonl does not hold yet, and draw the figure.
+
+    Raises Unavailable or MissingExtra where the study cannot run in this place.
+    """
+    cells = [_placed(cell, place) for cell in study.cells(scale, place)]
+    flags = {"digits": " --digits", "paper": " --hub", "local": ""}[place.config]
+    command = f"catch11 study {study.name} --{scale}{flags}"
+
+    def work(cell: Cell) -> Sequence[Record]:
+        return [_marked(record, command) for record in study.work(cell, place)]
+
+    def tick(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, total, cells[min(done, total - 1)].name if cells else "")
+
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{study.name}.jsonl"
+    records = run_cells(cells, file, work, progress=tick)
+    figure = None
+    if study.draw is not None:
+        figure = out / f"{study.name}.png"
+        study.draw(records, place, figure)
+    return Done(study=study, records=records, file=file, figure=figure)
+
+
+def run_studies(
+    chosen: Sequence[Study],
+    place: Place,
+    *,
+    scale: Scale = "quick",
+    out: Path,
+    progress: Progress | None = None,
+) -> tuple[list[Done], list[tuple[str, str]]]:
+    """Several studies, and (name, reason) of those that cannot run in this place."""
+    done, skipped = [], []
+    for study in chosen:
+        try:
+            done.append(run_study(study, place, scale=scale, out=out, progress=progress))
+        except (Unavailable, MissingExtra) as error:
+            skipped.append((study.name, str(error)))
+    return done, skipped
+
+
+def _placed(cell: Cell, place: Place) -> Cell:
+    return replace(cell, settings={**cell.settings, "config": place.config})
+
+
+def _marked(record: Record, command: str) -> Record:
+    return replace(
+        record,
+        command=record.command or command,
+        versions=record.versions or versions(),
+    )

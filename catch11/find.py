@@ -19,13 +19,23 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Call:
+class Call:
     """One call of a layer during the probe run."""
 
     name: str
     layer: nn.Module
     given: Tensor
     made: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """The front with the call of its layer on the probe, and what the model said of the probe."""
+
+    front: Front
+    call: Call
+    probe: Float[Tensor, "1 channel height width"]
+    answer: Float[Tensor, "..."]
 
 
 def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Front:
@@ -38,8 +48,13 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
 
     Raises NoFront with every layer tried and why. Source: paper §3.1; DESIGN "Front geometries".
     """
+    return find_reader(module, canvas, layer=layer).front
+
+
+def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Found:
+    """As `find_front`, with the layer and what it was given, for those who change it."""
     probe = _probe(canvas.shape)
-    calls = _record(module, probe)
+    calls, answer = _record(module, probe)
     names = [call.name for call in calls if isinstance(call.layer, _LAYERS)]
     if layer is not None and layer not in names:
         raise InvalidArgument(
@@ -51,8 +66,8 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
             continue
         try:
             front = _front_of(call, probe, canvas, _norm_behind(call, calls))
-            _check_only_reader(module, call, probe)
-            return front
+            _check_only_reader(module, call, probe, answer)
+            return Found(front=front, call=call, probe=probe, answer=answer)
         except Unusable as reason:
             tried.append((call.name, str(reason)))
     raise NoFront(tried)
@@ -66,13 +81,14 @@ def _probe(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width
     return (2.0 * order / count - 1.0).float().reshape(1, *shape)
 
 
-def _record(module: nn.Module, probe: Tensor) -> list[_Call]:
-    calls: list[_Call] = []
+def _record(module: nn.Module, probe: Tensor) -> tuple[list[Call], Tensor]:
+    """The calls of layers on the probe, in order, and the model's answer."""
+    calls: list[Call] = []
 
     def hook(name: str) -> Any:
         def note(layer: nn.Module, given: tuple[Any, ...], made: Any) -> None:
             if given and isinstance(given[0], Tensor) and isinstance(made, Tensor):
-                calls.append(_Call(name=name, layer=layer, given=given[0], made=made))
+                calls.append(Call(name=name, layer=layer, given=given[0], made=made))
 
         return note
 
@@ -82,11 +98,11 @@ def _record(module: nn.Module, probe: Tensor) -> list[_Call]:
         if isinstance(child, _LAYERS + _NORMS)
     ]
     try:
-        run_probe(module, probe)
+        answer = run_probe(module, probe)
     finally:
         for handle in handles:
             handle.remove()
-    return calls
+    return calls, answer
 
 
 def run_probe(
@@ -125,16 +141,15 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = True
 
 
-def _norm_behind(call: _Call, calls: list[_Call]) -> nn.Module | None:
+def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
     for other in calls:
         if isinstance(other.layer, _NORMS) and other.given is call.made:
             return other.layer
     return None
 
 
-def _check_only_reader(module: nn.Module, call: _Call, probe: Tensor) -> None:
+def _check_only_reader(module: nn.Module, call: Call, probe: Tensor, clean: Tensor) -> None:
     """Hold the layer's output and change the input: an output that moves has another source."""
-    clean = run_probe(module, probe)
     handle = call.layer.register_forward_hook(lambda *_: call.made)
     try:
         held = run_probe(module, probe.square())
@@ -144,15 +159,17 @@ def _check_only_reader(module: nn.Module, call: _Call, probe: Tensor) -> None:
         raise Unusable("the input also reaches the output around it")
 
 
-def _front_of(call: _Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None) -> Front:
+def _front_of(call: Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None) -> Front:
     layer = call.layer
     if isinstance(layer, nn.Linear):
         return _dense_front(call, layer, probe, canvas, norm)
     assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     if layer.padding_mode != "zeros" and any(_sides(layer)):
         raise Unusable(f"its padding mode is {layer.padding_mode}, not zeros")
-    reading = read_channels(_as_image(call.given), probe.to(call.given))
     weight, bias = _scaled(_kernel(layer), layer.bias, norm)
+    if one_tile_each(call):
+        return _tiled_front(call, weight.flatten(1), bias, probe, canvas)
+    reading = read_channels(as_image(call.given), probe.to(call.given))
     weight, bias, neutral, groups = _to_pixels(weight, bias, reading, canvas, layer.groups)
     padding = tuple(a + b for a, b in zip(_sides(layer), reading.padding, strict=True))
     return conv_front(
@@ -205,7 +222,16 @@ def _sides(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int
     return sizes[-2], sizes[-2], sizes[-1], sizes[-1]
 
 
-def _as_image(given: Tensor) -> Tensor:
+def one_tile_each(call: Call) -> bool:
+    """Whether a convolution is given a stack of tiles of its kernel's size, as Qwen-VL's is."""
+    assert isinstance(call.layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    if isinstance(call.layer, nn.Conv1d) or len(call.given) == 1 or any(_sides(call.layer)):
+        return False
+    return call.layer.groups == 1 and call.given.shape[2:] == call.layer.kernel_size
+
+
+def as_image(given: Tensor) -> Tensor:
+    """What a 1-D, 2-D or 3-D convolution is given, as pictures; frames must be alike."""
     if given.ndim == 3:
         return given[:, :, None]
     if given.ndim == 5:
@@ -259,30 +285,41 @@ def _to_pixels(
 
 
 def _dense_front(
-    call: _Call, layer: nn.Linear, probe: Tensor, canvas: Canvas, norm: nn.Module | None
+    call: Call, layer: nn.Linear, probe: Tensor, canvas: Canvas, norm: nn.Module | None
 ) -> Front:
     """A Linear layer that reads the whole window as one vector, or patch by patch."""
     index = positions(call.given, probe.to(call.given))
     weight, bias = _scaled(layer.weight.detach().to("cpu", torch.float32), layer.bias, norm)
     channels, height, width = canvas.shape
-    identity = Reading(
-        source=tuple(range(channels)), gain=(1.0,) * channels, offset=(0.0,) * channels, padding=(0,) * 4
-    )  # fmt: skip
     if index.shape[0] == 1:
         cells = torch.zeros(layer.out_features, channels * height * width, dtype=torch.float64)
         cells[:, index[0]] = weight
         cells = cells.reshape(-1, channels, height * width)
-        folded, bias, neutral, _ = _to_pixels(cells, bias, identity, canvas, 1)
+        folded, bias, neutral, _ = _to_pixels(cells, bias, _plain(canvas), canvas, 1)
         return Front(
             geometry="dense", weight=folded.flatten(1), bias=bias, neutral=neutral,
             shape=canvas.shape, layer=call.name,
         )  # fmt: skip
-    kernel, order = patch_order(index, canvas.shape)
+    return _tiled_front(call, weight, bias, probe, canvas)
+
+
+def _tiled_front(call: Call, weight: Tensor, bias: Tensor, probe: Tensor, canvas: Canvas) -> Front:
+    """A layer that reads each tile of the window as one vector, its weight (out, feature)."""
+    vectors = call.given if isinstance(call.layer, nn.Linear) else as_image(call.given).flatten(1)
+    kernel, order = patch_order(positions(vectors, probe.to(vectors)), canvas.shape)
     cells = torch.zeros_like(weight)
     cells[:, order] = weight
-    cells = cells.reshape(-1, channels, *kernel)
-    folded, bias, neutral, _ = _to_pixels(cells, bias, identity, canvas, 1)
+    cells = cells.reshape(-1, canvas.channels, *kernel)
+    folded, bias, neutral, _ = _to_pixels(cells, bias, _plain(canvas), canvas, 1)
     return conv_front(
         weight=folded, bias=bias, neutral=neutral, shape=canvas.shape, layer=call.name,
         stride=kernel, dilation=(1, 1), padding=(0, 0, 0, 0), groups=1,
     )  # fmt: skip
+
+
+def _plain(canvas: Canvas) -> Reading:
+    """The model's input as it is."""
+    count = canvas.channels
+    return Reading(
+        source=tuple(range(count)), gain=(1.0,) * count, offset=(0.0,) * count, padding=(0,) * 4
+    )

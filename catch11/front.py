@@ -12,7 +12,7 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 
-Geometry = Literal["dense", "patch", "conv"]
+Geometry = Literal["dense", "patch", "conv", "tokens"]
 
 _PROJECTIONS = 16
 _GRID = 2.0**12
@@ -23,7 +23,8 @@ class Front:
     """The linear map A of pre-activation(v) = A(v - neutral) + bias, v an RGB window in [0, 1].
 
     weight: float64, pixel units (the model's normalisation and a following BatchNorm folded in);
-    dense (out, channel * height * width), patch and conv (out, channel / groups, kernel_h,
+    dense (out, channel * height * width), tokens (out, width) on windows (1, 1, width), one a token;
+    patch and conv (out, channel / groups, kernel_h,
     kernel_w); a 1-D convolution has kernel_h = height = 1. padding is (top, bottom, left, right),
     in pixels of value `neutral`, the channel values that the layer reads as 0.
     """
@@ -53,9 +54,14 @@ class Front:
         return f"Front({self.layer!r}, {self.geometry}, weight {tuple(self.weight.shape)}, window {self.shape})"
 
     @property
+    def flat(self) -> bool:
+        """Whether the weight is a matrix that reads the whole window: dense, tokens."""
+        return self.geometry in ("dense", "tokens")
+
+    @property
     def kernel(self) -> tuple[int, int]:
         """Kernel size (height, width); of a dense front, the whole window."""
-        if self.geometry == "dense":
+        if self.flat:
             return self.shape[1], self.shape[2]
         return int(self.weight.shape[2]), int(self.weight.shape[3])
 
@@ -69,7 +75,7 @@ class Front:
     ) -> Float[Tensor, "batch ..."]:
         """A·delta, without bias: (n, out, rows, columns), or (n, out) for a dense front."""
         weight = self.weight.to(delta)
-        if self.geometry == "dense":
+        if self.flat:
             return delta.flatten(1) @ weight.T
         top, bottom, left, right = self.padding
         if any(self.padding):
@@ -84,7 +90,7 @@ class Front:
         """Aᵀ·response, with response shaped as `apply` returns it."""
         weight = self.weight.to(response)
         channels, height, width = self.shape
-        if self.geometry == "dense":
+        if self.flat:
             return (response @ weight).reshape(-1, channels, height, width)
         top, bottom, left, right = self.padding
         padded = (height + top + bottom, width + left + right)

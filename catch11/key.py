@@ -22,6 +22,7 @@ from catch11.subspace import Subspace, tile_subspace
 from catch11.subspace_conv import conv_subspace
 
 SECRET_BYTES = 32
+IMAGE = "image"  # the kind of data of a key that names none
 PROBED = "probed"  # the layer name of a front estimated from features
 _ESTIMATED = 0.02  # relative error such an estimate may have; fine-tuned siblings are often nearer
 # With an exact null space, a millionth of the weight's energy adds nothing that costs answers;
@@ -57,6 +58,7 @@ class Key:
 
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
     where the owner never saw them. members: front fingerprints of the models of a joint key.
+    modality: the kind of data it recodes; its row stands in `catch11.modality`.
     """
 
     front: Front
@@ -66,6 +68,7 @@ class Key:
     secret: bytes = field(repr=False)
     model_fingerprint: str = ""
     members: tuple[str, ...] = ()
+    modality: str = IMAGE
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:
@@ -90,6 +93,7 @@ class Key:
         """The key's public name, 64 hex digits: two keys of one model differ by their secrets."""
         public = f"{self.front_fingerprint} {self.model_fingerprint} {self.rule}"
         public += "".join(f" {member}" for member in self.members)
+        public += "" if self.modality == IMAGE else f" {self.modality}"
         return hmac.new(self.secret, b"catch11 key " + public.encode(), hashlib.sha256).hexdigest()
 
     def stream(self, *parts: bytes, purpose: str) -> KeyedStream:
@@ -232,6 +236,7 @@ def key_of(
     secret: bytes | None = None,
     model_fingerprint: str = "",
     members: tuple[str, ...] = (),
+    modality: str = IMAGE,
 ) -> Key:
     """The key of a front already at hand: read from a file, probed, or joined from several."""
     return Key(
@@ -242,6 +247,7 @@ def key_of(
         secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
         model_fingerprint=model_fingerprint,
         members=members,
+        modality=modality,
     )
 
 

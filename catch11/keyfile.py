@@ -18,17 +18,17 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from catch11.canvas import Canvas
+from catch11.canvas import LONGEST, Canvas
 from catch11.errors import Catch11Error, KeyFileError
-from catch11.front import Front
-from catch11.key import SECRET_BYTES, Key, key_of
+from catch11.front import Front, Geometry
+from catch11.key import IMAGE, SECRET_BYTES, Key, key_of
 from catch11.seal import COST, MAGIC, Unusable, read_object, seal, unseal
 from catch11.spectrum import Rule
 from catch11.subspace import TileSubspace
@@ -102,6 +102,8 @@ def key_bytes(key: Key) -> bytes:
         "canvas": json.dumps(key.canvas.to_dict()),
         "rule": json.dumps(asdict(key.rule)),
     }
+    if key.modality != IMAGE:
+        notes["modality"] = key.modality
     return save(tensors, metadata={**notes, "mac": _mac(key.secret, tensors, notes)})
 
 
@@ -151,12 +153,14 @@ def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
     )
     front = _front(facts, weight, bias, canvas)
     named, members = notes["model_fingerprint"], tuple(json.loads(notes["members"]))
+    modality = notes.get("modality", IMAGE)
     if not all(isinstance(member, str) for member in members):
         raise ValueError("its members are no fingerprints")
     if tile is None:
         return key_of(
-            front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=named, members=members
-        )
+            front, canvas=canvas, rule=rule, secret=secret, model_fingerprint=named,
+            members=members, modality=modality,
+        )  # fmt: skip
     kept, gains, spectrum = (_tensor(tensors, name, torch.float64) for name in _TILE)
     if len(tile) != 2 or kept.shape != (canvas.channels * math.prod(_sizes(tile)), len(gains)):
         raise ValueError("its subspace has the wrong shape")
@@ -173,28 +177,29 @@ def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
         secret=secret,
         model_fingerprint=named,
         members=members,
+        modality=modality,
     )
 
 
 def _front(facts: dict[str, Any], weight: Tensor, bias: Tensor, canvas: Canvas) -> Front:
     lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-    for name in ("shape", "stride", "dilation", "padding"):
+    _sizes(lists["shape"], most=LONGEST)
+    for name in ("stride", "dilation", "padding"):
         _sizes(lists[name])
     front = Front(**{**facts, **lists, "weight": weight, "bias": bias})
     if front.shape != canvas.shape or math.prod(front.shape) > _PIXELS:
         raise ValueError(f"its front reads {front.shape}")
-    dense = front.geometry == "dense"
-    if weight.dim() != (2 if dense else 4) or bias.shape != (len(weight),):
+    if weight.dim() != (2 if front.flat else 4) or bias.shape != (len(weight),):
         raise ValueError(f"its weight has shape {tuple(weight.shape)}")
-    if len(front.neutral) != canvas.channels or front.geometry not in ("dense", "patch", "conv"):
+    if len(front.neutral) != canvas.channels or front.geometry not in get_args(Geometry):
         raise ValueError(f"its geometry is {front.geometry!r}")
     # One run on nothing: a kernel, grouping or window that torch refuses is found here.
     front.apply(torch.zeros(1, *front.shape, dtype=torch.float64))
     return front
 
 
-def _sizes(values: Any) -> tuple[int, ...]:
-    if not all(type(value) is int and 0 <= value <= _STEP for value in values):
+def _sizes(values: Any, *, most: int = _STEP) -> tuple[int, ...]:
+    if not all(type(value) is int and 0 <= value <= most for value in values):
         raise ValueError(f"{str(values)[:40]} are no sizes")
     return tuple(values)
 

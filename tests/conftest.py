@@ -17,7 +17,7 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 # Every annotated tensor shape is checked at run time. The command line is left out: typer reads
 # its signatures, and they hold no tensors.
 SHAPE_CHECKED = (
-    "canvas", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
+    "canvas", "strip", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
     "personalize", "release", "models", "data", "metrics", "record", "attacks", "baselines",
     "bounds", "misalignment", "quadratic", "matrix", "conditions", "score", "cells", "trust", "studies", "report", "scale",

@@ -18,6 +18,7 @@ LAYERS = (
     ("errors",),
     ("stream", "seal", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "environment"),
     ("canvas",),
+    ("strip",),
     ("front",),
     ("reading", "find", "subspace", "joint", "subspace_conv", "box", "box_conv"),
     ("key",),
@@ -39,6 +40,7 @@ LAYERS = (
         "trust",
         "suitability",
         "features",
+        "modality",
     ),
     ("studies",),
     ("report",),
@@ -47,7 +49,7 @@ LAYERS = (
 )
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
-    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "front", "reading", "find",
+    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "strip", "front", "reading", "find",
     "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}

@@ -104,6 +104,19 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
     return register
 
 
+def given(ctx: typer.Context) -> dict[str, Any]:
+    """The options of a command that were given, by their Python names; arguments, and what every
+    command has, left out. They decide for kinds of data whose defaults are not those of images."""
+    plain = {"json", "debug", "device", "allow_code", "output", "seal", "key"}
+    options = {item.name for item in ctx.command.params if item.param_type_name == "option"}
+    sources = {name: ctx.get_parameter_source(name) for name in options - plain}
+    return {
+        name: ctx.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name != "DEFAULT"
+    }
+
+
 def _shared(
     *,
     json: Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
-from catch11.cli.frame import Answer, command
+from catch11.cli.frame import Answer, command, given
 from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase, open_model
 from catch11.errors import InvalidArgument
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @command("Release")
 def key(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"The authorized model: {SPEC}")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The key file, mode 0600.")
@@ -72,9 +73,13 @@ def key(
     """
     passphrase = ask_passphrase(output, new=True) if seal else None
     from catch11.keyfile import save_key
+    from catch11.modality import IMAGE, modality_of, plug
 
+    kind = modality_of(model)
     rule = Rules(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
-    if probe is not None:
+    if kind != IMAGE:
+        made = plug(kind).key(model, given(ctx), device, allow_code)
+    elif probe is not None:
         made = _probed(model, probe, rule, also, layer, device=device, allow_code=allow_code)
     else:
         models = [
@@ -132,6 +137,7 @@ def key_facts(made: Any) -> dict[str, Any]:
         "model_fingerprint": made.model_fingerprint,
         "public_key": public_key(made),
         "layer": made.front.layer,
+        "modality": made.modality,
         "geometry": made.front.geometry,
         "rule": str(made.rule),
         "dimension": made.subspace.dimension,

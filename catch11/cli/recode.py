@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from catch11.cli import recoding_options as how
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.frame import Answer, command, given, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
 from catch11.cli.recoding import Choice
 from catch11.errors import InvalidArgument
@@ -15,7 +15,11 @@ from catch11.errors import InvalidArgument
 
 @command("Release")
 def recode(
-    src: Annotated[Path, typer.Argument(metavar="SRC", help="The folder of pictures.")],
+    ctx: typer.Context,
+    src: Annotated[
+        Path,
+        typer.Argument(metavar="SRC", help="The folder of pictures; for other keys their data."),
+    ],
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
     method: how.Method = "spectral",
@@ -49,6 +53,9 @@ def recode(
     margin: how.Margin = 0.5,
     look: how.Look = "noise",
     survive: how.Survive = "",
+    column: how.Column = None,
+    long: how.Long = "truncate",
+    half: how.Half = False,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -57,14 +64,27 @@ def recode(
     Pictures that cannot be read are skipped and answers that change (with --check) withheld, each
     with its reason in the ledger. A stopped run goes on where it stood.
 
+    The key says what kind of data it is for; options of another kind are refused.
+
     Example: catch11 recode photos released --key deit.key --psnr 10 --check
     --model hf:models/deit-tiny-patch16-224
     """
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
+    from catch11.modality import IMAGE, check_pairing, check_source, plug
     from catch11.release import release
 
     held = open_key(key)
+    check_source(held.modality, src)
+    if model is not None:
+        check_pairing(held.modality, model, what="the key")
+    if held.modality != IMAGE:
+        asked = given(ctx) | {"device": device, "allow_code": allow_code}
+        with progress("recoding") as tick:
+            result = plug(held.modality).recode(src, dst, held, asked, tick)
+        return Answer(facts=result.facts, view=result.view)
+    for name in {"column", "long", "half"} & set(given(ctx)):
+        raise InvalidArgument(f"--{name}", expected="no such option for images", found="it")
     loaded = None
     if model is not None:
         loaded = open_model(model, device=device, allow_code=allow_code)

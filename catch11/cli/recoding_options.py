@@ -92,3 +92,21 @@ Survive = Annotated[
         "jpeg:75,resize:0.5,crop:0.9,blur:1.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
+_OTHER = "Text and tables"
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="The column to recode, of a CSV or TSV; again for a second one.",
+        rich_help_panel=_OTHER,
+    ),
+]  # fmt: skip
+Long = Annotated[
+    Literal["truncate", "refuse"],
+    typer.Option(
+        help="What to do with documents the model has no room for.", rich_help_panel=_OTHER
+    ),
+]
+Half = Annotated[
+    bool,
+    typer.Option("--half", help="Write text embeddings as float16.", rich_help_panel=_OTHER),
+]

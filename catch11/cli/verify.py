@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from catch11.cli.frame import FINDING, Answer, command, progress
+from catch11.cli.frame import FINDING, Answer, command, given, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model, share
 from catch11.cli.scores import verification_view
+from catch11.errors import InvalidArgument
 
 
 @command("Check")
 def verify(
+    ctx: typer.Context,
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
     model: Annotated[str, typer.Option(metavar="MODEL", help=f"The authorized model: {SPEC}")],
     source: Annotated[
@@ -48,6 +50,12 @@ def verify(
         float | None,
         typer.Option(metavar="P", parser=share, help="Largest score of any rival: 0.05 or 5%."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Text, tables: the source's column with the class or score."
+        ),
+    ] = None,
     ledger: Ledger = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Judge N files, evenly spaced.")
@@ -65,6 +73,18 @@ def verify(
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
     """
     from catch11.matrix import verify as run
+    from catch11.modality import IMAGE, check_pairing, plug, release_modality
+
+    kind = release_modality(dst)
+    for spec in (model, *(rival or ())):
+        check_pairing(kind, spec, what="the release")
+    if kind != IMAGE:
+        asked = given(ctx) | {"key": key, "device": device, "allow_code": allow_code}
+        with progress("verifying") as tick:
+            result = plug(kind).verify(dst, model, asked, tick)
+        return Answer(facts=result.facts, view=result.view, status=FINDING if result.failed else 0)
+    if target is not None:
+        raise InvalidArgument("--target", expected="no such option for images", found="it")
 
     held = None if key is None else open_key(key)
     authorized, *rivals = [

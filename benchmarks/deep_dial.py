@@ -1,162 +1,155 @@
 """The radius of the deep recoder: what it costs, who reads the files, who learns to, what JPEG leaves.
 
-ResNet-20 authorized on CIFAR-10, ResNet-32 fine-tuned on labelled files. One JSON line a radius, and
-one plot with --plot FILE:
+ResNet-20 authorized on CIFAR-10, ResNet-32 fine-tuned on labelled files. One JSON line a radius, kept
+in WORK, where a second run goes on; one plot with --plot FILE:
 
-    python benchmarks/deep_dial.py ASSETS --radii auto 8 16 32 128 --plot dial.png
+    python benchmarks/deep_dial.py ASSETS --work WORK --plot docs/deep.png
 """
 
 import argparse
-import copy
-import io
-import json
 import math
-import tarfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor, nn
+from cifar import (
+    Course,
+    Lines,
+    answers,
+    files,
+    fresh,
+    learn,
+    lessons,
+    reader,
+    share,
+    tests,
+)  # fmt: skip
+from torch import Tensor
 
 from catch11 import DeepRecoder, build_key, load_model
+from catch11.key import Key
 from catch11.models.frame import Model
-from catch11.recode.frame import Recoded
 from catch11.survival import Jpeg
 
-BATCH = 100
+QUALITIES = (90, 75, 50)
+COURSE = Course(rate=0.01, epochs=8)
 
 
-def labelled(path: Path, count: int) -> tuple[Tensor, Tensor]:
-    """Pictures in [0, 1] and classes, drawn from a tar of class folders in a fixed order."""
-    with tarfile.open(path) as tar:
-        files = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)
-        names = sorted({Path(m.name).parent.name for m in files})
-        order = np.random.default_rng(0).permutation(len(files))[:count]
-        images, labels = [], []
-        for member in (files[i] for i in order):
-            data = tar.extractfile(member)
-            assert data is not None
-            picture = Image.open(io.BytesIO(data.read())).convert("RGB")
-            images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
-            labels.append(names.index(Path(member.name).parent.name))
-    return torch.stack(images).float() / 255.0, torch.tensor(labels)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """ResNet-20 authorized and ResNet-32 the rival, pictures to judge by and to learn from."""
+
+    model: Model
+    rival: Model
+    key: Key
+    test: tuple[Tensor, Tensor]
+    train: tuple[Tensor, Tensor]
+    clean: Tensor
+    forward: float
+    work: Path | None
+
+    def measure(self, name: str, recoder: DeepRecoder, course: Course = COURSE) -> dict[str, Any]:
+        """One line: the authorized model's and the rival's answers, JPEG unasked, cost, adaptation."""
+        test, train = (
+            files(recoder, images, self.work and self.work / f"{part}-{name}.npz")
+            for part, images in (("test", self.test[0]), ("train", self.train[0]))
+        )
+        truth, kept = self.test[1], test.kept
+        line: dict[str, Any] = {
+            "same": share(answers(self.model, test.images)[kept], self.clean[kept]),
+            "withheld": round(float((~kept).float().mean()), 4),
+            "forwards": round(test.seconds / self.forward, 1),
+            "rival": share(answers(self.rival, test.images)[kept], truth[kept]),
+        }
+        for quality in QUALITIES:
+            coded = Jpeg(quality=quality).real(test.images, 1.0)
+            line[f"jpeg {quality}"] = share(answers(self.model, coded)[kept], self.clean[kept])
+        normalise, taught = self.rival.canvas.normalise, train.kept
+        learnt = learn(
+            fresh(self.rival), normalise(train.images[taught]), self.train[1][taught], course,
+            reader(normalise(test.images[kept]), truth[kept]),
+        )  # fmt: skip
+        return {**line, "adapted": learnt.best, "adapted, last": learnt.curve[-1][2]}
 
 
-def answers(model: Model, images: Tensor) -> Tensor:
-    return model.logits(model.canvas.normalise(images), batch=BATCH).argmax(1)
-
-
-def recoded(recoder: DeepRecoder, images: Tensor) -> tuple[Tensor, list[str | None], float]:
+def scene(assets: Path, work: Path | None, *, train: int = 3000, test: int = 1000) -> Scene:
+    """Everything a measurement works with."""
+    torch.set_num_threads(1)
+    models = assets / "models"
+    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
+    rival = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
+    judged = tests(assets, test)
+    clean = answers(model, judged[0])
     spent = time.process_time()
-    parts: list[Recoded] = [recoder(part) for part in images.split(BATCH)]
-    spent = (time.process_time() - spent) / len(images)
-    reasons = [reason for part in parts for reason in part.reasons]
-    return torch.cat([part.images for part in parts]), reasons, spent
-
-
-def adapted(rival: Model, train: tuple[Tensor, Tensor], *, lr: float, epochs: int) -> nn.Module:
-    """A copy of the rival fine-tuned on labelled files: SGD, momentum, cosine, bfloat16."""
-    assert rival.module is not None
-    module = copy.deepcopy(rival.module).train().requires_grad_(True)
-    images, labels = rival.canvas.normalise(train[0]), train[1]
-    optimiser = torch.optim.SGD(
-        module.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=5e-4
-    )
-    total = epochs * -(-len(images) // BATCH)
-    rates = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1.0, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / total))
+    answers(model, judged[0])
+    spent = (time.process_time() - spent) / test
+    return Scene(
+        model=model, rival=rival, key=build_key(model, energy=0.01, secret=bytes(32)), test=judged,
+        train=lessons(assets, train), clean=clean, forward=spent, work=work,
     )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(images), generator=generator).split(BATCH):
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = module(images[batch])
-            optimiser.zero_grad()
-            F.cross_entropy(logits.float(), labels[batch]).backward()
-            optimiser.step()
-            rates.step()
-    return module.eval()
-
-
-def share(a: Tensor, b: Tensor) -> float:
-    return round(float((a == b).float().mean()), 4)
 
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("assets", type=Path)
-    ask.add_argument("--radii", nargs="+", default=["auto", "8", "16", "32", "128"])
+    ask.add_argument("--work", type=Path, required=True)
+    ask.add_argument("--radii", nargs="+", default=["auto", "16", "8", "32", "4", "255", "3"])
     ask.add_argument("--train", type=int, default=3000)
     ask.add_argument("--test", type=int, default=1000)
-    ask.add_argument("--rates", type=float, nargs="+", default=[0.01])
-    ask.add_argument("--epochs", type=int, default=8)
     ask.add_argument("--steps", type=int, default=60)
     ask.add_argument("--margin", type=float, default=0.5)
     ask.add_argument("--plot", type=Path)
     given = ask.parse_args()
-    torch.set_num_threads(1)
-    models = given.assets / "models"
-    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
-    rival = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
-    key = build_key(model, energy=0.01, secret=bytes(32))
-    test, truth = labelled(given.assets / "cifar10" / "cifar10_test_2000_jpeg.tar", given.test)
-    train, labels = labelled(given.assets / "cifar10" / "cifar10_train_10000_jpeg.tar", given.train)
-    clean = answers(model, test)
-    spent = time.process_time()
-    answers(model, test)
-    forward = (time.process_time() - spent) / len(test)
-
-    lines = []
-    for text in given.radii:
-        radius = text if text == "auto" else float(text)
-        recoder = DeepRecoder(
-            model, key, radius=radius, steps=given.steps, margin=given.margin, chunk=BATCH
-        )
-        files, reasons, spent = recoded(recoder, test)
-        kept = torch.tensor([reason is None for reason in reasons])
-        lessons, _, _ = recoded(recoder, train)
-        line = {
-            "radius": text,
-            "same": share(answers(model, files), clean),
-            "withheld": int((~kept).sum()),
-            "jpeg 75": share(answers(model, Jpeg(quality=75).real(files, 1.0)), clean),
-            "forwards": round(spent / forward, 1),
-            "rival": share(answers(rival, files), truth),
-        }
-        for rate in given.rates:
-            module = adapted(rival, (lessons, labels), lr=rate, epochs=given.epochs)
-            with torch.no_grad():
-                read = torch.cat([module(p) for p in rival.canvas.normalise(files).split(BATCH)])
-            line[f"adapted, rate {rate:g}"] = share(read.argmax(1), truth)
-        lines.append(line)
-        print(json.dumps(line), flush=True)
+    lines = Lines(given.work / "dial.jsonl")
+    if not all(lines.has(radius=text) for text in given.radii):
+        place = scene(given.assets, given.work, train=given.train, test=given.test)
+        for text in given.radii:
+            if not lines.has(radius=text):
+                recoder = DeepRecoder(
+                    place.model, place.key, radius=text if text == "auto" else float(text),
+                    steps=given.steps, margin=given.margin, chunk=100,
+                )  # fmt: skip
+                lines.add({"radius": text, **place.measure(text, recoder)})
     if given.plot is not None:
-        plot(lines, given.plot)
+        plot([line for line in lines if line["radius"] in given.radii], given.plot)
 
 
-def plot(lines: Sequence[dict[str, object]], path: Path) -> None:
-    """Shares and cost against the radius in one figure."""
+def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
+    """Shares and cost against the radius: fixed balls in order, auto at the left."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 4))
-    places = range(len(lines))
-    names = [n for n in lines[0] if n not in ("radius", "withheld", "forwards")]
-    for name in names:
-        axis.plot(places, [line[name] for line in lines], marker="o", label=name)  # type: ignore[arg-type]
-    axis.axhline(0.1, color="grey", linestyle=":", label="chance")
-    axis.set_xticks(list(places), [str(line["radius"]) for line in lines])
-    axis.set(xlabel="radius, 255ths", ylabel="share", ylim=(0, 1.05))
-    cost = axis.twinx()
-    cost.plot(places, [line["forwards"] for line in lines], "k--", label="forwards an image")  # type: ignore[arg-type]
-    cost.set(ylabel="forward passes an image", ylim=(0, None))
-    axis.legend(loc="center right", fontsize=8)
+    rows = sorted(lines, key=lambda v: -1.0 if v["radius"] == "auto" else float(v["radius"]))
+    names = ["auto" if row["radius"] == "auto" else f"{float(row['radius']):g}" for row in rows]
+    places = range(len(rows))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    for field, label in (
+        ("same", "authorized, same answers"), ("withheld", "withheld"),
+        ("adapted", "ResNet-32 fine-tuned on 3,000 files"), ("rival", "ResNet-32 as it is"),
+    ):  # fmt: skip
+        left.plot(places, [row[field] for row in rows], marker="o", label=label)
+    for quality in QUALITIES:
+        right.plot(
+            places,
+            [row[f"jpeg {quality}"] for row in rows],
+            marker="o",
+            label=f"same answers after JPEG {quality}",
+        )
+    for axis in (left, right):
+        axis.axhline(0.1, color="grey", linestyle=":", label="chance")
+        axis.set_xticks(list(places), names)
+        axis.set(xlabel="radius, 255ths", ylabel="share", ylim=(-0.02, 1.05))
+    cost = right.twinx()
+    cost.plot(places, [row["forwards"] for row in rows], "k--", label="cost")
+    most = max(row["forwards"] for row in rows)
+    cost.set(ylabel="forward passes an image (dashed)", ylim=(0, 10 * math.ceil(most / 10)))
+    left.legend(loc="center right", fontsize=8)
+    right.legend(loc="upper left", fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 

@@ -38,7 +38,8 @@ class DeepRecoder(Recoder):
     ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
     about the smallest that answers. agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
     spare. start, look: see `recode.start`. survive: changes after which the answer must still stand.
-    also: further authorized models that must agree too. tag: a client or release name, so that each
+    also: further authorized models that must agree too. against: models that shall not read the
+    files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
     precision: of the gradients; bfloat16 halves the time where the machine has it.
 
@@ -62,6 +63,7 @@ class DeepRecoder(Recoder):
         margin: float = 0.5,
         survive: Sequence[Change] = (),
         also: Sequence[nn.Module | Answering] = (),
+        against: Sequence[nn.Module | Answering] = (),
         tag: str = "",
         format: Format = "png8",
         chunk: int = 16,
@@ -74,7 +76,8 @@ class DeepRecoder(Recoder):
         self.batch = chunk
         self.at = parse_at(at)
         first = Target(model, key.canvas, self.at)
-        self.targets = (first, *(Target(m, _canvas_of(m, key), {LOGITS: 1.0}) for m in also))
+        self.targets = (first, *_targets("also", also, key))
+        self.against = _targets("against", against, key)
         self.agreement = parse_agreement(agreement, margin=margin)
         if self.agreement.kind == "match" and not first.names:
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
@@ -98,6 +101,8 @@ class DeepRecoder(Recoder):
             "margin": self.agreement.margin,
             "survive": ",".join(change.name for change in self.survive),
             "models": len(self.targets),
+            # Named only where there are any: files made without stay the files they were.
+            **({"against": len(self.against)} if self.against else {}),
             "tag": self.tag,
             "precision": self.precision,
         }
@@ -127,7 +132,8 @@ class DeepRecoder(Recoder):
         starts = torch.stack([self.start.at(self.key, w, s) for w, s in pairs]).to(device)
         question = Question(
             windows.to(device), streams, targets=self.targets, agreement=self.agreement,
-            survive=self.survive, canvas=self.key.canvas, precision=self.precision,
+            survive=self.survive, canvas=self.key.canvas, against=self.against,
+            precision=self.precision,
         )  # fmt: skip
         return descend(starts, question, self.schedule, self.grid)
 
@@ -151,14 +157,19 @@ def schedule_of(steps: int, radius: float | str) -> Schedule:
     return Schedule(steps=steps, first=float(radius), last=float(radius))
 
 
-def _canvas_of(model: nn.Module | Answering, key: Key) -> Canvas:
+def _targets(name: str, models: Sequence[nn.Module | Answering], key: Key) -> tuple[Target, ...]:
+    """Further models, matched by their answer alone."""
+    return tuple(Target(model, _canvas_of(name, model, key), {LOGITS: 1.0}) for model in models)
+
+
+def _canvas_of(name: str, model: nn.Module | Answering, key: Key) -> Canvas:
     """The canvas by which a further model reads the key's files. Raises InvalidArgument."""
     if isinstance(model, nn.Module):
         return key.canvas
     mine, its = key.canvas, model.canvas
     if (mine.size, mine.top, mine.left, mine.shape) != (its.size, its.top, its.left, its.shape):
         raise InvalidArgument(
-            "also", expected=f"models that see {mine.shape} at {mine.top}, {mine.left} of {mine.size}",
+            name, expected=f"models that see {mine.shape} at {mine.top}, {mine.left} of {mine.size}",
             found=f"{its.shape} at {its.top}, {its.left} of {its.size}",
         )  # fmt: skip
     return its

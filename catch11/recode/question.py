@@ -1,14 +1,16 @@
-"""What a deep search asks of a point: every authorized model, on the file and on what becomes of it."""
+"""What a deep search asks of a point: every authorized model, on the file and on what becomes of it;
+and, where asked, that models which shall not read it answer a class that the key draws."""
 
 from collections.abc import Callable, Sequence
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from catch11.canvas import Canvas
-from catch11.recode.agreement import Agreement
+from catch11.recode.agreement import Agreement, lead
 from catch11.recode.survival import Change
 from catch11.recode.target import Precision, Reading, Target
 from catch11.stream import KeyedStream
@@ -23,8 +25,9 @@ class Question:
     """The objective of one chunk of windows; see `descent.Objective`.
 
     canvas: places windows in whole pictures, on which changes act. streams: one a window; each draws
-    how severe the soft changes are at each step. precision: of the gradients; what counts is judged in
-    float32.
+    how severe the soft changes are at each step. against: models that are led to a class drawn from
+    the stream, the same whatever the picture shows. precision: of the gradients; what counts is
+    judged in float32.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Question:
         agreement: Agreement,
         survive: Sequence[Change],
         canvas: Canvas,
+        against: Sequence[Target] = (),
         precision: Precision = "float32",
     ) -> None:
         self._streams, self._targets, self._survive = streams, targets, survive
@@ -43,6 +47,9 @@ class Question:
         self._precision: Precision = precision
         with torch.no_grad():
             self._clean = [target.read(windows) for target in targets]
+            self._against = [
+                (target, _drawn(target.read(windows[:1]), streams)) for target in against
+            ]
 
     def gap(
         self, points: Float[Tensor, "some channel height width"], rows: Int[Tensor, " some"]
@@ -82,6 +89,13 @@ class Question:
             distance = target.distance(made, meant)
             gaps.append(self._agreement.gap(made.logits, meant.logits, distance))
             pulls.append(distance + self._answer(target, made, meant))
+        for target, drawn in self._against:
+            logits, led = (
+                target.read(points, precision=precision).logits,
+                drawn.to(rows.device)[rows],
+            )
+            gaps.append(lead(logits, led[:, None]))
+            pulls.append(F.cross_entropy(logits, led, reduction="none"))
         return torch.stack(gaps).amin(0), torch.stack(pulls).sum(0)
 
     def _answer(self, target: Target, made: Reading, clean: Reading) -> Tensor:
@@ -96,3 +110,9 @@ class Question:
             return change(points, severity)
         background = points.new_full((len(points), *self._canvas.size), 0.5)
         return self._canvas.window(change(self._canvas.place(points, background), severity))
+
+
+def _drawn(reading: Reading, streams: Sequence[KeyedStream]) -> Int[Tensor, " batch"]:
+    """A class for each file, drawn evenly from its keyed stream."""
+    count = reading.logits.shape[1]
+    return torch.tensor([int(stream.integers(count, (1,))[0]) for stream in streams])

@@ -1,6 +1,7 @@
 """The deep recoder: the answer stays on the written levels, near a keyed start, or a reason is given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from catch11.canvas import Canvas, Fit
 from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.front import Front
 from catch11.key import Key, build_key
 from catch11.recode.deep import DeepRecoder, schedule_of
 from catch11.recode.start import Look, noise, start_of
@@ -163,6 +165,42 @@ def test_several_models_read_one_file_and_others_do_not(net: nn.Sequential, key:
     for model in (net, second):
         assert (lead_over_others(model, made.images, WINDOWS) >= 0.5 - 1e-4).all()
     assert (lead_over_others(third, made.images, WINDOWS) < 0.0).float().mean() > 0.5
+
+
+def test_models_named_against_are_led_to_a_drawn_class(net: nn.Sequential, key: Key) -> None:
+    """They answer what the key drew, which says nothing of the picture; the authorized model stays."""
+    second = small_net(1)
+    made = DeepRecoder(net, key, against=(second,))(WINDOWS)
+    assert made.reasons == (None,) * len(WINDOWS)
+    assert (lead_over_others(net, made.images, WINDOWS) >= 0.5 - 1e-4).all()
+    told = logits(second, made.images).argmax(1)
+    assert len(set(told.tolist())) > 1
+    assert (told == logits(second, WINDOWS).argmax(1)).float().mean() < 0.6
+    other = build_key(net, canvas=CANVAS, secret=b"x" * 32)
+    again = DeepRecoder(net, other, against=(second,))(WINDOWS)
+    assert not torch.equal(logits(second, again.images).argmax(1), told)
+
+
+class Narrow:
+    """A model of another canvas; nothing else of it is looked at."""
+
+    canvas = replace(CANVAS, top=3)
+    fingerprint = ""
+    module = None
+
+    def front(self, layer: str | None = None) -> Front:
+        raise AssertionError
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["also", "against"])
+def test_further_models_of_another_canvas_are_refused(
+    net: nn.Sequential, key: Key, name: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=f"{name}: expected models that see"):
+        DeepRecoder(net, key, **{name: (Narrow(),)})  # type: ignore[arg-type]
 
 
 class Dim:

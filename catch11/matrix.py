@@ -30,7 +30,7 @@ from catch11.release import read_release
 from catch11.release.check import same_canvas
 from catch11.release.ledger import Row
 from catch11.release.read import Release
-from catch11.score import Score, Tally, score_answers, to_record, to_verdict
+from catch11.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 
 Progress = Callable[[int, int], None]
 _UNFINISHED = "the manifest has no closing line: the release is not finished, or was cut"
@@ -101,6 +101,7 @@ def verify(
     settings = {
         "method": trial.release.method,
         "format": trial.release.form.name,
+        "release": release_id(trial.release),
         "limit": limit,
         "labels": trial.truth.source if trial.truth else None,
     }

@@ -1,5 +1,6 @@
 """From answers to numbers: hits, records with their intervals, and the verdict."""
 
+import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,12 @@ def to_record(
         settings=settings,
         versions=versions(),
     )
+
+
+def release_id(release: Release) -> str:
+    """Eight hex digits of a release's listed files, so that records of one release are known."""
+    listed = "".join(sorted(entry.sha256 for entry in release.entries))
+    return hashlib.sha256(listed.encode()).hexdigest()[:8]
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -28,6 +28,7 @@ LAYERS = (
     ("release",),
     (
         "record",
+        "card",
         "baselines",
         "score",
         "conditions",

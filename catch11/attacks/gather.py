@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -84,9 +84,11 @@ def gather(
     names: Sequence[str],
     public: Folder | None,
     others: Sequence[Folder],
+    learn: Folder | None = None,
     effort: Effort,
 ) -> Scene:
     """Read a release and all that is given beside it. names: the authorized model's classes.
+    learn: a further release to learn labels from, instead of further files of this one.
 
     Raises ReleaseError, InvalidArgument where there is nothing to judge answers by.
     """
@@ -99,7 +101,11 @@ def gather(
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
     judged, rest = _split(entries, effort)
     ours = _spoils(release, judged, sources, truth, effort)
-    extra = _spoils(release, rest, sources, truth, effort)
+    extra = (
+        _spoils(release, rest, sources, truth, effort)
+        if learn is None
+        else _lessons(learn, release, labels, names, effort)
+    )
     found, overlap = _public(public, release.canvas, ours, effort)
     material = Material(
         canvas=release.canvas,
@@ -109,8 +115,8 @@ def gather(
         public=found,
         front=None if key is None else key.front,
         subspace=None if key is None else key.subspace,
-        labelled=None if extra.labels is None or not rest else (extra.windows, extra.labels),
-        pairs=None if extra.clean is None or not rest else (extra.clean, extra.windows),
+        labelled=None if extra.labels is None or not extra.files else (extra.windows, extra.labels),
+        pairs=None if extra.clean is None or not extra.files else (extra.clean, extra.windows),
         query=_query(release, key, recoder, ours),
     )
     jury, metric = _jury(release, ours, sources, rivals, names)
@@ -127,6 +133,22 @@ def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...],
     rest = [entry for place, entry in enumerate(entries) if place not in places]
     count = min(effort.training, len(rest))
     return judged, tuple(rest[index * len(rest) // count] for index in range(count))
+
+
+def _lessons(
+    folder: Folder, release: Release, labels: Given, names: Sequence[str], effort: Effort
+) -> Spoils:
+    """Labelled files of another release for the same model, evenly spaced."""
+    other = read_release(folder)
+    if other.canvas != release.canvas:
+        raise InvalidArgument("learn", expected="a release of the same canvas", found=str(folder))
+    truth, _ = find_truth(other, None, labels, names=names)
+    if truth is None:
+        raise InvalidArgument("learn", expected="labels of its files", found="none")
+    entries = tuple(entry for entry in other.entries if truth.of(entry.file) is not None)
+    count = min(effort.training, len(entries))
+    chosen = tuple(entries[index * len(entries) // count] for index in range(count))
+    return _spoils(other, chosen, None, truth, replace(effort, control=False))
 
 
 def _spoils(

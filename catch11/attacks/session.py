@@ -1,21 +1,27 @@
 """A release under attack: run the attacks, judge them with every rival, keep records."""
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from catch11 import trust
 from catch11.attacks.detection import detect
-from catch11.attacks.frame import Finding, Unsuited, attack_names, attack_of
+from catch11.attacks.frame import Attack, Finding, Unsuited, attack_names, attack_of
 from catch11.attacks.gather import Effort, Folder, Scene, gather
+from catch11.cells import Cell, Value, run_cells
 from catch11.conditions import Given
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.key import Key
+from catch11.matrix import verify
 from catch11.metrics import accuracy
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
 from catch11.record import Record, Role, versions
+from catch11.score import release_id
 
 Progress = Callable[[str, int, int], None]
 ORDINARY = Effort()
@@ -52,7 +58,9 @@ def attack_release(
     labels: Given = None,
     public: Folder | None = None,
     others: Sequence[Folder] = (),
+    learn: Folder | None = None,
     effort: Effort = ORDINARY,
+    records: str | os.PathLike[str] | None = None,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Assault:
@@ -62,8 +70,11 @@ def attack_release(
     pictures, which are the truth where there are no labels, give the PSNR of restorations, and
     pairs to learn from. key: gives the front (white-box attackers) and, with `recoder` or a
     spectral release, queries. model: the authorized model, judged beside the rivals. public: a
-    folder of other pictures. others: further releases of the same sources. Raises InvalidArgument
-    where an attack named here lacks knowledge.
+    folder of other pictures. others: further releases of the same sources. learn: a release for
+    the same model whose labelled files attackers learn from; further files of this one without it.
+    records: a file of JSON lines, to which each attack's records are appended as it ends, and from
+    which a stopped run goes on; with `model` it gets the whole matrix, the same files without an
+    attack included. Raises InvalidArgument where an attack named here lacks knowledge.
     """
     if not rivals:
         raise InvalidArgument("rivals", expected="at least one model", found="none")
@@ -79,25 +90,111 @@ def attack_release(
         names=(model or rivals[0]).labels,
         public=public,
         others=others,
+        learn=learn,
         effort=effort,
     )
-    findings, skipped = _run(scene, attacks, effort, progress)
     roles = {name: _role(one, model, key) for name, one in named.items()}
-    records = tuple(
-        _record(found, scene, named[found.rival], roles[found.rival], effort, command)
-        for found in findings
-    )
+
+    def work(variant: type[Attack]) -> tuple[Record, ...]:
+        findings = variant()(scene.material, scene.jury, seed=effort.seed)
+        return tuple(
+            _record(found, scene, named[found.rival], roles[found.rival], effort, command)
+            for found in findings
+        )
+
+    def kept(variant: type[Attack]) -> tuple[Record, ...]:
+        if records is None:
+            return work(variant)
+        return run_cells(
+            [_cell(variant, scene, named, effort)], Path(records), lambda _: work(variant)
+        )
+
+    made, skipped = _run(scene, attacks, kept, progress)
+    if records is not None and model is not None:
+        made = (
+            *_unattacked(
+                dst, model, rivals, labels, source, ledger, scene, effort, records, command
+            ),
+            *made,
+        )
     if attacks is None and scene.material.public is not None:
-        records += (_detection(scene, effort, command),)
-    return Assault(records=records, warnings=_warnings(scene, effort), skipped=skipped)
+        made += (_detection(scene, effort, command),)
+    return Assault(records=made, warnings=_warnings(scene, effort), skipped=skipped)
+
+
+def _unattacked(
+    dst: Folder,
+    model: Model,
+    rivals: Sequence[Model],
+    labels: Given,
+    source: Folder | None,
+    ledger: Folder | None,
+    scene: Scene,
+    effort: Effort,
+    path: Folder,
+    command: str | None,
+) -> tuple[Record, ...]:
+    """The same files clean, as released, and under both controls, by every model."""
+    named = trust.by_name((model, *rivals))
+    same = _cell_of("conditions", "released", scene, named, effort)
+    cell = replace(same, settings={**same.settings, "sourced": source is not None})
+    return run_cells(
+        [cell],
+        Path(path),
+        lambda _: (
+            verify(
+                dst,
+                model,
+                rivals=rivals,
+                labels=labels,
+                source=source,
+                ledger=ledger,
+                limit=len(scene.judged.files),
+                seed=effort.seed,
+                command=command,
+            ).records
+        ),
+    )
+
+
+def _cell(variant: type[Attack], scene: Scene, named: Mapping[str, Model], effort: Effort) -> Cell:
+    known = ",".join(sorted(scene.material.knowledge & variant.knowledge))
+    return _cell_of(f"attack {variant.name}", known, scene, named, effort)
+
+
+def _cell_of(
+    name: str, known: str, scene: Scene, named: Mapping[str, Model], effort: Effort
+) -> Cell:
+    """Everything that decides an attack's numbers, its code apart."""
+    listed = {entry.file: entry.sha256 for entry in scene.release.entries}
+    files = "".join(listed[file] for file in scene.judged.files)
+    models = "".join(sorted(one.fingerprint for one in named.values()))
+    settings: dict[str, Value] = {
+        "files": hashlib.sha256(files.encode()).hexdigest()[:16],
+        "models": hashlib.sha256(models.encode()).hexdigest()[:16],
+        "known": known,
+        "effort": f"{len(scene.judged.files)} judged, {_learned(scene)} learned from",
+        "seed": effort.seed,
+        "control": effort.control,
+    }
+    return Cell(name=name, settings=settings)
+
+
+def _learned(scene: Scene) -> int:
+    """Files that labelled and paired attackers learn from."""
+    held = scene.material.labelled or scene.material.pairs
+    return 0 if held is None else len(held[0])
 
 
 def _run(
-    scene: Scene, attacks: Sequence[str] | None, effort: Effort, progress: Progress | None
-) -> tuple[list[Finding], tuple[tuple[str, str], ...]]:
-    """Findings of every attack, and those left out because nobody asked for them by name."""
+    scene: Scene,
+    attacks: Sequence[str] | None,
+    work: Callable[[type[Attack]], tuple[Record, ...]],
+    progress: Progress | None,
+) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
+    """Records of every attack, and those left out because nobody asked for them by name."""
     chosen = attack_names() if attacks is None else tuple(attacks)
-    findings: list[Finding] = []
+    made: tuple[Record, ...] = ()
     skipped = []
     variants = [attack_of(name) for name in chosen]
     for number, variant in enumerate(variants):
@@ -108,14 +205,14 @@ def _run(
         if progress is not None:
             progress(variant.name, number, len(chosen))
         try:
-            findings += variant()(scene.material, scene.jury, seed=effort.seed)
+            made += work(variant)
         except (MissingExtra, Unsuited) as error:
             if attacks is not None:
                 raise
             skipped.append((variant.name, str(error)))
     if progress is not None:
         progress("", len(chosen), len(chosen))
-    return findings, tuple(skipped)
+    return made, tuple(skipped)
 
 
 def _role(rival: Model, model: Model | None, key: Key | None) -> Role:
@@ -135,7 +232,8 @@ def _record(
         "tries": found.tries,
         "method": scene.release.method,
         "format": scene.release.form.name,
-        "training": effort.training,
+        "release": release_id(scene.release),
+        "training": _learned(scene),
         "public": 0 if scene.material.public is None else len(scene.material.public),
         "control": effort.control,
     }
@@ -179,7 +277,12 @@ def _detection(scene: Scene, effort: Effort, command: str | None) -> Record:
         key_fingerprint=scene.release.key,
         seed=effort.seed,
         command=command,
-        settings={"setting": "released against public", "public": len(scene.material.public)},
+        settings={
+            "setting": "released against public",
+            "method": scene.release.method,
+            "release": release_id(scene.release),
+            "public": len(scene.material.public),
+        },
         versions=versions(),
     )
 

@@ -138,9 +138,11 @@ def inpaint_by_neighbours(
     wide, pixels = 9 * seen.shape[1], seen.shape[0]
     gram, cross = ridge * torch.eye(wide).double(), torch.zeros(wide, pixels).double()
     for part in public.split(_TOGETHER):
-        known, wanted = features(part).flatten(0, 1), (cut(part, size) - mean).flatten(0, 1)
-        gram += known.T @ known / (len(public) * grid[0] * grid[1])
-        cross += known.T @ wanted / (len(public) * grid[0] * grid[1])
+        # Centred, so single precision is enough for a product, and twice as fast.
+        known = features(part).flatten(0, 1).float()
+        wanted = (cut(part, size) - mean).flatten(0, 1).float()
+        gram += (known.T @ known).double() / (len(public) * grid[0] * grid[1])
+        cross += (known.T @ wanted).double() / (len(public) * grid[0] * grid[1])
     solution = torch.linalg.solve(gram, cross)
     made = [
         paste(features(part) @ solution + mean, part, size) for part in released.split(_TOGETHER)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from catch11.cli.frame import Answer, command, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.scores import score_tables
 
 if TYPE_CHECKING:
     from catch11.attacks import Assault
@@ -53,6 +54,18 @@ def attack(
     labels: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Columns file,label, as in verify.")
     ] = None,
+    learn: Annotated[
+        Path | None,
+        typer.Option(metavar="DST", help="A labelled release for the same model to learn from."),
+    ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Append each attack's records as it ends, and go on where a stopped run stood; "
+            "with --model, the scores without an attack too.",
+        ),
+    ] = None,
     ledger: Ledger = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Files to attack.")] = 60,
     training: Annotated[
@@ -91,9 +104,11 @@ def attack(
             labels=labels,
             public=public,
             others=other or (),
+            learn=learn,
+            records=records,
             effort=Effort(judged=limit, training=training, control=control, seed=seed),
             command=shlex.join(["catch11", *sys.argv[1:]]),
-            progress=lambda name, done, total: tick(done, total),
+            progress=lambda name, done, total: tick(done, total, name),
         )
     return Answer(facts=found.to_dict(), view=_view(found))
 
@@ -101,8 +116,12 @@ def attack(
 def _view(found: "Assault") -> RenderableType:
     """A table a model: what each attack knows and gets."""
     parts: list[RenderableType] = []
-    for name in dict.fromkeys(record.model for record in found.records):
-        parts += [_table(name, [r for r in found.records if r.model == name]), ""]
+    attacked = [record for record in found.records if record.attack is not None]
+    plain = [record for record in found.records if record.attack is None]
+    for table in score_tables(plain):
+        parts += [table, ""]
+    for name in dict.fromkeys(record.model for record in attacked):
+        parts += [_table(name, [r for r in attacked if r.model == name]), ""]
     parts.append("[dim]Best of the settings tried, on the same images: it favours the attacker.[/]")
     parts += [f"[yellow]note[/] {escape(warning)}" for warning in found.warnings]
     parts += [f"[dim]not run: {escape(name)}, {escape(why)}[/]" for name, why in found.skipped]

@@ -8,6 +8,7 @@ from catch11.attacks import Assault, Effort, attack_release
 from catch11.attacks.frame import attack_names
 from catch11.errors import InvalidArgument
 from catch11.recode.spectral import SpectralRecoder
+from catch11.record import read_records
 from catch11.release import release
 from tests.world import World, build_world
 
@@ -109,6 +110,47 @@ def test_other_releases(world: World, tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert after > before + 2
+
+
+def test_a_stopped_matrix_goes_on(world: World, tmp_path: Path) -> None:
+    """Conditions and attacks as JSON lines; what is there is not worked out again."""
+    path = tmp_path / "records.jsonl"
+
+    def run(*attacks: str) -> Assault:
+        return attack_release(
+            world.released, [world.rival], attacks=attacks, source=world.source, model=world.model,
+            labels=world.labels, effort=FEW, records=path,
+        )  # fmt: skip
+
+    first = run("none")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines) + '\n{"model": "cut sho')
+    whole = run("none", "resize")
+    kept = path.read_text().splitlines()
+    assert kept[: len(lines)] == lines
+    assert [r.to_line() for r in read_records(path)] == kept
+    assert {r.condition for r in whole.records} == {"clean", "nte", "gaussian", "control", "attack"}
+    assert {r.role for r in whole.records} == {"authorized", "ta"}
+    assert len(whole.records) == len(first.records) + 2
+    assert all(r.ssim is not None for r in whole.records if r.condition == "nte")
+    assert len({r.settings["release"] for r in whole.records}) == 1
+    assert whole.records == run("none", "resize").records
+    assert path.read_text().splitlines() == kept
+
+
+def test_lessons_come_from_another_release(world: World, tmp_path: Path) -> None:
+    release(world.source, tmp_path / "lessons", SpectralRecoder(world.key, psnr=9.0, tag="b"))
+    found = attack_release(
+        world.released, [world.rival], attacks=["learned-front"], labels=world.labels,
+        learn=tmp_path / "lessons", effort=Effort(judged=36, training=9),
+    )  # fmt: skip
+    assert found.records[0].settings["training"] == 9
+    assert found.records[0].n == 36
+    with pytest.raises(InvalidArgument, match="learn: expected labels of its files"):
+        attack_release(
+            world.released, [world.rival], attacks=["none"], source=world.source,
+            learn=tmp_path / "lessons",
+        )  # fmt: skip
 
 
 def test_refusals(world: World, tmp_path: Path) -> None:

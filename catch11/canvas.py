@@ -21,6 +21,9 @@ Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"
 Rounding = Literal["floor", "round"]
 
 LARGEST = 1 << 14  # pixels a side; keeps a hostile key file from asking for terabytes
+LONGEST = 1 << 20  # samples of a sound or cells of a row: a window one pixel high
+CHANNELS = 1 << 10  # of a sound's features; a picture has four at most
+RATE = 1 << 20  # samples a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +48,7 @@ class Fit:
         _member("fit.resample", self.resample, get_args(Resample))
         _member("fit.long", self.long, get_args(Rounding))
         _member("fit.crop", self.crop, get_args(Rounding))
-        _side("fit.height", self.height)
-        _side("fit.width", self.width)
+        _sides("fit", "", self.height, self.width)
         if self.resize == "short" and self.height != self.width:
             raise InvalidArgument(
                 "fit",
@@ -68,7 +70,8 @@ class Canvas:
     """The released picture, the window the model sees in it, and the model's normalisation.
 
     Sizes in pixels. A picture v is RGB in [0, 1]; the model's input channel c is
-    gain[c] * v[order[c]] + offset[c].
+    gain[c] * v[order[c]] + offset[c]. rate: 0 for pictures; for sounds the samples a second, and
+    then a window is one row of samples, or the features a model computes of them.
     """
 
     height: int
@@ -82,14 +85,18 @@ class Canvas:
     fit: Fit
     channels: int = 3
     order: tuple[int, ...] = (0, 1, 2)
+    rate: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "window_height", "window_width"):
-            _side(f"canvas.{name}", getattr(self, name))
+        _sides("canvas", "", self.height, self.width)
+        _sides("canvas", "window_", self.window_height, self.window_width)
+        if not _whole(self.rate) or not 0 <= self.rate <= RATE:
+            raise InvalidArgument("canvas.rate", expected="samples a second", found=self.rate)
         _inside("top", self.top, self.window_height, self.height)
         _inside("left", self.left, self.window_width, self.width)
-        if isinstance(self.channels, bool) or self.channels not in (1, 2, 3, 4):
-            raise InvalidArgument("canvas.channels", expected="1 to 4", found=self.channels)
+        most = CHANNELS if self.rate else 4
+        if not _whole(self.channels) or not 1 <= self.channels <= most:
+            raise InvalidArgument("canvas.channels", expected=f"1 to {most}", found=self.channels)
         _numbers("canvas.gain", self.gain, self.channels)
         _numbers("canvas.offset", self.offset, self.channels)
         if any(abs(value) < 1e-12 for value in self.gain):
@@ -183,11 +190,14 @@ class Canvas:
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
+            if key != "rate" or value  # keys and releases of pictures are older than sounds
         }
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> "Canvas":
         """The inverse of `to_dict`; the input is checked as a stranger's. Raises InvalidArgument."""
+        if isinstance(facts, Mapping):
+            facts = {"rate": 0, **facts}
         facts = _fields("canvas", facts, cls)
         for name in ("gain", "offset", "order"):
             if not isinstance(facts[name], list | tuple):
@@ -261,6 +271,31 @@ def plain_canvas(
     )
 
 
+def sound_canvas(
+    shape: tuple[int, int, int], *, rate: int, gain: float = 2.0, offset: float = -1.0
+) -> Canvas:
+    """The canvas of a model that hears a window of (channel, height, width) values.
+
+    Of a waveform shape is (1, 1, samples), and v in [0, 1] stands for the sample 2 v - 1 in [-1, 1].
+    Features are gain * v + offset. rate: samples a second.
+    """
+    channels, height, width = shape
+    return Canvas(
+        height=height,
+        width=width,
+        top=0,
+        left=0,
+        window_height=height,
+        window_width=width,
+        channels=channels,
+        gain=(gain,) * channels,
+        offset=(offset,) * channels,
+        order=tuple(range(channels)),
+        fit=Fit(resize="none", height=height, width=width),
+        rate=rate,
+    )
+
+
 def _fields(name: str, facts: object, of: type) -> dict[str, Any]:
     known = set(of.__dataclass_fields__)  # type: ignore[attr-defined]
     if not isinstance(facts, Mapping) or set(facts) != known:
@@ -278,9 +313,14 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _side(name: str, value: object) -> None:
-    if not _whole(value) or not 1 <= value <= LARGEST:  # type: ignore[operator]
-        raise InvalidArgument(name, expected=f"whole pixels from 1 to {LARGEST}", found=value)
+def _sides(of: str, part: str, height: object, width: object) -> None:
+    for name, value, most in (
+        ("height", height, LARGEST),
+        ("width", width, LONGEST if height == 1 else LARGEST),
+    ):
+        if not _whole(value) or not 1 <= value <= most:  # type: ignore[operator]
+            expected = f"whole pixels from 1 to {most}"
+            raise InvalidArgument(f"{of}.{part}{name}", expected=expected, found=value)
 
 
 def _inside(name: str, start: object, inner: int, outer: int) -> None:

@@ -83,12 +83,32 @@ class MissingExtra(Catch11Error, ImportError):
         )
 
 
-class UnreadablePicture(Catch11Error, ValueError):
-    """A source file that is not a usable picture; `reason` goes to the ledger."""
+class UnreadableSource(Catch11Error, ValueError):
+    """A source file that cannot be used; `reason` goes to the ledger."""
+
+    kind = "source"
 
     def __init__(self, path: object, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"{path}: not a usable picture: {reason}.")
+        super().__init__(f"{path}: not a usable {self.kind}: {reason}.")
+
+
+class UnreadablePicture(UnreadableSource):
+    """A source file that is not a usable picture."""
+
+    kind = "picture"
+
+
+class UnreadableSound(UnreadableSource):
+    """A source file that is not a usable sound."""
+
+    kind = "sound"
+
+
+class UnreadableTable(UnreadableSource):
+    """A source file that is not a usable table."""
+
+    kind = "table"
 
 
 class ReleaseError(Catch11Error, OSError):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 
-Format = Literal["png8", "png16", "tensor"]
+Format = Literal["png8", "png16", "tensor", "wav16", "wav32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,10 @@ GRIDS: dict[Format, Grid] = {
     "png8": Grid(low=0.0, high=1.0, levels=255),
     "png16": Grid(low=-1.0, high=2.0, levels=65535),
     "tensor": Grid(low=0.0, high=1.0, levels=0),
+    # The sample i of a 16-bit wav is i / 32768 in [-1, 1), which is v = (i + 32768) / 65536.
+    "wav16": Grid(low=0.0, high=65535 / 65536, levels=65535),
+    # Samples from -3 to 3 in steps that float32 holds exactly, there and back.
+    "wav32": Grid(low=-1.0, high=2.0, levels=3 << 22),
 }
 
 

@@ -1,6 +1,6 @@
 """Releases: NTEs in files that stock pipelines read, a signed public list, a private ledger."""
 
-from catch11.release import png8, png16, tensor  # each adds its form to the registry
+from catch11.release import png8, png16, tensor, wav  # each adds its form to the registry
 from catch11.release.frame import Summary, release
 from catch11.release.manifest import Entry, public_key
 from catch11.release.read import Release, read_release, sources_of
@@ -16,4 +16,5 @@ __all__ = [
     "release",
     "sources_of",
     "tensor",
+    "wav",
 ]

@@ -23,8 +23,11 @@ def source_answers(model: Model, pixels: Sequence[np.ndarray]) -> list[int]:
     """Classes of sources, given as (height, width, channel) uint8 pixels of canvas size.
 
     The model's own preprocessing reads them; of a canvas picture it keeps exactly the window, so
-    the answer is the one to the original file.
+    the answer is the one to the original file. Floats are a sound's window as the model hears it.
     """
+    if pixels and pixels[0].dtype != np.uint8:
+        windows = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        return _classes(model, model.canvas.normalise(windows))
     pictures = [
         Image.fromarray(item.squeeze(-1) if item.shape[-1] == 1 else item) for item in pixels
     ]

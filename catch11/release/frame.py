@@ -14,7 +14,7 @@ from typing import Any
 
 from catch11.data.folder import Folder, walk
 from catch11.data.pictures import quiet, read_source
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadablePicture
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadableSource
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
 from catch11.release.check import same_canvas
@@ -25,6 +25,7 @@ from catch11.release.lines import Lines
 from catch11.release.manifest import ManifestWriter
 from catch11.release.names import Names, Naming
 from catch11.release.places import Places, places
+from catch11.release.sources import Read, read_of
 from catch11.release.work import Done, Task, source_mac, work
 
 Progress = Callable[[int, int, str], None]
@@ -56,13 +57,15 @@ def release(
     ledger: str | os.PathLike[str] | None = None,
     workers: int = 1,
     resume: bool = True,
+    read: Read | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Recode every picture below `src` into the folder `dst`.
+    """Recode every picture or sound below `src` into the folder `dst`.
 
     check: the authorized model; what it answers otherwise than the source is withheld. names:
     "keep" mirrors the tree, "opaque" writes keyed ids. ledger: the private list, beside `dst`
-    unless given. workers: threads; the bytes written do not depend on it. progress: called with
+    unless given. workers: threads; the bytes written do not depend on it. read: how a source comes
+    to the canvas, as the canvas says unless given. progress: called with
     (done, total, source). A run that was stopped resumes where it stood; sources that cannot be
     read are skipped with a reason in the ledger, and nothing else stops a run half-way but the
     disk. Raises ReleaseError, InvalidArgument, KeyMismatch.
@@ -80,7 +83,7 @@ def release(
     with _one_sentence(where.release):
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
-            task = _task(where, recoder, Ledger(private, key=recoder.key), check)
+            task = _task(where, recoder, Ledger(private, key=recoder.key), check, read)
             _refuse_second_strength(task, folder)
             count = _fill(task, folder, names, workers, progress)
     return Summary(
@@ -99,7 +102,9 @@ def settings_id(recoder: Recoder) -> str:
     return recoder.key.stream(facts.encode(), purpose="settings").bytes(16).hex()
 
 
-def _task(where: Places, recoder: Recoder, book: Ledger, check: Model | None) -> Task:
+def _task(
+    where: Places, recoder: Recoder, book: Ledger, check: Model | None, read: Read | None
+) -> Task:
     return Task(
         places=where,
         recoder=recoder,
@@ -107,6 +112,7 @@ def _task(where: Places, recoder: Recoder, book: Ledger, check: Model | None) ->
         ledger=book,
         settings=settings_id(recoder),
         check=check,
+        read=read or read_of(recoder.key.canvas),
     )
 
 
@@ -129,7 +135,7 @@ def _refuse_second_strength(task: Task, folder: Folder) -> None:
     for path in folder.files:
         try:
             source_mac(task, path, read_source(folder.root / path))
-        except UnreadablePicture:
+        except UnreadableSource:
             continue
 
 

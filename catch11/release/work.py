@@ -16,8 +16,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.data.pictures import decode_picture, fit_picture, read_source
-from catch11.errors import ReleaseError, UnreadablePicture
+from catch11.data.pictures import read_source
+from catch11.errors import ReleaseError, UnreadableSource
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
 from catch11.release.check import released_answers, source_answers
@@ -25,6 +25,7 @@ from catch11.release.durable import sync_file
 from catch11.release.form import Form, digest
 from catch11.release.ledger import Ledger, Row
 from catch11.release.places import Places
+from catch11.release.sources import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Task:
     ledger: Ledger
     settings: str
     check: Model | None
+    read: Read
 
     @property
     def checked(self) -> str:
@@ -55,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A readable source: its place, its HMACs, its pixels on the canvas."""
+    """A readable source: its place, its HMACs, its pixels on the canvas (see `Read`)."""
 
     path: str
     mac: str
@@ -100,7 +102,7 @@ def _settled(task: Task, paths: Sequence[str]) -> list[Done] | None:
             return None
         try:
             mac = source_mac(task, path, read_source(task.places.source / path))
-        except UnreadablePicture:
+        except UnreadableSource:
             return None
         standing = _standing(task, path, mac)
         if standing is None:
@@ -129,8 +131,8 @@ def _look(task: Task, path: str) -> _Source | Done:
     try:
         data = read_source(task.places.source / path)
         mac = source_mac(task, path, data)
-        pixels = fit_picture(decode_picture(data, path=path), task.recoder.key.canvas)
-    except UnreadablePicture as error:
+        pixels = task.read(data, path, task.recoder.key.canvas)
+    except UnreadableSource as error:
         return Done(row=Row(source=path, outcome="skipped", mac=mac, reason=error.reason))
     source = _Source(path, mac, task.ledger.mac(_window(task, pixels), of="pixels"), pixels)
     known = task.ledger.released(source.pixels_mac)
@@ -149,7 +151,8 @@ def _window(task: Task, pixels: np.ndarray) -> bytes:
 
 def _recode(task: Task, number: int, sources: list[_Source]) -> list[Done]:
     stack = torch.from_numpy(np.stack([source.pixels for source in sources]))
-    images = rearrange(stack, "n height width channel -> n channel height width").float() / 255
+    images = rearrange(stack, "n height width channel -> n channel height width").float()
+    images = images / 255 if stack.dtype == torch.uint8 else images
     recoded = task.recoder(images)
     done = []
     for index, source in enumerate(sources):

@@ -125,7 +125,9 @@ def test_other_files_are_refused(bad: Bad) -> None:
 
 
 def test_unknown_format_names_the_known() -> None:
-    with pytest.raises(InvalidArgument, match="expected one of png8, png16, tensor, found jpeg"):
+    with pytest.raises(
+        InvalidArgument, match="expected one of png8, png16, tensor, wav16, wav32, found jpeg"
+    ):
         form_of("jpeg")
 
 

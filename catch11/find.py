@@ -30,10 +30,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """The front with the call of its layer on the probe, and what the model said of the probe."""
+    """The front with the call of its layer on the probe, the BatchNorm right behind it, and what the
+    model said of the probe."""
 
     front: Front
     call: Call
+    norm: nn.Module | None
     probe: Float[Tensor, "1 channel height width"]
     answer: Float[Tensor, "..."]
 
@@ -65,9 +67,10 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
         if not isinstance(call.layer, _LAYERS) or layer not in (None, call.name):
             continue
         try:
-            front = _front_of(call, probe, canvas, _norm_behind(call, calls))
+            norm = _norm_behind(call, calls)
+            front = front_of(call, probe, canvas, norm)
             _check_only_reader(module, call, probe, answer)
-            return Found(front=front, call=call, probe=probe, answer=answer)
+            return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
         except Unusable as reason:
             tried.append((call.name, str(reason)))
     raise NoFront(tried)
@@ -159,7 +162,13 @@ def _check_only_reader(module: nn.Module, call: Call, probe: Tensor, clean: Tens
         raise Unusable("the input also reaches the output around it")
 
 
-def _front_of(call: Call, probe: Tensor, canvas: Canvas, norm: nn.Module | None) -> Front:
+def front_of(
+    call: Call,
+    probe: Float[Tensor, "1 channel height width"],
+    canvas: Canvas,
+    norm: nn.Module | None,
+) -> Front:
+    """The front that a layer is, judged by what it was given on the probe. Raises Unusable."""
     layer = call.layer
     if isinstance(layer, nn.Linear):
         return _dense_front(call, layer, probe, canvas, norm)

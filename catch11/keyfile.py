@@ -56,7 +56,7 @@ def save_key(
     InvalidArgument.
     """
     data = key_bytes(key)
-    _write_new(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
+    write_private(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
 
 
 def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Key:
@@ -64,7 +64,7 @@ def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> 
 
     Warns with OpenToOthers where other users may read the file.
     """
-    data, mode = _read(path)
+    data, mode = read_private(path)
     try:
         if data.startswith(MAGIC):
             data = unseal(data, passphrase)
@@ -109,7 +109,7 @@ def key_bytes(key: Key) -> bytes:
 
 def key_from_bytes(data: bytes) -> Key:
     """The key in such bytes; they are checked as a stranger's."""
-    notes = _notes(data)
+    notes = notes_of(data)
     if notes.get("catch11") != "key":
         raise Unusable("it is a safetensors file and no key")
     if notes.get("version") != VERSION:
@@ -231,8 +231,8 @@ def _mac(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
     return mac.hexdigest()
 
 
-def _notes(data: bytes) -> dict[str, str]:
-    """The string metadata of a safetensors file."""
+def notes_of(data: bytes) -> dict[str, str]:
+    """The string metadata of a safetensors file, read as a stranger's. Raises Unusable."""
     size = int.from_bytes(data[:8], "little") if len(data) >= 8 else 0
     if not 2 <= size <= min(_HEADER, len(data) - 8):
         raise Unusable("it is not a key file, or it is cut short")
@@ -242,7 +242,8 @@ def _notes(data: bytes) -> dict[str, str]:
     return dict(notes)
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[bytes, int]:
+def read_private(path: str | os.PathLike[str]) -> tuple[bytes, int]:
+    """The bytes and the mode of a regular file. Raises KeyFileError."""
     try:
         with open(path, "rb", opener=_open_now) as file:
             facts = os.fstat(file.fileno())
@@ -259,7 +260,7 @@ def _open_now(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """A file of mode 0600 that is whole or absent, and never takes the place of another."""
     if path.exists() or path.is_symlink():
         raise KeyFileError(path, "a file of this name exists, and a key is never overwritten")

@@ -25,12 +25,14 @@ from catch11.data.labels import Labels
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.key import Key
 from catch11.models.frame import Model
+from catch11.personalize import CopySecret
 from catch11.record import Record, Role, Verdict
 from catch11.release import read_release
 from catch11.release.check import same_canvas
 from catch11.release.ledger import Row
 from catch11.release.read import Release
 from catch11.score import Score, Tally, release_id, score_answers, to_record, to_verdict
+from catch11.scramble import Scramble
 
 Progress = Callable[[int, int], None]
 _UNFINISHED = "the manifest has no closing line: the release is not finished, or was cut"
@@ -73,6 +75,7 @@ def verify(
     source: str | os.PathLike[str] | None = None,
     ledger: str | os.PathLike[str] | None = None,
     key: Key | None = None,
+    copy: CopySecret | None = None,
     max_drop: float | None = None,
     max_rival: float | None = None,
     limit: int | None = None,
@@ -87,7 +90,8 @@ def verify(
 
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. Without labels a
     model's own clean answer is the truth. ledger: the owner's list; the one beside `dst` is used
-    where it stands. key: adds the front shift to what is re-measured. max_drop, max_rival: shares;
+    where it stands. key: adds the front shift to what is re-measured. copy: the secret of `model`, a
+    personalised copy; its clean and control scores are then those on scrambled pictures. max_drop, max_rival: shares;
     the largest loss of the authorized model and the largest utility of a rival that pass. limit:
     files to judge, evenly spaced. Raises ReleaseError, KeyMismatch, InvalidArgument.
     """
@@ -95,7 +99,10 @@ def verify(
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
     if max_rival is not None and not rivals:
         raise InvalidArgument("max_rival", expected="a rival to hold it against", found="none")
-    trial = _set_up(dst, model, rivals, labels, source, ledger)
+    if copy is not None:
+        copy.check_front(model.front(), model.canvas)
+    scramble = None if copy is None else copy.scramble
+    trial = _set_up(dst, model, rivals, labels, source, ledger, scramble)
     tally = _run(trial, key, limit, batch, seed, progress)
     scores = score_answers(tally, trial.named, trial.truth, model)
     settings = {
@@ -137,6 +144,7 @@ class _Trial:
     unlabelled: int
     rows: Mapping[str, Row]
     withheld: int
+    scramble: Scramble | None
 
     @property
     def authorized(self) -> str:
@@ -150,6 +158,7 @@ def _set_up(
     labels: Given,
     source: str | os.PathLike[str] | None,
     ledger: str | os.PathLike[str] | None,
+    scramble: Scramble | None,
 ) -> _Trial:
     release = read_release(dst)
     if not release.entries:
@@ -172,6 +181,7 @@ def _set_up(
         unlabelled=unlabelled,
         rows=rows,
         withheld=withheld,
+        scramble=scramble,
     )
 
 
@@ -216,8 +226,11 @@ def _run(
         done += len(entries)
         if trial.truth is not None:
             entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)
-        made, problems = read_batch(trial.release, entries, trial.sources, seed=seed)
-        tally.problems += [*problems, *_disagreements(made, trial.rows, key)]
+        heard = getattr(trial.named[trial.authorized], "heard", None)
+        made, problems = read_batch(
+            trial.release, entries, trial.sources, seed=seed, heard=heard
+        )
+        tally.problems += [*problems, *_disagreements(made, trial, key)]
         if made.files:
             _answer(made, trial, tally)
         if progress is not None:
@@ -231,8 +244,11 @@ def _answer(made: Batch, trial: _Trial, tally: Tally) -> None:
     for condition, pictures in made.pictures.items():
         fine = trial.release.form.name != "png8" and condition != "clean"
         for name, model in trial.named.items():
-            if fine and name == trial.authorized:
-                given = window_answers(model, made.windows[condition])
+            windows = made.windows[condition]
+            if trial.scramble is not None and name == trial.authorized and condition != "nte":
+                given = window_answers(model, trial.scramble(windows))
+            elif fine and name == trial.authorized:
+                given = window_answers(model, windows)
             else:
                 given = answers(model, pictures)
             tally.answers[name, condition] += given.tolist()
@@ -240,17 +256,19 @@ def _answer(made: Batch, trial: _Trial, tally: Tally) -> None:
         tally.ssim[condition] += made.ssim.get(condition, ())
 
 
-def _disagreements(made: Batch, rows: Mapping[str, Row], key: Key | None) -> list[tuple[str, str]]:
+def _disagreements(made: Batch, trial: _Trial, key: Key | None) -> list[tuple[str, str]]:
     """Files whose re-read PSNR or front shift is not the one in the ledger."""
     if "clean" not in made.windows or not made.files:
         return []
     found = []
     shifts: list[float] = []
     if key is not None:
-        shift = key.front.relative_shift(made.windows["nte"], made.windows["clean"])
+        clean = made.windows["clean"]
+        clean = clean if trial.scramble is None else trial.scramble(clean)
+        shift = key.front.relative_shift(made.windows["nte"], clean)
         shifts = shift.tolist()
     for index, file in enumerate(made.files):
-        row = rows.get(file)
+        row = trial.rows.get(file)
         if row is None:
             continue
         measured = made.psnr["nte"][index]

@@ -19,7 +19,7 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 SHAPE_CHECKED = (
     "canvas", "strip", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
-    "personalize", "release", "models", "data", "metrics", "record", "attacks", "baselines",
+    "personalize", "scramble", "secretfile", "release", "models", "data", "metrics", "record", "attacks", "baselines",
     "bounds", "misalignment", "quadratic", "matrix", "conditions", "score", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":

@@ -295,7 +295,7 @@ FORGED = (
 @pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.name)
 def test_forged_files_are_refused(forged: Forged) -> None:
     tensors = {name: value.clone() for name, value in load(PLAIN).items()}
-    notes = keyfile._notes(PLAIN)
+    notes = keyfile.notes_of(PLAIN)
     del notes["mac"]
     forged.change(tensors, notes)
     secret = bytes(tensors.get("secret", torch.zeros(0, dtype=torch.uint8)).int().tolist())

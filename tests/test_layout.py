@@ -20,10 +20,11 @@ LAYERS = (
     ("canvas",),
     ("strip",),
     ("front",),
-    ("reading", "find", "subspace", "joint", "subspace_conv", "box", "box_conv"),
+    ("reading", "find", "subspace", "joint", "subspace_conv", "box", "box_conv", "scramble"),
     ("key",),
     ("probe",),
-    ("seal", "keyfile", "recode", "personalize"),
+    ("personalize",),
+    ("seal", "keyfile", "secretfile", "recode"),
     ("models", "data", "metrics", "survival"),
     ("release",),
     (
@@ -52,6 +53,7 @@ LAYERS = (
 TRUSTED = {
     "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "strip", "front", "reading", "find",
     "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
+    "scramble", "secretfile",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}
 LINES = 400

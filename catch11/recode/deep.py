@@ -16,6 +16,7 @@ from catch11.canvas import Canvas
 from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key
+from catch11.personalize import CopySecret
 from catch11.recode.agreement import parse_agreement
 from catch11.recode.descent import Descended, Schedule, descend
 from catch11.recode.frame import Facts, Recoder
@@ -41,7 +42,8 @@ class DeepRecoder(Recoder):
     also: further authorized models that must agree too. against: models that shall not read the
     files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
-    precision: of the gradients; bfloat16 halves the time where the machine has it.
+    precision: of the gradients; bfloat16 halves the time where the machine has it. copy: see
+    `Recoder`.
 
     With noise to start from and agreement top1, a file depends on its source through the answer and
     the keyed stream alone. Raises InvalidArgument, KeyMismatch.
@@ -68,8 +70,9 @@ class DeepRecoder(Recoder):
         format: Format = "png8",
         chunk: int = 16,
         precision: Precision = "float32",
+        copy: CopySecret | None = None,
     ) -> None:
-        super().__init__(key, format=format)
+        super().__init__(key, format=format, copy=copy)
         check_target(key, model)
         if chunk < 1:
             raise InvalidArgument("chunk", expected="at least 1", found=chunk)

@@ -16,6 +16,8 @@ from torch import Tensor
 from catch11.errors import InvalidArgument
 from catch11.grid import Format, grid_of, psnr
 from catch11.key import Key
+from catch11.personalize import CopySecret
+from catch11.scramble import Scramble
 from catch11.stream import KeyedStream
 
 Facts = Mapping[str, str | int | float | bool]
@@ -26,8 +28,9 @@ class Recoded:
     """What a recoder made of a batch.
 
     images: float32 on the grid of the format, of the size that went in. psnr: dB, peak 1, over the
-    window, as a reader of the file measures it. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂. reasons:
-    why an image must be withheld, None where it may be released.
+    window, as a reader of the file measures it. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂, x scrambled
+    where the reader is a personalised copy. reasons: why an image must be withheld, None where it
+    may be released.
     """
 
     images: Float[Tensor, "batch channel height width"]
@@ -38,15 +41,22 @@ class Recoded:
 
 class Recoder(ABC):
     """A key with settings; calling it recodes a batch. The result of an image depends on that image
-    alone, or, for recoders that say so by `batch`, on its fixed chunk."""
+    alone, or, for recoders that say so by `batch`, on its fixed chunk.
+
+    copy: the secret of the personalised copy that the key was built from; each picture is then
+    scrambled before anything else, since that is how the copy reads it.
+    """
 
     method: ClassVar[str]
     batch: int = 8
 
-    def __init__(self, key: Key, *, format: Format) -> None:
+    def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
         self.key = key
         self.format: Format = format
         self.grid = grid_of(format)
+        if copy is not None:
+            copy.check_key(key)
+        self.scramble: Scramble | None = None if copy is None else copy.scramble
 
     @property
     @abstractmethod
@@ -68,14 +78,15 @@ class Recoder(ABC):
         Whole pictures come back whole, with keyed noise in the margin that no model sees. Raises
         InvalidArgument on another shape, dtype or range.
         """
-        windows = self._checked(images)
+        clean = self._checked(images)
+        windows = clean if self.scramble is None else self.scramble(clean)
         streams = [self._stream("recode", window) for window in windows]
         made, reasons = self.run(windows, streams) if len(windows) else (windows, ())
         made = self.grid.round(self.grid.clip(made.float()))
         whole = images.shape[1:] == self.key.canvas.size != self.key.canvas.shape
         return Recoded(
             images=self._framed(made, windows) if whole else made,
-            psnr=self._measured(psnr, made, windows),
+            psnr=self._measured(psnr, made, clean),
             front_shift=self._measured(self.key.front.relative_shift, made, windows),
             reasons=tuple(reasons) if len(windows) else (),
         )

@@ -12,6 +12,7 @@ from catch11.box_conv import recode_conv
 from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key
+from catch11.personalize import CopySecret
 from catch11.recode.frame import Facts, Recoder
 from catch11.recode.noise import Noise, check_noise, draw
 from catch11.stream import KeyedStream
@@ -26,7 +27,8 @@ class SpectralRecoder(Recoder):
     nearest strength there is, and `Recoded.psnr` says which. noise: see `recode.noise`. tag: a class
     or client name mixed into the noise, so that each gets files of its own. shared: all images
     with one tag get one and the same noise (paper §3.2, per class or per client): anyone holding
-    two such files can subtract them, so it is never the default.
+    two such files can subtract them, so it is never the default. copy: see `Recoder`; the strength
+    asked for is then that of the noise on the scrambled picture.
     """
 
     method: ClassVar[str] = "spectral"
@@ -40,8 +42,9 @@ class SpectralRecoder(Recoder):
         noise: Noise = "content",
         tag: str = "",
         shared: bool = False,
+        copy: CopySecret | None = None,
     ) -> None:
-        super().__init__(key, format=format)
+        super().__init__(key, format=format, copy=copy)
         if not 0.0 <= psnr <= 100.0:
             raise InvalidArgument("psnr", expected="0 to 100 dB", found=psnr)
         check_noise(noise)

@@ -11,6 +11,7 @@ from catch11.data.pictures import decode_picture
 from catch11.errors import KeyMismatch
 from catch11.models.frame import Model
 from catch11.release.form import Form
+from catch11.scramble import Scramble
 
 
 def same_canvas(model: Model, canvas: Canvas) -> None:
@@ -19,12 +20,19 @@ def same_canvas(model: Model, canvas: Canvas) -> None:
         raise KeyMismatch("canvas", expected=str(canvas.size), found=str(model.canvas.size))
 
 
-def source_answers(model: Model, pixels: Sequence[np.ndarray]) -> list[int]:
+def source_answers(
+    model: Model, pixels: Sequence[np.ndarray], *, scramble: Scramble | None = None
+) -> list[int]:
     """Classes of sources, given as (height, width, channel) uint8 pixels of canvas size.
 
     The model's own preprocessing reads them; of a canvas picture it keeps exactly the window, so
     the answer is the one to the original file. Floats are a sound's window as the model hears it.
+    scramble: a personalised copy reads pictures scrambled.
     """
+    if scramble is not None:
+        stack = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+        windows = scramble(model.canvas.window(stack))
+        return _classes(model, model.canvas.normalise(windows))
     if pixels and pixels[0].dtype != np.uint8:
         windows = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
         return _classes(model, model.canvas.normalise(windows))

@@ -201,7 +201,8 @@ def _checked(task: Task, sources: list[_Source], done: list[Done]) -> list[Done]
     new = [(i, item.temporary) for i, item in enumerate(done) if item.temporary is not None]
     if task.check is None or not new:
         return done
-    clean = source_answers(task.check, [sources[index].pixels for index, _ in new])
+    pixels = [sources[index].pixels for index, _ in new]
+    clean = source_answers(task.check, pixels, scramble=task.recoder.scramble)
     files = [path.read_bytes() for _, path in new]
     released = released_answers(task.check, task.form, files)
     for (index, path), before, after in zip(new, clean, released, strict=True):

@@ -25,11 +25,15 @@ from catch11.models.weights import check_weights
 
 
 def load(rest: str, *, device: str, allow_code: bool) -> Model:
-    """Load an image classifier. Raises ModelRefused and CanvasRefused."""
+    """Load an image classifier, or a vision-language model. Raises ModelRefused and CanvasRefused."""
     spec = f"hf:{rest}"
+    from catch11.models.vision_language import family_of, load_vlm
+
+    if (family := family_of(rest)) is not None:
+        return load_vlm(rest, family, device=device, allow_code=allow_code)
     from transformers import AutoModelForImageClassification
 
-    module, info = _call(
+    module, info = call_loader(
         spec,
         AutoModelForImageClassification.from_pretrained,
         rest,
@@ -39,7 +43,7 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         ignore_mismatched_sizes=True,  # refused below, by name
         output_loading_info=True,
     )
-    _check_complete(spec, info)
+    check_complete(spec, info)
     check_weights(spec, module)
     processor = load_processor(rest, allow_code=allow_code)
     canvas, notes = processor_canvas(processor)
@@ -62,7 +66,7 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     )
 
 
-def _check_complete(spec: str, info: dict[str, Any]) -> None:
+def check_complete(spec: str, info: dict[str, Any]) -> None:
     """Raises ModelRefused where a weight was drawn at random because the files do not hold it."""
     other = sorted(str(row[0]) for row in info.get("mismatched_keys", ()))
     if other:
@@ -78,7 +82,7 @@ def load_processor(rest: str, *, allow_code: bool = False) -> Any:
     """The image processor of a folder or id. Raises CanvasRefused or ModelRefused."""
     from transformers import AutoImageProcessor
 
-    return _call(f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code)
+    return call_loader(f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code)
 
 
 def processor_prepare(processor: Any) -> Prepare:
@@ -114,7 +118,7 @@ def processor_canvas(processor: Any) -> tuple[Canvas, tuple[str, ...]]:
         ]
     else:
         proposals = _resizes(processor)
-    return derive_canvas(processor_prepare(processor), proposals, stated=_stated(processor))
+    return derive_canvas(processor_prepare(processor), proposals, stated=stated_normalisation(processor))
 
 
 def _resizes(processor: Any) -> list[Proposal]:
@@ -150,7 +154,7 @@ def _crops(processor: Any) -> list[tuple[int, int]]:
     return [(pair[0][0], pair[1][0])] if all(pair) else []
 
 
-def _stated(processor: Any) -> Normalisation | None:
+def stated_normalisation(processor: Any) -> Normalisation | None:
     """The normalisation its settings name; whether it is also what happens is measured."""
     mean, std = _list(processor, "image_mean"), _list(processor, "image_std")
     scale = getattr(processor, "rescale_factor", None)
@@ -200,7 +204,7 @@ _REASONS = (
 )  # fmt: skip
 
 
-def _call(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: Any) -> Any:
+def call_loader(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: Any) -> Any:
     """Call a transformers loader, its many errors made one sentence."""
     local = Path(rest).expanduser()
     where = str(local) if local.is_dir() else rest

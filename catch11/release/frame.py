@@ -1,20 +1,17 @@
 """release: a folder of pictures in, a folder of NTEs with a signed list out; resumable, streamed."""
 
-import errno
 import json
 import os
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catch11.data.folder import Folder, walk
 from catch11.data.pictures import quiet, read_source
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadableSource
+from catch11.errors import InvalidArgument, UnreadableSource
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
 from catch11.release.check import same_canvas
@@ -24,7 +21,7 @@ from catch11.release.ledger import Ledger, Row
 from catch11.release.lines import Lines
 from catch11.release.manifest import ManifestWriter
 from catch11.release.names import Names, Naming
-from catch11.release.places import Places, places
+from catch11.release.places import Places, one_sentence, places, workroom
 from catch11.release.sources import Read, read_of
 from catch11.release.work import Done, Task, source_mac, work
 
@@ -80,7 +77,7 @@ def release(
         recoder.key.check_reader(check)
     where = places(src, dst, ledger, resume=resume)
     folder = walk(where.source)
-    with _one_sentence(where.release):
+    with one_sentence(where.release):
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
             task = _task(where, recoder, Ledger(private, key=recoder.key), check, read)
@@ -147,7 +144,7 @@ def _fill(
     names = Names(naming, key=key, suffix=task.form.suffix, sources=folder.files)
     files = sorted(folder.files, key=names.order)
     where.release.mkdir(parents=True, exist_ok=True)
-    with Lines(where.manifest, mode=_PUBLIC) as public, _workroom(where):
+    with Lines(where.manifest, mode=_PUBLIC) as public, workroom(where):
         manifest = ManifestWriter(public, key=key, header=_header(task, naming))
         committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
         here = set(files)
@@ -197,28 +194,3 @@ def _in_order(
             yield ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _workroom(where: Places) -> Iterator[None]:
-    """An empty folder for unfinished files, on the disk of the release; gone afterwards."""
-    shutil.rmtree(where.workroom, ignore_errors=True)
-    where.workroom.mkdir()
-    try:
-        yield
-    finally:
-        shutil.rmtree(where.workroom, ignore_errors=True)
-
-
-@contextmanager
-def _one_sentence(dst: Path) -> Iterator[None]:
-    """Trouble with the disk, said once; what is listed is intact, and a second run goes on."""
-    try:
-        yield
-    except Catch11Error:
-        raise
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-        reason = "the disk is full" if full else f"{error.strerror or error}"
-        remedy = "everything listed so far is intact; free some space and run the same again"
-        raise ReleaseError(dst, reason, remedy if full else "run the same again") from None

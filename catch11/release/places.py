@@ -1,10 +1,14 @@
 """Where a release reads and writes, with every unsafe arrangement refused before anything is written."""
 
+import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from catch11.errors import ReleaseError
+from catch11.errors import Catch11Error, ReleaseError
 from catch11.release.manifest import NAME
 from catch11.release.names import WORKROOM
 
@@ -32,8 +36,9 @@ def places(
     ledger: str | os.PathLike[str] | None,
     *,
     resume: bool,
+    files: bool = False,
 ) -> Places:
-    """Checked places; creates nothing. Raises ReleaseError.
+    """Checked places; creates nothing. files: the source may be a file. Raises ReleaseError.
 
     Refused: a source that is no folder; source and release inside each other; a ledger inside
     either, because one is public and the other would be read; a release folder that holds
@@ -42,7 +47,9 @@ def places(
     # One sentence serves both ways round: reading what is being written never ends well.
     source, release = Path(os.path.realpath(src)), Path(os.path.realpath(dst))
     book = Path(os.path.realpath(ledger or f"{os.path.abspath(dst)}.ledger.jsonl"))
-    if not source.is_dir():
+    if files and not source.exists():
+        raise ReleaseError(src, "there is no such source", "give a file or a folder")
+    if not files and not source.is_dir():
         raise ReleaseError(src, "the source is not a folder", "give a folder of pictures")
     if source.is_relative_to(release) or release.is_relative_to(source):
         reason = f"source and release must not lie inside each other, found {source} and {release}"
@@ -70,3 +77,28 @@ def _check_release(found: Places, *, resume: bool) -> None:
     if NAME in held and not resume:
         reason = "this folder holds a release already"
         raise ReleaseError(found.release, reason, "resume it, or give a new folder")
+
+
+@contextmanager
+def workroom(where: Places) -> Iterator[None]:
+    """An empty folder for unfinished files, on the disk of the release; gone afterwards."""
+    shutil.rmtree(where.workroom, ignore_errors=True)
+    where.workroom.mkdir()
+    try:
+        yield
+    finally:
+        shutil.rmtree(where.workroom, ignore_errors=True)
+
+
+@contextmanager
+def one_sentence(dst: Path) -> Iterator[None]:
+    """Trouble with the disk, said once; what is listed is intact, and a second run goes on."""
+    try:
+        yield
+    except Catch11Error:
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        reason = "the disk is full" if full else f"{error.strerror or error}"
+        remedy = "everything listed so far is intact; free some space and run the same again"
+        raise ReleaseError(dst, reason, remedy if full else "run the same again") from None

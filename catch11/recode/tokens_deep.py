@@ -1,0 +1,181 @@
+"""Deep recoding of token embeddings: a point near keyed noise that the model answers as the document.
+
+With noise to start from, a file depends on its document through the answer, the number of tokens
+and the keyed stream alone: whatever is learned from it could be learned from those.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.errors import InvalidArgument
+from catch11.key import Key
+from catch11.recode.agreement import Agreement, parse_agreement
+from catch11.recode.frame import Facts
+from catch11.recode.tokens import Precise, Reader, TokenRecoder, Types, check_reader, pad
+from catch11.stream import KeyedStream
+
+COSINE = "cosine>0.99"
+_SLACK = 1e-4  # so that another batch, which sums in another order, judges alike
+_GROW = 0.7  # share of the steps over which the ball opens
+_FIRST = 0.25  # share of the radius it opens from
+_PACE = 0.25  # a step, as a share of the radius
+_MOMENTUM = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """When two answers are alike: a cosine, for embeddings, or an Agreement of logits."""
+
+    cosine: float | None = None
+    logits: Agreement | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is written: cosine>0.99, top1, kl<0.1."""
+        if self.logits is not None:
+            return self.logits.text
+        return f"cosine>{self.cosine:g}"
+
+    def gap(
+        self, made: Float[Tensor, "batch answer"], wanted: Float[Tensor, "batch answer"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """(gap, pull): alike where gap ≥ 0; pull is descended."""
+        if self.logits is not None:
+            zero = torch.zeros(len(made), device=made.device)
+            return self.logits.gap(made, wanted, zero), self.logits.pull(made, wanted)
+        assert self.cosine is not None
+        near = F.cosine_similarity(made, wanted, dim=1)
+        return near - self.cosine, 1.0 - near
+
+
+def parse_alike(text: str | None, *, margin: float, classes: int) -> Alike:
+    """From its written form, or the usual one of the model. Raises InvalidArgument."""
+    asked = (text or ("top1" if classes else COSINE)).replace(" ", "")
+    if found := re.fullmatch(r"cosine>(0?\.\d+)", asked):
+        if classes:
+            raise InvalidArgument("agreement", expected="top1, topk:K or kl<V", found=asked)
+        return Alike(cosine=float(found.group(1)))
+    if not classes:
+        raise InvalidArgument("agreement", expected="cosine>V, V below 1", found=repr(text))
+    agreement = parse_agreement(asked, margin=margin)
+    if agreement.kind == "match":
+        raise InvalidArgument("agreement", expected="top1, topk:K or kl<V", found=asked)
+    return Alike(logits=agreement)
+
+
+class DeepTokens(TokenRecoder):
+    """Finds for each document a matrix near keyed noise that the authorized model answers alike.
+
+    model: the one the key was built from. radius: largest change of the noise in any entry, in
+    units of the word table's rms. agreement: cosine>V for embedding models; top1, topk:K or kl<V,
+    with `margin` logits to spare, for classifiers. steps: at most; each document stops by itself.
+    chunk: documents worked on together. Raises InvalidArgument, KeyMismatch.
+    """
+
+    method: ClassVar[str] = "deep"
+
+    def __init__(
+        self,
+        model: Reader,
+        key: Key,
+        *,
+        agreement: str | None = None,
+        margin: float = 0.5,
+        steps: int = 80,
+        radius: float = 0.5,
+        tag: str = "",
+        precise: Precise = "float32",
+        chunk: int = 16,
+    ) -> None:
+        super().__init__(key, precise=precise)
+        check_reader(key, model)
+        if not 1 <= steps <= 100_000:
+            raise InvalidArgument("steps", expected="1 to 100000", found=steps)
+        if not 0.0 < radius <= 100.0:
+            raise InvalidArgument("radius", expected="above 0, at most 100", found=radius)
+        if chunk < 1:
+            raise InvalidArgument("chunk", expected="at least 1", found=chunk)
+        self.model, self.steps, self.radius, self.tag = model, steps, radius, tag
+        self.alike = parse_alike(agreement, margin=margin, classes=len(model.labels))
+        self.margin, self.batch = margin, chunk
+
+    @property
+    def settings(self) -> Facts:
+        return {
+            "method": self.method,
+            "agreement": self.alike.text,
+            "margin": self.margin,
+            "steps": self.steps,
+            "radius": self.radius,
+            "tag": self.tag,
+            "precise": self.precise,
+        }
+
+    def run(
+        self,
+        passages: Sequence[Float[Tensor, "_ feature"]],
+        types: Sequence[Types],
+        streams: Sequence[KeyedStream],
+    ) -> tuple[Sequence[Float[Tensor, "_ feature"]], Sequence[str | None]]:
+        made: list[Tensor] = []
+        reasons: list[str | None] = []
+        for low in range(0, len(passages), self.batch):
+            some = slice(low, low + self.batch)
+            points, gaps = self._search(passages[some], types[some], streams[some])
+            made += points
+            reasons += [self._reason(gap) for gap in gaps.tolist()]
+        return made, reasons
+
+    def _search(
+        self, passages: Sequence[Tensor], types: Sequence[Types], streams: Sequence[KeyedStream]
+    ) -> tuple[list[Tensor], Tensor]:
+        """One chunk: where each document stopped, and its gap."""
+        device = self.model.device
+        clean, mask, kinds = pad(passages, types, device=device)
+        noise = [stream.normal(tuple(p.shape)) for p, stream in zip(passages, streams, strict=True)]
+        start = pad([self.model.rms * values for values in noise], device=device)[0]
+        with torch.no_grad():
+            wanted = self.model.answer(clean, mask, kinds).float()
+        best, gaps = start.clone(), torch.full((len(start),), float("-inf"), device=device)
+        at, motion = start.clone(), torch.zeros_like(start)
+        rows = torch.arange(len(start), device=device)
+        for step in range(self.steps + 1):
+            points = self.round(at[rows]).requires_grad_(True)
+            answers = self.model.answer(points, mask[rows], None if kinds is None else kinds[rows])
+            gap, pull = self.alike.gap(answers.float(), wanted[rows])
+            (slope,) = torch.autograd.grad(pull.sum(), points)
+            gap = gap.detach() - _SLACK
+            better = gap > gaps[rows]
+            best[rows[better]], gaps[rows[better]] = points.detach()[better], gap[better]
+            left = gap < 0.0
+            rows, slope = rows[left], slope[left]
+            if step == self.steps or not len(rows):
+                break
+            unit = slope / slope.abs().mean((1, 2), keepdim=True).clamp_min(1e-30)
+            motion[rows] = _MOMENTUM * motion[rows] + unit
+            at[rows] = self._moved(at[rows], start[rows], motion[rows], step)
+        lengths = [len(passage) for passage in passages]
+        return [row[:n].cpu() for row, n in zip(best, lengths, strict=True)], gaps
+
+    def _moved(self, at: Tensor, start: Tensor, motion: Tensor, step: int) -> Tensor:
+        """One step along the signs, back into the ball, which opens meanwhile."""
+        opened = min(1.0, _FIRST + step / (_GROW * self.steps))
+        reach = self.radius * self.model.rms * opened
+        length = _PACE * reach * (1.0 - step / (self.steps + 1))
+        moved = at - length * motion.sign()
+        return moved.clamp(start - reach, start + reach)
+
+    def _reason(self, gap: float) -> str | None:
+        if gap >= 0.0:
+            return None
+        return (
+            f"no agreement ({self.alike.text}) within {self.radius:g} of the noise's size in "
+            f"{self.steps} steps: short by {-gap:.3g}"
+        )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 
-Resize = Literal["none", "exact", "short"]
+Resize = Literal["none", "exact", "short", "inside"]
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Rounding = Literal["floor", "round"]
 
@@ -31,8 +31,9 @@ class Fit:
     """How the model's own pipeline brings a picture of any size to the canvas.
 
     resize "exact" squashes to height x width; "short" brings the short side to `height` (= `width`)
-    and keeps the aspect, the long side rounded by `long`; "none" leaves the size as it is. Then the
-    window is cropped from the centre, an odd pixel split by `crop` ("floor": (big - small) // 2;
+    and keeps the aspect, the long side rounded by `long`; "inside" keeps the aspect too, so that the
+    picture fits into height x width, and fills the rest with the neutral colour; "none" leaves the
+    size as it is. Then the window is cropped from the centre, an odd pixel split by `crop` ("floor": (big - small) // 2;
     "round": half to even, as Python rounds), and the canvas is cut around that window.
     """
 
@@ -62,6 +63,9 @@ class Fit:
             return height, width
         if self.resize == "exact":
             return self.height, self.width
+        if self.resize == "inside":
+            scale = min(self.height / height, self.width / width)
+            return max(1, round(scale * height)), max(1, round(scale * width))
         return short_side(height, width, side=self.height, long=self.long)
 
 

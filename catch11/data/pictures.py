@@ -109,15 +109,27 @@ def fit_picture(picture: Image.Image, canvas: Canvas) -> UInt8[np.ndarray, "heig
     height, width = canvas.fit.target(picture.height, picture.width)
     if height * width > MAX_PIXELS:
         raise UnreadablePicture("picture", f"resized it would be {width} x {height} pixels")
-    try:
-        top, left = canvas.cut(height, width)
-    except InvalidArgument as error:
-        raise UnreadablePicture("picture", str(error).rstrip(".")) from None
     if (width, height) != picture.size:
         picture = picture.resize((width, height), resample=_RESAMPLE[canvas.fit.resample])
+    if canvas.fit.resize == "inside":
+        picture = _letterbox(picture, canvas)
+    try:
+        top, left = canvas.cut(picture.height, picture.width)
+    except InvalidArgument as error:
+        raise UnreadablePicture("picture", str(error).rstrip(".")) from None
     box = (left, top, left + canvas.width, top + canvas.height)
     pixels = np.array(picture.crop(box), dtype=np.uint8)
     return pixels.reshape(canvas.height, canvas.width, canvas.channels)
+
+
+def _letterbox(picture: Image.Image, canvas: Canvas) -> Image.Image:
+    """The picture in the middle of a canvas of the colour that the model reads as zero."""
+    colour = tuple(round(255 * min(max(value, 0.0), 1.0)) for value in canvas.neutral)
+    size = (canvas.fit.width, canvas.fit.height)
+    whole = Image.new(picture.mode, size, colour if len(colour) > 1 else colour[0])
+    left, top = ((a - b) // 2 for a, b in zip(size, picture.size, strict=True))
+    whole.paste(picture, (left, top))
+    return whole
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def _first_canvas(prepare: Prepare, proposal: Proposal, stated: Normalisation | 
             f"a picture of {height} x {width} pixels is brought to {shape[1]} x {shape[2]}"
         )
     measured = measure_normalisation(prepare, height, width)
-    normalisation = _believe(stated, measured)
+    normalisation = believed(stated, measured)
     fit = Fit(resize=proposal.resize, height=height, width=width, resample=proposal.resample)
     reasons = []
     for crop in _roundings(height - shape[1], width - shape[2]):
@@ -186,7 +186,7 @@ def measure_normalisation(prepare: Prepare, height: int, width: int) -> Normalis
     return Normalisation(gain=gain, offset=tuple(float(v) + 0.0 for v in values[0]), order=order)
 
 
-def _believe(stated: Normalisation | None, measured: Normalisation) -> Normalisation:
+def believed(stated: Normalisation | None, measured: Normalisation) -> Normalisation:
     """The stated numbers where the measured ones agree with them to float32's precision."""
     if stated is None or stated.order != measured.order:
         return measured

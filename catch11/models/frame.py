@@ -1,6 +1,8 @@
 """Model: a classifier with its canvas, labels and fingerprint; load_model reads one by its spec."""
 
+import hashlib
 import importlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
@@ -52,12 +54,29 @@ class Graph(Protocol):
         """The first linear map of the graph in pixel units."""
 
 
+@runtime_checkable
+class Fronted(Protocol):
+    """A module that knows its own first linear map."""
+
+    def own_front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
+        """That map in pixel units."""
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A module that answers in words."""
+
+    def speak(self, values: Float[Tensor, "batch channel height width"]) -> list[tuple[str, ...]]:
+        """Its answer to each normalised window, as tokens."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
-    """A classifier as it is used: pictures in through its own preprocessing, logits out.
+    """A model as it is used: pictures in through its own preprocessing, logits out; of one that
+    answers in words, the logits of the first.
 
     module: in evaluation mode, its parameters not asking for gradients; None for a graph that torch
-    cannot run. labels: one a logit. fingerprint: SHA-256 over the sorted tensors. notes: sentences
+    cannot run. labels: one a logit; none for words. fingerprint: SHA-256 over the sorted tensors. notes: sentences
     on what is not exact, for instance a resize that differs by a level.
     """
 
@@ -107,11 +126,30 @@ class Model:
             parts = [run(part.to(self.device)).float().cpu() for part in pixel_values.split(batch)]
         return torch.cat(parts)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it answers in words, not in classes."""
+        return isinstance(self.module, Speaking)
+
+    def answers(
+        self, pixel_values: Float[Tensor, "batch channel height width"], *, batch: int = 64
+    ) -> Int[Tensor, " batch"]:
+        """What the model answers to normalised windows: the class; of words, a number that is the
+        same for the same words and else another (63 bits of a hash)."""
+        if not isinstance(self.module, Speaking):
+            return self.logits(pixel_values, batch=batch).argmax(1)
+        said: list[int] = []
+        for part in pixel_values.split(batch) if len(pixel_values) else ():
+            said += [_number(words) for words in self.module.speak(part.to(self.device))]
+        return torch.tensor(said, dtype=torch.int64)
+
     def front(self, layer: str | None = None) -> Front:
         """The model's first linear map in pixel units. Raises NoFront, naming every layer tried."""
         if self.graph is not None:
             return self.graph.front(self.canvas, layer=layer)
         assert self.module is not None
+        if isinstance(self.module, Fronted):
+            return self.module.own_front(self.canvas, layer=layer)
         return find_front(self.module, self.canvas, layer=layer)
 
 
@@ -210,6 +248,10 @@ def count_classes(spec: str, run: Callable[[Tensor], Tensor], canvas: Canvas) ->
     if not bool(torch.isfinite(logits).all()):
         raise ModelRefused(spec, "it answers a neutral picture with NaN or infinity")
     return int(logits.shape[1])
+
+
+def _number(words: Sequence[str]) -> int:
+    return int.from_bytes(hashlib.sha256(json.dumps(list(words)).encode()).digest()[:8]) >> 1
 
 
 def indices(count: int) -> tuple[str, ...]:

@@ -1,0 +1,261 @@
+"""Vision-language models: InternVL3 and Qwen2.5-VL as authorized models and as rivals.
+
+As a `Model` one of them is a canvas that its own processor leaves untouched, and a module that maps
+normalised windows to the logits of the first word it would say to a prompt. Its vision side is the
+submodule `tower`, whose output is everything of a picture that the language side is given.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from catch11.canvas import Canvas
+from catch11.errors import InvalidArgument
+from catch11.find import find_front
+from catch11.fingerprint import module_fingerprint
+from catch11.front import Front
+from catch11.models.frame import Model, finish
+from catch11.models.hub import call_loader, check_complete
+from catch11.models.vlm_canvas import (
+    Asked,
+    parse_asked,
+    prove_sight,
+    sight_of,
+    vlm_canvas,
+    vlm_prepare,
+)
+from catch11.models.vlm_front import frames_front, tiles_front
+from catch11.models.vlm_processor import (
+    PROCESSORS,
+    chat,
+    load_vlm_processor,
+    picture_inputs,
+    video_inputs,
+)
+from catch11.models.vlm_sight import Sight, Tiles
+from catch11.models.weights import check_weights
+
+_SEEN = ("pixel_values", "image_grid_thw")  # the inputs that come from pictures
+_EYES = {"internvl": "vision_tower", "qwen2_5_vl": "visual"}
+
+
+def family_of(rest: str) -> str | None:
+    """The family of a folder or id, from its config.json; None where it is not one known here."""
+    folder = Path(rest.partition("?")[0]).expanduser()
+    if folder.is_dir():
+        path = folder / "config.json"
+    else:
+        from transformers.utils import cached_file
+
+        try:
+            path = Path(cached_file(rest.partition("?")[0], "config.json") or "")
+        except (OSError, ValueError):
+            return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    kind = facts.get("model_type") if isinstance(facts, dict) else None
+    return kind if kind in PROCESSORS else None
+
+
+def load_vlm(rest: str, family: str, *, device: str, allow_code: bool) -> Model:
+    """Load ID_OR_DIR or ID_OR_DIR?prompt=…&size=…; see `Asked`. Raises ModelRefused, CanvasRefused."""
+    rest, _, query = rest.partition("?")
+    asked, spec = parse_asked(query), f"hf:{rest}"
+    from transformers import AutoModelForImageTextToText
+
+    vlm, info = call_loader(
+        spec,
+        AutoModelForImageTextToText.from_pretrained,
+        rest,
+        allow_code=allow_code,
+        dtype=torch.float32,
+        weights_only=not allow_code,
+        ignore_mismatched_sizes=True,  # refused below, by name
+        output_loading_info=True,
+    )
+    check_complete(spec, info)
+    check_weights(spec, vlm)
+    processor = load_vlm_processor(rest, family, vlm.config, allow_code=allow_code)
+    sight = sight_of(processor, family, asked)
+    canvas = vlm_canvas(processor, sight, asked)
+    notes = prove_sight(processor, sight, canvas)
+    fingerprint = module_fingerprint(vlm)
+    module = Asking(vlm.eval().to(device), processor, sight, canvas, asked, family=family)
+    return finish(
+        spec=spec + (f"?{query}" if query else ""),
+        name=Path(rest).name or rest,
+        module=module,
+        canvas=canvas,
+        prepare=vlm_prepare(processor, sight, canvas),
+        fingerprint=fingerprint,
+        labels=lambda count: (),  # it answers in words
+        device=device,
+        notes=notes,
+    )
+
+
+class Tower(nn.Module):
+    """Normalised windows to the tokens that the language side is given in place of a picture."""
+
+    def __init__(self, vlm: Any, sight: Sight, canvas: Canvas, *, eyes: str) -> None:
+        super().__init__()
+        self.eyes = getattr(vlm.model, eyes)
+        # Not as a submodule: it would hold the language side too, which is no part of the tower.
+        self._whole = (vlm,)
+        self.sight, self.canvas = sight, canvas
+
+    def forward(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch token width"]:
+        inputs = self.sight.inputs(values, self.canvas)
+        made = self._whole[0].get_image_features(**inputs, return_dict=True)
+        return self.sight.tokens(made, len(values))
+
+
+class Asking(nn.Module):
+    """A vision-language model with one prompt: normalised windows to the logits of its first word.
+
+    `tower` is its vision side. It computes what the stock model computes, with the language side's
+    inputs taken from a stock run and only the picture's tokens put in anew.
+    """
+
+    prompt_ids: Tensor
+    attention: Tensor
+    places: Tensor
+    positions: Tensor | None
+
+    def __init__(
+        self, vlm: Any, processor: Any, sight: Sight, canvas: Canvas, asked: Asked, *, family: str
+    ) -> None:
+        super().__init__()
+        self.vlm, self.processor, self.asked, self.family = vlm, processor, asked, family
+        self.tower = Tower(vlm, sight, canvas, eyes=_EYES[family])
+        blank = Image.new("RGB", (canvas.width, canvas.height))
+        inputs = picture_inputs(processor, [blank], chat(processor, asked.prompt))
+        self.words = {name: value for name, value in inputs.items() if name not in _SEEN}
+        for name, value in (
+            ("prompt_ids", inputs["input_ids"]),
+            ("attention", inputs["attention_mask"]),
+            ("places", inputs["input_ids"] == vlm.config.image_token_id),
+            ("positions", _positions(vlm, inputs)),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch word"]:
+        """Logits of the first word of the answer, differentiable in the windows."""
+        seen, count = self.tower(values), len(values)
+        embeds = self.vlm.get_input_embeddings()(self.prompt_ids.expand(count, -1))
+        place = self.places.expand(count, -1)[..., None].to(embeds.device)
+        embeds = embeds.masked_scatter(place, seen.to(embeds))
+        positions = self.positions
+        if positions is not None:
+            positions = positions.repeat_interleave(count, dim=-2)
+        made = self.vlm(
+            inputs_embeds=embeds, attention_mask=self.attention.expand(count, -1),
+            position_ids=positions, use_cache=False,
+        )  # fmt: skip
+        return made.logits[:, -1]
+
+    def own_front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
+        """The patch embedding in pixel units, found in the tower alone."""
+        if self.asked.video:
+            return frames_front(self.tower.eyes, canvas)
+        if isinstance(self.tower.sight, Tiles) and self.tower.sight.count > 1:
+            return tiles_front(self.tower.eyes, self.tower.sight, canvas)
+        return find_front(self.tower, canvas, layer=layer)
+
+    def speak(self, values: Float[Tensor, "batch channel height width"]) -> list[tuple[str, ...]]:
+        """What the stock `generate` says, greedily, to each window and the prompt, as tokens."""
+        count = len(values)
+        words = {name: value.repeat(count, 1) for name, value in self.words.items()}
+        inputs = words | self.tower.sight.inputs(values, self.tower.canvas)
+        return [self._tokens(ids) for ids in self.generate(inputs, self.asked.tokens)]
+
+    def generate(self, inputs: dict[str, Tensor], tokens: int) -> list[list[int]]:
+        """The stock model's greedy answer to a processor's output, up to its end mark."""
+        inputs = {name: value.to(self.vlm.device) for name, value in inputs.items()}
+        with torch.no_grad():
+            made = self.vlm.generate(**inputs, do_sample=False, max_new_tokens=tokens)
+        ends = self.vlm.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
+        return [_until(row, ends) for row in made[:, inputs["input_ids"].shape[1] :].tolist()]
+
+    def _tokens(self, ids: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.processor.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def with_prompt(model: Model, prompt: str, *, tokens: int | None = None) -> Model:
+    """The same model, asked something else. Raises InvalidArgument for one that answers in classes."""
+    old = asking(model)
+    asked = replace(old.asked, prompt=prompt, tokens=tokens or old.asked.tokens)
+    canvas, sight = old.tower.canvas, old.tower.sight
+    new = Asking(old.vlm, old.processor, sight, canvas, asked, family=old.family)
+    return replace(model, module=new.to(model.device).eval())
+
+
+def ask(
+    model: Model,
+    pictures: Sequence[Image.Image],
+    question: str,
+    *,
+    tokens: int = 16,
+    video: bool = False,
+) -> str:
+    """What a model says about pictures, or about the frames of a video, by its stock pipeline alone:
+    its processor reads them in whatever size they have.
+
+    Raises InvalidArgument for a classifier, and MissingExtra for a video without torchvision.
+    """
+    module = asking(model)
+    processor = module.processor
+    if video:
+        inputs = video_inputs(processor, pictures, chat(processor, question, pictures=0, videos=1))
+    else:
+        text = chat(processor, question, pictures=len(pictures))
+        inputs = picture_inputs(processor, pictures, text)
+    (ids,) = module.generate(inputs, tokens)
+    return str(processor.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def asking(model: Model) -> Asking:
+    """The module of a vision-language model; raises InvalidArgument for any other model."""
+    if not isinstance(model.module, Asking):
+        raise InvalidArgument(
+            "model", expected="a vision-language model, which answers in words",
+            found=f"{model.name}, which answers in classes",
+        )  # fmt: skip
+    return model.module
+
+
+def _until(ids: list[int], ends: set[int]) -> list[int]:
+    for place, one in enumerate(ids):
+        if one in ends:
+            return ids[: place + 1]
+    return ids
+
+
+def _positions(vlm: Any, inputs: dict[str, Any]) -> Tensor | None:
+    """The positions that a stock run gives the language side: rows of text, or time, row, column."""
+    held: list[Tensor | None] = []
+
+    def note(module: nn.Module, args: tuple[Any, ...], facts: dict[str, Any]) -> None:
+        held.append(facts.get("position_ids"))
+
+    handle = vlm.model.language_model.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        with torch.no_grad():
+            vlm(**{name: value.to(vlm.device) for name, value in inputs.items()})
+    finally:
+        handle.remove()
+    return held[0]

@@ -1,0 +1,295 @@
+"""Records as sections of a page: what is shown where. The template only lays it out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from catch11.attacks import attack_names
+from catch11.card import Card, cards, knows, preferred, release_of, share
+from catch11.record import Record
+from catch11.report.charts import Axis, Point, Series, axis_over, plot
+from catch11.report.samples import Sample
+
+SHARES = ("accuracy", "agreement", "agreement with the authorized model", "recovery", "mcc")
+ROLES = {
+    "authorized": "authorized", "ta": "same architecture", "sibling": "sibling", "ga": "rival"
+}  # fmt: skip
+CONDITIONS = {
+    "clean": "clean", "nte": "as released", "gaussian": "Gaussian noise, same PSNR",
+    "control": "zero noise",
+}  # fmt: skip
+STUDY = "catch11 study"
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What is shown beside the records. spectrum: singular values of the front, ascending, of
+    which `unseen` are in the key's subspace; samples: pictures of a release; warnings: sentences."""
+
+    title: str = "catch11 report"
+    spectrum: Sequence[float] = ()
+    unseen: int = 0
+    front: str = ""
+    samples: Sequence[Sample] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A number of the heat map: good where high is what the owner wants."""
+
+    record: Record
+    good: bool
+
+    @property
+    def depth(self) -> int:
+        """Percent of the colour."""
+        return round(min(max(self.record.value, 0.0), 1.0) * 70)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """One release's matrix: a row a condition or attack, a column a model."""
+
+    release: str
+    metric: str
+    models: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str, tuple[Cell | None, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One attack on one rival. Ends in percent of the scale."""
+
+    record: Record
+    clean: Record | None
+    recovered: float | None
+    knows: str
+
+
+def report_page(records: Sequence[Record], extras: Extras | None = None) -> str:
+    """The page: HTML without a script, a font, a picture or a style from anywhere else."""
+    extras = extras or Extras()
+    commands = {
+        c: n + 1 for n, c in enumerate(dict.fromkeys(r.command for r in records if r.command))
+    }
+    direct = [r for r in records if not (r.command or "").startswith(STUDY)]
+    tried = {record.attack for record in records if record.attack}
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=extras.title,
+            css=Markup(_HERE.joinpath("page.css").read_text(encoding="utf-8")),
+            records=records,
+            cards=cards(direct),
+            heats=heats(direct),
+            bars={name: made for name, rows in _by_release(direct).items() if (made := bars(rows))},
+            untried=[name for name in attack_names() if name not in tried],
+            strength=strength_chart(records),
+            drift=drift_chart(records),
+            spectrum=spectrum_chart(extras),
+            extras=extras,
+            commands=commands,
+            studies=_studies(records),
+            versions=_versions(records),
+        )
+    )
+
+
+def _by_release(records: Sequence[Record]) -> Mapping[str, list[Record]]:
+    held: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        held[release_of(record)].append(record)
+    return held
+
+
+def heats(records: Sequence[Record]) -> list[Heat]:
+    """A matrix for each release and metric that is a share."""
+    found = []
+    held: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.metric in SHARES and not record.settings.get("control"):
+            held[release_of(record), record.metric].append(record)
+    for (release, metric), rows in held.items():
+        models = tuple(dict.fromkeys((r.model, ROLES[r.role]) for r in rows))
+        cells: dict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
+        for r in rows:
+            name = CONDITIONS.get(r.condition) or str(r.attack)
+            good = r.role == "authorized"
+            cells[name, knows(r) if r.attack else ""][r.model] = Cell(record=r, good=good)
+        order = list(CONDITIONS.values())
+
+        def rank(
+            item: tuple[tuple[str, str], Mapping[str, Cell]], order: list[str] = order
+        ) -> tuple[int, float]:
+            (name, _), row = item
+            worst = max((c.record.value for c in row.values() if not c.good), default=0.0)
+            return (order.index(name), 0.0) if name in order else (len(order), -worst)
+
+        lines = tuple(
+            (name, known, tuple(row.get(model) for model, _ in models))
+            for (name, known), row in sorted(cells.items(), key=rank)
+        )
+        found.append(Heat(release=release, metric=metric, models=models, rows=lines))
+    return found
+
+
+def bars(records: Sequence[Record]) -> list[Bar]:
+    """What an attacker gets, the worst case first; one bar an attack and rival."""
+    rows = preferred([r for r in records if not r.settings.get("control")])
+    clean = {r.model: r for r in rows if r.condition == "clean"}
+    plain = {r.model for r in rows if r.condition == "nte"}
+    made = []
+    for r in rows:
+        if r.attack == "none" and r.model in plain:
+            continue  # the same files twice
+        if r.condition not in ("nte", "attack") or r.role == "authorized" or r.metric == "auc":
+            continue
+        own = clean.get(r.model)
+        recovered = r.value / own.value if own is not None and own.value > 0 else None
+        made.append(Bar(record=r, clean=own, recovered=recovered, knows=knows(r)))
+    return sorted(made, key=lambda bar: -(bar.recovered or bar.record.value))
+
+
+def strength_chart(records: Sequence[Record]) -> Markup | None:
+    """Share of its clean score that each model keeps over the PSNR; None for fewer than two."""
+    rows = preferred([r for r in records if r.condition != "attack" and r.metric in SHARES])
+    clean = {(r.model, r.metric): r for r in rows if r.condition == "clean"}
+    held: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    for r in rows:
+        own = clean.get((r.model, r.metric))
+        scale = own.value if own is not None and own.value > 0 else 1.0
+        if r.condition == "nte" and r.psnr is not None:
+            held[r.model, r.role].append(
+                Point(
+                    x=r.psnr, y=r.value / scale, low=r.low / scale, high=r.high / scale,
+                    says=f"{r.psnr:.1f} dB: {interval(r)}, n = {r.n}",
+                )
+            )  # fmt: skip
+    strengths = [p.x for points in held.values() for p in points]
+    if len({round(x, 1) for x in strengths}) < 2:
+        return None
+    series = [
+        Series(name=f"{model} ({ROLES[role]})", points=sorted(points, key=lambda p: p.x))
+        for (model, role), points in held.items()
+    ]
+    return plot(
+        series,
+        x=axis_over(strengths, "PSNR of the release, dB (stronger noise to the left)"),
+        y=Axis(label="share of the clean score", low=0.0, high=1.1, ticks=(0, 0.25, 0.5, 0.75, 1)),
+        title="Retention of the authorized model and of rivals over PSNR",
+    )
+
+
+def drift_chart(records: Sequence[Record]) -> Markup | None:
+    """Siblings: how well descendants of the authorized weights read, over how far they drifted."""
+    held: dict[str, list[Point]] = defaultdict(list)
+    for r in records:
+        drift = r.settings.get("drift")
+        if isinstance(drift, int | float) and drift > 0 and r.condition in ("clean", "nte"):
+            name = f"{CONDITIONS[r.condition]}, {r.settings.get('method', r.metric)}"
+            held[name].append(
+                Point(x=float(drift), y=r.value, low=r.low, high=r.high,
+                      says=f"drift {drift:.3g}: {interval(r)}, n = {r.n}")
+            )  # fmt: skip
+    drifts = [p.x for points in held.values() for p in points]
+    if len(set(drifts)) < 2:
+        return None
+    return plot(
+        [Series(name=name, points=sorted(p, key=lambda q: q.x)) for name, p in held.items()],
+        x=axis_over(drifts, "relative drift of the first layer", log=True),
+        y=Axis(label="score", low=0.0, high=1.0, ticks=(0, 0.25, 0.5, 0.75, 1)),
+        title="Scores of fine-tuned descendants over their drift",
+    )
+
+
+def spectrum_chart(extras: Extras) -> Markup | None:
+    """Singular values of the key's front, and which of them noise hides behind."""
+    values = [max(v, 1e-30) for v in extras.spectrum]
+    if not values:
+        return None
+    floor = max(values) * 1e-9
+    step = max(1, len(values) // 400)
+    spots = [
+        Point(x=float(n), y=max(v, floor), low=max(v, floor), high=max(v, floor))
+        for n, v in enumerate(values)
+        if n % step == 0 or n == len(values) - 1
+    ]
+    unseen = [p for p in spots if p.x < extras.unseen]
+    seen = [p for p in spots if p.x >= extras.unseen]
+    series = [
+        Series(
+            name=f"unseen: {extras.unseen} directions of {len(values)}", points=unseen, marks=False
+        ),
+        Series(name="seen", points=seen, marks=False),
+    ]
+    return plot(
+        [one for one in series if one.points],
+        x=axis_over([0.0, float(len(values))], "direction, least seen first"),
+        y=axis_over([p.y for p in spots], "singular value, pixel units", log=True),
+        title=f"Spectrum of the first layer {extras.front}",
+    )
+
+
+def _studies(records: Iterable[Record]) -> Mapping[str, list[Record]]:
+    held: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if (record.command or "").startswith(STUDY):
+            held[str(record.command)].append(record)
+    return held
+
+
+def _versions(records: Iterable[Record]) -> Mapping[str, str]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        for name, text in record.versions.items():
+            found[name].add(str(text))
+    return {name: ", ".join(sorted(texts)) for name, texts in sorted(found.items())}
+
+
+def interval(record: Record) -> str:
+    """.87 [.83, .90] of a share, 1.23 [1.20, 1.26] of any other number."""
+    show = share if record.metric in (*SHARES, "auc") else "{:.3g}".format
+    if record.low == record.high:
+        return show(record.value)
+    return f"{show(record.value)} [{show(record.low)}, {show(record.high)}]"
+
+
+def setting(record: Record) -> str:
+    """What the record's run was set to, as far as a reader needs it."""
+    hidden = {"cell", "cell records", "files", "models"}
+    kept = {k: v for k, v in record.settings.items() if k not in hidden and v not in (None, False)}
+    return ", ".join(f"{name} {value}" for name, value in kept.items())
+
+
+def percent(value: float | None) -> str:
+    """Of a share, within 0 and 100."""
+    return f"{100 * min(max(value or 0.0, 0.0), 1.0):.1f}"
+
+
+def card_rows(card: Card) -> list[object]:
+    """The licensee, then the attackers."""
+    return [*([card.authorized] if card.authorized else []), *card.rows]
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "interval": interval, "share": share, "percent": percent, "setting": setting,
+        "card_rows": card_rows, "knows": knows,
+    }  # fmt: skip
+    return found

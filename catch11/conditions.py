@@ -2,9 +2,10 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from catch11.canvas import Canvas
 from catch11.data.folder import walk
 from catch11.data.labels import Labels, folder_labels, read_labels, stem
 from catch11.data.pictures import fit_picture, open_picture
+from catch11.data.sounds import Clip, fit_clip, open_clip
 from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
 from catch11.grid import GRIDS, psnr
 from catch11.metrics import ssim
@@ -27,17 +29,19 @@ from catch11.release.manifest import Entry
 from catch11.release.read import Release, sources_of
 
 Given = Labels | Mapping[str, int] | str | os.PathLike[str] | None
+Heard = Callable[[Clip], Tensor]
+"""A sound to the window (1, channel, height, width) of a feature model, in pixel units."""
 _WINDOW = 11  # pixels: the smallest picture that structural similarity is defined for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Some released files. Windows are in pixel units; clean, gaussian and control are there only
-    where the source is. pictures: as any pipeline sees them, 8-bit; the clean ones of their own size.
-    psnr (dB, peak 1) and ssim: one number a file, against the clean window."""
+    where the source is. pictures: as any pipeline sees them, 8-bit; the clean ones of their own size;
+    of sounds, clips as any pipeline hears them, or a feature model's own input. psnr (dB, peak 1) and ssim: one number a file, against the clean window."""
 
     files: tuple[str, ...]
-    pictures: Mapping[Condition, Sequence[Image.Image]]
+    pictures: Mapping[Condition, Sequence[Any]]
     windows: Mapping[Condition, Float[Tensor, "batch channel height width"]]
     psnr: Mapping[Condition, tuple[float, ...]]
     ssim: Mapping[Condition, tuple[float, ...]]
@@ -82,25 +86,27 @@ def find_sources(
 
 
 def read_batch(
-    release: Release, entries: Sequence[Entry], sources: Sources | None, *, seed: int
-) -> tuple[Batch, tuple[tuple[str, str], ...]]:
+    release: Release, entries: Sequence[Entry], sources: Sources | None, *, seed: int,
+    heard: Heard | None = None,
+) -> tuple[Batch, tuple[tuple[str, str], ...]]:  # fmt: skip
     """The batch, and (file, reason) of the files that cannot be read and are left out.
 
-    seed: of the Gaussian control, whose noise is drawn for each file by its name.
+    seed: of the Gaussian control, whose noise is drawn for each file by its name. heard: of a
+    feature model, how it hears a source.
     """
     read, problems = [], []
     for entry in entries:
         try:
             window = release.windows([entry])
-            source = None if sources is None else open_picture(sources.path(entry.file))
-            clean = None if source is None else clean_window(source, release.canvas)
-            read.append((entry.file, window, release.picture(entry), source, clean))
+            source = None if sources is None else _open(sources.path(entry.file), release)
+            clean = None if source is None else clean_window(source, release.canvas, heard=heard)
+            read.append((entry.file, window, as_read(release, entry), source, clean))
         except Catch11Error as error:
             problems.append((entry.file, str(error)))
     empty = torch.zeros(0, *release.canvas.shape)
     files = tuple(item[0] for item in read)
     windows: dict[Condition, Tensor] = {"nte": torch.cat([empty, *(item[1] for item in read)])}
-    pictures: dict[Condition, Sequence[Image.Image]] = {"nte": [item[2] for item in read]}
+    pictures: dict[Condition, Sequence[Any]] = {"nte": [item[2] for item in read]}
     if sources is not None:
         windows["clean"] = torch.cat([empty, *(item[4] for item in read if item[4] is not None)])
         pictures["clean"] = [item[3] for item in read if item[3] is not None]
@@ -115,10 +121,36 @@ def read_batch(
     return batch, tuple(problems)
 
 
+def _open(path: Path, release: Release) -> Image.Image | Clip:
+    return open_clip(path) if release.canvas.rate else open_picture(path)
+
+
+def as_read(release: Release, entry: Entry) -> Any:
+    """A released file as any pipeline of its kind reads it: a picture, a clip, or features."""
+    if not release.canvas.rate:
+        return release.picture(entry)
+    return heard_again(release.windows([entry]), release)[0]
+
+
+def heard_again(
+    windows: Float[Tensor, "batch channel height width"], release: Release
+) -> list[Any]:
+    """Windows as clips at the model's rate, or, of a feature release, as the model's own input."""
+    canvas = release.canvas
+    values = canvas.normalise(windows)
+    if release.form.name == "tensor" and canvas.shape[:2] != (1, 1):
+        return list(values)
+    return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
+
+
 def clean_window(
-    picture: Image.Image, canvas: Canvas
+    picture: Image.Image | Clip, canvas: Canvas, *, heard: Heard | None = None
 ) -> Float[Tensor, "1 channel window_height window_width"]:
-    """What the authorized model sees of a picture from outside, in pixel units."""
+    """What the authorized model sees of a picture from outside, in pixel units; of a sound, hears."""
+    if isinstance(picture, Clip):
+        if heard is not None:
+            return heard(picture)
+        return torch.from_numpy(fit_clip(picture, canvas)).permute(2, 0, 1)[None]
     pixels = torch.from_numpy(fit_picture(picture, canvas)).float() / 255
     return canvas.window(rearrange(pixels, "height width channel -> 1 channel height width"))
 
@@ -127,7 +159,7 @@ def _add_controls(
     release: Release,
     files: Sequence[str],
     windows: dict[Condition, Tensor],
-    pictures: dict[Condition, Sequence[Image.Image]],
+    pictures: dict[Condition, Sequence[Any]],
     *,
     seed: int,
 ) -> None:
@@ -142,11 +174,13 @@ def _add_controls(
 
 def on_margin(
     windows: Float[Tensor, "batch channel height width"],
-    released: Sequence[Image.Image],
+    released: Sequence[Any],
     release: Release,
-) -> list[Image.Image]:
-    """8-bit pictures with these windows and the released files' own margins."""
+) -> list[Any]:
+    """8-bit pictures with these windows and the released files' own margins; sounds have none."""
     canvas = release.canvas
+    if canvas.rate:
+        return heard_again(windows, release)
     made = []
     for window, picture in zip(windows, released, strict=True):
         pixels = to_pixels(window)

@@ -14,6 +14,7 @@ from typing import Any
 
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.key import IMAGE, Key
+from catch11.models.factory import modality_named
 
 Facts = Mapping[str, Any]
 Progress = Callable[..., None]
@@ -68,7 +69,15 @@ IMAGES = Row(
     suffixes=_PICTURES,
 )
 # To add a kind: a row here and a module with a PLUG. The first whose `claims` holds is taken.
-ROWS: tuple[Row, ...] = ()
+ROWS: tuple[Row, ...] = (
+    Row(
+        name="audio",
+        models="a model of sounds",
+        sources="a folder of .wav files",
+        suffixes=frozenset({".wav", ".wave"}),
+        home="catch11.audio",
+    ),
+)
 
 
 def row_of(name: str) -> Row:
@@ -88,8 +97,13 @@ def plug(name: str) -> Plug:
 def modality_of(spec: str) -> str:
     """The kind of data that the model named by `spec` reads; images where nothing says otherwise.
 
-    A transformers folder or id is known by its config.json, a file by the JSON beside it.
+    A transformers folder or id is known by its config.json, a file by the JSON beside it, a
+    function by its attribute `modality`.
     """
+    kind, _, rest = spec.partition(":")
+    if kind == "py":
+        named = modality_named(rest)
+        return IMAGE if named is None else row_of(named).name
     facts = model_facts(spec)
     named = facts.get("modality")
     if isinstance(named, str):

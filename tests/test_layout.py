@@ -43,6 +43,8 @@ LAYERS = (
         "suitability",
         "features",
         "modality",
+        "audio",
+        "table",
     ),
     ("studies",),
     ("report",),

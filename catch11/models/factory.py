@@ -38,6 +38,11 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
             )
         return indices(count) if labels is None else labels
 
+    if canvas.rate:
+        from catch11.models.audio import sound_model
+
+        name = rest.rpartition(":")[2]
+        return sound_model(spec, module, canvas, name=name, labels=names, device=device)
     return finish(
         spec=spec,
         name=rest.rpartition(":")[2],
@@ -56,6 +61,12 @@ def _parts(spec: str, made: object) -> tuple[nn.Module, Canvas, tuple[str, ...] 
         if isinstance(module, nn.Module) and isinstance(canvas, Canvas):
             return module, canvas, tuple(map(str, rest[0])) if rest else None
     raise ModelRefused(spec, f"the function returned {type(made).__name__}", f"return {RETURNS}")
+
+
+def modality_named(rest: str) -> str | None:
+    """What a function says that its model reads, by its attribute `modality`; None if nothing."""
+    named = getattr(_function(f"py:{rest}", rest), "modality", None)
+    return named if isinstance(named, str) else None
 
 
 def _function(spec: str, rest: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from catch11.data.folder import Folder, walk
 from catch11.data.pictures import quiet, read_source
 from catch11.errors import InvalidArgument, UnreadableSource
+from catch11.key import IMAGE
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
 from catch11.release.check import same_canvas
@@ -114,7 +115,9 @@ def _task(
 
 
 def _header(task: Task, names: Naming) -> dict[str, Any]:
+    kind = task.recoder.key.modality
     return {
+        **({} if kind == IMAGE else {"modality": kind}),
         "key": task.recoder.key.fingerprint,
         "method": task.recoder.method,
         "format": task.form.name,

@@ -1,0 +1,146 @@
+"""Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catch11.data.labels import LabelsRefused
+from catch11.errors import InvalidArgument
+from catch11.grid import Format
+from catch11.key import Key, build_key
+from catch11.matrix import Verification, verify
+from catch11.modality import Facts, Plug, Progress, Result, take
+from catch11.models.audio import AudioModel, claims, load_audio
+from catch11.recode.deep import DeepRecoder
+from catch11.recode.frame import Recoder
+from catch11.recode.spectral import SpectralRecoder
+from catch11.record import Record
+from catch11.release import Summary, release
+from catch11.release.sources import read_of
+
+NAME = "audio"
+_RULES = ("energy", "tau", "cumulative", "rank", "layer")
+_SPECTRAL = ("psnr", "noise", "client", "shared")
+_DEEP = ("at", "steps", "radius", "agreement", "margin")
+_RUN = ("names", "ledger", "workers", "resume", "check", "model", "method", "format")
+_VERIFY = ("rival", "labels", "source", "max_drop", "max_rival", "ledger", "limit", "batch", "seed")
+_DECIBELS = 20.0  # peak 2, the range of samples: a tenth of it
+
+
+def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
+    """The key of a model of sounds. Raises NoFront, EmptySubspace, InvalidArgument."""
+    given = take(asked, _RULES, kind="sounds")
+    model = load_audio(spec, device=device, allow_code=allow_code)
+    return replace(build_key(model, **given), modality=NAME)
+
+
+def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
+    """Recode the wave files of a folder; see `release`."""
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    method = str(facts.get("method", "spectral"))
+    rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
+    given = take(facts, rest, kind=f"sounds with --method {method}")
+    model = None
+    if given.get("model") is not None:
+        model = load_audio(str(given["model"]), device=device, allow_code=allow_code)
+    if key.canvas.shape[:2] != (1, 1) and model is None:
+        raise InvalidArgument(
+            "--model", expected="the model, which makes its features of sounds", found="none"
+        )
+    recoder = sound_recoder(key, model, method, given)
+    if method == "spectral":
+        torch.set_num_threads(1)
+    done = release(
+        src, dst, recoder,
+        check=model if given.get("check") else None,
+        names=given.get("names", "keep"), ledger=given.get("ledger"),
+        workers=given.get("workers") or 1, resume=given.get("resume", True),
+        read=read_of(key.canvas) if model is None else model.read,
+        progress=progress,
+    )  # fmt: skip
+    return Result(facts=asdict(done), view=_summary(done, dst))
+
+
+def sound_recoder(
+    key: Key, model: AudioModel | None, method: str, given: Mapping[str, Any]
+) -> Recoder:
+    """The recoder that options ask for; wav16 unless the key is of features. Raises InvalidArgument."""
+    wave = key.canvas.shape[:2] == (1, 1)
+    format: Format = given.get("format") or ("wav16" if wave else "tensor")
+    fitting = ("wav16", "wav32", "tensor") if wave else ("tensor",)
+    if format not in fitting:
+        raise InvalidArgument(
+            "--format", expected=f"{' or '.join(fitting)} for this model of sounds", found=format
+        )
+    if method == "deep":
+        if model is None:
+            raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
+        radius = given.get("radius", "auto")
+        return DeepRecoder(
+            model, key, format=format,
+            at=given.get("at", "logits"), steps=given.get("steps", 60),
+            radius="auto" if radius == "auto" else _number(radius),
+            agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
+        )  # fmt: skip
+    return SpectralRecoder(
+        key, format=format, psnr=given.get("psnr", _DECIBELS), noise=given.get("noise", "gaussian"),
+        tag=given.get("client", ""), shared=given.get("shared", False),
+    )  # fmt: skip
+
+
+def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
+    """Score a release of sounds: the authorized model, rivals and controls; see `matrix.verify`."""
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    path, _ = facts.pop("key", None), facts.pop("model", None)
+    given = take(facts, _VERIFY, kind="sounds")
+    specs = (spec, *(given.pop("rival", None) or ()))
+    model, *rivals = [load_audio(s, device=device, allow_code=allow_code) for s in specs]
+    key = None
+    if path is not None:
+        from catch11.keyfile import load_key
+
+        key = load_key(path)
+    try:
+        found = verify(dst, model, rivals=rivals, key=key, progress=progress, **given)
+    except LabelsRefused as error:
+        raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
+    return Result(facts=found.to_dict(), view=_scores(found), failed=found.failed)
+
+
+def _number(radius: object) -> float:
+    try:
+        return float(str(radius))
+    except ValueError:
+        raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
+
+
+def _summary(done: Summary, dst: Path) -> str:
+    parts = [f"{done.written} written"]
+    parts += [f"{done.reused} already there"] if done.reused else []
+    parts += [f"{done.withheld} withheld"] if done.withheld else []
+    parts += [f"{done.skipped} skipped as unreadable"] if done.skipped else []
+    return (
+        f"{dst}: {', '.join(parts)}\nmanifest  {done.manifest}\nledger    {done.ledger} (private)"
+    )
+
+
+def _scores(found: Verification) -> str:
+    lines = [_line(record) for record in found.records]
+    lines += [f"warning: {text}" for text in found.warnings]
+    lines += [f"problem: {file}: {reason}" for file, reason in found.problems]
+    lines += [f"failed: {text}" for text in found.verdict.failures]
+    return "\n".join([*lines, f"{found.files} files; dB with peak 2, the range of samples"])
+
+
+def _line(record: Record) -> str:
+    strength = "" if record.psnr is None else f" {record.psnr:.1f} dB"
+    share = f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]"
+    return f"{record.model:<18} {record.role:<10} {record.condition:<8} {record.metric:<9} {share}{strength}"
+
+
+PLUG = Plug(claims=claims, key=sound_key, recode=recode_sounds, verify=verify_sounds)

@@ -1,0 +1,290 @@
+"""Models that hear: from transformers folders, torch files and functions of the user's own.
+
+A waveform model reads a window of raw samples, and its releases are wav files. A feature model
+(Whisper, AST) reads log-mel features, which no wav of noise gives back, so its releases are the
+feature tensors themselves.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from catch11.canvas import RATE, Canvas, sound_canvas
+from catch11.data.sounds import Clip, decode_clip, fit_clip, heard
+from catch11.errors import InvalidArgument, ModelRefused
+from catch11.find import first_tensor
+from catch11.fingerprint import module_fingerprint
+from catch11.models import sound_nets  # its nets join the registry of known ones
+from catch11.models.frame import Model, count_classes, indices, local_file, move, parse_spec
+from catch11.models.hub import call_loader, check_complete
+from catch11.models.sidecar import class_names
+from catch11.models.torchfile import read_module
+from catch11.models.weights import check_weights
+
+WAVES = frozenset(
+    {"wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "sew",
+     "sew-d", "data2vec-audio"}
+)  # fmt: skip
+FEATURES = frozenset({"whisper", "audio-spectrogram-transformer"})
+WINDOW = "catch11.json"  # beside config.json: {"seconds": 2}
+LOG_MEL = (4.0, -2.0)  # gain and offset: v in [0, 1] stands for features from -2 to 2
+
+Listen = Callable[[Sequence[Clip]], Tensor]
+"""Sounds to the model's input (n, channel, height, width), as its own pipeline makes it."""
+Heard = Callable[[Clip], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AudioModel(Model):
+    """A model of sounds: its canvas holds the rate and one window. features: its input is features
+    that are no waveform, so a release of it is feature tensors."""
+
+    features: bool = False
+
+    def __repr__(self) -> str:
+        window = "x".join(map(str, self.canvas.shape))
+        return f"AudioModel({self.name!r}, {window} at {self.canvas.rate}/s, {len(self.labels)} classes)"
+
+    def preprocess(self, images: Sequence[Any]) -> Float[Tensor, "n c h w"]:
+        """Sounds to the model's input; a tensor of features is taken as it is, if it fits.
+
+        Raises InvalidArgument for features of another shape.
+        """
+        if not images:
+            return torch.zeros(0, *self.canvas.shape, device=self.device)
+        made = [self._input(item) for item in images]
+        return torch.cat(made).to(self.device, torch.float32)
+
+    def read(self, data: bytes, path: str, canvas: Canvas) -> np.ndarray:
+        """A source file as the release reads it; see `release.sources.Read`."""
+        clip = decode_clip(data, path=path)
+        if not self.features:
+            return fit_clip(clip, canvas)
+        return self._hear(clip)[0].permute(1, 2, 0).numpy()
+
+    @property
+    def heard(self) -> Heard | None:
+        """Of a feature model, how it hears a clip: features in pixel units, clipped to [0, 1]."""
+        return self._hear if self.features else None
+
+    def _hear(self, clip: Clip) -> Tensor:
+        values = self.prepare([clip])  # type: ignore[list-item]
+        return self.canvas.denormalise(values).clamp(0.0, 1.0)
+
+    def _input(self, item: object) -> Tensor:
+        if isinstance(item, Clip):
+            return self.prepare([item])  # type: ignore[list-item]
+        if not isinstance(item, Tensor) or item.shape != self.canvas.shape or not self.features:
+            found = tuple(item.shape) if isinstance(item, Tensor) else type(item).__name__
+            expected = f"features of {self.canvas.shape}" if self.features else "sounds"
+            raise InvalidArgument(f"input of {self.name}", expected=expected, found=found)
+        return item[None]
+
+
+def claims(facts: Mapping[str, Any]) -> bool:
+    """Whether a config.json, or the JSON beside a file, is of a model of sounds."""
+    return facts.get("model_type") in WAVES | FEATURES or "sample_rate" in facts
+
+
+def load_audio(spec: str, *, device: str = "cpu", allow_code: bool = False) -> AudioModel:
+    """Load a model of sounds: hf: a transformers folder or id, torch: a file with a JSON beside it
+    ({"sample_rate": 16000, "samples": 16000, "classes": [...]}), py: a function of the user's own
+    that returns an AudioModel or (nn.Module, Canvas of a rate[, labels]).
+
+    Raises ModelRefused, InvalidArgument.
+    """
+    kind, rest = parse_spec(spec)
+    if kind == "hf":
+        return _from_hub(rest, device=device, allow_code=allow_code)
+    if kind == "torch":
+        return _from_file(rest, device=device, allow_code=allow_code)
+    if kind == "py":
+        from catch11.models.factory import load
+
+        model = load(rest, device=device, allow_code=allow_code)
+        if not isinstance(model, AudioModel):
+            raise ModelRefused(
+                spec, "the function returned a model of pictures", "give one of sounds"
+            )
+        return model
+    raise ModelRefused(spec, f"{kind}: holds no model of sounds", "write hf:, torch: or py:")
+
+
+def sound_model(
+    spec: str,
+    module: nn.Module,
+    canvas: Canvas,
+    *,
+    name: str,
+    labels: Callable[[int], tuple[str, ...]] = indices,
+    listen: Listen | None = None,
+    fingerprint: str = "",
+    device: str = "cpu",
+    notes: tuple[str, ...] = (),
+) -> AudioModel:
+    """A module that takes windows (n, channel, height, width) as an AudioModel.
+
+    listen: of a feature model, how it makes its input of sounds; a waveform model hears the window
+    itself. Raises ModelRefused.
+    """
+    if not canvas.rate:
+        raise ModelRefused(spec, "its canvas has no rate", "use sound_canvas(shape, rate=...)")
+    check_weights(spec, module)
+    name_of = fingerprint or module_fingerprint(module)
+    module = move(spec, module, device)
+    count = count_classes(spec, lambda v: first_tensor(module(v.to(device))), canvas)
+    return AudioModel(
+        name=name,
+        spec=spec,
+        module=module,
+        canvas=canvas,
+        labels=labels(count),
+        fingerprint=name_of,
+        prepare=listen or wave_listener(canvas),  # type: ignore[arg-type]
+        device=device,
+        notes=notes,
+        features=listen is not None,
+    )
+
+
+def wave_listener(canvas: Canvas) -> Listen:
+    """Sounds to windows of raw samples."""
+
+    def listen(clips: Sequence[Clip]) -> Tensor:
+        fitted = np.stack([fit_clip(clip, canvas) for clip in clips])
+        return canvas.normalise(torch.from_numpy(fitted).permute(0, 3, 1, 2))
+
+    return listen
+
+
+def _from_file(rest: str, *, device: str, allow_code: bool) -> AudioModel:
+    spec = f"torch:{rest}"
+    path = local_file(spec, rest)
+    facts = _facts(spec, path.with_suffix(".json"))
+    net = read_module(spec, path, allow_code=allow_code)
+    rate = _whole(spec, "sample_rate", facts.get("sample_rate"), RATE)
+    samples = _whole(spec, "samples", facts.get("samples"), 1 << 20)
+    canvas, listen = sound_canvas((1, 1, samples), rate=rate), None
+    module: nn.Module = sound_nets.Heard(
+        net, flat=bool(facts.get("flat")), normalised=bool(facts.get("normalise"))
+    )
+    if "spectrogram" in facts:
+        canvas, listen = _spectrogram(spec, facts["spectrogram"], rate=rate, samples=samples)
+        module = sound_nets.Features(net, side=None)
+    return sound_model(
+        spec, module, canvas, name=path.stem, listen=listen, device=device,
+        labels=lambda count: class_names(facts, count), fingerprint=module_fingerprint(net),
+    )  # fmt: skip
+
+
+def _spectrogram(spec: str, facts: object, *, rate: int, samples: int) -> tuple[Canvas, Listen]:
+    """The canvas and listener of a log spectrogram {"size": 256, "hop": 128}."""
+    given = facts if isinstance(facts, dict) else {}
+    size = _whole(spec, "spectrogram.size", given.get("size"), samples)
+    hop = _whole(spec, "spectrogram.hop", given.get("hop"), samples)
+    return spectrogram_features(rate=rate, samples=samples, size=size, hop=hop)
+
+
+def spectrogram_features(*, rate: int, samples: int, size: int, hop: int) -> tuple[Canvas, Listen]:
+    """The canvas of log10 spectrograms, from -4 to 4, and what makes them of sounds."""
+    shape = (1, (samples - size) // hop + 1, size // 2 + 1)
+
+    def listen(clips: Sequence[Clip]) -> Tensor:
+        waves = np.stack([heard(clip, rate=rate, samples=samples) for clip in clips])
+        return sound_nets.log_spectrogram(torch.from_numpy(waves), size=size, hop=hop)
+
+    return sound_canvas(shape, rate=rate, gain=8.0, offset=-4.0), listen
+
+
+def _from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
+    from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+    spec = f"hf:{rest}"
+    net, info = call_loader(
+        spec, AutoModelForAudioClassification.from_pretrained, rest, allow_code=allow_code,
+        dtype=torch.float32, weights_only=not allow_code, ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )  # fmt: skip
+    check_complete(spec, info)
+    extractor = call_loader(spec, AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code)
+    names = {int(index): str(name) for index, name in (net.config.id2label or {}).items()}
+
+    def labels(count: int) -> tuple[str, ...]:
+        known = set(names) == set(range(count))
+        return tuple(names[index] for index in range(count)) if known else indices(count)
+
+    rate = _whole(spec, "sampling_rate", getattr(extractor, "sampling_rate", None), RATE)
+    kind = net.config.model_type
+    if kind in FEATURES:
+        canvas, listen, side = _hub_features(extractor, rate)
+        module: nn.Module = sound_nets.Features(net, side=side)
+        notes: tuple[str, ...] = ()
+    else:
+        facts = _facts(spec, Path(rest).expanduser() / WINDOW)
+        seconds = facts.get("seconds")
+        if not isinstance(seconds, int | float) or not 0 < seconds * rate <= 1 << 20:
+            raise ModelRefused(spec, f"{WINDOW} states no usable seconds", 'write {"seconds": 2}')
+        canvas, listen = sound_canvas((1, 1, round(seconds * rate)), rate=rate), None
+        normalised = bool(getattr(extractor, "do_normalize", False))
+        module = sound_nets.Heard(net, flat=True, normalised=normalised)
+        notes = (_NORMALISED,) if normalised else ()
+    return sound_model(
+        spec, module, canvas, name=Path(rest).name or rest, labels=labels, listen=listen,
+        device=device, notes=notes, fingerprint=module_fingerprint(net),
+    )  # fmt: skip
+
+
+_NORMALISED = (
+    "each utterance is brought to variance 1 before the first layer, so noise that the layer does "
+    "not see still makes what it sees quieter; a group norm behind the layer undoes that, a bias "
+    "in it does not"
+)
+
+
+def _hub_features(extractor: Any, rate: int) -> tuple[Canvas, Listen, int]:
+    """The canvas of a transformers feature extractor, found by running it, and what runs it."""
+    silence = np.zeros(rate, dtype=np.float32)
+    name = extractor.model_input_names[0]
+    first = extractor(silence, sampling_rate=rate, return_tensors="np")[name]
+    side = 2 if name == "input_features" else 1  # (mel, frame) of Whisper, (frame, mel) of AST
+    shape = list(first.shape[1:])
+    shape.insert(side - 1, 1)
+
+    def listen(clips: Sequence[Clip]) -> Tensor:
+        made = []
+        for clip in clips:
+            longest = max(1, round(len(clip.samples) * rate / clip.rate))
+            wave = heard(clip, rate=rate, samples=min(longest, 60 * rate))
+            found = extractor(wave, sampling_rate=rate, return_tensors="pt")[name]
+            made.append(found.float().unsqueeze(side))
+        return torch.cat(made)
+
+    gain, offset = LOG_MEL
+    canvas = sound_canvas((shape[0], shape[1], shape[2]), rate=rate, gain=gain, offset=offset)
+    return canvas, listen, side
+
+
+def _facts(spec: str, path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise ModelRefused(
+            spec, f"{path.name} beside it is missing or no JSON, so its window is unknown",
+            'write {"seconds": 2}' if path.name == WINDOW else 'write {"sample_rate": 16000, "samples": 16000}',
+        )  # fmt: skip
+    return facts
+
+
+def _whole(spec: str, name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ModelRefused(spec, f"its {name} is {value!r:.40}, expected 1 to {most}")
+    return value

@@ -53,6 +53,9 @@ def recode(
     margin: how.Margin = 0.5,
     look: how.Look = "noise",
     survive: how.Survive = "",
+    also: how.Also = None,
+    against: how.Against = None,
+    precision: how.Precision = "float32",
     column: how.Column = None,
     long: how.Long = "truncate",
     half: how.Half = False,
@@ -85,13 +88,23 @@ def recode(
         return Answer(facts=result.facts, view=result.view)
     for name in {"column", "long", "half"} & set(given(ctx)):
         raise InvalidArgument(f"--{name}", expected="no such option for images", found="it")
-    loaded = None
-    if model is not None:
-        loaded = open_model(model, device=device, allow_code=allow_code)
+    if method != "deep" and (also or against):
+        name = "--also" if also else "--against"
+        raise InvalidArgument(
+            name, expected="--method deep beside it", found=method,
+            remedy="a spectral key for several models is made by catch11 key --also",
+        )  # fmt: skip
+
+    def load(spec: str) -> Any:
+        return open_model(spec, device=device, allow_code=allow_code)
+
+    loaded = None if model is None else load(model)
     choice = Choice(
         method=method, format=format, psnr=psnr, noise=noise, client=client,
         shared=shared, at=at, start=start, steps=steps,
         radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
+        also=tuple(map(load, also or ())), against=tuple(map(load, against or ())),
+        precision=precision,
     )  # fmt: skip
     recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:

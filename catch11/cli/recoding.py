@@ -33,6 +33,9 @@ class Choice:
     margin: float
     look: Literal["noise", "decoy", "faint"]
     survive: str
+    also: "tuple[Model, ...]" = ()
+    against: "tuple[Model, ...]" = ()
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def recoder(self, key: "Key", model: "Model | None") -> "Recoder":
         """The recoder; deep needs the model the key was built from. Raises InvalidArgument."""
@@ -52,7 +55,8 @@ class Choice:
             model, key, at=self.at, start=self._start(key), look=self.look, steps=self.steps,
             radius="auto" if self.radius == "auto" else _number(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
-            tag=self.client, format=self.format,
+            also=self.also, against=self.against, tag=self.client, format=self.format,
+            precision=self.precision,
         )  # fmt: skip
 
     def workers(self, asked: int | None) -> int:

@@ -28,7 +28,6 @@ Client = Annotated[
     str,
     typer.Option(
         metavar="NAME", help="Mixed into the noise, so that each client gets files of its own.",
-        rich_help_panel=_SPECTRAL,
     ),
 ]  # fmt: skip
 Shared = Annotated[
@@ -90,6 +89,27 @@ Survive = Annotated[
     typer.Option(
         metavar="LIST", help="Changes after which the answer must still stand, for instance "
         "jpeg:75,resize:0.5,crop:0.9,blur:1.", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also", metavar="MODEL", help="A further model that shall read the same files; repeatable.",
+        rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against", metavar="MODEL", help="A model that shall not read them: it is led to a class "
+        "that the key draws; repeatable.", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Precision = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(
+        help="Of the search; bfloat16 is faster where the machine has it. What counts is judged in "
+        "float32.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 _OTHER = "Text and tables"

@@ -1,0 +1,95 @@
+"""Deep releases by the command: for two models, against one, a file a client, the precision of the search."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catch11.studies import digits
+from tests.cli.test_commands import DENSE, PATCH, run
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sources and a key."""
+    folder = tmp_path_factory.mktemp("owner")
+    digits.write_pictures(digits.load_digits(), folder / "source", count=COUNT)
+    assert run("key", PATCH, "-o", folder / "my.key").status == 0
+    return folder
+
+
+def deep(place: Path, out: Path, *words: object) -> int:
+    """Files written by a deep release; the reasons of the others are in the ledger."""
+    done = run(
+        "recode", place / "source", out, "--key", place / "my.key", "--method", "deep",
+        "--model", PATCH, "--radius", 32, "--json", *words,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    return int(done.json["written"])
+
+
+def scores(place: Path, out: Path, *models: str) -> dict[str, float]:
+    """Agreement with the clean answers, by model, as verify prints it."""
+    found = {}
+    for model in models:
+        done = run("verify", out, "--model", model, "--source", place / "source", "--json")
+        assert done.out, done.err
+        found[model] = float(json.loads(done.out)["verdict"]["retention"])
+    return found
+
+
+def test_two_models_read_one_release(place: Path, tmp_path: Path) -> None:
+    assert deep(place, tmp_path / "both", "--also", DENSE) >= COUNT - 4
+    assert deep(place, tmp_path / "one") >= COUNT - 3
+    both, one = (scores(place, tmp_path / name, PATCH, DENSE) for name in ("both", "one"))
+    assert both[PATCH] == one[PATCH] == 1.0
+    assert both[DENSE] == 1.0
+    assert one[DENSE] < 0.8, "made for the patch net alone"
+
+
+def test_a_model_named_against_reads_less(place: Path, tmp_path: Path) -> None:
+    assert deep(place, tmp_path / "led", "--against", DENSE) >= COUNT - 4
+    found = scores(place, tmp_path / "led", PATCH, DENSE)
+    assert found[PATCH] == 1.0
+    assert found[DENSE] < 0.5
+
+
+def test_a_file_a_client(place: Path, tmp_path: Path) -> None:
+    """Each client's files are noise of their own, all read by the model and bound to one source."""
+    for client in ("acme", "globex"):
+        assert deep(place, tmp_path / client, "--client", client) >= COUNT - 3
+        assert scores(place, tmp_path / client, PATCH)[PATCH] == 1.0
+    names = [
+        {p.relative_to(d) for p in d.rglob("*.png")}
+        for d in (tmp_path / "acme", tmp_path / "globex")
+    ]
+    for name in sorted(names[0] & names[1]):
+        one, two = (
+            np.asarray(Image.open(tmp_path / c / name), float).ravel() for c in ("acme", "globex")
+        )
+        assert abs(np.corrcoef(one, two)[0, 1]) < 0.5
+
+
+def test_search_in_bfloat16_is_judged_in_float32(place: Path, tmp_path: Path) -> None:
+    assert deep(place, tmp_path / "half", "--precision", "bfloat16") >= COUNT - 3
+    assert scores(place, tmp_path / "half", PATCH)[PATCH] == 1.0
+
+
+@pytest.mark.parametrize("option", ["--also", "--against"])
+def test_further_models_need_deep(place: Path, tmp_path: Path, option: str) -> None:
+    words = ("recode", place / "source", tmp_path / "out", "--key", place / "my.key")
+    done = run(*words, option, DENSE)
+    assert (done.status, f"{option}: expected --method deep" in done.err) == (2, True)
+
+
+def test_a_further_model_that_is_not_there(place: Path, tmp_path: Path) -> None:
+    done = run(
+        "recode", place / "source", tmp_path / "out", "--key", place / "my.key", "--method", "deep",
+        "--model", PATCH, "--also", "no/such/model",
+    )  # fmt: skip
+    assert done.status == 2
+    assert done.err.count("\n") == 1

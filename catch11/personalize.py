@@ -7,6 +7,7 @@ says nothing to the public model. Whoever holds the copy and the original reads 
 
 import copy
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,20 @@ class CopySecret:
         return keyed_scramble(
             self.secret, shape=self.shape, tile=self.tile, across=self.across, inversion=self.inversion
         )  # fmt: skip
+
+    @property
+    def bits(self) -> float:
+        """Bits of the choice among all scrambles of this kind."""
+        channels, area = self.shape[0], self.tile[0] * self.tile[1]
+        size, parts = (channels * area, 1) if self.across else (area, channels)
+        count = channels * area
+        half = (
+            math.lgamma(count + 1)
+            - math.lgamma(count // 2 + 1)
+            - math.lgamma(count - count // 2 + 1)
+        )
+        choices = parts * math.lgamma(size + 1) + (half if self.inversion else 0.0)
+        return min(256.0, choices / math.log(2.0))
 
     def check_key(self, key: Key) -> None:
         """Raises KeyMismatch unless the key was built from this secret's copy."""

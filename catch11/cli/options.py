@@ -13,11 +13,18 @@ from catch11.errors import InvalidArgument
 if TYPE_CHECKING:
     from catch11.key import Key
     from catch11.models.frame import Model
+    from catch11.personalize import CopySecret
 
 PASSPHRASE = "CATCH11_PASSPHRASE"
 SPEC = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function, or a path."
 
 Device = Annotated[str, typer.Option(metavar="NAME", help="Where models run: cpu, cuda or cuda:N.")]
+Secret = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The secret of the personalised copy that MODEL, or the key, is of."
+    ),
+]
 AllowCode = Annotated[
     bool,
     typer.Option(
@@ -64,8 +71,26 @@ def open_key(path: Path) -> "Key":
     return load_key(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
 
 
+def open_secret(path: Path) -> "CopySecret":
+    """Read the secret of a personalised copy, asking for its passphrase if it is sealed."""
+    from catch11.secretfile import load_secret
+
+    return load_secret(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
+
+
+def check_copy_is_meant(spec: str | None, secret: Path | None) -> None:
+    """Raises InvalidArgument for a personalised copy without its secret: it reads no clean picture."""
+    from catch11.models.copies import is_copy
+
+    if spec is not None and secret is None and is_copy(spec):
+        raise InvalidArgument(
+            "--secret", expected=f"the secret of the personalised copy {spec}", found="none",
+            remedy="a copy reads scrambled pictures only",
+        )  # fmt: skip
+
+
 def is_sealed(path: Path) -> bool:
-    """Whether a file is a sealed key; False where it cannot be read."""
+    """Whether a file is a sealed key or secret; False where it cannot be read."""
     from catch11.seal import MAGIC
 
     try:

@@ -8,7 +8,17 @@ import typer
 
 from catch11.cli import recoding_options as how
 from catch11.cli.frame import Answer, command, given, progress
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.options import (
+    SPEC,
+    AllowCode,
+    Device,
+    Ledger,
+    Secret,
+    check_copy_is_meant,
+    open_key,
+    open_model,
+    open_secret,
+)
 from catch11.cli.recoding import Choice
 from catch11.errors import InvalidArgument
 
@@ -27,6 +37,7 @@ def recode(
         str | None,
         typer.Option(metavar="MODEL", help=f"The authorized model, for deep and --check: {SPEC}"),
     ] = None,
+    secret: Secret = None,
     psnr: how.Psnr = 10.0,
     noise: how.Noise = "content",
     client: how.Client = "",
@@ -95,6 +106,8 @@ def recode(
             remedy="a spectral key for several models is made by catch11 key --also",
         )  # fmt: skip
 
+    check_copy_is_meant(model, secret)
+
     def load(spec: str) -> Any:
         return open_model(spec, device=device, allow_code=allow_code)
 
@@ -104,7 +117,7 @@ def recode(
         shared=shared, at=at, start=start, steps=steps,
         radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
         also=tuple(map(load, also or ())), against=tuple(map(load, against or ())),
-        precision=precision,
+        precision=precision, copy=None if secret is None else open_secret(secret),
     )  # fmt: skip
     recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:

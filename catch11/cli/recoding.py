@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from catch11.key import Key
     from catch11.models.frame import Model
+    from catch11.personalize import CopySecret
     from catch11.recode.frame import Recoder
 
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Choice:
     """The options of one run."""
 
-    method: Literal["spectral", "deep"]
+    method: Literal["spectral", "deep", "scramble"]
     format: Literal["png8", "png16", "tensor"]
     psnr: float
     noise: Literal["content", "gaussian", "sign", "structured"]
@@ -36,6 +37,7 @@ class Choice:
     also: "tuple[Model, ...]" = ()
     against: "tuple[Model, ...]" = ()
     precision: Literal["float32", "bfloat16"] = "float32"
+    copy: "CopySecret | None" = None
 
     def recoder(self, key: "Key", model: "Model | None") -> "Recoder":
         """The recoder; deep needs the model the key was built from. Raises InvalidArgument."""
@@ -44,8 +46,10 @@ class Choice:
 
             return SpectralRecoder(
                 key, psnr=self.psnr, noise=self.noise, format=self.format, tag=self.client,
-                shared=self.shared,
+                shared=self.shared, copy=self.copy,
             )  # fmt: skip
+        if self.method == "scramble":
+            return self._scrambled(key)
         if model is None:
             raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
         from catch11.recode.deep import DeepRecoder
@@ -56,8 +60,17 @@ class Choice:
             radius="auto" if self.radius == "auto" else _number(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
             also=self.also, against=self.against, tag=self.client, format=self.format,
-            precision=self.precision,
+            precision=self.precision, copy=self.copy,
         )  # fmt: skip
+
+    def _scrambled(self, key: "Key") -> "Recoder":
+        from catch11.recode.scramble import ScrambleRecoder
+
+        if self.copy is None:
+            raise InvalidArgument(
+                "--method scramble", expected="--secret FILE beside it", found="none"
+            )
+        return ScrambleRecoder(key, self.copy, format=self.format)
 
     def workers(self, asked: int | None) -> int:
         """Threads of the release. Spectral arithmetic runs on one core each: faster than sharing

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from catch11.cli.frame import FINDING, Answer, command, given, progress
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model, share
+from catch11.cli.options import (
+    SPEC,
+    AllowCode,
+    Device,
+    Ledger,
+    Secret,
+    check_copy_is_meant,
+    open_key,
+    open_model,
+    open_secret,
+    share,
+)
 from catch11.cli.scores import verification_view
 from catch11.errors import InvalidArgument
 
@@ -28,6 +39,7 @@ def verify(
         Path | None,
         typer.Option(metavar="KEY", help="The key file; adds the front shift to the checks."),
     ] = None,
+    secret: Secret = None,
     rival: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL", help="A model that should not read it; repeatable."),
@@ -81,11 +93,14 @@ def verify(
     if kind != IMAGE:
         asked = given(ctx) | {"key": key, "device": device, "allow_code": allow_code}
         with progress("verifying") as tick:
-            result = plug(kind).verify(dst, model, asked, tick)
-        return Answer(facts=result.facts, view=result.view, status=FINDING if result.failed else 0)
+            other = plug(kind).verify(dst, model, asked, tick)
+        status = FINDING if other.failed else 0
+        return Answer(facts=other.to_dict(), view=verification_view(other), status=status)
     if target is not None:
         raise InvalidArgument("--target", expected="no such option for images", found="it")
 
+    if source is not None:
+        check_copy_is_meant(model, secret)
     held = None if key is None else open_key(key)
     authorized, *rivals = [
         open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
@@ -99,6 +114,7 @@ def verify(
             source=source,
             ledger=ledger,
             key=held,
+            copy=None if secret is None else open_secret(secret),
             max_drop=max_drop,
             max_rival=max_rival,
             limit=limit,

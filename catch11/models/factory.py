@@ -1,8 +1,10 @@
 """py: a function of the user's own that returns a model; naming it is the leave to run it."""
 
+import copy
 import importlib
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,7 @@ from catch11.errors import ModelRefused
 from catch11.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish, first_line, indices
+from catch11.models.torchfile import fill
 from catch11.models.weights import check_weights
 
 RETURNS = "a Model, (nn.Module, Canvas) or (nn.Module, Canvas, labels)"
@@ -22,13 +25,17 @@ RETURNS = "a Model, (nn.Module, Canvas) or (nn.Module, Canvas, labels)"
 def load(rest: str, *, device: str, allow_code: bool) -> Model:
     """Call `module:function` or `file.py:function` without arguments. Raises ModelRefused.
 
-    The function returns a Model, (nn.Module, Canvas), or (nn.Module, Canvas, labels).
+    The function returns a Model, (nn.Module, Canvas), or (nn.Module, Canvas, labels). Local weights
+    after @ take the place of its own.
     """
     spec = f"py:{rest}"
+    rest, at, weights = rest.partition("@")
     made = _function(spec, rest)()
     if isinstance(made, Model):
-        return made
+        return _refilled(spec, made, weights, allow_code=allow_code) if at else made
     module, canvas, labels = _parts(spec, made)
+    if at:
+        fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
     check_weights(spec, module)
 
     def names(count: int) -> tuple[str, ...]:
@@ -55,6 +62,15 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     )
 
 
+def _refilled(spec: str, model: Model, weights: str, *, allow_code: bool) -> Model:
+    if model.module is None:
+        raise ModelRefused(spec, "the function's model is no torch module, so it takes no weights")
+    module = copy.deepcopy(model.module)
+    fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
+    check_weights(spec, module)
+    return replace(model, spec=spec, module=module, fingerprint=module_fingerprint(module))
+
+
 def _parts(spec: str, made: object) -> tuple[nn.Module, Canvas, tuple[str, ...] | None]:
     if isinstance(made, tuple) and len(made) in (2, 3):
         module, canvas, *rest = made
@@ -65,7 +81,7 @@ def _parts(spec: str, made: object) -> tuple[nn.Module, Canvas, tuple[str, ...] 
 
 def modality_named(rest: str) -> str | None:
     """What a function says that its model reads, by its attribute `modality`; None if nothing."""
-    named = getattr(_function(f"py:{rest}", rest), "modality", None)
+    named = getattr(_function(f"py:{rest}", rest.partition("@")[0]), "modality", None)
     return named if isinstance(named, str) else None
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from catch11.canvas import Canvas
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
 from catch11.fingerprint import module_fingerprint
 from catch11.models.canvases import Normalisation, Prepare, Proposal, derive_canvas, resample_name
 from catch11.models.frame import Model, finish, first_line, indices
-from catch11.models.torchfile import read_tensors
+from catch11.models.torchfile import fill
 from catch11.models.weights import check_weights
 
 
@@ -34,7 +34,7 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     except Exception as error:  # noqa: BLE001 - the hub's client raises its own types
         raise ModelRefused(spec, first_line(error), "give local weights after @") from None
     if at and weights != "random":
-        _fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
+        fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
     check_weights(spec, module)
     config = timm.data.resolve_data_config(module.pretrained_cfg, model=module)
     prepare = timm_prepare(timm.data.create_transform(**config, is_training=False))
@@ -97,19 +97,6 @@ def timm_canvas(config: dict[str, Any], prepare: Prepare) -> tuple[Canvas, tuple
         order=(0, 1, 2),
     )
     return derive_canvas(prepare, proposals, stated=stated if len(mean) == 3 else None)
-
-
-def _fill(spec: str, module: nn.Module, path: Path, *, allow_code: bool) -> None:
-    """Local weights into a timm model, every one of them. Raises ModelRefused."""
-    if not path.is_file():
-        raise ModelRefused(spec, f"there is no file {path}")
-    tensors = read_tensors(spec, path, allow_code=allow_code)
-    if isinstance(tensors, nn.Module):
-        tensors = tensors.state_dict()
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ModelRefused(spec, f"{path.name} holds other weights ({first_line(error)})") from None
 
 
 def _import() -> Any:

@@ -103,6 +103,19 @@ def read_tensors(spec: str, path: Path, *, allow_code: bool) -> dict[str, Tensor
     }
 
 
+def fill(spec: str, module: nn.Module, path: Path, *, allow_code: bool) -> None:
+    """Local weights into a model, every one of them. Raises ModelRefused."""
+    if not path.is_file():
+        raise ModelRefused(spec, f"there is no file {path}")
+    tensors = read_tensors(spec, path, allow_code=allow_code)
+    if isinstance(tensors, nn.Module):
+        tensors = tensors.state_dict()
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelRefused(spec, f"{path.name} holds other weights ({first_line(error)})") from None
+
+
 def _unpickle(spec: str, path: Path, *, allow_code: bool) -> Any:
     try:
         with warnings.catch_warnings():

@@ -6,7 +6,7 @@ import json
 import math
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,15 +156,15 @@ class Learnt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a net learns: SGD with momentum or AdamW, cosine, bfloat16. patience: epochs without a
+    """How a net learns: SGD with momentum or AdamW, cosine, bfloat16. patience: looks without a
     better score, once the training loss is low, after which it stops."""
 
     rate: float
     epochs: int
     optimiser: str = "sgd"
     augment: bool = False
-    patience: int = 8
-    low: float = 0.1
+    patience: int = 3
+    low: float = 0.3
 
 
 def learn(
@@ -173,8 +173,12 @@ def learn(
     labels: Tensor,
     course: Course,
     score: Callable[[nn.Module], float],
+    state: Path | None = None,
 ) -> Learnt:
-    """Train a net on normalised pictures, which it changes, scoring it after every epoch."""
+    """Train a net on normalised pictures, which it changes, scoring it after every other epoch.
+
+    state: a file that keeps the run after each epoch, so that a stop loses one epoch.
+    """
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.train()
     weights = [p for p in net.parameters() if p.requires_grad]
@@ -189,9 +193,14 @@ def learn(
         rule,
         lambda step: min(1.0, (step + 1) / 20) * (0.5 + 0.5 * math.cos(math.pi * step / total)),
     )
-    generator = torch.Generator().manual_seed(0)
-    learnt = Learnt(net=net)
-    for epoch in range(1, course.epochs + 1):
+    learnt, begin = Learnt(net=net), 1
+    if state is not None and state.exists():
+        held = torch.load(state, weights_only=True)
+        for part, name in ((net, "net"), (rule, "rule"), (rates, "rates")):
+            part.load_state_dict(held[name])
+        learnt.curve, begin = [tuple(row) for row in held["curve"]], held["epoch"] + 1
+    for epoch in range(begin, course.epochs + 1):
+        generator = torch.Generator().manual_seed(epoch)
         losses = []
         for batch in torch.randperm(len(images), generator=generator).split(BATCH):
             some = images[batch]
@@ -205,15 +214,34 @@ def learn(
             rule.step()
             rates.step()
             losses.append(float(loss.detach()))
-        net.eval()
-        learnt.curve.append((epoch, round(sum(losses) / len(losses), 4), score(net)))
-        net.train()
-        if course.patience < epoch and learnt.curve[-1][1] < course.low:
-            before = max(value for _, _, value in learnt.curve[: -course.patience])
-            if before >= max(value for _, _, value in learnt.curve[-course.patience :]):
+        if epoch % 2 == 0 or epoch == course.epochs:
+            net.eval()
+            learnt.curve.append((epoch, round(sum(losses) / len(losses), 4), score(net)))
+            net.train()
+            if _settled(learnt.curve, course):
                 break
+        if state is not None:
+            parts = {
+                "net": net.state_dict(),
+                "rule": rule.state_dict(),
+                "rates": rates.state_dict(),
+            }
+            torch.save(
+                {**parts, "curve": learnt.curve, "epoch": epoch}, half := state.with_suffix(".half")
+            )
+            half.replace(state)
     net.eval()
+    if state is not None:
+        state.unlink(missing_ok=True)
     return learnt
+
+
+def _settled(curve: Sequence[tuple[int, float, float]], course: Course) -> bool:
+    """The files are learnt by heart and the last looks were no better than those before."""
+    if len(curve) <= course.patience or curve[-1][1] > course.low:
+        return False
+    before, since = curve[: -course.patience], curve[-course.patience :]
+    return max(score for _, _, score in before) >= max(score for _, _, score in since)
 
 
 def _moved(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -56,22 +56,22 @@ def sweep() -> list[Cell]:
     pre, vgg = "ResNet-32", "plain"
     return [
         Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=30)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=30)),
-        Cell(rival=vgg, count=3000, course=Course(rate=0.01, epochs=30)),
-        Cell(rival=vgg, count=3000, course=Course(rate=0.1, epochs=30)),
-        Cell(rival=pre, count=10_000, course=Course(rate=0.01, epochs=8)),
+        Cell(rival=vgg, count=3000, course=Course(rate=0.03, epochs=30)),
         Cell(rival=pre, count=1000, course=Course(rate=0.01, epochs=20)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=15)),
-        Cell(rival=pre, count=1000, course=Course(rate=0.1, epochs=20)),
+        Cell(rival=pre, count=10_000, course=Course(rate=0.01, epochs=6)),
+        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=16)),
+        Cell(rival=vgg, count=3000, course=Course(rate=0.1, epochs=30)),
         Cell(rival=vgg, count=10_000, course=Course(rate=0.03, epochs=10)),
         Cell(rival=vgg, count=1000, course=Course(rate=0.03, epochs=30)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=30), begins="scratch"),
-        Cell(rival=pre, count=10_000, course=Course(rate=0.1, epochs=8)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=30, augment=True)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=6), begins="front"),
+        Cell(rival=vgg, count=3000, course=Course(rate=0.003, epochs=16, optimiser="adamw")),
+        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=10)),
         Cell(rival=vgg, count=3000, course=Course(rate=0.03, epochs=30), begins="scratch"),
+        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=4), begins="front"),
+        Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=20, augment=True)),
+        Cell(rival=pre, count=10_000, course=Course(rate=0.1, epochs=6)),
+        Cell(rival=pre, count=1000, course=Course(rate=0.1, epochs=20)),
         Cell(rival=pre, count=3000, course=Course(rate=0.001, epochs=15, optimiser="adamw")),
-        Cell(rival=vgg, count=3000, course=Course(rate=0.003, epochs=15, optimiser="adamw")),
+        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=30), begins="scratch"),
     ]
 
 
@@ -84,7 +84,7 @@ def plain(assets: Path, work: Path, normalise: object) -> nn.Module:
     torch.manual_seed(0)
     net = scratch(Vgg())
     images, labels = lessons(assets, 10_000)
-    course = Course(rate=0.1, epochs=15, augment=True)
+    course = Course(rate=0.1, epochs=15, augment=True, low=0.0)
     learn(net, normalise(images), labels, course, lambda _: 0.0)  # type: ignore[operator]
     torch.save(net.state_dict(), held)
     return net
@@ -133,9 +133,10 @@ def main() -> None:
         if cell.begins != "pretrained":
             net = scratch(net) if cell.begins == "scratch" else Fronted(net)
         begun = time.time()
-        learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score)
+        state = given.work / ("-".join(str(v) for v in cell.line.values()) + ".pt")
+        learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score, state)
         lines.add({
-            **cell.line, "best": learnt.best, "last": learnt.curve[-1][2], "ran": len(learnt.curve),
+            **cell.line, "best": learnt.best, "last": learnt.curve[-1][2], "ran": learnt.curve[-1][0],
             "loss": learnt.curve[-1][1], "minutes": round((time.time() - begun) / 60, 2),
         })  # fmt: skip
 

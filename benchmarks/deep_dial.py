@@ -35,7 +35,7 @@ from catch11.models.frame import Model
 from catch11.survival import Jpeg
 
 QUALITIES = (90, 75, 50)
-COURSE = Course(rate=0.01, epochs=8)
+COURSE = Course(rate=0.01, epochs=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,7 +96,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("assets", type=Path)
     ask.add_argument("--work", type=Path, required=True)
-    ask.add_argument("--radii", nargs="+", default=["auto", "16", "8", "32", "4", "255", "3"])
+    ask.add_argument("--radii", nargs="+", default=["auto", "16", "4", "8", "32", "255"])
     ask.add_argument("--train", type=int, default=3000)
     ask.add_argument("--test", type=int, default=1000)
     ask.add_argument("--steps", type=int, default=60)

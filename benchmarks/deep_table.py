@@ -83,6 +83,7 @@ def main() -> None:
     ask.add_argument("model")
     ask.add_argument("--rivals", nargs="*", default=[])
     ask.add_argument("--images", type=Path, required=True)
+    ask.add_argument("--release", type=Path, help="Read the files of this release; make none.")
     ask.add_argument("--count", type=int, default=64)
     ask.add_argument("--survive", default="")
     ask.add_argument("--radius", default="auto")
@@ -90,55 +91,101 @@ def main() -> None:
     ask.add_argument("--steps", type=int, default=60)
     ask.add_argument("--agreement", default="top1")
     ask.add_argument("--at", default="logits")
+    ask.add_argument("--look", default="noise")
+    ask.add_argument("--decoys", type=int, default=0, help="Start from the last N of the pictures.")
+    ask.add_argument("--also", nargs="*", default=[])
+    ask.add_argument("--against", nargs="*", default=[])
+    ask.add_argument("--precision", default="float32")
     ask.add_argument("--chunk", type=int, default=BATCH)
     ask.add_argument("--codecs", type=int, nargs="*", default=[90, 75, 50])
+    ask.add_argument("--sheet", type=Path, help="Write the first eight pictures and files there.")
     ask.add_argument("--threads", type=int, default=1)
     given = ask.parse_args()
     torch.set_num_threads(given.threads)
     model = load_model(given.model)
-    recoder = Watched(
-        model, build_key(model, energy=0.01, secret=bytes(32)), at=given.at, steps=given.steps,
-        radius=given.radius if given.radius == "auto" else float(given.radius),
-        agreement=given.agreement, margin=given.margin, survive=survival(given.survive),
-        chunk=given.chunk,
-    )  # fmt: skip
-    rows = list(labelled(given.images, given.count))
-    truth = torch.tensor([label for _, label in rows])
+    rows = list(labelled(given.images, given.count + given.decoys))
+    rows, spare = rows[: given.count], rows[given.count :]
+    if given.release is not None:
+        rows = [(path, label) for path, label in rows if _file(given, path).is_file()]
+        files = [open_picture(_file(given, path)) for path, _ in rows]
+        print(json.dumps({"model": model.name, "asked": given.count, "written": len(rows)}))
+        kept = torch.ones(len(rows), dtype=torch.bool)
     sources = [open_picture(path) for path, _ in rows]
-    whole = torch.stack([pixels(picture, model) for picture in sources])
+    truth = torch.tensor([label for _, label in rows])
     clean = answers(model, sources)
+    also = [load_model(spec) for spec in given.also]
+    if given.release is None:
+        decoys = [pixels(open_picture(path), model) for path, _ in spare]
+        recoder = Watched(
+            model, build_key(model, energy=0.01, secret=bytes(32)), at=given.at, steps=given.steps,
+            radius=given.radius if given.radius == "auto" else float(given.radius),
+            agreement=given.agreement, margin=given.margin, survive=survival(given.survive),
+            start=model.canvas.window(torch.stack(decoys)) if decoys else "noise", look=given.look,
+            also=also, against=[load_model(spec) for spec in given.against],
+            precision=given.precision, chunk=given.chunk,
+        )  # fmt: skip
+        files, kept = made(recoder, model, sources)
+    if given.sheet is not None:
+        sheet(sources, files, model, given.sheet)
 
+    codecs: dict[str, Callable[[Image.Image], Image.Image]] = {"png": lambda v: v}
+    codecs |= {f"jpeg {q}": jpeg(q) for q in given.codecs}
+    for reader in (model, *also, *(load_model(rival) for rival in given.rivals)):
+        own = clean if reader is model else answers(reader, sources)
+        line = {"reader": reader.name, "clean": accuracy(own, truth)}
+        for name, change in codecs.items():
+            told = answers(reader, [change(file) for file in files])
+            line[name] = accuracy(told[kept], truth[kept])
+            line[f"{name}, as the authorized"] = accuracy(told[kept], clean[kept])
+            if reader in also:
+                line[f"{name}, as its own"] = accuracy(told[kept], own[kept])
+        print(json.dumps(line), flush=True)
+
+
+def made(
+    recoder: Watched, model: Model, sources: Sequence[Image.Image]
+) -> tuple[list[Image.Image], Tensor]:
+    """The files, and which of them may be released; prints what they cost."""
+    whole = torch.stack([pixels(picture, model) for picture in sources])
     spent = time.process_time()
     recoded = recoder(whole)
-    spent = (time.process_time() - spent) / len(rows)
+    spent = (time.process_time() - spent) / len(whole)
     one = time.process_time()
     values = model.canvas.normalise(model.canvas.window(whole[:64]))
     with torch.no_grad():
-        for part in values.split(given.chunk):
+        for part in values.split(recoder.batch):
             model.forward(part)
     one = (time.process_time() - one) / len(values)
     steps = [int(s) for found in recoder.notes for s in found.steps]
     print(json.dumps({
-        "model": model.name, "count": len(rows), **recoder.settings,
+        "model": model.name, "count": len(whole), **recoder.settings,
         "withheld": sum(reason is not None for reason in recoded.reasons),
         "steps_median": statistics.median(steps), "steps_most": max(steps),
         "forward_s": round(one, 4), "forwards_an_image": round(spent / one, 1),
         "psnr_median": round(statistics.median(recoded.psnr), 2),
     }), flush=True)  # fmt: skip
-
     levels = (recoded.images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    files = [Image.fromarray(level) for level in levels]
     kept = torch.tensor([reason is None for reason in recoded.reasons])
-    codecs: dict[str, Callable[[Image.Image], Image.Image]] = {"png": lambda v: v}
-    codecs |= {f"jpeg {q}": jpeg(q) for q in given.codecs}
-    for reader in (model, *(load_model(rival) for rival in given.rivals)):
-        own = clean if reader is model else answers(reader, sources)
-        line = {"reader": reader.name, "clean": accuracy(own, truth)}
-        for name, change in codecs.items():
-            made = answers(reader, [change(file) for file in files])
-            line[name] = accuracy(made[kept], truth[kept])
-            line[f"{name}, as the authorized"] = accuracy(made[kept], clean[kept])
-        print(json.dumps(line), flush=True)
+    return [Image.fromarray(level) for level in levels], kept
+
+
+def sheet(
+    sources: Sequence[Image.Image], files: Sequence[Image.Image], model: Model, path: Path
+) -> None:
+    """The first eight pictures above their files."""
+    height, width = model.canvas.height, model.canvas.width
+    paper = Image.new("RGB", (8 * width, 2 * height))
+    for place, (source, file) in enumerate(zip(sources[:8], files, strict=False)):
+        paper.paste(
+            Image.fromarray(np.array(fit_picture(source, model.canvas))), (place * width, 0)
+        )
+        paper.paste(file, (place * width, height))
+    paper.save(path)
+
+
+def _file(given: argparse.Namespace, source: Path) -> Path:
+    """The released file of a source, at its place in the tree."""
+    return given.release / source.relative_to(given.images).with_suffix(".png")
 
 
 def accuracy(answer: Tensor, meant: Tensor) -> float:

@@ -56,7 +56,8 @@ class Choice:
         from catch11.survival import survival
 
         return DeepRecoder(
-            model, key, at=self.at, start=self._start(key), look=self.look, steps=self.steps,
+            model, key, at=self.at, start=self._start(key), look=self.look, psnr=self.psnr,
+            steps=self.steps,
             radius="auto" if self.radius == "auto" else _number(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
             also=self.also, against=self.against, tag=self.client, format=self.format,

@@ -17,8 +17,8 @@ Method = Annotated[
 Psnr = Annotated[
     float,
     typer.Option(
-        metavar="DB", help="Strength: lower is stronger; peak 1, as written.",
-        rich_help_panel=_SPECTRAL,
+        metavar="DB", help="Strength: lower is stronger; peak 1, as written. For deep, of a faint "
+        "look.", rich_help_panel=_SPECTRAL,
     ),
 ]  # fmt: skip
 Noise = Annotated[

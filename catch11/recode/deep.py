@@ -38,7 +38,8 @@ class DeepRecoder(Recoder):
     is matched: the answer ("logits"), "features", any module by its name, or several with weights
     ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
     about the smallest that answers. agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
-    spare. start, look: see `recode.start`. survive: changes after which the answer must still stand.
+    spare. start, look: see `recode.start`; psnr: of a faint look, in dB. survive: changes after
+    which the answer must still stand.
     also: further authorized models that must agree too. against: models that shall not read the
     files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
@@ -59,6 +60,7 @@ class DeepRecoder(Recoder):
         at: str | Mapping[str, float] = LOGITS,
         start: Literal["noise", "spectral"] | Tensor = "noise",
         look: Look = "noise",
+        psnr: float = 10.0,
         steps: int = 60,
         radius: float | Literal["auto"] = "auto",
         agreement: str = "top1",
@@ -86,7 +88,7 @@ class DeepRecoder(Recoder):
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
         self.radius = radius
         self.schedule = schedule_of(steps, radius)
-        self.start = start_of(start, look, key)
+        self.start = start_of(start, look, key, psnr=psnr)
         self.survive, self.tag = tuple(survive), tag
         self.precision: Precision = precision
 
@@ -106,6 +108,7 @@ class DeepRecoder(Recoder):
             "models": len(self.targets),
             # Named only where there are any: files made without stay the files they were.
             **({"against": len(self.against)} if self.against else {}),
+            **({"psnr": self.start.psnr} if self.start.look == "faint" else {}),
             "tag": self.tag,
             "precision": self.precision,
         }

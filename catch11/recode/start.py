@@ -1,5 +1,6 @@
 """Starts: the keyed pictures near which a deep recoder stays, and so what its files look like."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,8 +19,10 @@ Look = Literal["noise", "decoy", "faint"]
 # so that small moves suffice; the fine part, as strong at every frequency, hides them.
 COARSE, FINE = 0.2, 0.15
 CELLS = 8  # cells a side of the coarse noise, whatever the window
-FAINT = 0.2  # share of the source's contrast
 SPECTRAL_DB = 10.0
+# Of a faint look's squared error, what white noise makes up; lost contrast makes up the rest. People
+# average white noise away, while already a quarter of the range stops other models (docs/research.md).
+WHITE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,12 +30,13 @@ class Start:
     """From where a search sets out, and what people see in the file.
 
     look "noise": keyed noise, a spectral recoding (spectral=True), or a decoy under keyed noise.
-    "decoy": one of the decoys, chosen by the key. "faint": the source at a fifth of its contrast
-    under keyed noise, so that people still tell files apart; it gives content away on purpose.
+    "decoy": one of the decoys, chosen by the key. "faint": the source at less contrast under white
+    keyed noise, `psnr` dB from it, so that people still see it; it gives content away on purpose.
     """
 
     look: Look
     spectral: bool
+    psnr: float
     decoys: Float[Tensor, "decoy channel height width"] | None
 
     @property
@@ -49,14 +53,16 @@ class Start:
             return decoy if self.look == "decoy" else _covered(decoy, stream)
         if self.spectral:
             return SpectralRecoder(key, psnr=SPECTRAL_DB)(window[None].cpu()).images[0]
-        plain = noise(stream, key.canvas.shape)
         if self.look == "faint":
-            return (plain + FAINT * (window.cpu() - window.mean())).clamp(0.0, 1.0)
-        return plain
+            return _faint(window.cpu(), stream.normal(key.canvas.shape), self.psnr)
+        return noise(stream, key.canvas.shape)
 
 
-def start_of(start: str | Tensor, look: str, key: Key) -> Start:
-    """Read the arguments `start` and `look`. Raises InvalidArgument where they contradict."""
+def start_of(start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0) -> Start:
+    """Read the arguments `start` and `look`. Raises InvalidArgument where they contradict.
+
+    psnr: of a faint look from its source, 4 to 40 dB.
+    """
     if look not in get_args(Look):
         raise InvalidArgument("look", expected="noise, decoy or faint", found=repr(look))
     decoys = None
@@ -69,7 +75,9 @@ def start_of(start: str | Tensor, look: str, key: Key) -> Start:
         raise InvalidArgument("start", expected="decoy windows for a decoy look", found=found)
     if look == "faint" and found != "noise":
         raise InvalidArgument("start", expected="noise for a faint look", found=found)
-    return Start(look=look, spectral=found == "spectral", decoys=decoys)  # type: ignore[arg-type]
+    if look == "faint" and not 4.0 <= psnr <= 40.0:
+        raise InvalidArgument("psnr", expected="4 to 40 dB for a faint look", found=psnr)
+    return Start(look=look, psnr=psnr, spectral=found == "spectral", decoys=decoys)  # type: ignore[arg-type]
 
 
 def noise(
@@ -81,6 +89,25 @@ def noise(
     coarse = F.interpolate(cells, size=(height, width), mode="bicubic", align_corners=False)[0]
     coarse = coarse / coarse.std().clamp_min(1e-6)
     return (0.5 + COARSE * coarse + FINE * stream.normal(shape)).clamp(0.0, 1.0)
+
+
+def _faint(picture: Tensor, white: Tensor, decibels: float) -> Tensor:
+    """The picture at less contrast under white noise, as far from it as asked, clipping included."""
+    wanted = 10.0 ** (-decibels / 10.0)
+    middle = picture.mean((1, 2), keepdim=True)
+    spread = float((picture - middle).square().mean()) + 1e-9
+
+    def mixed(error: float) -> Tensor:
+        contrast = 1.0 - min(1.0, math.sqrt((1.0 - WHITE) * error / spread))
+        faded = middle + contrast * (picture - middle)
+        return (faded + math.sqrt(WHITE * error) * white).clamp(0.0, 1.0)
+
+    low, high = 0.0, 4.0
+    for _ in range(24):
+        error = (low + high) / 2
+        close = float((mixed(error) - picture).square().mean()) < wanted
+        low, high = (error, high) if close else (low, error)
+    return mixed(low)
 
 
 def _covered(picture: Tensor, stream: KeyedStream) -> Tensor:

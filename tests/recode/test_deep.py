@@ -257,6 +257,7 @@ BAD: Sequence[tuple[dict[str, object], str]] = [
     ({"at": {"logits": -1.0}}, "at: expected names with weights above 0"),
     ({"at": {}}, "at: expected names with weights above 0"),
     ({"look": "decoy"}, "start: expected decoy windows for a decoy look"),
+    ({"look": "faint", "psnr": 50.0}, "psnr: expected 4 to 40 dB"),
     ({"look": "faint", "start": "spectral"}, "start: expected noise for a faint look"),
     ({"start": torch.rand(3, 16, 16)}, "start: expected decoys of shape"),
     ({"start": torch.rand(2, 3, 16, 16) * 9}, r"start: expected decoys in \[0, 1\]"),
@@ -315,3 +316,12 @@ def test_looks(net: nn.Sequential, key: Key, look: Look) -> None:
         for a, b in zip(made, WINDOWS, strict=True)
     ]
     assert (sum(shown) / len(shown) > 0.1) == (look == "faint")
+
+
+@pytest.mark.parametrize("decibels", [6.0, 10.0, 16.0])
+def test_a_faint_look_is_as_far_from_its_source_as_asked(
+    net: nn.Sequential, key: Key, decibels: float
+) -> None:
+    recoded = DeepRecoder(net, key, look="faint", psnr=decibels)(WINDOWS)
+    assert recoded.reasons == (None,) * len(WINDOWS)
+    assert all(abs(found - decibels) < 0.7 for found in recoded.psnr)

@@ -81,8 +81,17 @@ def _parts(spec: str, made: object) -> tuple[nn.Module, Canvas, tuple[str, ...] 
 
 def modality_named(rest: str) -> str | None:
     """What a function says that its model reads, by its attribute `modality`; None if nothing."""
-    named = getattr(_function(f"py:{rest}", rest.partition("@")[0]), "modality", None)
+    try:
+        named = getattr(_function(f"py:{rest}", rest.partition("@")[0]), "modality", None)
+    except ModelRefused:
+        return None  # whoever loads it says why
     return named if isinstance(named, str) else None
+
+
+def call(rest: str) -> object:
+    """What `module:function` or `file.py:function` returns. Raises ModelRefused."""
+    made: object = _function(f"py:{rest}", rest)()
+    return made
 
 
 def _function(spec: str, rest: str) -> Any:

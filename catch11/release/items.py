@@ -7,7 +7,7 @@ that must be durable, signed or private happens here.
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catch11.errors import ReleaseError
@@ -29,22 +29,27 @@ _PRIVATE, _PUBLIC = 0o600, 0o666
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One thing to release. name: its place in the source. data: what identifies its content; it
-    never leaves the process but as an HMAC under the key."""
+    never leaves the process but as an HMAC under the key. parts: the same of what it is made of
+    (the rows of a table), each of which is known to the ledger too."""
 
     name: str
     data: bytes
+    parts: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What became of an item: the bytes of its file, or None and the reason. skipped: it could not
-    be read, where otherwise it was withheld. front_shift: as the ledger keeps it."""
+    be read, where otherwise it was withheld. front_shift, psnr: as the ledger keeps them. left_out:
+    the parts that are not in the file, with their reasons."""
 
     data: bytes | None = None
     reason: str = ""
     skipped: bool = False
     agreement: bool | None = None
     front_shift: float | None = None
+    psnr: float | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 Make = Callable[[Sequence[Item]], Sequence[Made]]
@@ -121,12 +126,13 @@ class _Run:
         """Raises ReleaseError where the ledger knows an item's content at other settings."""
         if not self.book.foreign(self.settings):
             return
-        for item in chunk:
-            known = self.book.released(self.book.mac(item.data, of="source"))
+        for name, data in (one for item in chunk for one in ((item.name, item.data), *item.parts)):
+            known = self.book.released(self.book.mac(data, of="source"))
             if known is not None and known.settings != self.settings:
                 raise ReleaseError(
-                    item.name,
-                    f"the ledger knows its content, released with other settings as {known.file}, "
+                    name,
+                    "the ledger knows its content, released with other settings as "
+                    f"{known.file or known.source}, "
                     "and two strengths of one thing together give the original away",
                     "use the same settings, or remove the source",
                 )
@@ -158,10 +164,26 @@ class _Run:
         done = []
         for index, (item, mac, one) in enumerate(zip(chunk, macs, made, strict=True)):
             done.append(standing[index] or self._written(f"{number}-{index}", item, mac, one))
+            if standing[index] is None:
+                self.book.add(self._parts(item, one))
         for result in done:
             if result.temporary is not None:
                 sync_file(result.temporary)
         return done
+
+    def _parts(self, item: Item, made: Made) -> list[Row]:
+        """A row for each part: listed before its file stands, so that none is forgotten."""
+        rows = []
+        for name, data in item.parts:
+            reason = made.reason if made.data is None else made.left_out.get(name, "")
+            rows.append(
+                Row(
+                    source=name, outcome="withheld" if reason else "released",
+                    mac=self.book.mac(data, of="source"), settings=self.settings,
+                    checked=self.checked, reason=reason,
+                )
+            )  # fmt: skip
+        return rows
 
     def _standing(self, item: Item, mac: str) -> Done | None:
         """The outcome of an earlier run, if it holds: the hash of the file decides."""
@@ -181,10 +203,11 @@ class _Run:
         row = Row(
             source=item.name, outcome="released", mac=mac, settings=self.settings,
             checked=self.checked, agreement=made.agreement, front_shift=made.front_shift,
+            psnr=made.psnr,
         )  # fmt: skip
         if made.data is None:
             outcome = "skipped" if made.skipped else "withheld"
-            bare = replace(row, agreement=None, front_shift=None)
+            bare = replace(row, agreement=None, front_shift=None, psnr=None)
             return Done(row=replace(bare, outcome=outcome, reason=made.reason))
         path = self.where.workroom / place
         path.write_bytes(made.data)

@@ -1,0 +1,91 @@
+"""Recoding for a copy: plain, spectral and deep, what the copy reads is what was meant."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from catch11.data.pictures import open_picture
+from catch11.errors import KeyMismatch
+from catch11.grid import GRIDS, Format, psnr
+from catch11.key import Key, build_key
+from catch11.personalize import Copy, make_copy
+from catch11.recode.deep import DeepRecoder
+from catch11.recode.frame import Recoder
+from catch11.recode.scramble import ScrambleRecoder
+from catch11.recode.spectral import SpectralRecoder
+from catch11.release import release
+from catch11.studies import digits
+
+MODEL = digits.patch()
+COPY: Copy = make_copy(MODEL, secret=bytes(range(32)))
+KEY: Key = build_key(COPY.model, secret=bytes(32))
+SHOWN = digits.load_digits().test[:24]
+
+
+def answers(model: Any, windows: Tensor) -> list[int]:
+    return model.logits(model.canvas.normalise(windows)).argmax(1).tolist()
+
+
+@pytest.mark.parametrize("format", ["png8", "png16", "tensor"])
+def test_plain_is_exact(format: Format) -> None:
+    made = ScrambleRecoder(KEY, COPY.secret, format=format)(SHOWN)
+    torch.testing.assert_close(COPY.scramble.undo(made.images), SHOWN, atol=2e-5, rtol=0)
+    if format == "png8":
+        assert torch.equal(GRIDS["png8"].round(COPY.scramble.undo(made.images)), SHOWN)
+    assert answers(COPY.model, made.images) == answers(MODEL, SHOWN)
+    assert made.reasons == (None,) * len(SHOWN)
+    assert max(made.front_shift) < 1e-3
+    assert made.psnr == tuple(psnr(made.images, SHOWN).tolist())
+
+
+RECODERS: dict[str, Callable[[], Recoder]] = {
+    "scramble": lambda: ScrambleRecoder(KEY, COPY.secret),
+    "spectral": lambda: SpectralRecoder(KEY, psnr=12.0, copy=COPY.secret),
+    "deep": lambda: DeepRecoder(
+        COPY.model, KEY, radius=60.0, steps=80, margin=0.0, copy=COPY.secret
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECODERS)
+def test_the_copy_answers_as_the_original(name: str) -> None:
+    made = RECODERS[name]()(SHOWN)
+    kept = [i for i, reason in enumerate(made.reasons) if reason is None]
+    assert len(kept) > 20
+    meant, found = answers(MODEL, SHOWN), answers(COPY.model, made.images)
+    same = [meant[i] == found[i] for i in kept]
+    assert sum(same) >= len(same) - 1  # the spectral noise may cost an answer
+    public = [a == b for a, b in zip(meant, answers(MODEL, made.images), strict=True)]
+    assert sum(public) < 0.6 * len(public)
+
+
+@pytest.mark.parametrize("name", RECODERS)
+def test_another_key_is_refused(name: str) -> None:
+    other = build_key(MODEL, secret=bytes(32))
+    make: dict[str, Callable[[], Recoder]] = {
+        "scramble": lambda: ScrambleRecoder(other, COPY.secret),
+        "spectral": lambda: SpectralRecoder(other, copy=COPY.secret),
+        "deep": lambda: DeepRecoder(MODEL, other, copy=COPY.secret),
+    }
+    with pytest.raises(KeyMismatch, match="the copy"):
+        make[name]()
+
+
+def test_a_release_is_checked_with_the_scramble(tmp_path: Path) -> None:
+    digits.write_pictures(digits.load_digits(), tmp_path / "in", count=12)
+    done = release(
+        tmp_path / "in", tmp_path / "out", ScrambleRecoder(KEY, COPY.secret), check=COPY.model
+    )
+    assert (done.written, done.withheld) == (12, 0)
+    file = next((tmp_path / "out").rglob("*.png"))
+    source = next((tmp_path / "in").rglob(file.name))
+    pixels = torch.from_numpy(np.array(open_picture(source))).permute(2, 0, 1)[None] / 255
+    with Image.open(file) as picture:
+        found = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None] / 255
+    torch.testing.assert_close(found, COPY.scramble(pixels), atol=1e-6, rtol=0)

@@ -4,7 +4,7 @@
 from catch11.attacks import purify  # isort: skip
 from catch11.attacks import blind, projection, probing, several  # isort: skip
 from catch11.attacks import restoration, reconstruction  # isort: skip
-from catch11.attacks import adaptation, optimisation, training_use  # isort: skip
+from catch11.attacks import adaptation, counter, optimisation, training_use  # isort: skip
 from catch11.attacks import detection, tokens  # isort: skip
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
 from catch11.attacks.gather import Effort
@@ -22,6 +22,7 @@ __all__ = [
     "attack_names",
     "attack_release",
     "blind",
+    "counter",
     "detection",
     "optimisation",
     "probing",

@@ -25,7 +25,7 @@ Start = Literal["pretrained", "scratch"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """Settings to try, every combination. rates: of Adam. epochs: over the labelled NTEs. seconds:
-    when a single training stops early."""
+    of processor time after which a single training stops."""
 
     rates: tuple[float, ...] = (1e-4, 1e-3)
     epochs: tuple[int, ...] = (1, 5)
@@ -37,9 +37,6 @@ class Sweep:
         if not (self.rates and self.epochs and self.starts) or self.batch < 1:
             found = (self.rates, self.epochs, self.starts, self.batch)
             raise InvalidArgument("sweep", expected="one setting or more of each", found=found)
-
-    def __iter__(self) -> Iterator[tuple[Start, float, int]]:
-        return itertools.product(self.starts, self.rates, self.epochs)
 
 
 class Reader(nn.Module):
@@ -92,20 +89,17 @@ def trainable(material: Material) -> dict[str, Model]:
 
 def fit(
     reader: nn.Module,
-    parameters: list[nn.Parameter],
+    optimiser: torch.optim.Optimizer,
     windows: Windows,
     labels: Int[Tensor, " batch"],
     *,
-    rate: float,
     epochs: int,
     batch: int,
-    seconds: float,
+    end: float,
     generator: torch.Generator,
 ) -> nn.Module:
-    """Train the given parameters with cross-entropy; back in evaluation mode. Normalisation layers
-    learn only with a batch to learn from."""
-    optimiser = torch.optim.Adam(parameters, lr=rate)
-    end = time.monotonic() + seconds
+    """Train what the optimiser holds with cross-entropy, until `end` of the process's own time at
+    most; back in evaluation mode. Normalisation layers learn only with a batch to learn from."""
     reader.train(batch > 1)
     for _ in range(epochs):
         for index in torch.randperm(len(windows), generator=generator).split(batch):
@@ -115,9 +109,38 @@ def fit(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        if time.monotonic() > end:
-            break
-    return reader.eval().requires_grad_(False)
+            if time.process_time() > end:
+                return reader.eval()
+    return reader.eval()
+
+
+def stages(
+    reader: nn.Module,
+    parameters: list[nn.Parameter],
+    windows: Windows,
+    labels: Int[Tensor, " batch"],
+    sweep: Sweep,
+    *,
+    rate: float,
+    generator: torch.Generator,
+) -> Iterator[tuple[int, nn.Module]]:
+    """One training, as it stands after each of the sweep's numbers of epochs."""
+    optimiser = torch.optim.Adam(parameters, lr=rate)
+    end, done = time.process_time() + sweep.seconds, 0
+    for epochs in sorted(set(sweep.epochs)):
+        with seeded(generator):
+            fit(
+                reader,
+                optimiser,
+                windows,
+                labels,
+                epochs=epochs - done,
+                batch=sweep.batch,
+                end=end,
+                generator=generator,
+            )
+        done = epochs
+        yield epochs, copy.deepcopy(reader).requires_grad_(False)
 
 
 def forget(module: nn.Module) -> None:
@@ -137,23 +160,16 @@ def trained(
     generator: torch.Generator,
 ) -> Iterator[tuple[str, nn.Module]]:
     """A rival fine-tuned, or trained from scratch, at every setting."""
-    for start, rate, epochs in sweep:
+    for start, rate in itertools.product(sweep.starts, sweep.rates):
         with seeded(generator):
             reader = Reader(rival)
             if start == "scratch":
                 forget(reader.body)
-            fit(
-                reader,
-                list(reader.body.parameters()),
-                windows,
-                labels,
-                rate=rate,
-                epochs=epochs,
-                batch=sweep.batch,
-                seconds=sweep.seconds,
-                generator=generator,
-            )
-        yield f"{start}, rate {rate}, {epochs} epochs, {len(windows)} labelled", reader
+        parameters = list(reader.body.parameters())
+        for epochs, learned in stages(
+            reader, parameters, windows, labels, sweep, rate=rate, generator=generator
+        ):
+            yield f"{start}, rate {rate}, {epochs} epochs, {len(windows)} labelled", learned
 
 
 @register
@@ -190,20 +206,17 @@ class LearnedFront(Attack):
         channels, height, width = material.canvas.shape
         sizes = [size for size in (8, 16) if height % size == 0 and width % size == 0]
         for name, rival in trainable(material).items():
-            for size, (_, rate, epochs) in itertools.product(sizes, self.sweep):
-                with seeded(generator):
-                    front = TileFront(channels, size)
-                    reader = Reader(rival, front=front)
-                    reader.body.requires_grad_(False)
-                    fit(
-                        reader,
-                        list(front.parameters()),
-                        *material.labelled,
-                        rate=rate,
-                        epochs=epochs,
-                        batch=self.sweep.batch,
-                        seconds=self.sweep.seconds,
-                        generator=generator,
-                    )
-                setting = f"tile {size}, rate {rate}, {epochs} epochs"
-                yield Attempt(setting=setting, classify=reader, rival=name)
+            for size, rate in itertools.product(sizes, self.sweep.rates):
+                front = TileFront(channels, size)
+                reader = Reader(rival, front=front)
+                reader.body.requires_grad_(False)
+                for epochs, learned in stages(
+                    reader,
+                    list(front.parameters()),
+                    *material.labelled,
+                    self.sweep,
+                    rate=rate,
+                    generator=generator,
+                ):
+                    setting = f"tile {size}, rate {rate}, {epochs} epochs"
+                    yield Attempt(setting=setting, classify=learned, rival=name)

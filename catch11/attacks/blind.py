@@ -115,7 +115,7 @@ class BlindSubspace(Attack):
                     gain = conditional(seen, theirs)
                     images = paste((tiles - mean) @ gain.T + mean, released, size)
                     yield Attempt(setting=setting, images=images)
-                    if weight == 2.0:
+                    if weight == 2.0 and size == ranked[0]:
                         images = inpaint_by_neighbours(released, public, seen, size)
                         yield Attempt(setting=f"{setting}, with neighbours", images=images)
 

@@ -21,7 +21,7 @@ _GRID = 32  # crops start at its multiples, so that patches up to this size keep
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """A restoration network's training. width: channels of its first layer. crop: side in pixels,
-    rounded down to a multiple of 32 where the window is larger. seconds: when it stops early."""
+    rounded down to a multiple of 32 where the window is larger. seconds: of processor time, when it stops early."""
 
     steps: int = 300
     batch: int = 8
@@ -129,7 +129,7 @@ def train_restorer(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=training.rate, total_steps=training.steps
         )
-        end = time.monotonic() + training.seconds
+        end = time.process_time() + training.seconds
         for _ in range(training.steps):
             index = torch.randint(len(inputs), (training.batch,), generator=generator)
             top, left = (
@@ -142,7 +142,7 @@ def train_restorer(
             loss.backward()
             optimiser.step()
             schedule.step()
-            if time.monotonic() > end:
+            if time.process_time() > end:
                 break
     net.eval().requires_grad_(False)
 

@@ -79,13 +79,13 @@ class TunedPreprocessor(Attack):
         reader = Reader(rival, front=front).eval()
         reader.body.requires_grad_(False)
         optimiser = torch.optim.Adam(front.parameters(), lr=self.tuning.rate)
-        end = time.monotonic() + self.tuning.seconds
+        end = time.process_time() + self.tuning.seconds
         for _ in range(steps):
             index = torch.randint(len(windows), (16,))
             loss = functional.cross_entropy(reader(windows[index]), labels[index])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if time.monotonic() > end:
+            if time.process_time() > end:
                 break
         return front.requires_grad_(False)

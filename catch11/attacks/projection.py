@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
 from catch11.attacks.tiles import conditional, cut, inpaint_by_neighbours, moments, paste
 from catch11.subspace import Subspace, TileSubspace
+from catch11.subspace_conv import ConvSubspace
 
 Windows = Float[Tensor, "_ channel height width"]
 
@@ -43,7 +44,54 @@ class ProjectInpaint(Attack):
         assert public is not None
         if isinstance(subspace, TileSubspace):
             yield from _by_tile(subspace, material.released, public)
-        yield from _by_frequency(subspace, material.released, public)
+        rounds = (8,) if isinstance(subspace, TileSubspace) else (8, 32)
+        yield from _by_frequency(subspace, material.released, public, rounds)
+
+
+@register
+class FrontWiener(Attack):
+    """For overlapping convolutions: at each frequency a Wiener filter against noise that is the
+    louder the less the known layer sees it."""
+
+    name = "front-wiener"
+    knowledge = frozenset({"released", "front", "public"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        subspace, public, released = material.subspace, material.public, material.released
+        assert public is not None
+        if not isinstance(subspace, ConvSubspace) or len(subspace.gram) != 1:
+            raise Unsuited(self.name, "the first layer is no overlapping convolution")
+        mean = public.mean((0, 2, 3), keepdim=True)
+        ours, theirs = (_waves(subspace, windows - mean) for windows in (released, public))
+        power = _density(theirs)
+        gram = subspace.gram[0].to(power) / subspace.top**2
+        eye = torch.eye(power.shape[-1], dtype=power.dtype)
+        added = (_energy(ours) - _energy(theirs)).clamp(min=1e-6)
+        for floor in (1e-4, 1e-3, 1e-2, 1e-1):
+            noise = torch.linalg.inv(gram + floor * eye)
+            noise = noise * (added / noise.diagonal(dim1=-2, dim2=-1).real.mean())
+            gain = power @ torch.linalg.inv(power + noise)
+            made = torch.einsum("uvij,buvj->buvi", gain, ours)
+            images = (subspace.torus.join(made).to(released) + mean).clamp(0, 1)
+            yield Attempt(setting=f"gains above {floor:g}", images=images)
+
+
+def _waves(subspace: ConvSubspace, windows: Windows) -> Tensor:
+    return subspace.torus.split(windows.double())
+
+
+def _energy(waves: Tensor) -> Tensor:
+    return waves.abs().square().mean()
+
+
+def _density(waves: Tensor) -> Tensor:
+    """Cross-spectral density (u, v, plane, plane) over 3 x 3 frequencies, with a floor."""
+    density = torch.einsum("buvi,buvj->uvij", waves, waves.conj()) / len(waves)
+    density = (density.roll(1, 0) + density + density.roll(-1, 0)) / 3
+    wide = torch.cat([density[:, :1], density, density[:, -1:]], dim=1)
+    density = (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
+    scale = density.diagonal(dim1=-2, dim2=-1).real.mean()
+    return density + 1e-6 * scale * torch.eye(density.shape[-1], dtype=density.dtype)
 
 
 def _by_tile(subspace: TileSubspace, released: Windows, public: Windows) -> Iterator[Attempt]:
@@ -57,10 +105,12 @@ def _by_tile(subspace: TileSubspace, released: Windows, public: Windows) -> Iter
         yield Attempt(setting="tiles and neighbours", images=images)
 
 
-def _by_frequency(subspace: Subspace, released: Windows, public: Windows) -> Iterator[Attempt]:
-    for rounds in (8, 32):
-        made = [fill(subspace, part, public, rounds=rounds) for part in released.split(8)]
-        yield Attempt(setting=f"frequency, {rounds} rounds", images=torch.cat(made))
+def _by_frequency(
+    subspace: Subspace, released: Windows, public: Windows, rounds: tuple[int, ...]
+) -> Iterator[Attempt]:
+    for count in rounds:
+        made = [fill(subspace, part, public, rounds=count) for part in released.split(8)]
+        yield Attempt(setting=f"frequency, {count} rounds", images=torch.cat(made))
 
 
 def fill(

@@ -264,7 +264,7 @@ def _detection(scene: Scene, effort: Effort, command: str | None) -> Record:
     assert scene.material.public is not None
     found = detect(scene.material.released, scene.material.public)
     return Record(
-        model="roughness detector",
+        model="octave detector",
         role="ga",
         condition="attack",
         attack="detection",

@@ -75,6 +75,74 @@ class Collude(Attack):
             yield Attempt(setting=f"tile {size[0]}, {len(releases)} releases", images=images)
 
 
+@register
+class NearDuplicates(Attack):
+    """Further releases of nearly the same picture, as frames of a film or crops are: each is moved
+    onto the first, then averaged where they overlap."""
+
+    name = "near-duplicates"
+    knowledge = frozenset({"released", "others"})
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.others is not None
+        released = material.released
+        total, count = released.clone(), torch.ones_like(released)
+        for other in material.others:
+            moved, there = aligned(other, released)
+            total, count = total + moved, count + there
+        setting = f"{1 + len(material.others)} aligned"
+        yield Attempt(setting=setting, images=(total / count).clamp(0, 1))
+
+
+def aligned(
+    moving: Float[Tensor, "batch channel height width"],
+    fixed: Float[Tensor, "batch channel height width"],
+    *,
+    reach: int = 24,
+) -> tuple[
+    Float[Tensor, "batch channel height width"], Float[Tensor, "batch channel height width"]
+]:
+    """Windows shifted by whole pixels, at most `reach`, to match others; 0 where nothing is left,
+    and a mask of what is there. The shift is that of the least mean square difference, of smooth copies, where they overlap."""
+    height, width = fixed.shape[-2:]
+    reach = min(reach, height // 2 - 1, width // 2 - 1)
+    one, other = (_smooth(part) for part in (fixed, moving))
+    there = torch.ones_like(one)
+    overlap = _correlation(there, there)
+    energy = _correlation(one.square(), there) + _correlation(there, other.square())
+    away = (energy - 2 * _correlation(one, other)) / overlap.clamp(min=1.0)
+    near = [*range(reach + 1), *range(-reach, 0)]
+    places = away[:, near][:, :, near].flatten(1).argmin(1).tolist()
+    made, masks = [], []
+    for window, place in zip(moving, places, strict=True):
+        shift = (near[place // len(near)], near[place % len(near)])
+        mask = torch.zeros_like(window)
+        rows, columns = (
+            slice(max(step, 0), size + min(step, 0))
+            for step, size in zip(shift, (height, width), strict=True)
+        )
+        mask[:, rows, columns] = 1.0
+        made.append(window.roll(shift, (1, 2)) * mask)
+        masks.append(mask)
+    return torch.stack(made), torch.stack(masks)
+
+
+def _correlation(
+    one: Float[Tensor, "batch height width"], other: Float[Tensor, "batch height width"]
+) -> Float[Tensor, "batch wide_height wide_width"]:
+    """At [y, x]: the sum over what overlaps of one · other, other moved by (y, x)."""
+    size = (2 * one.shape[-2], 2 * one.shape[-1])
+    waves = torch.fft.rfft2(one.double(), s=size) * torch.fft.rfft2(other.double(), s=size).conj()
+    return torch.fft.irfft2(waves, s=size)
+
+
+def _smooth(windows: Tensor) -> Tensor:
+    """Grey, each pixel the mean of 5 x 5: noise would hide small differences."""
+    grey = windows.mean(1, keepdim=True) - 0.5
+    wide = torch.nn.functional.pad(grey, (2, 2, 2, 2), mode="replicate")
+    return torch.nn.functional.avg_pool2d(wide, 5, stride=1).squeeze(1)
+
+
 def pooled_gain(
     seen: Float[Tensor, "pixel observation"], covariance: Float[Tensor, "pixel pixel"]
 ) -> Float[Tensor, "pixel observation"]:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 @command("Research")
 def study(
-    name: Annotated[
-        str, typer.Argument(metavar="[NAME|all|list]", help="The study; list names them all.")
-    ] = "list",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Studies, or all; without a name they are listed."
+        ),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full/--quick", help="All cells and pictures, or a small selection.")
     ] = False,
@@ -49,7 +52,7 @@ def study(
     from catch11.studies.frame import run_studies, run_study, studies, study_of
     from catch11.studies.place import Place
 
-    if name == "list":
+    if not names or names == ["list"]:
         rows = [{"name": s.name, "title": s.title, "source": s.source} for s in studies().values()]
         return Answer(facts={"studies": rows}, view=_list(rows))
     if hub and digits:
@@ -58,13 +61,12 @@ def study(
         config="paper" if hub else "digits" if digits else "local", assets=assets, device=device
     )
     scale: Scale = "full" if full else "quick"
-    with progress(name) as tick:
-        if name == "all":
-            done, skipped = run_studies(
-                list(studies().values()), place, scale=scale, out=out, progress=tick
-            )
+    chosen = list(studies().values()) if names == ["all"] else [study_of(name) for name in names]
+    with progress("studies") as tick:
+        if len(chosen) > 1:
+            done, skipped = run_studies(chosen, place, scale=scale, out=out, progress=tick)
         else:
-            done = [run_study(study_of(name), place, scale=scale, out=out, progress=tick)]
+            done = [run_study(chosen[0], place, scale=scale, out=out, progress=tick)]
             skipped = []
     facts = {
         "studies": {one.study.name: _facts(one) for one in done},

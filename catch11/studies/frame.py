@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Literal
@@ -63,7 +64,15 @@ def studies() -> Mapping[str, Study]:
 
 
 def study_of(name: str) -> Study:
-    """The study of that name; raises InvalidArgument with the known ones."""
+    """The study of that name; raises InvalidArgument with the known ones.
+
+    A file of the study's own name is looked into first, so that others need not be imported.
+    """
+    home = "catch11.studies"
+    if name.isidentifier() and find_spec(f"{home}.{name}") is not None:
+        study = getattr(import_module(f"{home}.{name}"), "STUDY", None)
+        if isinstance(study, Study) and study.name == name:
+            return study
     if name not in studies():
         raise InvalidArgument("study", expected=f"one of {', '.join(studies())}", found=name)
     return studies()[name]

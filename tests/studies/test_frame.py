@@ -122,8 +122,8 @@ def test_pictures_of_a_place() -> None:
 @pytest.mark.parametrize(
     ("record", "text"),
     [
-        (ROW, ".500 [.400, .600]"),
-        (replace(ROW, value=1.0, high=1.0), "1.00 [.400, 1.00]"),
+        (ROW, ".50 [.40, .60]"),
+        (replace(ROW, value=1.0, high=1.0), "1.00 [.40, 1.00]"),
         (replace(ROW, metric="P95", value=12.0, low=12.0, high=12.0), "12"),
         (replace(ROW, metric="shift", value=0.0123, low=0.0123, high=0.0123), "0.0123"),
     ],

@@ -1,0 +1,139 @@
+"""Table 6: how far noise of each strength moves every layer, in the authorized model and in rivals.
+
+Relative deviation ‖h(x̃) − h(x)‖₂ / ‖h(x)‖₂ of a layer's output, median over pictures with its range
+from the order statistics. Floats outside the box, so that 40 to 0 dB can all be had.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from rich.console import RenderableType
+from torch import Tensor, nn
+
+from catch11.cells import Cell, Value
+from catch11.grid import psnr as measured
+from catch11.models.frame import Model
+from catch11.record import Record
+from catch11.studies.frame import Scale, Study
+from catch11.studies.place import Place
+from catch11.studies.tables import number, pivot, setting
+from catch11.studies.trial import Trial
+
+STRENGTHS = {"quick": (40.0, 20.0, 10.0, 0.0), "full": (40.0, 30.0, 20.0, 15.0, 10.0, 5.0, 0.0)}
+IMAGES = {"quick": 16, "full": 200}
+SHOWN = 6  # depths of a model, evenly spaced
+
+
+def cells(scale: Scale, place: Place) -> Sequence[Cell]:
+    """Both families' first models; a cell a strength."""
+    rows = []
+    for family in ("photographs", "thumbnails"):
+        owner = place.names(family)[0]
+        for psnr in STRENGTHS[scale]:
+            facts: dict[str, Value] = {"family": family, "authorized": owner, "psnr": psnr}
+            facts |= {"n": IMAGES[scale]}
+            rows.append(Cell(name=f"{owner} at {psnr:g} dB", settings=facts))
+    return rows
+
+
+def stages(model: Model) -> dict[str, nn.Module]:
+    """The front, a few depths and nothing else, by name, in the order of the forward pass."""
+    module = model.module
+    if module is None:
+        return {}
+    chains = [
+        (name, part)
+        for name, part in module.named_modules()
+        if isinstance(part, nn.ModuleList | nn.Sequential) and len(part) > 1
+    ]
+    outer = [c for c in chains if not any(c[0] != o[0] and _inside(c[0], o[0]) for o in chains)]
+    blocks = [
+        (f"{name}.{child}".strip("."), part)
+        for name, chain in outer
+        for child, part in chain.named_children()
+    ]
+    front = model.front().layer
+    rest = [block for block in blocks if block[0] != front]
+    places = sorted({round(i * (len(rest) - 1) / max(1, SHOWN - 2)) for i in range(SHOWN - 1)})
+    return {front: module.get_submodule(front), **dict(rest[i] for i in places if i < len(rest))}
+
+
+def _inside(name: str, outer: str) -> bool:
+    return outer == "" or name.startswith(f"{outer}.")
+
+
+def outputs(model: Model, windows: Tensor) -> dict[str, Tensor]:
+    """Each stage's output, and the logits, a row a picture."""
+    held: dict[str, Tensor] = {}
+    handles = []
+    for name, part in stages(model).items():
+
+        def keep(module: nn.Module, given: object, made: object, name: str = name) -> None:
+            first = made[0] if isinstance(made, tuple) else made
+            if isinstance(first, Tensor):
+                held[name] = first.flatten(1)
+
+        handles.append(part.register_forward_hook(keep))
+    try:
+        logits = model.logits(model.canvas.normalise(windows), batch=len(windows))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {**held, "logits": logits}
+
+
+def work(cell: Cell, place: Place) -> Sequence[Record]:
+    trial = Trial.of(cell, place, format="tensor")
+    decibels = float(measured(trial.made.windows, trial.clean).mean())
+    records = []
+    for name in place.names(trial.family):
+        model = place.model(trial.family, name)
+        if model.module is None or model.canvas.shape != trial.model.canvas.shape:
+            continue
+        before, after = outputs(model, trial.clean), outputs(model, trial.made.windows)
+        for depth, stage in enumerate(before):
+            moved = (after[stage] - before[stage]).norm(dim=1) / before[stage].norm(dim=1)
+            low, middle, high = median_range(moved.tolist())
+            records.append(
+                Record(
+                    model=name, role=trial.role(name), condition="nte", metric="deviation",
+                    value=middle, low=low, high=high, n=len(moved), psnr=decibels, seed=0,
+                    settings={"stage": stage, "depth": depth},
+                )
+            )  # fmt: skip
+    return records
+
+
+def median_range(
+    values: Sequence[float], *, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Median with the order statistics that hold the true one at least this surely (normal
+    approximation of the binomial, rounded outwards)."""
+    rows = sorted(values)
+    n = len(rows)
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(n) / 2
+    low, high = max(0, math.floor(n / 2 - reach) - 1), min(n - 1, math.ceil(n / 2 + reach))
+    middle = (rows[(n - 1) // 2] + rows[n // 2]) / 2
+    return rows[low], middle, rows[high]
+
+
+def view(records: Sequence[Record]) -> RenderableType:
+    return pivot(
+        records,
+        row={"model": lambda r: r.model + (" (authorized)" if r.role == "authorized" else ""),
+             "layer": setting("stage")},
+        column=lambda r: f"{r.psnr:.0f} dB",
+        cell=lambda r: f"{number(r.value)} [{number(r.low)}, {number(r.high)}]",
+        caption="median relative deviation of a layer's output, with its 95 % order statistics",
+    )  # fmt: skip
+
+
+STUDY = Study(
+    name="table6",
+    title="How far each layer moves",
+    source="paper, Table 6",
+    cells=cells,
+    work=work,
+    view=view,
+)

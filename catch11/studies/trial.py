@@ -1,0 +1,298 @@
+"""A release under study: whose it is, of which pictures, by which method; and who reads it.
+
+Everything is worked out once a process and taken from memory after that. Keys have a fixed secret,
+so that the same command gives the same table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from catch11 import trust
+from catch11.attacks.frame import as_pictures
+from catch11.baselines import published
+from catch11.baselines.gaussian import item_generator, noise_at
+from catch11.cells import Cell
+from catch11.errors import InvalidArgument
+from catch11.grid import GRIDS, Format, psnr
+from catch11.key import Key, build_key
+from catch11.metrics import accuracy, paired_difference, ssim
+from catch11.models.frame import Model
+from catch11.recode.deep import DeepRecoder
+from catch11.recode.spectral import SpectralRecoder
+from catch11.record import Condition, Record, Role
+from catch11.studies.place import Part, Pictures, Place
+
+Windows = Float[Tensor, "_ channel height width"]
+Method = Literal["spectral", "deep", "published as a file", "clipped", "gaussian"]
+SECRET = bytes(range(32))
+CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
+# What each family's spectral release asks for: its strength in dB and its rule.
+STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "digits": 8.0}
+ENERGY = {"photographs": 5e-4, "thumbnails": None, "digits": None}
+MOST_DIGITS = 24  # a place to try studies in
+DIGITS_RADIUS = 24.0  # as in the demo: pictures of 192 numbers leave little room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Released windows, and which pictures they are of: withheld ones are left out."""
+
+    windows: Windows
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """n pictures of a family released for one of its models.
+
+    psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
+    format: png8 is read by each model through its own preprocessing; tensor, floats outside the
+    box too, as values of the window.
+    """
+
+    place: Place
+    family: str
+    authorized: str
+    n: int
+    method: Method = "spectral"
+    psnr: float | None = None
+    format: Format = "png8"
+    part: Part = "test"
+    tag: str = ""
+
+    @classmethod
+    def of(cls, cell: Cell, place: Place, **changes: Any) -> "Trial":
+        """The trial that a cell's settings describe."""
+        known = {k: v for k, v in cell.settings.items() if k in cls.__dataclass_fields__}
+        whole: dict[str, Any] = {**known, **changes}
+        if place.config == "digits":
+            whole["n"] = min(whole["n"], MOST_DIGITS)
+        return cls(place=place, **whole)
+
+    @property
+    def model(self) -> Model:
+        return self.place.model(self.family, self.authorized)
+
+    @property
+    def key(self) -> Key:
+        return _key(self.place, self.family, self.authorized)
+
+    @property
+    def kind(self) -> str:
+        """The family whose strength applies."""
+        return "digits" if self.place.config == "digits" else self.family
+
+    @property
+    def pictures(self) -> Pictures:
+        return self.place.pictures(self.family, self.n, part=self.part)
+
+    @property
+    def made(self) -> Made:
+        return _made(self)
+
+    @property
+    def clean(self) -> Windows:
+        """The clean windows of what was released."""
+        return _clean(self)[list(self.made.kept)]
+
+    @property
+    def truth(self) -> Int[Tensor, " batch"]:
+        """Class indices of what was released."""
+        return self.pictures.labels[list(self.made.kept)]
+
+    def role(self, name: str) -> Role:
+        """A model's role beside the authorized one."""
+        return _role(self.place, self.family, self.authorized, name)
+
+    def read(self, name: str, windows: Windows) -> Int[Tensor, " batch"]:
+        """A model's answers to windows: as 8-bit pictures through its own preprocessing, or, where
+        the format is tensor, as they are."""
+        return answers(
+            self.place.model(self.family, name), self.model, windows, exact=self.format != "png8"
+        )
+
+    def condition(self, condition: Condition) -> Windows:
+        """Windows of the released pictures under a condition other than an attack."""
+        grid = GRIDS[self.format]
+        if condition == "gaussian":
+            names = [self.pictures.names[i] for i in self.made.kept]
+            strength = tuple(psnr(self.made.windows, self.clean).tolist())
+            generators = tuple(item_generator(name, seed=0) for name in names)
+            return noise_at(self.clean, strength, grid=grid, generators=generators)
+        made = {"nte": self.made.windows, "control": grid.round(self.clean)}
+        return made[condition]
+
+    def hits(self, name: str, condition: Condition) -> tuple[bool, ...]:
+        """Whether a model answers each picture rightly."""
+        return _hits(self, name, condition)
+
+    def records(
+        self, conditions: Sequence[Condition] = CONDITIONS, *, models: Sequence[str] = ()
+    ) -> list[Record]:
+        """A record for each model and condition."""
+        names = models or self.place.names(self.family)
+        return [self.record(name, which) for name in names for which in conditions]
+
+    def record(self, name: str, condition: Condition) -> Record:
+        """One model under one condition; the loss against clean is in the settings, paired."""
+        hits = self.hits(name, condition)
+        windows = None if condition == "clean" else _condition(self, condition)
+        return self.judged(name, hits, condition=condition, windows=windows)
+
+    def judged(
+        self,
+        name: str,
+        hits: Sequence[bool],
+        *,
+        condition: Condition,
+        windows: Windows | None = None,
+        **facts: Any,
+    ) -> Record:
+        """Hits as a record; facts: further fields of it, settings among them."""
+        share = accuracy(hits)
+        drop = paired_difference(self.hits(name, "clean"), hits)
+        ends = {"drop": drop.estimate, "drop low": drop.low, "drop high": drop.high}
+        quality = {} if windows is None else self.quality(windows)
+        settings = {"withheld": self.n - len(self.made.kept), **ends, **facts.pop("settings", {})}
+        return Record(
+            model=name, role=self.role(name), condition=condition, metric="accuracy",
+            value=share.estimate, low=share.low, high=share.high, n=len(hits),
+            model_fingerprint=self.place.model(self.family, name).fingerprint, seed=0,
+            settings=settings, **{**quality, **facts},
+        )  # fmt: skip
+
+    def quality(self, windows: Windows) -> dict[str, float]:
+        """Mean PSNR and SSIM against the clean windows, where they are finite and defined."""
+        found = {}
+        decibels = psnr(windows, self.clean)
+        if bool(torch.isfinite(decibels).any()):
+            found["psnr"] = float(decibels[torch.isfinite(decibels)].mean())
+        if min(windows.shape[-2:]) >= 11:
+            found["ssim"] = float(ssim(self.clean, windows).mean())
+        return found
+
+
+@lru_cache(maxsize=64)
+def _role(place: Place, family: str, authorized: str, name: str) -> Role:
+    if name == authorized:
+        return "authorized"
+    return trust.role_of(place.model(family, authorized), place.model(family, name))
+
+
+def answers(
+    model: Model, authorized: Model, windows: Windows, *, exact: bool = False
+) -> Int[Tensor, " batch"]:
+    """A model's classes of another model's windows: as 8-bit pictures on the authorized canvas, or,
+    exact, as the values they are."""
+    if exact and model.canvas.shape != authorized.canvas.shape:
+        expected = f"a window of {authorized.canvas.shape}, as floats are read as they are"
+        raise InvalidArgument(f"model {model.name}", expected=expected, found=model.canvas.shape)
+    given = []
+    for part in windows.split(32):
+        if exact:
+            values = model.canvas.normalise(part)
+        else:
+            values = model.preprocess(as_pictures(part, authorized.canvas))
+        given.append(model.logits(values).argmax(1))
+    return torch.cat(given)
+
+
+@lru_cache(maxsize=8)
+def _key(place: Place, family: str, authorized: str) -> Key:
+    model = place.model(family, authorized)
+    patch = model.front().geometry != "conv" and place.config != "digits"
+    energy = ENERGY[family] if patch else None
+    return build_key(model, energy=energy, secret=SECRET)
+
+
+@lru_cache(maxsize=4)
+def _windows(place: Place, family: str, authorized: str, n: int, part: Part) -> Windows:
+    return place.pictures(family, n, part=part).windows(place.model(family, authorized).canvas)
+
+
+def _clean(trial: Trial) -> Windows:
+    return _windows(trial.place, trial.family, trial.authorized, trial.n, trial.part)
+
+
+@lru_cache(maxsize=16)
+def _made(trial: Trial) -> Made:
+    clean = _clean(trial)
+    whole = tuple(range(len(clean)))
+    strength = STRENGTH[trial.kind] if trial.psnr is None else trial.psnr
+    if trial.method == "spectral":
+        recoder = SpectralRecoder(trial.key, psnr=strength, format=trial.format, tag=trial.tag)
+        return Made(windows=torch.cat([recoder(w).images for w in clean.split(16)]), kept=whole)
+    if trial.method == "deep":
+        return _deep(trial, clean)
+    grid = GRIDS[trial.format]
+    names = trial.pictures.names[: len(clean)]
+    generators = tuple(item_generator(f"{trial.tag}{name}", seed=1) for name in names)
+    if trial.method == "gaussian":
+        goals = (strength,) * len(clean)
+        if trial.psnr is None:  # the control of the spectral release, picture by picture
+            goals = tuple(psnr(_made(replace(trial, method="spectral")).windows, clean).tolist())
+        made = noise_at(clean, goals, grid=grid, generators=generators)
+    elif trial.method == "clipped":
+        rays = torch.stack([torch.randn(clean.shape[1:], generator=g) for g in generators])
+        made = published.at_strength(clean, trial.key.subspace.project(rays), strength, grid=grid)
+    else:
+        layer = published.stem(trial.model)
+        inside = published.insensitive(layer)
+        drawn = [published.patch_noise(inside, 20.0, generator=g) for g in generators]
+        deltas = torch.cat(drawn)
+        rays = published.folded(layer, deltas, clean.shape[1:])
+        rays = rays / torch.tensor(trial.model.canvas.gain)[:, None, None]
+        made = published.at_strength(clean, rays, strength, grid=grid)
+    return Made(windows=made, kept=whole)
+
+
+def _deep(trial: Trial, clean: Windows) -> Made:
+    radius: float | Literal["auto"] = DIGITS_RADIUS if trial.place.config == "digits" else "auto"
+    chunk = 16 if trial.family == "photographs" else 64
+    recoder = DeepRecoder(trial.model, trial.key, radius=radius, tag=trial.tag, chunk=chunk)
+    made = [recoder(w) for w in clean.split(chunk)]
+    reasons = [reason for part in made for reason in part.reasons]
+    kept = tuple(i for i, reason in enumerate(reasons) if reason is None)
+    return Made(windows=torch.cat([part.images for part in made])[list(kept)], kept=kept)
+
+
+@lru_cache(maxsize=16)
+def _condition(trial: Trial, condition: Condition) -> Windows:
+    return trial.condition(condition)
+
+
+def _hits(trial: Trial, name: str, condition: Condition) -> tuple[bool, ...]:
+    if condition == "clean":
+        given = _clean_answers(trial.place, trial.family, name, trial.n, trial.part)
+        given = given[list(trial.made.kept)]
+    elif condition == "control" and len(trial.made.kept) == trial.n:
+        same: Mapping[str, Any] = {"method": "spectral", "psnr": None, "tag": ""}
+        given = _control_answers(replace(trial, **same), name)
+    else:
+        given = trial.read(name, _condition(trial, condition))
+    return tuple((given == trial.truth).tolist())
+
+
+@lru_cache(maxsize=32)
+def _clean_answers(
+    place: Place, family: str, name: str, n: int, part: Part
+) -> Int[Tensor, " batch"]:
+    """Of the pictures as they are, through the model's own preprocessing."""
+    model, pictures = place.model(family, name), place.pictures(family, n, part=part)
+    return torch.cat(
+        [
+            model.logits(model.preprocess(list(pictures.images[low : low + 32]))).argmax(1)
+            for low in range(0, len(pictures.images), 32)
+        ]
+    )
+
+
+@lru_cache(maxsize=32)
+def _control_answers(trial: Trial, name: str) -> Int[Tensor, " batch"]:
+    return trial.read(name, GRIDS[trial.format].round(_clean(trial)))

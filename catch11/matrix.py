@@ -24,7 +24,7 @@ from catch11.conditions import (
 from catch11.data.labels import Labels
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.key import Key
-from catch11.models.frame import Model
+from catch11.models.frame import Model, Speaking
 from catch11.personalize import CopySecret
 from catch11.record import Record, Role, Verdict
 from catch11.release import read_release
@@ -89,7 +89,8 @@ def verify(
     zero-noise control.
 
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. Without labels a
-    model's own clean answer is the truth. ledger: the owner's list; the one beside `dst` is used
+    model's own clean answer is the truth, as it always is of models that answer in words: the same
+    words or not, to the prompt they were loaded with. ledger: the owner's list; the one beside `dst` is used
     where it stands. key: adds the front shift to what is re-measured. copy: the secret of `model`, a
     personalised copy; its clean and control scores are then those on scrambled pictures. max_drop, max_rival: shares;
     the largest loss of the authorized model and the largest utility of a rival that pass. limit:
@@ -112,6 +113,8 @@ def verify(
         "limit": limit,
         "labels": trial.truth.source if trial.truth else None,
     }
+    if isinstance(model.module, Speaking):
+        settings["prompt"] = model.module.prompt
     records = [
         to_record(score, trial.named, trial.roles, tally, settings, trial.release, seed, command)
         for score in scores
@@ -166,7 +169,15 @@ def _set_up(
     same_canvas(model, release.canvas)
     rows, withheld = ledger_rows(release, dst, ledger)
     sources = None if source is None else find_sources(release, source, rows)
-    truth, unlabelled = find_truth(release, sources, labels, names=model.labels)
+    truth, unlabelled = None, 0
+    if not model.speaks:
+        truth, unlabelled = find_truth(release, sources, labels, names=model.labels)
+    elif labels is not None:
+        raise InvalidArgument(
+            "labels", expected="none for a model that answers in words", found="some",
+            remedy="its own words on the clean pictures are the truth; questions with options go "
+            "through catch11.data.mmbench",
+        )  # fmt: skip
     named = trust.by_name((model, *rivals))
     roles: dict[str, Role] = {
         name: trust.role_of(model, one) if place else "authorized"
@@ -201,15 +212,15 @@ def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> trust.Facts:
 
 
 def answers(model: Model, pictures: Sequence[Image.Image]) -> Int[Tensor, " batch"]:
-    """A model's class for each picture, through its own preprocessing."""
-    return model.logits(model.preprocess(pictures)).argmax(1)
+    """A model's answer to each picture, through its own preprocessing: a class, or its words."""
+    return model.answers(model.preprocess(pictures))
 
 
 def window_answers(
     model: Model, windows: Float[Tensor, "batch channel height width"]
 ) -> Int[Tensor, " batch"]:
-    """A model's class for each window of its own, in pixel units (formats beyond 8 bits)."""
-    return model.logits(model.canvas.normalise(windows)).argmax(1)
+    """A model's answer to each window of its own, in pixel units (formats beyond 8 bits)."""
+    return model.answers(model.canvas.normalise(windows))
 
 
 def _run(
@@ -227,9 +238,7 @@ def _run(
         if trial.truth is not None:
             entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)
         heard = getattr(trial.named[trial.authorized], "heard", None)
-        made, problems = read_batch(
-            trial.release, entries, trial.sources, seed=seed, heard=heard
-        )
+        made, problems = read_batch(trial.release, entries, trial.sources, seed=seed, heard=heard)
         tally.problems += [*problems, *_disagreements(made, trial, key)]
         if made.files:
             _answer(made, trial, tally)

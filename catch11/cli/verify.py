@@ -52,6 +52,12 @@ def verify(
             "model's own clean answer is the truth.",
         ),
     ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Vision-language models: what to ask; the same words count."
+        ),
+    ] = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
@@ -93,9 +99,8 @@ def verify(
     if kind != IMAGE:
         asked = given(ctx) | {"key": key, "device": device, "allow_code": allow_code}
         with progress("verifying") as tick:
-            other = plug(kind).verify(dst, model, asked, tick)
-        status = FINDING if other.failed else 0
-        return Answer(facts=other.to_dict(), view=verification_view(other), status=status)
+            result = plug(kind).verify(dst, model, asked, tick)
+        return Answer(facts=result.facts, view=result.view, status=FINDING if result.failed else 0)
     if target is not None:
         raise InvalidArgument("--target", expected="no such option for images", found="it")
 
@@ -105,6 +110,11 @@ def verify(
     authorized, *rivals = [
         open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
     ]
+    if prompt is not None:
+        from catch11.models.vision_language import with_prompt
+
+        authorized = with_prompt(authorized, prompt)
+        rivals = [with_prompt(one, prompt) if one.speaks else one for one in rivals]
     with progress("verifying") as tick:
         found = run(
             dst,

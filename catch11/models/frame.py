@@ -66,6 +66,10 @@ class Fronted(Protocol):
 class Speaking(Protocol):
     """A module that answers in words."""
 
+    @property
+    def prompt(self) -> str:
+        """What it is asked."""
+
     def speak(self, values: Float[Tensor, "batch channel height width"]) -> list[tuple[str, ...]]:
         """Its answer to each normalised window, as tokens."""
 

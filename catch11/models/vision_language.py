@@ -104,10 +104,15 @@ def load_vlm(rest: str, family: str, *, device: str, allow_code: bool) -> Model:
 
 
 class Tower(nn.Module):
-    """Normalised windows to the tokens that the language side is given in place of a picture."""
+    """Normalised windows to the tokens that the language side is given in place of a picture.
+
+    `vision` passes on what stands before the projection to those tokens: a finer match of the two,
+    since the projection is narrow and many pictures look alike behind it.
+    """
 
     def __init__(self, vlm: Any, sight: Sight, canvas: Canvas, *, eyes: str) -> None:
         super().__init__()
+        self.vision = nn.Identity()
         self.eyes = getattr(vlm.model, eyes)
         # Not as a submodule: it would hold the language side too, which is no part of the tower.
         self._whole = (vlm,)
@@ -118,6 +123,7 @@ class Tower(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         inputs = self.sight.inputs(values, self.canvas)
         made = self._whole[0].get_image_features(**inputs, return_dict=True)
+        self.vision(made.last_hidden_state.reshape(len(values), -1))
         return self.sight.tokens(made, len(values))
 
 
@@ -149,6 +155,11 @@ class Asking(nn.Module):
             ("positions", _positions(vlm, inputs)),
         ):
             self.register_buffer(name, value, persistent=False)
+
+    @property
+    def prompt(self) -> str:
+        """What it is asked about each window."""
+        return self.asked.prompt
 
     def forward(
         self, values: Float[Tensor, "batch channel height width"]

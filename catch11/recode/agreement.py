@@ -87,6 +87,9 @@ class Agreement:
             return entropy - self.gap(made, clean, torch.zeros_like(entropy))
         if self.kind == "kl":
             return divergence(made, clean)
+        if self.kind == "match":
+            # Cross-entropy never rests: it would pull the maps apart again to be surer of the answer.
+            return (self.margin - lead(made, clean.argmax(1, keepdim=True))).clamp_min(0.0)
         return F.cross_entropy(made, clean.argmax(1), reduction="none")
 
 

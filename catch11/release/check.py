@@ -55,4 +55,4 @@ def released_answers(model: Model, form: Form, files: Sequence[bytes]) -> list[i
 
 
 def _classes(model: Model, values: torch.Tensor) -> list[int]:
-    return [int(answer) for answer in model.logits(values).argmax(1)]
+    return [int(answer) for answer in model.answers(values)]

@@ -53,10 +53,7 @@ class Scene:
 
     def measure(self, name: str, recoder: DeepRecoder, course: Course = COURSE) -> dict[str, Any]:
         """One line: the authorized model's and the rival's answers, JPEG unasked, cost, adaptation."""
-        test, train = (
-            files(recoder, images, self.work and self.work / f"{part}-{name}.npz")
-            for part, images in (("test", self.test[0]), ("train", self.train[0]))
-        )
+        test = files(recoder, self.test[0], self.work and self.work / f"test-{name}.npz")
         truth, kept = self.test[1], test.kept
         line: dict[str, Any] = {
             "same": share(answers(self.model, test.images)[kept], self.clean[kept]),
@@ -67,10 +64,14 @@ class Scene:
         for quality in QUALITIES:
             coded = Jpeg(quality=quality).real(test.images, 1.0)
             line[f"jpeg {quality}"] = share(answers(self.model, coded)[kept], self.clean[kept])
+        if not len(self.train[0]):
+            return line
+        train = files(recoder, self.train[0], self.work and self.work / f"train-{name}.npz")
         normalise, taught = self.rival.canvas.normalise, train.kept
         learnt = learn(
             fresh(self.rival), normalise(train.images[taught]), self.train[1][taught], course,
             reader(normalise(test.images[kept]), truth[kept]),
+            self.work and self.work / f"{name}.pt",
         )  # fmt: skip
         return {**line, "adapted": learnt.best, "adapted, last": learnt.curve[-1][2]}
 
@@ -88,7 +89,7 @@ def scene(assets: Path, work: Path | None, *, train: int = 3000, test: int = 100
     spent = (time.process_time() - spent) / test
     return Scene(
         model=model, rival=rival, key=build_key(model, energy=0.01, secret=bytes(32)), test=judged,
-        train=lessons(assets, train), clean=clean, forward=spent, work=work,
+        train=lessons(assets, train) if train else (judged[0][:0], judged[1][:0]), clean=clean, forward=spent, work=work,
     )  # fmt: skip
 
 

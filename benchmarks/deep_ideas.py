@@ -86,7 +86,7 @@ def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], Deep
 
         return build
 
-    jpeg = survival("jpeg:75")
+    jpeg, low, both = survival("jpeg:75"), survival("jpeg:50"), survival("jpeg:50,jpeg:75")
     return {
         "as it is": deep(),
         "against a plain net": against(),
@@ -99,7 +99,11 @@ def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], Deep
         "jpeg:75": deep(survive=jpeg),
         "jpeg:75 against a plain net": against(survive=jpeg),
         "jpeg:75 margin 0.1": deep(survive=jpeg, margin=0.1),
-        "jpeg:75 within 8": deep(survive=jpeg, radius=8.0),
+        "jpeg:50": deep(survive=low),
+        "jpeg:50 within 8": deep(survive=low, radius=8.0),
+        "jpeg:50 against a plain net": against(survive=low),
+        "jpeg:50,jpeg:75 against a plain net": against(survive=both),
+        "jpeg:50 margin 0.1": deep(survive=low, margin=0.1),
     }
 
 
@@ -114,8 +118,9 @@ def main() -> None:
     lines = Lines(given.work / "ideas.jsonl")
     place = scene(given.assets, given.work, train=given.train, test=given.test)
     for name, build in ideas(place, given.assets, given.work).items():
-        if (given.ideas is None or name in given.ideas) and not lines.has(idea=name):
-            lines.add({"idea": name, **place.measure(name.replace(" ", "-"), build())})
+        cell = {"idea": name, "test": given.test, "train": given.train}
+        if (given.ideas is None or name in given.ideas) and not lines.has(**cell):
+            lines.add({**cell, **place.measure(name.replace(" ", "-"), build())})
 
 
 if __name__ == "__main__":

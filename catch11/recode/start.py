@@ -23,6 +23,7 @@ SPECTRAL_DB = 10.0
 # Of a faint look's squared error, what white noise makes up; lost contrast makes up the rest. People
 # average white noise away, while already a quarter of the range stops other models (docs/research.md).
 WHITE = 0.75
+PALEST = 0.3  # share of the contrast that stays, however little there was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,9 +99,9 @@ def _faint(picture: Tensor, white: Tensor, decibels: float) -> Tensor:
     spread = float((picture - middle).square().mean()) + 1e-9
 
     def mixed(error: float) -> Tensor:
-        contrast = 1.0 - min(1.0, math.sqrt((1.0 - WHITE) * error / spread))
-        faded = middle + contrast * (picture - middle)
-        return (faded + math.sqrt(WHITE * error) * white).clamp(0.0, 1.0)
+        lost = min(1.0 - PALEST, math.sqrt((1.0 - WHITE) * error / spread))
+        faded = picture - lost * (picture - middle)
+        return (faded + math.sqrt(error - lost**2 * spread) * white).clamp(0.0, 1.0)
 
     low, high = 0.0, 4.0
     for _ in range(24):

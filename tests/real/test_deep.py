@@ -1,5 +1,6 @@
 """Deep recoding on real models: answers stay through a written PNG, in bfloat16 and after JPEG; rivals fail."""
 
+import copy
 import io
 import tarfile
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -123,3 +125,50 @@ def test_one_file_for_two_models(assets: Path) -> None:
     for model in (first, second):
         same = answers(model, both) == answers(model, pictures)
         assert bool(same[kept].all())
+
+
+def test_answers_hold_in_other_precisions_and_runtimes(assets: Path) -> None:
+    """Half-precision weights, and the same network in ONNX Runtime, at the default margin."""
+    row = ROWS[0]
+    model = load(assets, row.model)
+    pictures = sources(assets, row)
+    clean = answers(model, pictures)
+    files = [through(picture, format="PNG") for picture in recoded(model, pictures)[0]]
+    values = model.preprocess(files)
+    assert model.module is not None
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.no_grad():
+            half = copy.deepcopy(model.module).to(dtype)(values.to(dtype))
+        assert torch.equal(half.float().argmax(1), clean)
+    graph = assets / "models" / "cifar10_resnet20.onnx"
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    told = session.run(None, {"pixel_values": values.numpy()})[0]
+    assert torch.equal(torch.from_numpy(told).argmax(1), clean)
+
+
+def test_a_rival_named_against_says_nothing_of_the_picture(assets: Path) -> None:
+    row = ROWS[0]
+    model, rival = load(assets, row.model), load(assets, row.rivals[0])
+    pictures = sources(assets, row)
+    made, reasons = recoded(model, pictures, against=(rival,))
+    kept = torch.tensor([reason is None for reason in reasons])
+    assert kept.float().mean() > 0.9
+    assert bool((answers(model, made) == answers(model, pictures))[kept].all())
+    # Drawn classes: 10 % in expectation, four standard deviations of 64 draws above.
+    same = (answers(rival, made) == answers(rival, pictures))[kept]
+    assert float(same.float().mean()) <= 0.25
+
+
+def test_a_faint_look_shows_people_what_other_models_do_not_see(assets: Path) -> None:
+    row = ROWS[1]
+    model, rival = load(assets, row.model), load(assets, row.rivals[0])
+    pictures = sources(assets, row)
+    made, reasons = recoded(model, pictures, look="faint", psnr=10.0)
+    assert reasons == (None,) * row.many
+    assert torch.equal(answers(model, made), answers(model, pictures))
+    assert float((answers(rival, made) == answers(rival, pictures)).float().mean()) <= 0.13
+    for file, picture in zip(made, pictures, strict=True):
+        fitted = np.asarray(fit_picture(picture, model.canvas), np.float64)
+        inner = (slice(16, 240), slice(16, 240))
+        seen = np.corrcoef(np.asarray(file)[inner].ravel(), fitted[inner].ravel())[0, 1]
+        assert seen > 0.1

@@ -19,8 +19,8 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 SHAPE_CHECKED = (
     "canvas", "strip", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
-    "personalize", "scramble", "secretfile", "release", "models", "data", "metrics", "record", "attacks", "baselines",
-    "bounds", "misalignment", "quadratic", "matrix", "conditions", "score", "cells", "trust", "studies", "report", "scale",
+    "personalize", "scramble", "secretfile", "release", "models", "data", "metrics", "record", "attacks", "tune", "baselines",
+    "bounds", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "text", "text_scores", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":
     from jaxtyping import install_import_hook

@@ -189,11 +189,10 @@ class Attack(ABC):
                 found="without " + ", ".join(sorted(missing)),
             )
         generator = torch.Generator().manual_seed(seed)
-        best: dict[str, Finding] = {}
+        best: dict[str, tuple[Finding, Attempt]] = {}
         for attempt in self.run(material.cut(self.knowledge), generator=generator):
             self._check(attempt, material)
             names = list(jury.rivals) if attempt.rival is None else [attempt.rival]
-            psnr_, ssim_ = jury.quality(attempt)
             for name in names:
                 finding = Finding(
                     attack=self.name,
@@ -201,15 +200,20 @@ class Attack(ABC):
                     rival=name,
                     setting=attempt.setting,
                     hits=jury.hits(name, attempt),
-                    tries=1 + (best[name].tries if name in best else 0),
-                    psnr=psnr_,
-                    ssim=ssim_,
+                    tries=1 + (best[name][0].tries if name in best else 0),
                 )
-                better = name not in best or sum(finding.hits) > sum(best[name].hits)
-                best[name] = finding if better else replace(best[name], tries=finding.tries)
+                if name not in best or sum(finding.hits) > sum(best[name][0].hits):
+                    best[name] = finding, attempt
+                else:
+                    best[name] = replace(best[name][0], tries=finding.tries), best[name][1]
             if progress is not None:
                 progress(attempt.setting)
-        return tuple(best.values())
+        # The similarity of pictures takes longer than an answer, so it is measured of the best only.
+        return tuple(
+            replace(finding, psnr=psnr_, ssim=ssim_)
+            for finding, attempt in best.values()
+            for psnr_, ssim_ in [jury.quality(attempt)]
+        )
 
     def _check(self, attempt: Attempt, material: Material) -> None:
         if attempt.images is not None and attempt.images.shape != material.released.shape:

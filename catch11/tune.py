@@ -1,0 +1,310 @@
+"""The strongest release that still keeps what is asked for, searched on a folder of probe pictures.
+
+Kept is the share of probe pictures that the authorized model answers as it answers the originals; a
+rival's score is the same share of its own answers. No labels are needed.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from catch11.canvas import Canvas
+from catch11.conditions import clean_window, to_pixels
+from catch11.data.folder import walk
+from catch11.data.pictures import open_picture, quiet
+from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.key import Key, build_key
+from catch11.metrics import Interval, accuracy, matches
+from catch11.models.frame import Model
+from catch11.recode.deep import DeepRecoder
+from catch11.recode.frame import Recoder
+from catch11.recode.spectral import SpectralRecoder
+
+ENERGIES = (1e-6, 1e-4, 5e-4, 1e-3)
+STRENGTHS = (14.0, 12.0, 10.0, 8.5, 7.0)
+PLACES = ("logits",)
+STEPS = (10, 20, 40, 60)
+Setting = Mapping[str, float | int | str]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a setting did to the probe. psnr: mean dB as measured; kept: of the authorized model's
+    answers; rivals: of theirs, by name; shift: mean relative front shift; unseen: directions of the
+    key's subspace, 0 for deep."""
+
+    setting: Setting
+    psnr: float
+    kept: Interval
+    rivals: Mapping[str, Interval]
+    shift: float
+    unseen: int = 0
+
+    @property
+    def rival(self) -> float:
+        """The best rival's share; 0 where none was run."""
+        return max((interval.estimate for interval in self.rivals.values()), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "setting": dict(self.setting),
+            "psnr": self.psnr,
+            "kept": _ends(self.kept),
+            "rivals": {name: _ends(interval) for name, interval in self.rivals.items()},
+            "shift": self.shift,
+            "unseen": self.unseen,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """All trials, and the best that keeps the target; None where none does."""
+
+    trials: tuple[Trial, ...]
+    target: float
+    chosen: Trial | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        chosen = None if self.chosen is None else self.chosen.to_dict()
+        trials = [trial.to_dict() for trial in self.trials]
+        return {"target": self.target, "chosen": chosen, "trials": trials}
+
+
+def search(
+    lines: Sequence[Sequence[Setting]],
+    measure: Callable[[Setting], Trial],
+    *,
+    enough: Callable[[Trial], bool],
+    progress: Progress | None = None,
+) -> tuple[Trial, ...]:
+    """Measure each line of settings from its start until a trial is `enough`; the rest of it would
+    tell nothing. progress: called with how much is done, of how much, and the setting."""
+    made: list[Trial] = []
+    total = sum(map(len, lines))
+    ends = [0]
+    for line in lines:
+        ends.append(ends[-1] + len(line))
+    for line, (start, end) in zip(lines, pairwise(ends), strict=True):
+        for place, setting in enumerate(line):
+            if progress is not None:
+                progress(start + place, total, describe(setting))
+            made.append(measure(setting))
+            if enough(made[-1]):
+                break
+        if progress is not None:
+            progress(end, total, "")
+    return tuple(made)
+
+
+def choose(
+    trials: Sequence[Trial], target: float, *, worth: Callable[[Trial], tuple[float, ...]]
+) -> Trial | None:
+    """Of the trials that keep the target the one of least `worth`; None where none does."""
+    kept = [trial for trial in trials if trial.kept.estimate >= target - 1e-12]
+    return min(kept, key=worth, default=None)
+
+
+def tune_spectral(
+    model: Model,
+    probe: str | os.PathLike[str],
+    *,
+    target: float = 0.98,
+    rivals: Sequence[Model] = (),
+    energies: Sequence[float] = ENERGIES,
+    strengths: Sequence[float] = STRENGTHS,
+    count: int = 60,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Rule and PSNR whose release hurts the best rival most while keeping the target.
+
+    energies: shares of the front's energy that may be touched; strengths: dB asked for. From weak to
+    strong noise each rule is tried until it surely falls below the target. Raises InvalidArgument.
+    """
+    _check(target, energies=energies, psnr=strengths)
+    panel = _Panel(model, rivals, probe, count)
+    lines: list[list[Setting]] = [
+        [{"energy": energy, "psnr": psnr} for psnr in sorted(strengths, reverse=True)]
+        for energy in energies
+    ]
+    keys = {energy: build_key(model, energy=energy) for energy in energies}
+
+    def measure(setting: Setting) -> Trial:
+        key = keys[float(setting["energy"])]
+        return panel.trial(setting, SpectralRecoder(key, psnr=float(setting["psnr"])), key)
+
+    trials = search(
+        lines, measure, enough=lambda trial: trial.kept.high < target, progress=progress
+    )
+    best = choose(trials, target, worth=lambda trial: (trial.rival, trial.psnr))
+    return Tuned(trials=trials, target=target, chosen=best)
+
+
+def tune_deep(
+    model: Model,
+    probe: str | os.PathLike[str],
+    *,
+    target: float = 0.98,
+    rivals: Sequence[Model] = (),
+    places: Sequence[str] = PLACES,
+    steps: Sequence[int] = STEPS,
+    count: int = 60,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Depth and fewest steps that keep the target. Each depth is tried with more and more steps until
+    it does; of those that do, the one with the weakest best rival, then with fewest steps."""
+    _check(target, steps=steps, at=[1.0] * len(places))
+    panel = _Panel(model, rivals, probe, count)
+    lines: list[list[Setting]] = [
+        [{"at": place, "steps": number} for number in sorted(steps)] for place in places
+    ]
+    key = build_key(model)
+
+    def measure(setting: Setting) -> Trial:
+        place, number = str(setting["at"]), int(setting["steps"])
+        return panel.trial(setting, DeepRecoder(model, key, at=place, steps=number), None)
+
+    trials = search(
+        lines, measure, enough=lambda trial: trial.kept.estimate >= target, progress=progress
+    )
+    best = choose(trials, target, worth=lambda trial: (trial.rival, float(trial.setting["steps"])))
+    return Tuned(trials=trials, target=target, chosen=best)
+
+
+class _Panel:
+    """The probe, the models, and their answers to the originals."""
+
+    def __init__(
+        self, model: Model, rivals: Sequence[Model], probe: str | os.PathLike[str], count: int
+    ) -> None:
+        if count < 1:
+            raise InvalidArgument("count", expected="1 or more", found=count)
+        pictures = _pictures(probe, count)
+        self.model = model
+        self.rivals = {rival.name: rival for rival in rivals}
+        self.windows = torch.cat([clean_window(one, model.canvas) for one in pictures])
+        self.clean = self._answers(self.windows)
+        self.theirs = {
+            name: rival.logits(rival.preprocess(pictures)).argmax(1)
+            for name, rival in self.rivals.items()
+        }
+
+    def trial(self, setting: Setting, recoder: Recoder, key: Key | None) -> Trial:
+        """One setting on the whole probe, a chunk at a time."""
+        made = [recoder(part) for part in self.windows.split(recoder.batch)]
+        images = torch.cat([part.images for part in made])
+        decibels = [value for part in made for value in part.psnr]
+        shifts = [value for part in made for value in part.front_shift]
+        return Trial(
+            setting=setting,
+            psnr=sum(decibels) / len(decibels),
+            kept=accuracy(matches(self._answers(images), self.clean)),
+            rivals={
+                name: accuracy(matches(_seen(rival, images, self.model.canvas), self.theirs[name]))
+                for name, rival in self.rivals.items()
+            },
+            shift=sum(shifts) / len(shifts),
+            unseen=0 if key is None else key.subspace.dimension,
+        )
+
+    def _answers(
+        self, windows: Float[Tensor, "batch channel height width"]
+    ) -> Int[Tensor, " batch"]:
+        return self.model.logits(self.model.canvas.normalise(windows)).argmax(1)
+
+
+def _seen(rival: Model, windows: Tensor, canvas: Canvas) -> Tensor:
+    """A rival's answers to released windows, each framed with its own edge to the canvas."""
+    right = canvas.width - canvas.left - canvas.window_width
+    below = canvas.height - canvas.top - canvas.window_height
+    margin = (canvas.left, right, canvas.top, below)
+    whole = torch.nn.functional.pad(windows, margin, mode="replicate")
+    pictures = [Image.fromarray(to_pixels(image)) for image in whole]
+    return rival.logits(rival.preprocess(pictures)).argmax(1)
+
+
+def _pictures(probe: str | os.PathLike[str], count: int) -> list[Image.Image]:
+    """`count` readable pictures, evenly spaced below a folder."""
+    listed = walk(probe)
+    files = listed.files
+    step = max(1, len(files) // count)
+    found: list[Image.Image] = []
+    for file in files[::step]:
+        if len(found) == count:
+            break
+        try:
+            with quiet():
+                found.append(open_picture(listed.root / file))
+        except UnreadablePicture:
+            continue
+    if not found:
+        raise InvalidArgument("probe", expected="readable pictures", found=f"none in {probe}")
+    return found
+
+
+def _check(target: float, **grids: Sequence[float]) -> None:
+    if not 0.0 < target <= 1.0:
+        raise InvalidArgument("target", expected="a share above 0", found=target)
+    for name, values in grids.items():
+        if not values:
+            raise InvalidArgument(name, expected="one value or more", found="none")
+
+
+def _ends(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "estimate": interval.estimate, "high": interval.high}
+
+
+def describe(setting: Setting) -> str:
+    """A setting in a few words."""
+    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+                     for name, value in setting.items())  # fmt: skip
+
+
+def commands(chosen: Trial, spec: str, *, method: Literal["spectral", "deep"]) -> tuple[str, str]:
+    """The `key` and `recode` commands that make such a release."""
+    setting = chosen.setting
+    if method == "spectral":
+        key = f"catch11 key {spec} -o my.key --energy {setting['energy']:g}"
+        return key, f"catch11 recode SRC DST --key my.key --psnr {setting['psnr']:g}"
+    at = "" if setting["at"] == "logits" else f" --at {setting['at']}"
+    steps = f" --steps {setting['steps']}"
+    return (
+        f"catch11 key {spec} -o my.key",
+        f"catch11 recode SRC DST --key my.key --method deep --model {spec}{at}{steps}",
+    )
+
+
+def draw(tuned: Tuned, path: str | Path) -> None:
+    """Kept and the best rival over the PSNR, a line a rule or depth, in the format of the suffix."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    lines: dict[str, list[Trial]] = {}
+    for trial in tuned.trials:
+        first = next(iter(trial.setting))
+        lines.setdefault(f"{first} {trial.setting[first]}", []).append(trial)
+    for number, (name, trials) in enumerate(lines.items()):
+        colour = f"C{number}"
+        across = [trial.psnr for trial in trials]
+        low = [trial.kept.estimate - trial.kept.low for trial in trials]
+        high = [trial.kept.high - trial.kept.estimate for trial in trials]
+        kept = [trial.kept.estimate for trial in trials]
+        axes.errorbar(across, kept, [low, high], color=colour, marker="o", label=f"kept, {name}")
+        if any(trial.rivals for trial in trials):
+            best = [trial.rival for trial in trials]
+            axes.plot(across, best, color=colour, marker="s", linestyle="--")
+    axes.axhline(tuned.target, color="grey", linewidth=1, linestyle=":")
+    axes.set(xlabel="PSNR, dB", ylabel="share of own clean answers", ylim=(0, 1.03))
+    axes.legend(loc="center right", title="dashed: the best rival")
+    figure.savefig(path)

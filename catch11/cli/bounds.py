@@ -1,6 +1,7 @@
 """catch11 bounds: what can be proved about the first layers, without a picture."""
 
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from catch11.cli.options import SPEC, AllowCode, Device, open_key, open_model
 
 if TYPE_CHECKING:
     from catch11.bounds import Bound
+    from catch11.lipschitz import Link
 
 LEGEND = (
     "[dim]Shift of a first layer's output, ‖A(x̃−x)‖₂, before its nonlinearity. certificate: every noise "
@@ -20,6 +22,13 @@ LEGEND = (
     "draw. All of it for noise not clipped to 8 bits; of a written file the ledger has the exact "
     "shift. A rival's shift, large as it may be, does not prove that its accuracy falls: `catch11 "
     "verify` measures that.[/]"
+)
+
+SHOWN = 14
+DEPTH = (
+    "[dim]‖h(x̃) − h(x)‖₂ of the authorized model, layer by layer, for recoded pictures: what the "
+    "Lipschitz chain allows for the front's shift, and what was measured: median and worst of the "
+    "pictures, and the median over ‖h(x)‖₂. inf: an operation without a known bound.[/]"
 )
 
 
@@ -36,6 +45,17 @@ def bounds(
         list[str] | None,
         typer.Option(metavar="MODEL", help=f"Another model; repeatable: {SPEC}"),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The authorized model: adds the chain over its depth, measured."
+        ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Pictures to measure with; random fields unless given."),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures of them.")] = 8,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the sampled ranges.")] = 0,
     device: Device = "cpu",
     allow_code: AllowCode = False,
@@ -51,8 +71,8 @@ def bounds(
     held = open_key(key)
     fronts = {}
     for spec in rival or ():
-        model = open_model(spec, device=device, allow_code=allow_code)
-        fronts[model.name] = model.front()
+        other = open_model(spec, device=device, allow_code=allow_code)
+        fronts[other.name] = other.front()
     found = bounds_of_key(
         held,
         psnr=psnr,
@@ -60,7 +80,29 @@ def bounds(
         rivals=fronts,
         generator=torch.Generator().manual_seed(seed),
     )
-    return Answer(facts={"psnr": psnr, "bounds": [b.to_dict() for b in found]}, view=_view(found))
+    facts: dict[str, object] = {"psnr": psnr, "bounds": [b.to_dict() for b in found]}
+    if model is None:
+        return Answer(facts=facts, view=_view(found))
+    from catch11.lipschitz import chain_of_key
+
+    authorized = open_model(model, device=device, allow_code=allow_code)
+    links = chain_of_key(held, authorized, psnr=psnr, source=source, count=count)
+    facts["depth"] = [link.to_dict() for link in links]
+    return Answer(facts=facts, view=Group(_view(found), "", _depth(links)))
+
+
+def _depth(links: "tuple[Link, ...]") -> RenderableType:
+    """Some links, evenly spaced, the first and the last among them."""
+    places = sorted({round(i * (len(links) - 1) / (SHOWN - 1)) for i in range(SHOWN)})
+    table = Table(box=None, pad_edge=False)
+    table.add_column("node", overflow="fold")
+    table.add_column("operation", overflow="fold")
+    for column in ("at most", "measured", "worst", "of the layer"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for link in (links[place] for place in places):
+        cells = [link.bound, median(link.moved), max(link.moved), median(link.relative)]
+        table.add_row(escape(link.name), escape(link.kind), *(f"{value:.3g}" for value in cells))
+    return Group(table, "", DEPTH)
 
 
 def _view(found: "tuple[Bound, ...]") -> RenderableType:

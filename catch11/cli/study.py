@@ -22,7 +22,7 @@ def study(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Studies, or all; without a name they are listed."
+            metavar="[NAME]", help="Studies, or all; without a name they are listed."
         ),
     ] = None,
     full: Annotated[

@@ -1,0 +1,196 @@
+"""DP-SGD (Abadi et al. 2016) with Opacus: a classifier that hides which pictures trained it.
+
+What ε bounds: how much any one training picture can change the trained weights. It says nothing of
+the pictures the finished classifier is asked about, and gates no model: whoever has those reads them.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+
+from catch11.baselines.library import library
+from catch11.errors import InvalidArgument, ModelRefused
+
+Accountant = Literal["prv", "rdp", "gdp"]
+PROTECTS = "training members, against whoever holds the weights; inference is not gated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateTraining:
+    """Settings of DP-SGD. epsilon, delta: the budget of the whole training. batch: expected size of
+    a Poisson-sampled batch. clip: largest norm of one picture's gradient. rate: of Adam."""
+
+    epsilon: float
+    delta: float = 1e-5
+    epochs: int = 20
+    batch: int = 128
+    rate: float = 5e-3
+    clip: float = 1.0
+    accountant: Accountant = "prv"
+
+    def __post_init__(self) -> None:
+        check_budget(self.epsilon, self.delta)
+        for name in ("epochs", "batch", "rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise InvalidArgument(name, expected="above 0", found=getattr(self, name))
+        _check_accountant(self.accountant)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PrivateModel:
+    """A classifier trained with DP-SGD. epsilon: what its accountant says was spent at `delta`.
+    noise: multiplier. replaced: layers that had no per-picture gradient and what they became."""
+
+    module: nn.Module
+    epsilon: float
+    delta: float
+    noise: float
+    steps: int
+    replaced: tuple[str, ...]
+
+
+def check_budget(epsilon: float, delta: float | None = None) -> None:
+    """Raises InvalidArgument for a budget that is none."""
+    if not 0.0 < epsilon < float("inf"):
+        raise InvalidArgument("epsilon", expected="a finite number above 0", found=epsilon)
+    if delta is not None and not 0.0 < delta < 1.0:
+        raise InvalidArgument("delta", expected="a number between 0 and 1", found=delta)
+
+
+def spent(
+    *, noise: float, rate: float, steps: int, delta: float, accountant: Accountant = "prv"
+) -> float:
+    """ε of `steps` Poisson-sampled Gaussian steps, by Opacus's accountant. rate: share sampled."""
+    check_budget(1.0, delta)
+    _check_accountant(accountant)
+    for name, value, fine in (
+        ("noise", noise, noise > 0),
+        ("rate", rate, 0 < rate <= 1),
+        ("steps", steps, steps >= 1),
+    ):
+        if not fine:
+            expected = "above 0, at most 1" if name == "rate" else "above 0"
+            raise InvalidArgument(name, expected=expected, found=value)
+    made = library("opacus.accountants", package="opacus").create_accountant(accountant)
+    made.history = [(noise, rate, steps)]
+    with _quiet():
+        return float(made.get_epsilon(delta))
+
+
+def noise_for(
+    *, epsilon: float, delta: float, rate: float, steps: int, accountant: Accountant = "prv"
+) -> float:
+    """The noise multiplier that spends at most ε; Opacus's search with its accountant."""
+    check_budget(epsilon, delta)
+    _check_accountant(accountant)
+    search = library("opacus.accountants.utils", package="opacus").get_noise_multiplier
+    with _quiet():
+        try:
+            found = search(
+                target_epsilon=epsilon,
+                target_delta=delta,
+                sample_rate=rate,
+                steps=steps,
+                accountant=accountant,
+            )
+        except ValueError as error:
+            raise InvalidArgument(
+                "epsilon", expected="a budget some noise keeps", found=error
+            ) from None
+    return float(found)
+
+
+def validated(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """A copy that every picture has a gradient of its own in: BatchNorm becomes GroupNorm.
+
+    Also the names of the replaced layers. Raises ModelRefused where Opacus has no replacement.
+    """
+    validator = library("opacus.validators", package="opacus").ModuleValidator
+    trainable = copy.deepcopy(module).requires_grad_(True).train()
+    with _quiet():
+        made = validator.fix(trainable)
+        errors = validator.validate(made, strict=False)
+    if errors:
+        reason = "; ".join(" ".join(str(error).split()) for error in errors)[:200]
+        raise ModelRefused(type(module).__name__, f"no per-picture gradients: {reason}")
+    after = dict(made.named_modules())
+    replaced = tuple(
+        f"{name}: {type(old).__name__} → {type(after[name]).__name__}"
+        for name, old in trainable.named_modules()
+        if name in after and type(after[name]) is not type(old)
+    )
+    return made, replaced
+
+
+def train_private(
+    module: nn.Module,
+    inputs: Float[Tensor, "batch ..."],
+    labels: Int[Tensor, " batch"],
+    settings: PrivateTraining,
+    *,
+    generator: torch.Generator,
+) -> PrivateModel:
+    """Train a copy of `module` from where it stands, with cross-entropy.
+
+    The noise comes from `generator`: repeatable, for measurements. Opacus's secure mode is for
+    weights that are given away. Raises InvalidArgument, ModelRefused, MissingExtra.
+    """
+    if not 1 <= settings.batch <= len(inputs):
+        raise InvalidArgument(
+            "batch", expected=f"1 to the {len(inputs)} pictures there are", found=settings.batch
+        )
+    net, replaced = validated(module)
+    loader = DataLoader(
+        TensorDataset(inputs, labels), batch_size=settings.batch, generator=generator
+    )
+    with _quiet():
+        engine = library("opacus", package="opacus").PrivacyEngine(accountant=settings.accountant)
+        wrapped, optimiser, sampled = engine.make_private_with_epsilon(
+            module=net,
+            optimizer=torch.optim.Adam(net.parameters(), lr=settings.rate),
+            data_loader=loader,
+            target_epsilon=settings.epsilon,
+            target_delta=settings.delta,
+            epochs=settings.epochs,
+            max_grad_norm=settings.clip,
+            poisson_sampling=True,  # the accountant's amplification holds for nothing else
+            noise_generator=generator,
+        )
+        for _ in range(settings.epochs):
+            for part, truth in sampled:
+                optimiser.zero_grad()
+                functional.cross_entropy(wrapped(part), truth).backward()
+                optimiser.step()
+        epsilon = float(engine.get_epsilon(settings.delta))
+    wrapped.remove_hooks()
+    trained: nn.Module = wrapped._module
+    return PrivateModel(
+        module=trained.eval().requires_grad_(False),
+        epsilon=epsilon,
+        delta=settings.delta,
+        noise=float(optimiser.noise_multiplier),
+        steps=settings.epochs * len(sampled),
+        replaced=replaced,
+    )
+
+
+def _check_accountant(name: str) -> None:
+    if name not in ("prv", "rdp", "gdp"):
+        raise InvalidArgument("accountant", expected="prv, rdp or gdp", found=name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Opacus warns of its own defaults, and torch of the hooks Opacus uses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,25 @@
+"""Optional libraries of the baselines, imported where they are used."""
+
+import importlib
+import importlib.util
+import warnings
+from types import ModuleType
+
+from catch11.errors import MissingExtra
+
+EXTRA = "baselines"
+
+
+def library(name: str, *, package: str) -> ModuleType:
+    """A module of an optional package, its own import warnings kept to itself. Raises MissingExtra."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
+    except ImportError:
+        raise MissingExtra(package, EXTRA) from None
+
+
+def installed(name: str) -> bool:
+    """Whether an optional library can be imported, without importing it."""
+    return importlib.util.find_spec(name) is not None

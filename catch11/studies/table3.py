@@ -1,0 +1,126 @@
+"""Table 3: ways to restrict what released data are used for, side by side in one frame.
+
+Every method on the same pictures, models and attackers: what the authorized side keeps, what rivals
+get, unmodified and attacking, what an input costs, and what is guaranteed against whom. Numbers that
+were not measured here are marked quoted, with their source.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from catch11.baselines.library import installed
+from catch11.cells import Cell
+from catch11.errors import MissingExtra
+from catch11.record import Record
+from catch11.studies import table3_compute as compute
+from catch11.studies import table3_release as release
+from catch11.studies.frame import Scale, Study
+from catch11.studies.place import Place
+from catch11.studies.table3_rows import Row, one_thread
+from catch11.studies.table3_tasks import Task, task
+from catch11.studies.table3_view import view
+
+EPSILONS = (1.0, 3.0, 8.0)
+# (judged, lessons, judged by attackers, encrypted head, encrypted net) of each task and scale.
+SIZES: Mapping[Scale, Mapping[str, tuple[int, int, int, int, int]]] = {
+    "quick": {
+        "digits": (60, 300, 60, 5, 2),
+        "thumbnails": (40, 40, 20, 3, 0),
+        "photographs": (4, 4, 4, 1, 0),
+    },
+    "full": {
+        "digits": (500, 1297, 200, 50, 40),
+        "thumbnails": (500, 300, 200, 30, 0),
+        "photographs": (30, 20, 20, 5, 0),
+    },
+}
+NEEDS = {"dp-sgd": "opacus", "dp-head": "opacus", "diffprivlib": "diffprivlib", "fhe": "tenseal"}
+RELEASED = ("clean", "aes", "scramble", "gaussian", "nte-spectral", "nte-deep")
+
+
+def cells(scale: Scale, place: Place) -> Sequence[Cell]:
+    """Digits everywhere; thumbnails and photographs where the folder of assets is."""
+    names = ("digits", "thumbnails", "photographs") if place.config == "local" else ("digits",)
+    return [cell for name in names for cell in _cells(scale, name)]
+
+
+def _cells(scale: Scale, name: str) -> list[Cell]:
+    judged, lessons, attacked, heads, nets = SIZES[scale][name]
+    sizes: dict[str, Any] = {"task": name, "n": judged, "lessons": lessons, "attacked": attacked}
+
+    def cell(method: str, **facts: Any) -> Cell:
+        need = NEEDS.get(method.split(" ")[0])
+        # A library that is installed later makes another cell, so the row is worked out then.
+        here: dict[str, Any] = {"library": need, "installed": installed(need)} if need else {}
+        return Cell(name=f"{name} {method}", settings={**sizes, "way": method, **facts, **here})
+
+    made = [cell(method) for method in RELEASED]
+    if name == "digits":
+        made.append(cell("unlearnable"))
+        made += [cell("dp-sgd", epsilon=e, route="net") for e in EPSILONS]
+        made += [cell("fhe net", count=nets, fine=False)]
+    if name == "digits" and scale == "full":
+        made += [cell("fhe net", count=max(nets // 10, 1), fine=True)]
+    if name != "photographs":
+        made += [cell("dp-head", epsilon=e, route="head") for e in EPSILONS]
+        made += [cell("diffprivlib", epsilon=e, route="diffprivlib") for e in EPSILONS]
+    made.append(cell("fhe head", count=heads))
+    return made + [cell("polynomials", **facts) for facts in _degrees(scale, name)]
+
+
+def _degrees(scale: Scale, name: str) -> list[dict[str, Any]]:
+    if scale == "quick":
+        return [{"degree": degree, "fit": "least-squares", "follow": True} for degree in (3, 9)]
+    whole: Sequence[int] = range(2, 10) if name != "photographs" else (2, 3, 5, 7, 9)
+    fits = [("least-squares", True, whole), ("chebyshev", True, whole)]
+    if name == "thumbnails":
+        fits.append(("least-squares", False, (3, 5, 7)))
+    return [{"degree": d, "fit": f, "follow": w} for f, w, degrees in fits for d in degrees]
+
+
+def work(cell: Cell, place: Place) -> Sequence[Record]:
+    """One row's records; where a library is missing the row says so."""
+    held: Mapping[str, Any] = cell.settings
+    with one_thread():
+        on = task(place, held["task"], held["n"], held["lessons"])
+        try:
+            return _work(on, held, place)
+        except MissingExtra as error:
+            row = Row(task=on, method=held["way"], guarantee="not run")
+            return [row.reason("authorized", str(error))]
+
+
+def _work(on: Task, held: Mapping[str, Any], place: Place) -> list[Record]:
+    way, judged = held["way"], held["attacked"]
+    if way in ("nte-spectral", "nte-deep"):
+        return release.recoded(on, judged, way.removeprefix("nte-"))
+    if way == "polynomials":
+        return compute.polynomial(on, held["degree"], held["fit"], held["follow"])
+    if way == "fhe head":
+        return compute.encrypted_head(on, held["count"])
+    if way == "fhe net":
+        return compute.encrypted_net(on, held["count"], fine=held["fine"])
+    if "route" in held:
+        return compute.private(on, place, held["epsilon"], held["route"])
+    files = {
+        "clean": release.clean, "aes": release.encrypted, "scramble": release.scrambled,
+        "gaussian": release.noisy, "unlearnable": release.poisoned,
+    }  # fmt: skip
+    return files[way](on, judged)
+
+
+def table(records: Sequence[Record]) -> RenderableType:
+    """All tables of the study."""
+    return view(records)
+
+
+STUDY = Study(
+    name="table3",
+    title="Ways to restrict the use of data, side by side",
+    source="paper, Table 3 and its cost claims",
+    cells=cells,
+    work=work,
+    view=table,
+)

@@ -71,11 +71,25 @@ IMAGES = Row(
 # To add a kind: a row here and a module with a PLUG. The first whose `claims` holds is taken.
 ROWS: tuple[Row, ...] = (
     Row(
+        name="text",
+        models="a text encoder",
+        sources="a .csv, .tsv or .txt file, or a folder of .txt files",
+        suffixes=frozenset({".txt", ".csv", ".tsv"}),
+        home="catch11.text",
+    ),
+    Row(
         name="audio",
         models="a model of sounds",
         sources="a folder of .wav files",
         suffixes=frozenset({".wav", ".wave"}),
         home="catch11.audio",
+    ),
+    Row(
+        name="table",
+        models="a model of tables",
+        sources="a .csv, .tsv or .parquet file, or a folder of them",
+        suffixes=frozenset({".csv", ".tsv", ".parquet"}),
+        home="catch11.table",
     ),
 )
 
@@ -158,10 +172,11 @@ def check_source(name: str, src: str | os.PathLike[str]) -> None:
     for row in (IMAGES, *ROWS):
         if row is not own and suffixes & row.suffixes:
             found = sorted(suffixes & row.suffixes)[0]
+            readers = [other.models for other in (IMAGES, *ROWS) if found in other.suffixes]
             raise InvalidArgument(
                 "SRC", expected=f"{own.sources}, as the key is of {own.models}",
                 found=f"{found} files in {path}",
-                remedy=f"{found} files go with {row.models}",
+                remedy=f"{found} files go with {' or '.join(readers)}",
             )  # fmt: skip
 
 

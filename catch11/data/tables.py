@@ -1,0 +1,208 @@
+"""Tables from outside, treated as hostile: CSV and TSV files, and Parquet where pyarrow is installed.
+
+Stated choices: the first line of a CSV names the columns; the file is UTF-8, cells are separated by
+commas, semicolons or tabs, whichever the first line has most of; everything but the model's columns
+is written back as it was read, in the same order. A row with an empty, NaN, infinite or wordy cell
+in a column the model reads is withheld, for no noise hides a gap; a file that lacks such a column is
+refused.
+"""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from catch11.data.pictures import read_source
+from catch11.errors import MissingExtra, UnreadablePicture, UnreadableTable
+
+SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+_MOST = 1 << 24  # cells of a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """A table as it was read. names: of the columns, in order. cells: of a CSV, a list of texts a
+    row; arrow: of a Parquet file, the pyarrow table."""
+
+    names: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...] = ()
+    arrow: Any = None
+    separator: str = ","
+
+    def __len__(self) -> int:
+        return len(self.cells) if self.arrow is None else int(self.arrow.num_rows)
+
+    def numbers(
+        self, wanted: Sequence[str]
+    ) -> tuple[Float[np.ndarray, "row column"], Mapping[int, str]]:
+        """The wanted columns as float64, and the reason of every row that is not all numbers.
+
+        Raises ValueError where a column is missing or stands there twice.
+        """
+        for name in wanted:
+            if self.names.count(name) != 1:
+                count = self.names.count(name)
+                what = "is missing" if not count else f"stands there {count} times"
+                raise ValueError(f"the column {name!r} {what}")
+        columns = [self.column(self.names.index(name)) for name in wanted]
+        values = np.full((len(self), len(wanted)), np.nan)
+        reasons: dict[int, str] = {}
+        for place, (name, column) in enumerate(zip(wanted, columns, strict=True)):
+            for row, cell in enumerate(column):
+                number = _number(cell)
+                if math.isfinite(number):
+                    values[row, place] = number
+                else:
+                    reasons.setdefault(row, f"column {name!r} holds {_shown(cell)}")
+        return values, reasons
+
+    def column(self, place: int) -> Sequence[object]:
+        """The cells of one column, as they were read."""
+        if self.arrow is None:
+            return [row[place] for row in self.cells]
+        found: list[object] = self.arrow.column(place).to_pylist()
+        return found
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """The table in a file. Raises UnreadableTable, whose `reason` is one clause, and MissingExtra."""
+    try:
+        data = read_source(path)
+    except UnreadablePicture as error:
+        raise UnreadableTable(path, error.reason) from None
+    return decode_table(data, path=path)
+
+
+def decode_table(data: bytes, *, path: str | os.PathLike[str]) -> Table:
+    """As `read_table`, of bytes; the suffix of `path` says whether they are Parquet."""
+    try:
+        if Path(path).suffix.lower() == ".parquet":
+            return _parquet(data)
+        return _csv(data)
+    except (ValueError, csv.Error) as error:
+        raise UnreadableTable(path, " ".join(str(error).split())[:160].rstrip(".")) from None
+
+
+def encode_table(
+    table: Table,
+    wanted: Sequence[str],
+    values: Float[np.ndarray, "row column"],
+    *,
+    kept: Bool[np.ndarray, " row"],
+    whole: Sequence[bool],
+) -> bytes:
+    """The table with the wanted columns replaced, of the rows that are kept.
+
+    values: one row for each of the table's. whole: columns that are written as whole numbers.
+    """
+    places = {table.names.index(name): index for index, name in enumerate(wanted)}
+    if table.arrow is not None:
+        return _parquet_bytes(table, places, values, kept, whole)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=table.separator, lineterminator="\n")
+    writer.writerow(table.names)
+    for row, (cells, keep) in enumerate(zip(table.cells, kept, strict=True)):
+        if keep:
+            writer.writerow(
+                _written(values[row, places[place]], whole[places[place]])
+                if place in places
+                else cell
+                for place, cell in enumerate(cells)
+            )
+    return text.getvalue().encode()
+
+
+def _written(value: float, whole: bool) -> str:
+    return str(round(value)) if whole else repr(float(value))
+
+
+def _csv(data: bytes) -> Table:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    if "\0" in text:
+        raise ValueError("it is not a text file")
+    first = text.partition("\n")[0]
+    separator = max(",;\t", key=first.count)
+    rows = [
+        tuple(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row
+    ]
+    if not rows:
+        raise ValueError("it is empty")
+    names, body = rows[0], rows[1:]
+    if not body:
+        raise ValueError("it has no rows below its first line")
+    if len(names) * len(body) > _MOST:
+        raise ValueError(f"it has more than {_MOST} cells")
+    for line, row in enumerate(body, start=2):
+        if len(row) != len(names):
+            raise ValueError(f"row {line} has {len(row)} cells, and {len(names)} columns are named")
+    return Table(names=names, cells=tuple(body), separator=separator)
+
+
+def _parquet(data: bytes) -> Table:
+    arrow, parquet = _pyarrow()
+    try:
+        found = parquet.read_table(io.BytesIO(data))
+    except (arrow.ArrowException, OSError) as error:
+        raise ValueError(f"it is no Parquet file ({str(error)[:80]})") from None
+    if not found.num_rows or not found.num_columns:
+        raise ValueError("it has no rows")
+    if found.num_rows * found.num_columns > _MOST:
+        raise ValueError(f"it has more than {_MOST} cells")
+    return Table(names=tuple(found.column_names), arrow=found)
+
+
+def _parquet_bytes(
+    table: Table, places: Mapping[int, int], values: np.ndarray, kept: np.ndarray,
+    whole: Sequence[bool],
+) -> bytes:  # fmt: skip
+    arrow, parquet = _pyarrow()
+    made = table.arrow
+    for place, index in places.items():
+        column = values[:, index]
+        if whole[index]:
+            kind = made.schema.field(place).type
+            kind = kind if arrow.types.is_integer(kind) else arrow.int64()
+            fresh = arrow.array([round(v) if math.isfinite(v) else None for v in column], type=kind)
+        else:
+            fresh = arrow.array(column, type=arrow.float64())
+        made = made.set_column(place, made.column_names[place], fresh)
+    made = made.filter(arrow.array(kept.tolist()))
+    stream = io.BytesIO()
+    parquet.write_table(made.replace_schema_metadata(table.arrow.schema.metadata), stream)
+    return stream.getvalue()
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("pyarrow", "tables") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _number(cell: object) -> float:
+    """A cell as a number; NaN for whatever is none. A flag is no number."""
+    if isinstance(cell, bool) or cell is None:
+        return math.nan
+    if isinstance(cell, str) and "_" in cell:
+        return math.nan  # Python's own digit groups, which no other reader takes
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _shown(cell: object) -> str:
+    text = "" if cell is None else str(cell).strip()
+    return f"{text[:20]!r}, which is no number" if text else "nothing"

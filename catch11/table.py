@@ -1,0 +1,319 @@
+"""Tables behind the commands: how a model of tables gets its key, its releases and its scores."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from catch11.data.tables import Table, read_table
+from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.key import Key, build_key
+from catch11.matrix import Verification
+from catch11.metrics import accuracy
+from catch11.modality import Facts, Plug, Progress, Result, take
+from catch11.models.table import TableModel, claims, load_table
+from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
+from catch11.recode.rows_deep import DeepRowRecoder
+from catch11.record import Condition, Record, Role, versions
+from catch11.release.ledger import Row, read_ledger
+from catch11.release.tables import TableRelease, part_name, read_tables, release_tables
+from catch11.score import Score, to_verdict
+
+_RULES = ("energy", "tau", "cumulative", "rank", "layer")
+_RUN = ("names", "ledger", "resume", "check", "model", "method")
+_SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
+_VERIFY = ("rival", "source", "target", "max_drop", "max_rival", "ledger", "seed")
+
+
+def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
+    """The key of a model of tables. Raises NoFront, EmptySubspace, InvalidArgument."""
+    given = take(asked, _RULES, kind="tables")
+    model = load_table(spec, device=device, allow_code=allow_code)
+    return replace(build_key(model, **given), modality=TABLE)
+
+
+def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
+    """Recode a table or a folder of tables; see `release_tables`."""
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    method = str(facts.get("method", "spectral"))
+    rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
+    given = take(facts, rest, kind=f"tables with --method {method}")
+    if given.get("model") is None:
+        raise InvalidArgument(
+            "--model", expected="the model, which names the columns and their units", found="none"
+        )
+    model = load_table(str(given["model"]), device=device, allow_code=allow_code)
+    if model.fingerprint != key.model_fingerprint:
+        raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
+    done = release_tables(
+        src, dst, row_recoder(key, model, method, given), model,
+        check=bool(given.get("check")), names=given.get("names", "keep"),
+        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+    )  # fmt: skip
+    one = done.release
+    parts = [f"{one.written} written ({done.rows} rows)"]
+    parts += [f"{one.reused} already there"] if one.reused else []
+    parts += [f"{one.withheld} withheld"] if one.withheld else []
+    parts += [f"{one.skipped} skipped as unreadable"] if one.skipped else []
+    parts += [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
+    view = f"{dst}: {', '.join(parts)}\nmanifest  {one.manifest}\nledger    {one.ledger} (private)"
+    return Result(facts=done.to_dict(), view=view)
+
+
+def row_recoder(key: Key, model: TableModel, method: str, given: Mapping[str, Any]) -> RowRecoder:
+    """The recoder that options ask for. Raises InvalidArgument."""
+    tag = str(given.get("client", ""))
+    if method == "spectral":
+        return SpectralRowRecoder(key, model.cells, psnr=given.get("psnr", STRENGTH), tag=tag)
+    radius = given.get("radius", "auto")
+    try:
+        size = "auto" if radius == "auto" else float(radius)
+    except ValueError:
+        raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
+    return DeepRowRecoder(
+        model, key, model.cells, steps=given.get("steps", 60), radius=size, tag=tag,  # type: ignore[arg-type]
+        agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
+    )  # fmt: skip
+
+
+def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
+    """Score a release of tables: the authorized model, rivals and, with a source, the controls."""
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts.pop("key", None), facts.pop("model", None)
+    given = take(facts, _VERIFY, kind="tables")
+    models = [
+        load_table(s, device=device, allow_code=allow_code)
+        for s in (spec, *(given.get("rival") or ()))
+    ]
+    found = verify_rows(dst, models[0], rivals=models[1:], progress=progress, **{
+        name: value for name, value in given.items() if name != "rival"
+    })  # fmt: skip
+    return Result(facts=found.to_dict(), view=_view(found), failed=found.failed)
+
+
+def verify_rows(
+    dst: Path,
+    model: TableModel,
+    *,
+    rivals: Sequence[TableModel] = (),
+    source: Path | None = None,
+    target: str | None = None,
+    ledger: Path | None = None,
+    max_drop: float | None = None,
+    max_rival: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Verification:
+    """Every model on the released rows and, with `source`, on the clean ones, on Gaussian noise of
+    the same strength a row, and on the rows as they are (zero noise).
+
+    target: the column with the class, by name or number; without it a model's own clean answer is
+    the truth. ledger: says which rows were left out. Raises ReleaseError, InvalidArgument.
+    """
+    if max_drop is not None and source is None:
+        raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
+    held = read_tables(dst)
+    if not held.entries:
+        raise ReleaseError(dst, "the release lists no files", "release something first")
+    named = _named((model, *rivals))
+    rows = _ledger(dst, ledger)
+    tally = _Tally()
+    for number, entry in enumerate(held.entries, start=1):
+        table = held.table(entry)
+        clean = None if source is None else _clean(source, entry.file, table, rows)
+        _answer(tally, named, table, clean, target, entry.file, seed)
+        if progress is not None:
+            progress(number, len(held.entries))
+    scores = _scores(tally, named, model)
+    roles = {name: _role(model, one) for name, one in named.items()}
+    records = [_record(score, named, roles, tally, held, seed) for score in scores]
+    warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
+    if len(tally.rows) < 100:
+        warnings.append(f"only {len(tally.rows)} rows were scored: the intervals are wide")
+    return Verification(
+        records=tuple(records), verdict=to_verdict(scores, roles, max_drop, max_rival, 0),
+        warnings=tuple(warnings), files=len(held.entries),
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Answers by model and condition, one a row, with the labels where a target names them."""
+
+    rows: list[str] = field(default_factory=list)
+    truth: list[int | None] = field(default_factory=list)
+    answers: dict[tuple[str, Condition], list[int]] = field(default_factory=dict)
+    psnr: list[float] = field(default_factory=list)
+
+
+def _answer(
+    tally: _Tally, named: Mapping[str, TableModel], table: Table, clean: Table | None,
+    target: str | None, file: str, seed: int,
+) -> None:  # fmt: skip
+    first = next(iter(named.values()))
+    tally.rows += [part_name(file, row) for row in range(len(table))]
+    tally.truth += _truth(table, target, first.labels)
+    for name, model in named.items():
+        released = _rows(table, model)
+        conditions: dict[Condition, Tensor] = {"nte": released}
+        if clean is not None:
+            original = _rows(clean, model)
+            conditions |= {"clean": original, "control": original}
+            conditions["gaussian"] = _noisy(original, _strength(table, clean, first), file, seed)
+        for condition, rows in conditions.items():
+            given = model.logits(rows).argmax(1).tolist()
+            tally.answers.setdefault((name, condition), []).extend(given)
+    if clean is not None:
+        strength = _strength(table, clean, first)
+        tally.psnr += (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
+
+
+def _rows(table: Table, model: TableModel) -> Tensor:
+    try:
+        values, gaps = table.numbers(model.names)
+    except ValueError as error:
+        raise InvalidArgument(
+            f"model {model.name}", expected="its columns", found=str(error)
+        ) from None
+    if gaps:
+        row, why = next(iter(sorted(gaps.items())))
+        raise InvalidArgument("rows", expected="numbers", found=f"row {row + 1}: {why}")
+    return model.standardise(values)
+
+
+def _strength(table: Table, clean: Table, model: TableModel) -> Tensor:
+    """Root mean square of what was added to each row, in standard deviations."""
+    return (_rows(table, model) - _rows(clean, model)).square().mean(1).sqrt()
+
+
+def _noisy(rows: Tensor, strength: Tensor, file: str, seed: int) -> Tensor:
+    name = hashlib.sha256(f"{seed}/{file}".encode()).digest()[:7]
+    generator = torch.Generator().manual_seed(int.from_bytes(name, "big"))
+    noise = torch.randn(rows.shape, generator=generator, dtype=rows.dtype)
+    return rows + noise * (strength / noise.square().mean(1).sqrt())[:, None]
+
+
+def _truth(table: Table, target: str | None, labels: Sequence[str]) -> list[int | None]:
+    if target is None:
+        return [None] * len(table)
+    if target not in table.names:
+        raise InvalidArgument("--target", expected="a column of the release", found=target)
+    place = table.names.index(target)
+    known = {name: index for index, name in enumerate(labels)}
+    known |= {str(index): index for index in range(len(labels)) if str(index) not in known}
+    found = [known.get(str(cell).strip()) for cell in table.column(place)]
+    if all(value is None for value in found):
+        raise InvalidArgument("--target", expected=f"classes such as {labels[0]}", found=target)
+    return found
+
+
+def _clean(source: Path, file: str, table: Table, rows: Mapping[str, Row]) -> Table:
+    """The source of a released file, without the rows that were left out of it."""
+    names = {row.file: row.source for row in rows.values() if row.file}
+    name = names.get(file, file)
+    found = read_table(source if source.is_file() else source / name)
+    out = {name for name, row in rows.items() if row.outcome == "withheld"}
+    kept = [index for index in range(len(found)) if part_name(name, index) not in out]
+    if found.arrow is not None:
+        found = replace(found, arrow=found.arrow.take(kept))
+    else:
+        found = replace(found, cells=tuple(found.cells[index] for index in kept))
+    if len(found) != len(table):
+        raise ReleaseError(
+            file, f"it has {len(table)} rows and its source {len(found)}", "give its ledger"
+        )
+    return found
+
+
+def _ledger(dst: Path, ledger: Path | None) -> dict[str, Row]:
+    path = Path(f"{dst}.ledger.jsonl") if ledger is None else ledger
+    if ledger is None and not path.is_file():
+        return {}
+    return {row.source: row for row in read_ledger(path)}
+
+
+def _scores(tally: _Tally, named: Mapping[str, TableModel], model: TableModel) -> list[Score]:
+    scores = []
+    known = [index for index, label in enumerate(tally.truth) if label is not None]
+    clean = any(condition == "clean" for _, condition in tally.answers)
+    first = next(iter(named))
+    for (name, condition), given in tally.answers.items():
+        if known and len(named[name].labels) == len(model.labels):
+            hits = tuple(given[index] == tally.truth[index] for index in known)
+            scores.append(Score(name=name, condition=condition, metric="accuracy", hits=hits))
+    for (name, condition), given in tally.answers.items():
+        own = tally.answers[name, "clean"] if clean else tally.answers[first, "nte"]
+        if condition != "clean" and (clean or name != first):
+            hits = tuple(one == other for one, other in zip(given, own, strict=True))
+            metric = "agreement" if clean else "agreement with the authorized model"
+            scores.append(Score(name=name, condition=condition, metric=metric, hits=hits))
+    return scores
+
+
+def _record(
+    score: Score, named: Mapping[str, TableModel], roles: Mapping[str, Role], tally: _Tally,
+    held: TableRelease, seed: int,
+) -> Record:  # fmt: skip
+    share = accuracy(score.hits)
+    finite = [value for value in tally.psnr if np.isfinite(value)]
+    strong = score.condition in ("nte", "gaussian") and finite
+    return Record(
+        model=score.name,
+        role=roles[score.name],
+        condition=score.condition,
+        metric=score.metric,
+        value=share.estimate,
+        low=share.low,
+        high=share.high,
+        n=len(score.hits),
+        psnr=sum(finite) / len(finite) if strong else None,
+        model_fingerprint=named[score.name].fingerprint,
+        key_fingerprint=held.key,
+        seed=seed,
+        settings={"method": held.method, "peak": "one standard deviation"},
+        versions=versions(),
+    )
+
+
+def _named(models: Sequence[TableModel]) -> dict[str, TableModel]:
+    found: dict[str, TableModel] = {}
+    for model in models:
+        name, number = model.name, 1
+        while name in found:
+            number += 1
+            name = f"{model.name} {number}"
+        found[name] = model
+    return found
+
+
+def _role(model: TableModel, other: TableModel) -> Role:
+    if other is model:
+        return "authorized"
+    shapes = [
+        sorted(tuple(value.shape) for value in one.module.state_dict().values())
+        for one in (model, other)
+    ]
+    return "ta" if shapes[0] == shapes[1] else "ga"
+
+
+def _view(found: Verification) -> str:
+    lines = []
+    for record in found.records:
+        strength = "" if record.psnr is None else f" {record.psnr:.1f} dB"
+        share = f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]"
+        lines.append(
+            f"{record.model:<18} {record.role:<10} {record.condition:<8} {record.metric:<9} {share}{strength}"
+        )
+    lines += [f"warning: {text}" for text in found.warnings]
+    lines += [f"failed: {text}" for text in found.verdict.failures]
+    return "\n".join([*lines, f"{found.files} files; dB with peak one standard deviation"])
+
+
+PLUG = Plug(claims=claims, key=table_key, recode=recode_tables, verify=verify_tables)

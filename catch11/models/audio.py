@@ -177,7 +177,7 @@ def _from_file(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     )
     if "spectrogram" in facts:
         canvas, listen = _spectrogram(spec, facts["spectrogram"], rate=rate, samples=samples)
-        module = sound_nets.Features(net, side=None)
+        module = sound_nets.Features(net, layout="picture")
     return sound_model(
         spec, module, canvas, name=path.stem, listen=listen, device=device,
         labels=lambda count: class_names(facts, count), fingerprint=module_fingerprint(net),
@@ -223,8 +223,8 @@ def _from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     rate = _whole(spec, "sampling_rate", getattr(extractor, "sampling_rate", None), RATE)
     kind = net.config.model_type
     if kind in FEATURES:
-        canvas, listen, side = _hub_features(extractor, rate)
-        module: nn.Module = sound_nets.Features(net, side=side)
+        canvas, listen, layout = _hub_features(extractor, rate)
+        module: nn.Module = sound_nets.Features(net, layout=layout)
         notes: tuple[str, ...] = ()
     else:
         facts = _facts(spec, Path(rest).expanduser() / WINDOW)
@@ -248,27 +248,27 @@ _NORMALISED = (
 )
 
 
-def _hub_features(extractor: Any, rate: int) -> tuple[Canvas, Listen, int]:
+def _hub_features(extractor: Any, rate: int) -> tuple[Canvas, Listen, sound_nets.Layout]:
     """The canvas of a transformers feature extractor, found by running it, and what runs it."""
     silence = np.zeros(rate, dtype=np.float32)
     name = extractor.model_input_names[0]
     first = extractor(silence, sampling_rate=rate, return_tensors="np")[name]
-    side = 2 if name == "input_features" else 1  # (mel, frame) of Whisper, (frame, mel) of AST
-    shape = list(first.shape[1:])
-    shape.insert(side - 1, 1)
+    # (mel, frame) of Whisper, whose first layer mixes mels; (frame, mel) of AST, which reads tiles.
+    layout: sound_nets.Layout = "channels" if name == "input_features" else "frames"
+    rows, columns = first.shape[1:]
+    shape = (rows, 1, columns) if layout == "channels" else (1, columns, rows)
 
     def listen(clips: Sequence[Clip]) -> Tensor:
         made = []
         for clip in clips:
             longest = max(1, round(len(clip.samples) * rate / clip.rate))
             wave = heard(clip, rate=rate, samples=min(longest, 60 * rate))
-            found = extractor(wave, sampling_rate=rate, return_tensors="pt")[name]
-            made.append(found.float().unsqueeze(side))
+            found = extractor(wave, sampling_rate=rate, return_tensors="pt")[name].float()
+            made.append(found[:, :, None] if layout == "channels" else found.mT[:, None])
         return torch.cat(made)
 
     gain, offset = LOG_MEL
-    canvas = sound_canvas((shape[0], shape[1], shape[2]), rate=rate, gain=gain, offset=offset)
-    return canvas, listen, side
+    return sound_canvas(shape, rate=rate, gain=gain, offset=offset), listen, layout
 
 
 def _facts(spec: str, path: Path) -> dict[str, Any]:

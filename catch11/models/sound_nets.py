@@ -1,5 +1,7 @@
 """Small nets that hear: a waveform in frames or in overlapping steps, then a few convolutions."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from catch11.models.nets import Shapes, architecture
 
+Layout = Literal["channels", "frames", "picture"]
 _WIDE = 1 << 12  # of a file's shapes; beyond it the file is refused
 
 
@@ -35,18 +38,21 @@ class Heard(nn.Module):
 class Features(nn.Module):
     """A net of features as one of windows (n, channel, height, width).
 
-    side: the axis of the window that the net does not have: 2 for mel channels by frames held as
-    (mel, 1, frame), 1 for frames by mel held as (1, frame, mel); None where it has all four.
+    layout "channels": windows (mel, 1, frame), the net takes (n, mel, frame), as Whisper; "frames":
+    windows (1, mel, frame), the net takes (n, frame, mel), as AST; "picture": the window itself.
     """
 
-    def __init__(self, net: nn.Module, *, side: int | None) -> None:
+    def __init__(self, net: nn.Module, *, layout: Layout) -> None:
         super().__init__()
-        self.net, self.side = net, side
+        self.net, self.layout = net, layout
 
     def forward(self, pixel_values: Float[Tensor, "batch channel height width"]) -> object:
         """What the net answers."""
-        given = pixel_values if self.side is None else pixel_values.squeeze(self.side)
-        return self.net(given)
+        if self.layout == "channels":
+            return self.net(pixel_values[:, :, 0])
+        if self.layout == "frames":
+            return self.net(pixel_values[:, 0].transpose(1, 2))
+        return self.net(pixel_values)
 
 
 class Keywords(nn.Module):

@@ -31,6 +31,7 @@ _ESTIMATED = 0.02  # relative error such an estimate may have; fine-tuned siblin
 DEFAULT_RULE = Rule(kind="energy", value=1e-6)
 DEFAULT_RULE_FULL_RANK = Rule(kind="energy", value=1e-3)
 DEFAULT_RULE_CONV = Rule(kind="energy", value=1e-4)
+TOKENS = 6  # one direction in six of a token front, which has no null space to speak of
 
 
 @runtime_checkable
@@ -148,7 +149,7 @@ def build_key(
     layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
     system when not given. Raises NoFront, EmptySubspace, InvalidArgument.
     """
-    rule = _one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     if isinstance(model, nn.Module):
         if canvas is None:
             raise InvalidArgument(
@@ -192,7 +193,7 @@ def build_joint_key(
         raise InvalidArgument(
             "models", expected="two or more with one canvas and window", found=sorted(sizes)
         )
-    rule = _one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     fronts = [model.front() for model in models]
     members = tuple(front_fingerprint(f, m.canvas) for f, m in zip(fronts, models, strict=True))
     joined = joint_front(fronts, rule or DEFAULT_RULE, join=join)
@@ -201,9 +202,14 @@ def build_joint_key(
     )  # fmt: skip
 
 
-def _one_rule(
-    *, energy: float | None, tau: float | None, cumulative: float | None, rank: int | None
+def one_rule(
+    *,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
 ) -> Rule | None:
+    """The rule that was given, None where there is none. Raises InvalidArgument for two."""
     given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
     rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
     if len(rules) > 1:
@@ -214,9 +220,11 @@ def _one_rule(
 
 def default_rule(front: Front) -> Rule:
     """Energy 1e-6 where a tile has more pixels than outputs, so that there is an exact null space;
-    1e-3 for full-rank tiles, 1e-4 for overlapping convolutions."""
+    1e-3 for full-rank tiles, 1e-4 for overlapping convolutions; a sixth of a token's directions."""
     if front.geometry == "conv":
         return DEFAULT_RULE_CONV
+    if front.geometry == "tokens":
+        return Rule(kind="rank", value=float(max(1, front.shape[-1] // TOKENS)))
     if front.outputs < front.weight[0].numel():
         return DEFAULT_RULE
     return DEFAULT_RULE_FULL_RANK

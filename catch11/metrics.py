@@ -136,6 +136,14 @@ def mcc(answers: Numbers, truth: Numbers) -> float:
     return float((hits - answered @ true) / spread) if spread > 0 else 0.0
 
 
+def f1(answers: Numbers, truth: Numbers, *, positive: float = 1.0) -> float:
+    """F1 of one class; 0 where it is neither answered nor true."""
+    first, second = _pair(answers, truth, least=1)
+    hits = float(np.sum((first == positive) & (second == positive)))
+    claimed = float(np.sum(first == positive) + np.sum(second == positive))
+    return 2 * hits / claimed if claimed > 0 else 0.0
+
+
 def pearson(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
     """Pearson's correlation with Fisher's interval (variance 1/(n−3)); NaN where one is constant."""
     a, b = _pair(first, second, least=4)

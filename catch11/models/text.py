@@ -69,7 +69,7 @@ class TextModel:
     @property
     def table(self) -> Float[Tensor, "word feature"]:
         """The public embedding table, a row a word."""
-        return self.module.get_input_embeddings().weight  # type: ignore[operator, union-attr, no-any-return]
+        return self.module.get_input_embeddings().weight  # type: ignore[operator]
 
     @property
     def width(self) -> int:
@@ -128,7 +128,7 @@ class TextModel:
         """Logits, or the sentence embedding; differentiable in `embeds`."""
         out = self._run(embeds, mask, types)
         if self.labels:
-            return out.logits  # type: ignore[no-any-return]
+            return out.logits
         states = out[0]
         if self.pooling == "cls":
             pooled = states[:, 0]
@@ -145,7 +145,7 @@ class TextModel:
     ) -> Float[Tensor, "batch token hidden"]:
         """The encoder's last hidden states."""
         out = self._run(embeds, mask, types, output_hidden_states=True)
-        return out.hidden_states[-1]  # type: ignore[no-any-return]
+        return out.hidden_states[-1]
 
     def answers(
         self,
@@ -198,7 +198,7 @@ class TextModel:
             raise InvalidArgument("layer", expected=f"{ATTENTION} or {NORMALISED}", found=layer)
         name, weight, bias = self._projection()
         if layer == NORMALISED:
-            gain = self._norm()[1].weight.detach().double().cpu()
+            gain = dict(self._norm()[1].named_parameters())["weight"].detach().double().cpu()
             weight = weight * gain
             weight = weight - weight.mean(1, keepdim=True)
         return Front(
@@ -216,7 +216,7 @@ class TextModel:
         if not found:
             raise NoFront([("attention", "no query, key and value projections were found")])
         name, rows = next(iter(found.items()))
-        weight = torch.cat([row.weight.detach().double().cpu() for row in rows])  # type: ignore[arg-type, union-attr, operator]
+        weight = torch.cat([row.weight.detach().double().cpu() for row in rows])  # type: ignore[operator]
         if weight.shape[1] != self.width:
             reason = f"it reads {weight.shape[1]} features and the embeddings have {self.width}"
             raise NoFront([(name, reason)])
@@ -224,7 +224,7 @@ class TextModel:
         zero = torch.zeros(len(weight), dtype=torch.float64)
         if any(bias is None for bias in biases):
             return name, weight, zero
-        return name, weight, torch.cat([b.detach().double().cpu() for b in biases])  # type: ignore[union-attr, operator]
+        return name, weight, torch.cat([b.detach().double().cpu() for b in biases])  # type: ignore[operator]
 
     def _norm(self) -> tuple[str, nn.Module]:
         for name, module in self.module.named_modules():

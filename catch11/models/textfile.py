@@ -94,7 +94,7 @@ def _drop_pooler(module: nn.Module, info: dict[str, Any]) -> None:
 def _check_runs(spec: str, module: nn.Module, device: str) -> None:
     """Raises ModelRefused for a model that takes no embeddings."""
     try:
-        width = int(module.get_input_embeddings().weight.shape[1])  # type: ignore[operator, union-attr]
+        width = int(module.get_input_embeddings().weight.shape[1])  # type: ignore[operator]
         with torch.no_grad():
             module(
                 inputs_embeds=torch.zeros(1, 2, width, device=device),

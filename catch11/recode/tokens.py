@@ -7,7 +7,7 @@ randomness, rounds to what is written and compares answers; a variant returns ma
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, final, get_args, runtime_checkable
+from typing import ClassVar, Literal, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,8 +40,12 @@ class Reader(Protocol):
         """Where it runs."""
 
     @property
+    def table(self) -> Float[Tensor, "word feature"]:
+        """Its word table."""
+
+    @property
     def rms(self) -> float:
-        """Root mean square of its word table."""
+        """Root mean square of the table's entries."""
 
     def answer(
         self,
@@ -77,8 +81,6 @@ class TokenRecoder(ABC):
     def __init__(self, key: Key, *, precise: Precise = "float32") -> None:
         if key.modality != TEXT:
             raise InvalidArgument("key", expected="one of a text model", found=key.modality)
-        if precise not in get_args(Precise):
-            raise InvalidArgument("precise", expected="float32 or float16", found=precise)
         self.key = key
         self.precise: Precise = precise
 
@@ -98,9 +100,7 @@ class TokenRecoder(ABC):
 
     @final
     def __call__(
-        self,
-        passages: Sequence[Float[Tensor, "_ feature"]],
-        types: Sequence[Types] | None = None,
+        self, passages: Sequence[Tensor], types: Sequence[Types] | None = None
     ) -> RecodedTokens:
         """Recode clean embeddings, one float matrix (token, feature) a document.
 

@@ -22,26 +22,28 @@ from catch11.recode.tokens import Precise, Reader, TokenRecoder, Types, check_re
 from catch11.stream import KeyedStream
 
 COSINE = "cosine>0.99"
+SCORE = "score<0.1"
 _SLACK = 1e-4  # so that another batch, which sums in another order, judges alike
-_GROW = 0.7  # share of the steps over which the ball opens
-_FIRST = 0.25  # share of the radius it opens from
-_PACE = 0.25  # a step, as a share of the radius
+_PACE = 0.11  # the first step of an entry, in units of the table's rms
+_SLOWER = 0.8  # by this share the last step is shorter
 _MOMENTUM = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alike:
-    """When two answers are alike: a cosine, for embeddings, or an Agreement of logits."""
+    """When two answers are alike: a cosine, for embeddings; a distance, for a score, a head of one
+    output; or an Agreement of logits."""
 
     cosine: float | None = None
+    score: float | None = None
     logits: Agreement | None = None
 
     @property
     def text(self) -> str:
-        """As it is written: cosine>0.99, top1, kl<0.1."""
+        """As it is written: cosine>0.99, score<0.1, top1, kl<0.1."""
         if self.logits is not None:
             return self.logits.text
-        return f"cosine>{self.cosine:g}"
+        return f"score<{self.score:g}" if self.cosine is None else f"cosine>{self.cosine:g}"
 
     def gap(
         self, made: Float[Tensor, "batch answer"], wanted: Float[Tensor, "batch answer"]
@@ -50,6 +52,9 @@ class Alike:
         if self.logits is not None:
             zero = torch.zeros(len(made), device=made.device)
             return self.logits.gap(made, wanted, zero), self.logits.pull(made, wanted)
+        if self.score is not None:
+            apart = (made - wanted)[:, 0]
+            return self.score - apart.abs(), apart.square()
         assert self.cosine is not None
         near = F.cosine_similarity(made, wanted, dim=1)
         return near - self.cosine, 1.0 - near
@@ -57,7 +62,12 @@ class Alike:
 
 def parse_alike(text: str | None, *, margin: float, classes: int) -> Alike:
     """From its written form, or the usual one of the model. Raises InvalidArgument."""
-    asked = (text or ("top1" if classes else COSINE)).replace(" ", "")
+    usual = {0: COSINE, 1: SCORE}.get(classes, "top1")
+    asked = (text or usual).replace(" ", "")
+    if classes == 1:
+        if not (found := re.fullmatch(r"score<(\d*\.?\d+)", asked)) or not float(found.group(1)):
+            raise InvalidArgument("agreement", expected="score<V, V above 0", found=asked)
+        return Alike(score=float(found.group(1)))
     if found := re.fullmatch(r"cosine>(0?\.\d+)", asked):
         if classes:
             raise InvalidArgument("agreement", expected="top1, topk:K or kl<V", found=asked)
@@ -73,8 +83,10 @@ def parse_alike(text: str | None, *, margin: float, classes: int) -> Alike:
 class DeepTokens(TokenRecoder):
     """Finds for each document a matrix near keyed noise that the authorized model answers alike.
 
-    model: the one the key was built from. radius: largest change of the noise in any entry, in
-    units of the word table's rms. agreement: cosine>V for embedding models; top1, topk:K or kl<V,
+    model: the one the key was built from. radius: largest change of a token's noise, as a share of
+    its length. aside: share of the word table's principal directions that the search leaves alone,
+    so that a change along them never points at a word; 0 finds answers in fewer steps. agreement: cosine>V for embedding models; score<V
+    for heads of one output; top1, topk:K or kl<V,
     with `margin` logits to spare, for classifiers. steps: at most; each document stops by itself.
     chunk: documents worked on together. Raises InvalidArgument, KeyMismatch.
     """
@@ -88,11 +100,12 @@ class DeepTokens(TokenRecoder):
         *,
         agreement: str | None = None,
         margin: float = 0.5,
-        steps: int = 80,
-        radius: float = 0.5,
+        steps: int = 100,
+        radius: float = 2.0,
+        aside: float = 0.25,
         tag: str = "",
         precise: Precise = "float32",
-        chunk: int = 16,
+        chunk: int = 32,
     ) -> None:
         super().__init__(key, precise=precise)
         check_reader(key, model)
@@ -100,11 +113,14 @@ class DeepTokens(TokenRecoder):
             raise InvalidArgument("steps", expected="1 to 100000", found=steps)
         if not 0.0 < radius <= 100.0:
             raise InvalidArgument("radius", expected="above 0, at most 100", found=radius)
+        if not 0.0 <= aside < 1.0:
+            raise InvalidArgument("aside", expected="from 0 to below 1", found=aside)
         if chunk < 1:
             raise InvalidArgument("chunk", expected="at least 1", found=chunk)
         self.model, self.steps, self.radius, self.tag = model, steps, radius, tag
         self.alike = parse_alike(agreement, margin=margin, classes=len(model.labels))
-        self.margin, self.batch = margin, chunk
+        self.margin, self.batch, self.aside = margin, chunk, aside
+        self._words = principal(model.table, round(aside * model.table.shape[1]))
 
     @property
     def settings(self) -> Facts:
@@ -114,6 +130,7 @@ class DeepTokens(TokenRecoder):
             "margin": self.margin,
             "steps": self.steps,
             "radius": self.radius,
+            "aside": self.aside,
             "tag": self.tag,
             "precise": self.precise,
         }
@@ -159,18 +176,24 @@ class DeepTokens(TokenRecoder):
             if step == self.steps or not len(rows):
                 break
             unit = slope / slope.abs().mean((1, 2), keepdim=True).clamp_min(1e-30)
-            motion[rows] = _MOMENTUM * motion[rows] + unit
+            motion[rows] = _MOMENTUM * motion[rows] + self._spared(unit)
             at[rows] = self._moved(at[rows], start[rows], motion[rows], step)
         lengths = [len(passage) for passage in passages]
         return [row[:n].cpu() for row, n in zip(best, lengths, strict=True)], gaps
 
     def _moved(self, at: Tensor, start: Tensor, motion: Tensor, step: int) -> Tensor:
-        """One step along the signs, back into the ball, which opens meanwhile."""
-        opened = min(1.0, _FIRST + step / (_GROW * self.steps))
-        reach = self.radius * self.model.rms * opened
-        length = _PACE * reach * (1.0 - step / (self.steps + 1))
-        moved = at - length * motion.sign()
-        return moved.clamp(start - reach, start + reach)
+        """One step along the signs, off the words' directions, back into each token's ball."""
+        length = _PACE * self.model.rms * (1.0 - _SLOWER * step / self.steps)
+        moved = at - length * self._spared(motion.sign()) - start
+        most = self.radius * start.norm(dim=2, keepdim=True)
+        return start + moved * (most / moved.norm(dim=2, keepdim=True).clamp_min(1e-30)).clamp(
+            max=1.0
+        )
+
+    def _spared(self, change: Tensor) -> Tensor:
+        """The part of a change that leaves the words' directions alone."""
+        words = self._words.to(change)
+        return change - (change @ words) @ words.T
 
     def _reason(self, gap: float) -> str | None:
         if gap >= 0.0:
@@ -179,3 +202,12 @@ class DeepTokens(TokenRecoder):
             f"no agreement ({self.alike.text}) within {self.radius:g} of the noise's size in "
             f"{self.steps} steps: short by {-gap:.3g}"
         )
+
+
+def principal(
+    table: Float[Tensor, "word feature"], count: int
+) -> Float[Tensor, "feature direction"]:
+    """The `count` directions along which the words of a table differ most, float32."""
+    rows = table.detach().double().cpu()
+    rows = rows - rows.mean(0)
+    return torch.linalg.eigh(rows.T @ rows).eigenvectors[:, len(rows[0]) - count :].float()

@@ -16,7 +16,7 @@ from catch11.release.commit import Committer
 from catch11.release.durable import sync_file
 from catch11.release.form import digest
 from catch11.release.frame import Progress, Summary
-from catch11.release.ledger import Ledger, Row
+from catch11.release.ledger import Ledger, Outcome, Row
 from catch11.release.lines import Lines
 from catch11.release.manifest import ManifestWriter
 from catch11.release.names import Names, Naming
@@ -206,7 +206,7 @@ class _Run:
             psnr=made.psnr,
         )  # fmt: skip
         if made.data is None:
-            outcome = "skipped" if made.skipped else "withheld"
+            outcome: Outcome = "skipped" if made.skipped else "withheld"
             bare = replace(row, agreement=None, front_shift=None, psnr=None)
             return Done(row=replace(bare, outcome=outcome, reason=made.reason))
         path = self.where.workroom / place

@@ -1,0 +1,301 @@
+"""What a release of texts keeps and gives away: scores, recall, rivals, words read back, and the curve
+of the paper's recoder beside it.
+
+    catch11 key MODEL -o text.key
+    catch11 recode pairs.csv released --key text.key --model MODEL --column first --column second --check
+    python benchmarks/text.py released pairs.csv --assets assets --out text.jsonl
+
+MODEL is all-MiniLM-L6-v2; pairs.csv has the columns first, second, score. A second run takes up what
+text.jsonl holds. Each line printed names what was measured, its value, 95 % interval and n.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
+from catch11.cells import Cell, run_cells
+from catch11.data.glue import load_glue
+from catch11.data.texts import read_documents
+from catch11.key import Key
+from catch11.metrics import Interval, accuracy, spearman
+from catch11.models.text import NORMALISED, Encoded, TextModel
+from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder, pad
+from catch11.recode.tokens_norm import NormTokens, centred
+from catch11.record import Record
+from catch11.release.ledger import read_ledger
+from catch11.release.texts import read_texts
+from catch11.studies.encoders import known_encoder, sibling_encoder, small_encoder
+from catch11.text import text_key
+from catch11.text_scores import Corpus, drop, encode_all, pair_cosines, read_back, recall_at, record
+
+SECRET = bytes(range(32))
+STRENGTHS = (0.1, 0.3, 1.0, 2.0, 3.0, 10.0)
+Rows = list[Tensor]
+
+
+@dataclass
+class Desk:
+    """A release beside its source: whole pairs, in the source's order."""
+
+    released: Path
+    source: Path
+    assets: Path
+
+    @cached_property
+    def model(self) -> TextModel:
+        return known_encoder()
+
+    @cached_property
+    def key(self) -> Key:
+        return text_key(self.model, secret=SECRET)
+
+    @cached_property
+    def found(self) -> tuple[Corpus, Rows]:
+        release = read_texts(self.released)
+        held = read_documents(self.source, columns=release.columns, target="score")
+        texts = {item.name: item.text for item in held.items}
+        rows = [
+            r for r in read_ledger(Path(f"{self.released}.ledger.jsonl")) if r.outcome == "released"
+        ]
+        entries = {e.file: e for e in release.entries}
+        made = {
+            r.source: release.passage(entries[r.file]).embeds for r in rows if r.file in entries
+        }
+        names = [[f"{row}/{column}" for column in release.columns] for row in sorted(held.targets)]
+        whole = [pair for pair in names if all(name in made for name in pair)]
+        flat = [name for pair in whole for name in pair]
+        corpus = Corpus(
+            texts=[(texts[name], None) for name in flat],
+            pairs=torch.arange(len(flat)).reshape(-1, 2),
+            truth=[float(held.targets[pair[0].split("/")[0]]) for pair in whole],
+        )
+        return corpus, [made[name] for name in flat]
+
+    @property
+    def corpus(self) -> Corpus:
+        return self.found[0]
+
+    @cached_property
+    def encoded(self) -> list[Encoded]:
+        return encode_all(self.model, self.corpus)
+
+    @cached_property
+    def clean(self) -> Rows:
+        return [self.model.embed(row) for row in self.encoded]
+
+    @cached_property
+    def noise(self) -> Rows:
+        return list(NoiseTokens(self.key, rms=self.model.rms)(self.clean).passages)
+
+    def rows(self, name: str) -> Rows:
+        return {"clean": self.clean, "nte": self.found[1], "gaussian": self.noise}[name]
+
+    def some(self, count: int) -> "Desk":
+        """The first pairs only."""
+        part = Desk(self.released, self.source, self.assets)
+        pairs = min(count, len(self.found[1]) // 2)
+        corpus = Corpus(
+            texts=self.corpus.texts[: 2 * pairs], pairs=torch.arange(2 * pairs).reshape(-1, 2),
+            truth=list(self.corpus.truth or ())[:pairs],
+        )  # fmt: skip
+        part.found = (corpus, self.found[1][: 2 * pairs])  # type: ignore[misc]
+        return part
+
+
+def spearman_of(desk: Desk, model: TextModel, rows: Rows) -> tuple[Interval, int]:
+    near = pair_cosines(model.answers(rows), desk.corpus.pairs)
+    return spearman(near, desk.corpus.truth), len(near)
+
+
+def scores(desk: Desk) -> list[Record]:
+    """Spearman, its drop, recall@10 and words read back, authorized model."""
+    found = []
+    answers = {name: desk.model.answers(desk.rows(name)) for name in ("clean", "nte", "gaussian")}
+    for name, made in answers.items():
+        near = pair_cosines(made, desk.corpus.pairs)
+        value = spearman(near, desk.corpus.truth)
+        found.append(_record(desk, value, "spearman", name, len(near)))
+        first, second = made[::2], made[1::2]
+        wanted = torch.tensor([i for i, s in enumerate(desk.corpus.truth) if s >= 4.0])
+        hits = recall_at(first[wanted], second, wanted)
+        found.append(_record(desk, accuracy(hits), "recall@10", name, len(hits)))
+        share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=10_000)
+        found.append(_record(desk, share, "token recovery", name, words))
+    lost = drop(desk.corpus, answers["clean"], answers["nte"], classes=0)
+    found.append(_record(desk, lost, "spearman drop", "nte", len(near)))
+    cosine = torch.nn.functional.cosine_similarity(answers["clean"], answers["nte"])
+    print(f"cosine to the clean embedding: least {cosine.min():.4f}, mean {cosine.mean():.4f}")
+    return found
+
+
+def rivals(desk: Desk) -> list[Record]:
+    """Rivals on their own clean text, the authorized clean embeddings, the release and noise."""
+    found = []
+    folder = str(desk.assets / "text")
+    for model, role in ((small_encoder(folder), "ga"), (sibling_encoder(folder), "sibling")):
+        own = [model.embed(row) for row in encode_all(model, desk.corpus)]
+        fed = {"clean": own, "control": desk.clean, "nte": desk.rows("nte"), "gaussian": desk.noise}
+        for name, rows in fed.items():
+            value, n = spearman_of(desk, model, rows)
+            found.append(
+                record(value, model=model, role=role, condition=name, metric="spearman", n=n)
+            )
+    return found
+
+
+def inverter(desk: Desk) -> list[Record]:
+    """Four fifths of the documents are known to the attacker, one fifth is read."""
+    every = range(len(desk.clean))
+    test = [i for i in every if i // 2 % 5 == 0]
+    known = [i for i in every if i // 2 % 5]
+    words = [[w for w in row.ids if w not in desk.model.special] for row in desk.encoded]
+    inner = {
+        name: [r[1:-1] for r in desk.rows(name)] for name in ("clean", "nte", "gaussian")
+    }  # [CLS] and [SEP] are no words
+    found = []
+    tokens = sum(len(words[i]) for i in known)
+    print(f"inverter: {len(known)} documents with {tokens} words known, {len(test)} read")
+    learning = Learning()
+
+    def places(name: str, rows: Sequence[Tensor], what: str) -> None:
+        leak = invert_places(
+            [rows[i] for i in known], [words[i] for i in known], [rows[i] for i in test],
+            [words[i] for i in test], learning=learning,
+        )  # fmt: skip
+        found.extend(_leak(desk, leak, name, what, tokens))
+
+    for name in ("clean", "nte", "gaussian"):
+        places(name, inner[name], "embeddings")
+    for name in ("clean", "nte"):
+        states = []
+        for row in desk.rows(name):
+            with torch.no_grad():
+                states.append(desk.model.states(*pad([row])[:2])[0, 1:-1])
+        places(name, states, "embeddings and weights")
+    for name in ("clean", "nte"):
+        answers = desk.model.answers(desk.rows(name))
+        leak = invert_bag(
+            answers[known], [words[i] for i in known], answers[test], [words[i] for i in test],
+            learning=Learning(epochs=40),
+        )  # fmt: skip
+        found.extend(_leak(desk, leak, name, "sentence embedding", tokens))
+    taught = load_glue("stsb", "train", folder=desk.assets / "text")
+    assert taught.second is not None
+    texts = list(dict.fromkeys((*taught.first, *taught.second)))[:3000]
+    more = [desk.model.encode(text) for text in texts]
+    wide = desk.model.answers([desk.model.embed(row) for row in more])
+    bags = [[w for w in row.ids if w not in desk.model.special] for row in more]
+    for name in ("clean", "nte"):
+        answers = desk.model.answers(desk.rows(name))
+        leak = invert_bag(
+            wide, bags, answers[test], [words[i] for i in test], learning=Learning(epochs=30)
+        )
+        what = f"sentence embedding, {len(texts)} public texts"
+        found.extend(_leak(desk, leak, name, what, sum(map(len, bags))))
+    return found
+
+
+def _leak(desk: Desk, leak: Leak, name: str, what: str, tokens: int) -> list[Record]:
+    rows = [("token F1", leak.token), ("bag-of-words F1", leak.bag)]
+    return [
+        record(
+            value, model=desk.model, role="authorized", condition="attack", metric=metric,
+            n=leak.documents, attack="inverter", knowledge=(what,), of=name, taught=tokens,
+            place=-1.0 if leak.place is None else round(leak.place, 4),
+        )
+        for metric, value in rows
+    ]  # fmt: skip
+
+
+def curve(desk: Desk) -> list[Record]:
+    """The paper's recoder and the LayerNorm's own freedom, on the first 150 pairs."""
+    part = desk.some(150)
+    found = []
+    recoders: list[tuple[str, float, TokenRecoder]] = [
+        ("spectral 64", s, SpectralTokens(desk.key, strength=s)) for s in STRENGTHS
+    ]
+    one = text_key(desk.model, layer=NORMALISED, rank=1, secret=SECRET)
+    recoders += [("shift", 3.0, SpectralTokens(one, strength=3.0))]
+    recoders += [("norm", 3.0, NormTokens(desk.key, desk.model.before_norm, shift=3.0))]
+    for name, strength, recoder in recoders:
+        made = recoder(part.clean)
+        rows = list(made.passages)
+        value, n = spearman_of(part, desk.model, rows)
+        share, words = read_back(desk.model, part.encoded, rows, most=10_000)
+        shift = sum(made.front_shift) / n / 2
+        settings = {"recoder": name, "strength": strength, "front_shift": round(shift, 4)}
+        found.append(_record(desk, value, "spearman", "nte", n, **settings))
+        found.append(_record(desk, share, "token recovery", "nte", words, **settings))
+        if name in ("shift", "norm"):
+            back = _centred_recovery(part, rows)
+            found.append(_record(desk, back, "token recovery, centred", "nte", words, **settings))
+    return found
+
+
+def _centred_recovery(desk: Desk, rows: Rows) -> Interval:
+    """Words read back after the shift and the scale are taken off, place by place."""
+    table = desk.model.table.detach().float()
+    longest = max(map(len, rows))
+    offset = desk.model.before_norm(torch.zeros(1, longest, desk.model.width))[0]
+    hits: list[bool] = []
+    by_place: dict[int, list[tuple[Tensor, int]]] = {}
+    for row, one in zip(rows, desk.encoded, strict=True):
+        for place, word in enumerate(one.ids):
+            if word not in desk.model.special:
+                by_place.setdefault(place, []).append((row[place], word))
+    for place, pairs in by_place.items():
+        seen = centred(torch.stack([p[0] for p in pairs]) + offset[place])
+        near = (seen @ centred(table + offset[place]).T).argmax(1).tolist()
+        hits += [a == b[1] for a, b in zip(near, pairs, strict=True)]
+    return accuracy(hits)
+
+
+def _record(
+    desk: Desk, value: Interval, metric: str, name: str, n: int, **settings: str | float
+) -> Record:
+    return record(
+        value, model=desk.model, role="authorized", condition=name, metric=metric, n=n, **settings
+    )
+
+
+PARTS: dict[str, Callable[[Desk], list[Record]]] = {
+    "scores": scores, "curve": curve, "rivals": rivals, "inverter": inverter,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("released", type=Path)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--assets", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("text.jsonl"))
+    parser.add_argument("--part", choices=PARTS, action="append")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    desk = Desk(given.released, given.source, given.assets)
+    files = len(read_texts(given.released).entries)
+    cells = [
+        Cell(name=name, settings={"part": name, "files": files}) for name in given.part or PARTS
+    ]
+    found = run_cells(cells, given.out, lambda cell: PARTS[cell.name](desk))
+    for one in found:
+        extra = {
+            k: v
+            for k, v in one.settings.items()
+            if k in ("recoder", "strength", "of", "taught", "place")
+        }
+        told = " ".join([*one.knowledge, *(f"{k} {v}" for k, v in extra.items())])
+        print(
+            f"{one.model:<16} {one.role:<10} {one.condition:<8} {one.metric:<24} {one.value:.4f} "
+            f"[{one.low:.4f}, {one.high:.4f}] n {one.n} {told}"
+        )
+
+
+if __name__ == "__main__":
+    main()

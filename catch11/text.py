@@ -1,0 +1,295 @@
+"""Text as a kind of data: keys of encoders, releases of recoded embeddings, their verification."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catch11.data.texts import Document, read_documents, row_name
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.key import Key, default_rule, key_of, one_rule
+from catch11.matrix import Verification
+from catch11.modality import Facts, Plug, Progress, Result, take
+from catch11.models.text import TextModel
+from catch11.models.textfile import load_text, reads_text
+from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
+from catch11.recode.tokens_deep import DeepTokens
+from catch11.record import Record, Verdict
+from catch11.release.ledger import read_ledger
+from catch11.release.texts import TextRelease, read_texts, release_texts
+from catch11.text_scores import (
+    Corpus,
+    drop,
+    encode_all,
+    fed_answers,
+    own_answers,
+    read_back,
+    record,
+    role_of,
+    scores,
+)
+
+_KEY = ("energy", "tau", "cumulative", "rank", "layer")
+_RECODE = (
+    "method", "model", "check", "names", "ledger", "resume", "agreement", "margin", "steps",
+    "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
+)  # fmt: skip
+_VERIFY = (
+    "model", "source", "rival", "target", "ledger", "max_drop", "max_rival", "limit", "device",
+    "allow_code",
+)  # fmt: skip
+
+
+def text_key(
+    model: TextModel,
+    *,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    layer: str | None = None,
+    secret: bytes | None = None,
+) -> Key:
+    """The key of a text model: its token front, a rule, a secret, and the model's fingerprint."""
+    front = model.front(layer)
+    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    return key_of(
+        front, canvas=model.canvas, rule=rule or default_rule(front), secret=secret,
+        model_fingerprint=model.fingerprint, modality=TEXT,
+    )  # fmt: skip
+
+
+def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
+    given = take(asked, _KEY, kind="text")
+    return text_key(load_text(spec, device=device, allow_code=allow_code), **given)
+
+
+def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> TokenRecoder:
+    """The recoder that the options of a command ask for; deep unless they say otherwise."""
+    precise: Any = "float16" if asked.get("half") else "float32"
+    if asked.get("method", "deep") == "spectral":
+        # 20 dB of signal to noise is a tenth of the document's size; negative ones are not taken.
+        strength = 10.0 ** (-float(asked.get("psnr", 0.0)) / 20.0)
+        return SpectralTokens(key, strength=strength, precise=precise)
+    if model is None:
+        raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
+    settings = {n: asked[n] for n in ("agreement", "margin", "steps") if n in asked}
+    if "radius" in asked:
+        settings["radius"] = _number(asked["radius"])
+    return DeepTokens(model, key, tag=str(asked.get("client", "")), precise=precise, **settings)
+
+
+def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
+    given = take(asked, _RECODE, kind="text")
+    if given.get("format", "tensor") != "tensor":
+        raise InvalidArgument("--format", expected="tensor for text", found=given["format"])
+    if "model" not in given:
+        raise InvalidArgument(
+            "--model", expected="the text model, whose tokenizer is needed", found="none"
+        )
+    model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
+    check_reader(key, model)
+    done = release_texts(
+        src, dst, recoder_of(key, model, given), model,
+        columns=given.get("column") or (), long=given.get("long", "truncate"),
+        check=bool(given.get("check")), names=given.get("names", "keep"),
+        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+    )  # fmt: skip
+    rows = done.release
+    parts = [f"{rows.written} written"]
+    parts += [f"{rows.reused} already there"] if rows.reused else []
+    parts += [f"{rows.withheld} withheld"] if rows.withheld else []
+    parts += [f"{rows.skipped} skipped"] if rows.skipped else []
+    lines = [
+        f"{dst}: {', '.join(parts)}",
+        f"tokens    {done.tokens:,}, of them {done.unknown:,} unknown; {done.cut} documents cut short",
+        f"manifest  {rows.manifest}",
+        f"ledger    {rows.ledger} (private)",
+    ]
+    return Result(facts=done.to_dict(), view="\n".join(lines))
+
+
+def _verify(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
+    given = take(asked, (*_VERIFY, "key"), kind="text")
+    where = {"device": given["device"], "allow_code": given["allow_code"]}
+    model, *rivals = [load_text(one, **where) for one in (spec, *(given.get("rival") or ()))]
+    found = verify_texts(
+        dst, model, rivals=rivals, source=given.get("source"), target=given.get("target"),
+        ledger=given.get("ledger"), max_drop=given.get("max_drop"),
+        max_rival=given.get("max_rival"), limit=given.get("limit"),
+        command=shlex.join(["catch11", *sys.argv[1:]]), progress=progress,
+    )  # fmt: skip
+    return Result(facts=found.to_dict(), view="\n".join(_lines(found)), failed=found.failed)
+
+
+def _lines(found: Verification) -> list[str]:
+    lines = [_line(one) for one in found.records]
+    lines += [f"note: {text}" for text in found.warnings]
+    lines += [f"file: {file}: {reason}" for file, reason in found.problems]
+    lost = found.verdict.drop
+    if lost is not None:
+        lines.append(
+            f"authorized drop {lost.estimate:.4f} [{lost.low:.4f}, {lost.high:.4f}], paired"
+        )
+    lines += [f"unsure: {text}" for text in found.verdict.unsure]
+    lines += [f"failed: {text}" for text in found.verdict.failures]
+    return [*lines, f"{found.files} documents; control: the authorized model's clean embeddings"]
+
+
+def _line(one: Record) -> str:
+    score = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+    return f"{one.model:<18} {one.role:<10} {one.condition:<8} {one.metric:<14} {score} n = {one.n}"
+
+
+def verify_texts(
+    dst: Path,
+    model: TextModel,
+    *,
+    rivals: list[TextModel],
+    source: Path | None,
+    target: str | None = None,
+    ledger: Path | None = None,
+    max_drop: float | None = None,
+    max_rival: float | None = None,
+    limit: int | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Score a release of texts: the authorized model and its rivals on the clean documents, the
+    released embeddings, noise of the same size, and (rivals) the authorized model's clean
+    embeddings; and the words that the public table gives back.
+
+    source: the originals; everything needs them, because embeddings hold no text to judge by.
+    target: the source's column with the class or score; else the model's own clean answers are the
+    truth. Raises ReleaseError, InvalidArgument.
+    """
+    if source is None:
+        raise InvalidArgument("--source", expected="the originals, for texts", found="none")
+    release = read_texts(dst)
+    corpus, kept, problems = _corpus(release, dst, source, target, ledger, limit, model)
+    passages = [release.passage(entry) for entry in kept]
+    released, types = [p.embeds for p in passages], [p.types for p in passages]
+    encoded = encode_all(model, corpus)
+    clean = [model.embed(row) for row in encoded]
+    noise = _noise(model, released)
+    found: list[Record] = []
+    verdict: dict[str, Any] = {}
+    said: list[str] = []
+    for number, one in enumerate((model, *rivals)):
+        if progress is not None:
+            progress(number, 1 + len(rivals), one.name)
+        role = "authorized" if one is model else role_of(model, one)
+        own = own_answers(one, corpus)
+        note = {"key": release.key, "command": command}
+        classes = len(one.labels)
+        fed = {"nte": released, "gaussian": noise, "control": clean}
+        made = {"clean": own}
+        if one.width == model.width:
+            made |= {name: fed_answers(one, rows, types) for name, rows in fed.items()}
+        else:
+            said.append(f"{one.name} takes {one.width} features and cannot be fed these embeddings")
+        for name, answers in made.items():
+            for score in scores(corpus, answers, own, classes=classes):
+                found.append(
+                    record(score, model=one, role=role, condition=name, **note)  # type: ignore[arg-type]
+                )
+        if one is model:
+            verdict["drop"] = drop(corpus, own, made["nte"], classes=classes)
+            before, after = (scores(corpus, made[n], own, classes=classes)[0].value.estimate
+                             for n in ("clean", "nte"))  # fmt: skip
+            verdict["retention"] = after / before if before else None
+    best = [r for r in found if r.condition == "nte" and r.role in ("ga", "ta")]
+    best = [r for r in best if r.metric == best[0].metric]
+    if best:
+        top = max(best, key=lambda r: r.value)
+        verdict |= {"rival": top.interval, "rival_name": top.model}
+    for name, rows in (("clean", clean), ("gaussian", noise), ("attack", released)):
+        share, words = read_back(model, encoded, rows)
+        attack = "nearest tokens" if name == "attack" else None
+        found.append(
+            record(share, model=model, role="authorized", condition=name, metric="token recovery",  # type: ignore[arg-type]
+                   n=words, attack=attack, knowledge=("table",) if attack else (), key=release.key,
+                   command=command)
+        )  # fmt: skip
+    if not release.complete:
+        said.append("the list has no closing line: the release was cut short or is still written")
+    held = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
+    return Verification(
+        records=tuple(found), verdict=held, warnings=tuple(said), problems=tuple(problems),
+        files=len(kept),
+    )  # fmt: skip
+
+
+def _corpus(
+    release: TextRelease, dst: Path, source: Path, target: str | None, ledger: Path | None,
+    limit: int | None, model: TextModel,
+) -> tuple[Corpus, list[Any], list[tuple[str, str]]]:  # fmt: skip
+    """The originals of the released files, by the ledger, and the files in the same order."""
+    documents = read_documents(
+        source, columns=release.columns, target=target, joined=release.joined
+    )
+    texts: dict[str, Document] = {item.name: item for item in documents.items}
+    rows = read_ledger(Path(ledger or f"{dst}.ledger.jsonl"))
+    origin = {row.file: row.source for row in rows if row.outcome == "released"}
+    entries, problems = [], []
+    for entry in release.entries:
+        name = origin.get(entry.file)
+        if name is None or name not in texts:
+            problems.append((entry.file, "the ledger or the source has no document for it"))
+        else:
+            entries.append((name, entry))
+    entries.sort(key=lambda row: row[0])
+    if not model.labels and len(release.columns) == 2:
+        entries = _whole_pairs(entries)
+    if limit is not None:
+        entries = entries[: max(2, limit - limit % 2)]
+    if not entries:
+        raise ReleaseError(dst, "no released document is in this source", "give its source")
+    items = [texts[name] for name, _ in entries]
+    pairs = None
+    if not model.labels and len(release.columns) == 2:
+        pairs = torch.arange(len(items)).reshape(-1, 2)
+    truth = None
+    if target is not None:
+        names = [item.name for item in (items[::2] if pairs is not None else items)]
+        truth = [_truth(documents.targets[row_name(name)], model, target) for name in names]
+    corpus = Corpus(texts=[(i.text, i.pair) for i in items], pairs=pairs, truth=truth)
+    return corpus, [entry for _, entry in entries], problems
+
+
+def _whole_pairs(entries: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Rows of which both documents were released, one behind the other."""
+    rows: dict[str, list[tuple[str, Any]]] = {}
+    for name, entry in entries:
+        rows.setdefault(row_name(name), []).append((name, entry))
+    return [entry for row in rows.values() if len(row) == 2 for entry in row]
+
+
+def _truth(text: str, model: TextModel, target: str) -> float:
+    if text in model.labels:
+        return float(model.labels.index(text))
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidArgument(
+            "--target", expected=f"numbers or the model's classes in {target}", found=text
+        ) from None
+
+
+def _noise(model: TextModel, rows: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The control: noise of the table's size and the documents' lengths, keyed by nothing."""
+    generator = torch.Generator().manual_seed(0)
+    return [model.rms * torch.randn(row.shape, generator=generator) for row in rows]
+
+
+def _number(radius: str) -> float:
+    try:
+        return float(radius)
+    except ValueError:
+        raise InvalidArgument("radius", expected="a number, for text", found=radius) from None
+
+
+PLUG = Plug(claims=reads_text, key=_key, recode=_recode, verify=_verify)

@@ -1,0 +1,119 @@
+"""The text commands end to end, with tiny saved encoders; and wrong pairings."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from catch11.cli import app
+from tests.text_world import pairs_csv, save_text_model, sentence_transformer
+
+RUNNER = CliRunner()
+
+
+def run(*words: object) -> tuple[int, str]:
+    result = RUNNER.invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    sentence_transformer(root / "model")
+    save_text_model(root / "rival", seed=9)
+    save_text_model(root / "wide", seed=3, width=64)
+    pairs_csv(root / "pairs.csv")
+    status, text = run("key", root / "model", "--rank", 8, "-o", root / "text.key")
+    assert status == 0, text
+    status, text = run(
+        "recode", root / "pairs.csv", root / "out", "--key", root / "text.key", "--model", root / "model",
+        "--column", "first", "--column", "second", "--check",
+    )  # fmt: skip
+    assert status == 0, text
+    assert "12 written" in text
+    return root
+
+
+def test_verify_scores_models_and_reads_no_words(world: Path) -> None:
+    status, text = run(
+        "verify", world / "out", "--model", world / "model", "--source", world / "pairs.csv",
+        "--target", "score", "--rival", world / "rival", "--rival", world / "wide", "--json", "-",
+    )  # fmt: skip
+    found = json.loads(text[text.index("{") :])
+    rows = {(r["model"], r["condition"], r["metric"]): r["value"] for r in found["records"]}
+    assert status == 0
+    assert rows["model", "nte", "spearman"] == pytest.approx(
+        rows["model", "clean", "spearman"], abs=0.2
+    )
+    assert rows["model", "clean", "token recovery"] == 1.0
+    assert ("wide", "nte", "spearman") not in rows
+    assert any("wide takes 64 features" in warning for warning in found["warnings"])
+    assert ("rival", "control", "spearman") in rows
+
+
+def test_verify_without_truth_holds_against_own_answers(world: Path) -> None:
+    status, text = run(
+        "verify", world / "out", "--model", world / "model", "--source", world / "pairs.csv",
+        "--max-drop", "0.02",
+    )  # fmt: skip
+    assert status == 0, text
+    assert "cosine" in text
+    status, text = run(
+        "verify", world / "out", "--model", world / "model", "--source", world / "pairs.csv",
+        "--max-drop", "0.001",
+    )  # fmt: skip
+    assert status == 1
+    assert "failed: the authorized model lost" in text
+
+
+def test_a_spectral_release(world: Path) -> None:
+    status, text = run(
+        "recode", world / "pairs.csv", world / "spectral", "--key", world / "text.key", "--model",
+        world / "model", "--column", "first", "--method", "spectral", "--psnr", 6, "--half",
+    )  # fmt: skip
+    assert status == 0, text
+    assert "6 written" in text
+
+
+WRONG = {
+    "pictures": (["recode", "{pictures}", "{new}", "--key", "{key}", "--model", "{model}"], "SRC: expected a .csv"),
+    "model": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{vision}"], "--model: expected a text encoder"),
+    "no model": (["recode", "{csv}", "{new}", "--key", "{key}"], "--model: expected the text model"),
+    "option": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--look", "faint"],
+               "--look: expected no such option for text"),
+    "format": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--format", "png8"],
+               "--format: expected tensor"),
+    "rival": (["verify", "{out}", "--model", "{model}", "--rival", "{vision}", "--source", "{csv}"],
+              "--model: expected a text encoder"),
+    "source": (["verify", "{out}", "--model", "{model}"], "--source: expected the originals"),
+    "target": (["verify", "{out}", "--model", "{model}", "--source", "{csv}", "--target", "first"],
+               "--target: expected numbers"),
+    "other weights": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{rival}", "--column", "first"],
+                      "the key was built from another model"),
+    "radius": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--radius", "auto"],
+               "radius: expected a number"),
+    "layer": (["key", "{model}", "-o", "{new}", "--layer", "pooler"], "layer: expected attention"),
+    "probe": (["key", "{model}", "-o", "{new}", "--probe", "."], "--probe: expected no such option"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_pairing_is_one_sentence(name: str, world: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "a.png").write_bytes(b"")
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "config.json").write_text('{"model_type": "vit", "image_size": 224}')
+    places = {
+        "pictures": tmp_path / "p", "vision": tmp_path / "v", "new": tmp_path / "new",
+        "key": world / "text.key", "model": world / "model", "csv": world / "pairs.csv",
+        "out": world / "out", "rival": world / "rival",
+    }  # fmt: skip
+    words, sentence = WRONG[name]
+    status, text = run(*(word.format(**places) for word in words))
+    said = " ".join(text.split())
+    assert status == 2, said
+    assert sentence in said
+    assert said.startswith("catch11:")
+    assert said.count("catch11:") == 1
+    assert "Traceback" not in said

@@ -60,7 +60,7 @@ def derive_canvas(
     for proposal in dict.fromkeys(proposals):
         try:
             canvas = _first_canvas(prepare, proposal, stated)
-        except _Unfit as error:
+        except Unfit as error:
             failed.append(str(error))
             continue
         fitted = _best_fit(prepare, canvas)
@@ -100,7 +100,7 @@ def canvas_prepare(canvas: Canvas) -> Prepare:
     return prepare
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """Why one proposal is not the canvas."""
 
 
@@ -109,9 +109,7 @@ def _first_canvas(prepare: Prepare, proposal: Proposal, stated: Normalisation | 
     height, width = proposal.height, proposal.width
     shape = _run(prepare, [_noise(height, width, seed=0)]).shape[1:]
     if shape[1] > height or shape[2] > width:
-        raise _Unfit(
-            f"a picture of {height} x {width} pixels is brought to {shape[1]} x {shape[2]}"
-        )
+        raise Unfit(f"a picture of {height} x {width} pixels is brought to {shape[1]} x {shape[2]}")
     measured = measure_normalisation(prepare, height, width)
     normalisation = believed(stated, measured)
     fit = Fit(resize=proposal.resize, height=height, width=width, resample=proposal.resample)
@@ -135,7 +133,7 @@ def _first_canvas(prepare: Prepare, proposal: Proposal, stated: Normalisation | 
             reasons.append(str(error).removeprefix("no canvas: ").split(";")[0])
         else:
             return canvas
-    raise _Unfit(reasons[0])
+    raise Unfit(reasons[0])
 
 
 def _best_fit(prepare: Prepare, canvas: Canvas) -> tuple[Canvas, tuple[str, ...]] | None:
@@ -182,7 +180,7 @@ def measure_normalisation(prepare: Prepare, height: int, width: int) -> Normalis
     order = tuple(int(source) for source in steps.abs().argmax(dim=0))
     gain = tuple(float(steps[source, channel]) for channel, source in enumerate(order))
     if len(order) != 3 or sorted(order) != [0, 1, 2] or any(abs(g) < 1e-9 for g in gain):
-        raise _Unfit(f"its {len(order)} input channels are not the three colours, each scaled")
+        raise Unfit(f"its {len(order)} input channels are not the three colours, each scaled")
     return Normalisation(gain=gain, offset=tuple(float(v) + 0.0 for v in values[0]), order=order)
 
 
@@ -201,7 +199,7 @@ def _check_untouched(prepare: Prepare, canvas: Canvas) -> None:
         pictures = [_noise(canvas.height, canvas.width, seed=seed) for seed in range(count)]
         try:
             seen = _run(prepare, pictures)
-        except _Unfit as error:
+        except Unfit as error:
             raise CanvasRefused(str(error)) from None
         expected = canvas.normalise(canvas.window(_tensor(pictures)))
         if _difference(seen, expected, canvas) > SAME:
@@ -218,7 +216,7 @@ def _fit_error(prepare: Prepare, canvas: Canvas) -> float:
         picture = _blocks(height, width, seed=number)
         try:
             seen = _run(prepare, [picture])
-        except _Unfit:
+        except Unfit:
             return float("inf")
         fitted = torch.from_numpy(fit_picture(picture, canvas)).permute(2, 0, 1)[None] / 255
         worst = max(worst, _difference(seen, canvas.normalise(canvas.window(fitted)), canvas))
@@ -252,10 +250,10 @@ def _run(prepare: Prepare, pictures: list[Image.Image]) -> Float[Tensor, "n c h 
         values = prepare(pictures)
     except Exception as error:  # noqa: BLE001 - a stranger's pipeline may raise anything
         text = " ".join(str(error).split())[:160].rstrip(".")
-        raise _Unfit(f"its preprocessing fails on a plain picture ({text})") from None
+        raise Unfit(f"its preprocessing fails on a plain picture ({text})") from None
     if not isinstance(values, Tensor) or values.dim() != 4 or len(values) != len(pictures):
         found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise _Unfit(f"its preprocessing returns {found}, not one tensor (n, c, h, w)")
+        raise Unfit(f"its preprocessing returns {found}, not one tensor (n, c, h, w)")
     return values.detach().float().cpu()
 
 

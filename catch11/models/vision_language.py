@@ -120,7 +120,7 @@ class Tower(nn.Module):
 
     def forward(
         self, values: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch token width"]:
+    ) -> Float[Tensor, "batch token feature"]:
         inputs = self.sight.inputs(values, self.canvas)
         made = self._whole[0].get_image_features(**inputs, return_dict=True)
         self.vision(made.last_hidden_state.reshape(len(values), -1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -19,6 +19,7 @@ from catch11.models.canvases import (
     LEVEL,
     SAME,
     Prepare,
+    Unfit,
     believed,
     measure_normalisation,
     resample_name,
@@ -36,14 +37,14 @@ _KNOWN = "prompt=TEXT, tokens=N, size=HEIGHTxWIDTH, fit=squash or letterbox, vid
 class Asked:
     """How a model is looked at and asked, as its spec says behind a question mark.
 
-    size: of the canvas, height and width. fit: how pictures of other sizes are brought there. video:
+    size: of the canvas, height and width. fit: squash, letterbox or "" for the model's own way: how pictures of other sizes are brought there. video:
     files are frames, and noise must be unseen in either place of a pair of frames.
     """
 
     prompt: str = PROMPT
     tokens: int = TOKENS
     size: tuple[int, int] | None = None
-    fit: Literal["", "squash", "letterbox"] = ""
+    fit: str = ""
     video: bool = False
 
     def __post_init__(self) -> None:
@@ -124,7 +125,10 @@ def vlm_canvas(processor: Any, sight: Sight, asked: Asked) -> Canvas:
     """The canvas of a sight, its normalisation measured on the processor itself."""
     height, width = sight.window
     raw = raw_prepare(processor, sight)
-    measured = measure_normalisation(raw, height, width)
+    try:
+        measured = measure_normalisation(raw, height, width)
+    except Unfit as error:
+        raise CanvasRefused(f"{error} of {height} x {width} pixels") from None
     normalisation = believed(stated_normalisation(processor.image_processor), measured)
     # A model of tiles squashes to one tile itself; one of patches keeps the aspect itself.
     squash = asked.fit == "squash" or (not asked.fit and isinstance(sight, Tiles))

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from catch11.canvas import Canvas
 
+_FINE = 1 << 22  # Pillow's PRECISION_BITS for 8-bit pictures
+
 
 @runtime_checkable
 class Sight(Protocol):
@@ -40,7 +42,7 @@ class Sight(Protocol):
         Raises ValueError where the output is not of this size.
         """
 
-    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token width"]:
+    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token feature"]:
         """What the model made of each window, from the output of its get_image_features."""
 
 
@@ -88,9 +90,9 @@ class Tiles:
             row=self.rows, column=self.columns,
         )  # fmt: skip
 
-    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token width"]:
+    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token feature"]:
         return rearrange(
-            features.pooler_output, "(batch tile) token width -> batch (tile token) width",
+            features.pooler_output, "(batch tile) token feature -> batch (tile token) feature",
             batch=count, tile=self.count,
         )  # fmt: skip
 
@@ -99,9 +101,11 @@ class Tiles:
     ) -> Float[Tensor, "batch channel side side"]:
         """Pillow's bicubic resize of pictures in [0, 1] to one tile: across, then down, rounded to 8
         bits after each; rounding passes gradients as if it were not there."""
-        across = resize_matrix(self.columns * self.side, self.side).to(pixels)
-        down = resize_matrix(self.rows * self.side, self.side).to(pixels)
-        return _eight_bit(down @ _eight_bit(pixels @ across.T))
+        # Doubles hold Pillow's fixed-point arithmetic exactly, so that ties round as they do there.
+        levels = _rounded(pixels.double() * 255)
+        across = resize_matrix(self.columns * self.side, self.side).to(levels)
+        down = resize_matrix(self.rows * self.side, self.side).to(levels)
+        return (_rounded(down @ _rounded(levels @ across.T)) / 255).to(pixels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,20 +161,23 @@ class Patches:
             raise ValueError("its processor makes frames that differ of one picture")
         return film[:, 0]
 
-    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token width"]:
+    def tokens(self, features: Any, count: int) -> Float[Tensor, "batch token feature"]:
         made = features.pooler_output
         joined = made if isinstance(made, Tensor) else torch.cat(list(made))
-        return rearrange(joined, "(batch token) width -> batch token width", batch=count)
+        return rearrange(joined, "(batch token) feature -> batch token feature", batch=count)
 
 
 @lru_cache(maxsize=8)
 def resize_matrix(size: int, to: int) -> Float[Tensor, "to size"]:
-    """Pillow's bicubic resize of one row of pixels as a matrix, from its answers to unit rows."""
+    """Pillow's bicubic resize of one row of pixels as a matrix, from its answers to unit rows; each
+    weight on the grid of 2⁻²² that it computes with."""
     unit = Image.fromarray(np.eye(size, dtype=np.float32))
     resized = unit.resize((to, size), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(resized)).T.contiguous()
+    weights = torch.from_numpy(np.array(resized)).T.double()
+    return ((weights * _FINE).round() / _FINE).contiguous()
 
 
-def _eight_bit(pixels: Tensor) -> Tensor:
-    rounded = (pixels * 255).round().clamp(0, 255) / 255
-    return pixels + (rounded - pixels).detach()
+def _rounded(levels: Tensor) -> Tensor:
+    """To whole levels, halves up, within 0 to 255; gradients pass."""
+    whole = (levels + 0.5).floor().clamp(0, 255)
+    return levels + (whole - levels).detach()

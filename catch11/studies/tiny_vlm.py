@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from catch11.data.mmbench import ABILITIES
 from catch11.errors import InvalidArgument
 
 Family = Literal["internvl", "qwen2_5_vl"]
@@ -153,3 +154,45 @@ def _tokenizer(named: Mapping[str, str], *, image: str, video: str) -> Any:
     made.add_tokens(["<|im_start|>"], special_tokens=True)
     made.chat_template = _TEMPLATE.format(image=image, video=video)
     return made
+
+
+def write_bench(path: Path, *, count: int, side: int = 64) -> Path:
+    """A TSV in MMBench's layout: `count` questions about blobs of colour, abilities in turn."""
+    import base64
+    import csv
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    colours = ("red", "green", "blue", "grey")
+    head = [
+        "index",
+        "question",
+        "hint",
+        "A",
+        "B",
+        "C",
+        "D",
+        "answer",
+        "category",
+        "l2-category",
+        "image",
+        "split",
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(head)
+        for index in range(count):
+            generator = np.random.default_rng(index)
+            coarse = generator.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+            picture = Image.fromarray(coarse).resize((side + 16, side), Image.Resampling.BICUBIC)
+            data = BytesIO()
+            picture.save(data, format="PNG")
+            ability = tuple(ABILITIES)[index % len(ABILITIES)]
+            table.writerow([
+                index, f"Which colour is spot {index}?", "Look closely." if index % 2 else "",
+                *colours, "ABCD"[index % 4], "made up", ability,
+                base64.b64encode(data.getvalue()).decode(), "dev",
+            ])  # fmt: skip
+    return path

@@ -19,7 +19,7 @@ STRENGTHS: Mapping[Scale, Mapping[str, tuple[float, ...]]] = {
     ),
 }
 IMAGES: Mapping[Scale, Mapping[str, int]] = {
-    "quick": {"photographs": 40, "thumbnails": 300},
+    "quick": {"photographs": 24, "thumbnails": 300},
     "full": {"photographs": 300, "thumbnails": 2000},
 }
 CONDITIONS: tuple[Condition, ...] = ("nte", "gaussian")

@@ -21,7 +21,7 @@ FAMILY = "thumbnails"
 METHODS = ("spectral", "deep", "gaussian")
 # Pictures judged and learned from; learning rates; epochs.
 EFFORT = {
-    "quick": (200, 500, "0.001", "4"),
+    "quick": (200, 400, "0.001", "4"),
     "full": (1000, 5000, "0.0001,0.0003,0.001,0.003", "3,10,30"),
 }
 

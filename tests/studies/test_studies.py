@@ -1,0 +1,105 @@
+"""Every study of the paper from end to end on the digits, and taken up after a stop."""
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from catch11.cells import Cell
+from catch11.record import Record
+from catch11.studies import trial
+from catch11.studies.frame import Done, run_study, study_of
+from catch11.studies.place import Place
+
+DIGITS = Place(config="digits")
+STUDIES = (
+    "table1", "table2", "table5", "table6", "table8", "table9", "figure1", "figure4", "robustness",
+    "crops", "domains", "runtime", "assumption2",
+)  # fmt: skip
+FIGURES = ("table5", "figure1", "figure4")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few() -> Iterator[None]:
+    """Pictures enough to run, not to conclude."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(trial, "MOST_DIGITS", 6)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studies")
+
+
+def _text(done: Done) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(done.study.view(done.records))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_runs_and_is_taken_up(name: str, out: Path) -> None:
+    study = study_of(name)
+    done = run_study(study, DIGITS, out=out)
+    cells = study.cells("quick", DIGITS)
+    assert len({record.settings["cell"] for record in done.records}) == len(cells)
+    assert all(r.low <= r.value <= r.high or math.isnan(r.value) for r in done.records)
+    assert all(f"study {name} --quick --digits" in str(r.command) for r in done.records)
+    text = _text(done)
+    assert len(text.splitlines()) > 3
+    assert (done.figure is not None) == (name in FIGURES)
+
+    def never(cell: Cell, place: Place) -> list[Record]:
+        raise AssertionError(f"{cell.name} was worked out twice")
+
+    again = run_study(replace(study, work=never, draw=None), DIGITS, out=out)
+    assert again.records == done.records
+    assert _text(again) == text
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+@pytest.mark.parametrize("config", ["digits", "local", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_cells_are_listed_without_a_model(name: str, config: str, scale: str) -> None:
+    """What a study would do can be counted before anything is loaded."""
+    cells = study_of(name).cells(scale, Place(config=config))  # type: ignore[arg-type]
+    assert cells
+    assert len({cell.id for cell in cells}) == len(cells)
+
+
+def test_a_killed_study_gives_the_same_table(tmp_path: Path) -> None:
+    whole = run_study(study_of("figure1"), DIGITS, out=tmp_path / "whole")
+    study = study_of("figure1")
+    left = 3
+
+    def dying(cell: Cell, place: Place) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return study.work(cell, place)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(replace(study, work=dying), DIGITS, out=tmp_path / "cut")  # type: ignore[arg-type]
+    file = tmp_path / "cut" / "figure1.jsonl"
+    file.write_bytes(file.read_bytes()[:-40])  # the kill came while a line was written
+    done = run_study(study, DIGITS, out=tmp_path / "cut")
+    assert [r.to_line() for r in done.records] == [r.to_line() for r in whole.records]
+    assert _text(done) == _text(whole)
+
+
+def test_what_cannot_be_made_is_said(out: Path) -> None:
+    """A dense net has no patches for the published recipe: the table gives the reason."""
+    from catch11.studies.crossing import METHODS, crossing_cells
+
+    cells = crossing_cells("photographs", [("dense", METHODS[0])], n=6)
+    study = replace(study_of("table1"), name="refused", cells=lambda scale, place: cells)
+    done = run_study(study, DIGITS, out=out)
+    assert [record.n for record in done.records] == [0]
+    assert "needs a torch convolution" in _text(done)

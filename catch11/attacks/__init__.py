@@ -1,10 +1,11 @@
 """Attacks on a release: one file a family, one registry, one frame that judges."""
 
 # In the order they are run and listed; each module registers its attacks as it is imported.
-from catch11.attacks import purify  # isort: skip
+from catch11.attacks import purify, views  # isort: skip
 from catch11.attacks import blind, projection, probing, several  # isort: skip
 from catch11.attacks import restoration, reconstruction  # isort: skip
 from catch11.attacks import adaptation, counter, optimisation, training_use  # isort: skip
+from catch11.attacks import unscramble, recovery  # isort: skip
 from catch11.attacks import detection, tokens  # isort: skip
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
 from catch11.attacks.gather import Effort
@@ -29,9 +30,12 @@ __all__ = [
     "projection",
     "purify",
     "reconstruction",
+    "recovery",
     "register",
     "restoration",
     "several",
     "tokens",
     "training_use",
+    "unscramble",
+    "views",
 ]

@@ -48,7 +48,8 @@ def traits(windows: Windows, tile: tuple[int, int], *, together: int = 16) -> Tr
     sums = [torch.zeros(size, size, dtype=torch.float64) for _ in range(4)]
     count = len(windows) * rows * columns
     for part in windows.split(together):
-        tiles = (cut(part, tile) - mean).reshape(len(part), rows, columns, size)
+        # Products in float32, sums in float64: the files have eight bits.
+        tiles = (cut(part, tile) - mean).float().reshape(len(part), rows, columns, size)
         third += tiles.pow(3).sum((0, 1, 2)) / count
         pairs = (
             (tiles, tiles, count),
@@ -108,11 +109,9 @@ def climb(
     rounds: int = 30,
 ) -> Guess:
     """Frank-Wolfe from a start to a signed permutation. linear: a gain a pair added to the sum."""
-    # Each pair of matrices counts alike, whatever its scale.
-    pairs = [
-        (b / b.norm().clamp_min(1e-30), a / a.norm().clamp_min(1e-30))
-        for b, a in zip(scrambled, known, strict=True)
-    ]
+    # One scale for all matrices of a side: where what disturbs them is alike, so is their weight.
+    ours, theirs = (float(torch.stack(list(side)).norm()) or 1.0 for side in (scrambled, known))
+    pairs = [(b / ours, a / theirs) for b, a in zip(scrambled, known, strict=True)]
 
     def slope(at: Square) -> Square:
         total = sum(b @ at @ a.T + b.T @ at @ a for b, a in pairs)
@@ -132,7 +131,7 @@ def climb(
             break
         at, gain = at + share * step, gain + share * (there - gain)
     final = assign(at, blocks)
-    value = sum(float((b * (final @ a @ final.T)).sum()) for b, a in pairs) / len(pairs)
+    value = sum(float((b * (final @ a @ final.T)).sum()) for b, a in pairs)
     return guess_of(final, value)
 
 

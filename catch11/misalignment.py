@@ -1,5 +1,5 @@
 """Two first layers as matrices: how a rival's answers noise the authorized one does not see, and what
-the paper's Theorem 2 says of it, as printed and as it holds. Singular values ascending."""
+the paper's Theorem 2, as it was restated for this project, says of it, and what holds instead. Singular values ascending."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ def printed_theorem_2(authorized: Matrix, rival: Matrix, index: int, *, tau: flo
     """The paper's Theorem 2 with ε the *smallest* gap |σ_j(W₁) − σ_j(W₂)|: its claim that
     ‖W₂v₁ᵢ‖ ≤ τ + ε + ‖W₂‖₂·‖v₁ᵢ − v₂ᵢ‖.
 
-    False: W₁ = 0.01·I, W₂ = diag(1, 5), τ = 0.01, i = 2 gives 1 where ‖W₂v₁ᵢ‖ = 5; a minimum
+    Rebuilt from a description of the theorem and of what is wrong with it; the printed text was
+    not at hand when this was written. In this form it is false: W₁ = 0.01·I, W₂ = diag(1, 5), τ = 0.01, i = 2 gives 1 where ‖W₂v₁ᵢ‖ = 5; a minimum
     stands where index i's own gap is needed. Being an upper bound it could not certify that a rival
     degrades even if it held. Kept to show that; use `rival_ceiling` and `rival_floor`.
     """

@@ -1,0 +1,65 @@
+"""The real all-MiniLM-L6-v2 on real sentences."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from catch11.data.glue import load_glue
+from catch11.models.text import NORMALISED
+from catch11.recode.tokens import NoiseTokens, SpectralTokens
+from catch11.recode.tokens_deep import DeepTokens
+from catch11.studies.encoders import known_encoder
+from catch11.text import text_key
+from catch11.text_scores import read_back
+
+pytestmark = pytest.mark.real
+
+
+def test_minilm_is_read_as_its_own_library_reads_it(assets: Path) -> None:
+    """Pooling, normalisation and tokenizer: the published Spearman on STS-B test is .820."""
+    model = known_encoder()
+    assert (model.width, model.longest, model.pooling, model.normalise) == (384, 256, "mean", True)
+    from catch11.metrics import spearman
+
+    part = load_glue("stsb", "test", folder=assets / "text").some(150)
+    assert part.second is not None
+    first, second = (
+        model.answers([model.embed(model.encode(t)) for t in texts])
+        for texts in (part.first, part.second)
+    )
+    found = spearman((first * second).sum(1), part.labels)
+    assert found.low < 0.820 < found.high
+
+
+def test_the_paper_recoder_has_no_null_space_here() -> None:
+    space = text_key(known_encoder(), secret=bytes(32)).subspace
+    values = space.spectrum  # type: ignore[attr-defined]
+    assert (float(values[0]), float(values[-1])) == pytest.approx((0.5626, 8.717), abs=0.01)
+    assert space.dimension == 64
+    one = text_key(known_encoder(), layer=NORMALISED, rank=1, secret=bytes(32)).subspace
+    assert float(one.spectrum[0]) < 1e-10 * float(one.spectrum[-1])  # type: ignore[attr-defined]
+
+
+def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
+    model = known_encoder()
+    key = text_key(model, secret=bytes(range(32)))
+    part = load_glue("stsb", "test", folder=assets / "text").some(8)
+    encoded = [model.encode(text) for text in part.first]
+    clean = [model.embed(row) for row in encoded]
+    made = DeepTokens(model, key)(clean)
+    assert made.reasons == (None,) * 8
+    near = torch.cosine_similarity(model.answers(clean), model.answers(made.passages))
+    assert float(near.min()) > 0.99
+    assert read_back(model, encoded, clean)[0].estimate == 1.0
+    assert read_back(model, encoded, list(made.passages))[0].estimate <= 0.06
+    spectral = SpectralTokens(key, strength=1.0)(clean)
+    assert read_back(model, encoded, list(spectral.passages))[0].estimate > 0.95
+    noise = NoiseTokens(key, rms=model.rms)(clean)
+    assert read_back(model, encoded, list(noise.passages))[0].estimate < 0.02
+
+
+def test_the_example_in_the_docs_runs(root: Path) -> None:
+    text = (root / "docs" / "text.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    exec(compile(code, "docs/text.md", "exec"), {})

@@ -110,6 +110,7 @@ def attack_release(
         )
 
     made, skipped = _run(scene, attacks, kept, progress)
+    doubts = () if model is None else trust.doubts_of_models(model, rivals)
     if records is not None and model is not None:
         made = (
             *_unattacked(
@@ -119,7 +120,7 @@ def attack_release(
         )
     if attacks is None and scene.material.public is not None:
         made += (_detection(scene, effort, command),)
-    return Assault(records=made, warnings=_warnings(scene, effort), skipped=skipped)
+    return Assault(records=made, warnings=(*_warnings(scene, effort), *doubts), skipped=skipped)
 
 
 def _unattacked(

@@ -1,8 +1,10 @@
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from catch11.attacks import Assault, Effort, attack_release
 from catch11.attacks.frame import attack_names
@@ -136,6 +138,31 @@ def test_a_stopped_matrix_goes_on(world: World, tmp_path: Path) -> None:
     assert len({r.settings["release"] for r in whole.records}) == 1
     assert whole.records == run("none", "resize").records
     assert path.read_text().splitlines() == kept
+
+
+def test_the_matrix_tells_siblings_from_strangers(world: World, tmp_path: Path) -> None:
+    """A descendant reads the release, and the records and the warnings say what it is."""
+    module = copy.deepcopy(world.model.module)
+    assert module is not None
+    with torch.no_grad():
+        for value in module.parameters():
+            value.mul_(1.001)
+    sibling = replace(world.model, name="kin", module=module, fingerprint="other")
+    path = tmp_path / "records.jsonl"
+    found = attack_release(
+        world.released, [world.rival, sibling], attacks=["blur"], source=world.source,
+        model=world.model, labels=world.labels, effort=FEW, records=path,
+    )  # fmt: skip
+    roles = {(r.model, r.role) for r in found.records}
+    assert roles == {("ours", "authorized"), ("theirs", "ta"), ("kin", "sibling")}
+    places = {(r.model, r.condition) for r in found.records}
+    assert len(places) == 15
+    assert len(tuple(read_records(path))) == len(found.records)
+    read = {
+        r.model: r.value for r in found.records if r.condition == "nte" and r.metric == "accuracy"
+    }
+    assert read["kin"] == read["ours"] == 1.0
+    assert any("kin descends from" in warning for warning in found.warnings)
 
 
 def test_lessons_come_from_another_release(world: World, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from catch11.canvas import Canvas
 from catch11.conditions import clean_window
 from catch11.data.pictures import open_picture
-from catch11.errors import Catch11Error, InvalidArgument, MissingExtra
+from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
 from catch11.models.frame import Model, load_model
 
 Config = Literal["digits", "local", "paper"]
@@ -109,13 +109,16 @@ class Place:
         return tuple(FAMILIES[self.config][family])
 
     def model(self, family: str, name: str) -> Model:
-        """A model by its name, loaded once a process. Raises Unavailable, ModelRefused."""
+        """A model by its name, loaded once a process. Raises Unavailable."""
         spec = FAMILIES[self.config][family][name]
         if self.config == "local":
             kind, _, path = spec.partition(":")
             found = self.folder(*path.removeprefix("{assets}/").split("/"))
             spec = f"{kind}:{found}"
-        return _loaded(spec, self.device)
+        try:
+            return _loaded(spec, self.device)
+        except ModelRefused as error:
+            raise Unavailable(f"the model {name}", str(error).rstrip(".")) from None
 
     def models(self, family: str) -> dict[str, Model]:
         """All models of a family, by name."""

@@ -1,8 +1,11 @@
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from catch11.cells import Cell
 from catch11.errors import InvalidArgument, MissingExtra
@@ -108,6 +111,46 @@ def test_places_refuse() -> None:
         Place(config="local", assets=Path("/no-such")).pictures("thumbnails", 3)
     with pytest.raises(InvalidArgument, match="count: expected 1 or more"):
         DIGITS.pictures("photographs", 0)
+
+
+class _Rows(list):
+    """As much of a streamed data set as is used of one."""
+
+    def shuffle(self, *, seed: int, buffer_size: int) -> "_Rows":
+        return self
+
+    def take(self, count: int) -> "list[object]":
+        return self[:count]
+
+
+def test_pictures_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = [{"image": Image.new("L", (20, 30), 9 * i), "label": i} for i in range(5)]
+    asked: list[tuple[str, str, bool]] = []
+
+    def load_dataset(name: str, *, split: str, streaming: bool) -> _Rows:
+        asked.append((name, split, streaming))
+        return _Rows(grey)
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    found = Place(config="paper").pictures("photographs", 3)
+    assert asked == [("ILSVRC/imagenet-1k", "validation", True)]
+    assert found.labels.tolist() == [0, 1, 2]
+    assert {image.mode for image in found.images} == {"RGB"}
+
+
+def test_a_hub_out_of_reach_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(name: str, *, split: str, streaming: bool) -> _Rows:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    place = Place(config="paper", device="cpu")
+    with pytest.raises(Unavailable, match="the hub says: no route to the hub"):
+        place.pictures("photographs", 4)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingExtra, match=r"catch11\[datasets\]"):
+        place.pictures("photographs", 5)
+    with pytest.raises(Unavailable, match="the model vit-base"):
+        place.model("photographs", "vit-base")
 
 
 def test_pictures_of_a_place() -> None:

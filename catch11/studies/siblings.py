@@ -1,0 +1,177 @@
+"""Fine-tuned siblings: how far weights may drift from the authorized ones before they lose the release,
+and what a personalised copy changes about that.
+
+One run of fine-tuning on other pictures gives a sibling at each drift of the first layer. Each reads
+deep NTEs of the public model itself, and of a personalised copy of it.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from rich.console import RenderableType
+from torch import Tensor
+from torch.nn import functional
+
+from catch11.cells import Cell
+from catch11.find import first_tensor
+from catch11.fingerprint import module_fingerprint
+from catch11.key import build_key
+from catch11.metrics import accuracy
+from catch11.models.frame import Model
+from catch11.personalize import make_copy
+from catch11.recode.deep import DeepRecoder
+from catch11.record import Record
+from catch11.studies.frame import Scale, Study
+from catch11.studies.place import Place
+from catch11.studies.tables import pivot, setting
+from catch11.studies.trial import DIGITS_RADIUS, SECRET
+
+Windows = Float[Tensor, "_ channel height width"]
+DRIFTS = (0.0, 0.002, 0.008, 0.027)  # of the first layer, relative
+# Rate of Adam on the way to each drift: a step moves the layer by about a sixth of the next stretch.
+RATES = (0.0, 1e-5, 3e-5, 1e-4)
+IMAGES = {"quick": 60, "full": 500}
+OTHERS, BATCH, MOST = 200, 8, 200  # pictures to tune on; a step's; steps at most
+COPIED = {"public model": False, "personalised copy": True}
+
+
+def cells(scale: Scale, place: Place) -> Sequence[Cell]:
+    """A release of either kind, read by every sibling."""
+    return [
+        Cell(name=f"{name}, drift {drift:.1%}", settings={
+            "release for": name, "drift": drift, "n": IMAGES[scale],
+        })
+        for name in COPIED
+        for drift in DRIFTS
+    ]  # fmt: skip
+
+
+def work(cell: Cell, place: Place) -> Sequence[Record]:
+    name, count = str(cell.settings["release for"]), int(cell.settings["n"] or 0)
+    reader, moved = siblings(place)[float(cell.settings["drift"] or 0.0)]
+    clean, released, truth = _released(place, name, count)
+    records = []
+    for condition, windows in (("clean", clean), ("nte", released)):
+        hits = _answers(reader, windows) == truth
+        share = accuracy(tuple(bool(hit) for hit in hits))
+        records.append(
+            Record(
+                model=reader.name, role="sibling", condition=condition, metric="accuracy",  # type: ignore[arg-type]
+                value=share.estimate, low=share.low, high=share.high, n=len(truth),
+                model_fingerprint=reader.fingerprint,
+                settings={"release for": name, "first layer moved": moved, "drift": cell.settings["drift"]},
+            )
+        )  # fmt: skip
+    return records
+
+
+def _public(place: Place) -> Model:
+    return place.model("photographs", place.names("photographs")[0])
+
+
+@lru_cache(maxsize=2)
+def siblings(place: Place) -> dict[float, tuple[Model, float]]:
+    """By drift asked for: the sibling and the drift it has."""
+    model = _public(place)
+    assert model.module is not None
+    others = place.pictures("photographs", OTHERS, part="train")
+    windows, labels = others.windows(model.canvas), others.labels
+    layer = model.front().layer
+    module = copy.deepcopy(model.module).requires_grad_(True)
+    origin = model.module.get_submodule(layer).get_parameter("weight").double()
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    made = {0.0: (model, 0.0)}
+    for drift, rate in zip(DRIFTS[1:], RATES[1:], strict=True):
+        moved = 0.0
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        for _ in range(MOST):
+            index = torch.randint(len(windows), (BATCH,), generator=generator)
+            logits = first_tensor(module(model.canvas.normalise(windows[index])))
+            optimiser.zero_grad()
+            functional.cross_entropy(logits, labels[index]).backward()
+            optimiser.step()
+            weight = module.get_submodule(layer).get_parameter("weight").detach().double()
+            moved = float((weight - origin).norm() / origin.norm())
+            if moved >= drift:
+                break
+        kept = copy.deepcopy(module).requires_grad_(False).eval()
+        made[drift] = (
+            replace(model, name=f"sibling {drift:.1%}", module=kept, fingerprint=module_fingerprint(kept)),
+            moved,
+        )  # fmt: skip
+    return made
+
+
+@lru_cache(maxsize=4)
+def _released(
+    place: Place, name: str, count: int
+) -> tuple[Windows, Windows, Int[Tensor, " batch"]]:
+    """Clean windows, their deep NTEs and labels; what was withheld is left out."""
+    model = _public(place)
+    shown = place.pictures("photographs", count)
+    clean = shown.windows(model.canvas)
+    radius: float | Literal["auto"] = DIGITS_RADIUS if place.config == "digits" else "auto"
+    secret, authorized = None, model
+    if COPIED[name]:
+        made = make_copy(model, secret=SECRET)
+        secret, authorized = made.secret, made.model
+    key = build_key(authorized, secret=SECRET)
+    recoded = DeepRecoder(authorized, key, radius=radius, copy=secret)(clean)
+    kept = [i for i, reason in enumerate(recoded.reasons) if reason is None]
+    return clean[kept], recoded.images[kept], shown.labels[kept]
+
+
+def _answers(model: Model, windows: Windows) -> Int[Tensor, " batch"]:
+    return model.logits(model.canvas.normalise(windows), batch=16).argmax(1)
+
+
+def view(records: Sequence[Record]) -> RenderableType:
+    return pivot(
+        records,
+        row={"release for": setting("release for"), "sibling": lambda r: r.model},
+        column=lambda r: r.condition,
+        caption="accuracy of the public model and of siblings fine-tuned from it, deep recoding",
+    )
+
+
+def draw(records: Sequence[Record], place: Place, path: Path) -> None:
+    """Accuracy on either release against the drift of the first layer, in percent."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    for name in COPIED:
+        rows = [r for r in records if r.condition == "nte" and r.settings["release for"] == name]
+        drifts = [100 * float(r.settings["first layer moved"]) for r in rows]
+        middle = [r.value for r in rows]
+        spread = [[r.value - r.low for r in rows], [r.high - r.value for r in rows]]
+        axes.errorbar(
+            drifts, middle, yerr=spread, marker="o", capsize=3, label=f"NTEs for the {name}"
+        )
+    rows = [
+        r for r in records if r.condition == "clean" and r.settings["release for"] == "public model"
+    ]
+    drifts = [100 * float(r.settings["first layer moved"]) for r in rows]
+    axes.plot(drifts, [r.value for r in rows], color="0.5", ls="--", label="clean pictures")
+    axes.set(xlabel="drift of the first layer, %", ylabel="accuracy", ylim=(-0.02, 1.02))
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+STUDY = Study(
+    name="siblings",
+    title="Drift of weights against transfer, with and without a personalised copy",
+    source="ours",
+    cells=cells,
+    work=work,
+    view=view,
+    draw=draw,
+)

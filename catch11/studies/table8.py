@@ -18,7 +18,7 @@ from catch11.studies.trial import Trial
 # Pictures judged and learned from, and steps of a training.
 EFFORT = {
     "quick": {"thumbnails": (200, 400, 150)},
-    "full": {"photographs": (200, 300, 2000), "thumbnails": (1000, 5000, 3000)},
+    "full": {"photographs": (100, 200, 1500), "thumbnails": (1000, 3000, 3000)},
 }
 METHODS = ("spectral", "gaussian", "deep")
 

@@ -22,7 +22,7 @@ METHODS = ("spectral", "deep", "gaussian")
 # Pictures judged and learned from; learning rates; epochs.
 EFFORT = {
     "quick": (200, 400, "0.001", "4"),
-    "full": (1000, 5000, "0.0001,0.0003,0.001,0.003", "3,10,30"),
+    "full": (1000, 3000, "0.0003,0.001,0.003", "3,10"),
 }
 
 

@@ -49,13 +49,15 @@ class Plug:
 
     claims: whether a model with this config.json (or JSON beside the file) is of this kind.
     key: (spec, asked, device, allow_code). recode: (src, dst, key, asked, progress). verify:
-    (dst, spec, asked, progress).
+    (dst, spec, asked, progress). attack: (dst, asked, progress); None where the attacks on images
+    are those of this kind too.
     """
 
     claims: Callable[[Facts], bool]
     key: Callable[[str, Facts, str, bool], Key]
     recode: Callable[[Path, Path, Key, Facts, Progress], Result]
     verify: Callable[[Path, str, Facts, Progress], Result]
+    attack: Callable[[Path, Facts, Progress], Result] | None = None
 
 
 _PICTURES = frozenset(

@@ -1,5 +1,6 @@
 """Text as a kind of data: keys of encoders, releases of recoded embeddings, their verification."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -8,8 +9,7 @@ from typing import Any
 
 import torch
 
-from catch11.data.texts import Document, read_documents, row_name
-from catch11.errors import InvalidArgument, ReleaseError
+from catch11.errors import InvalidArgument
 from catch11.key import Key, default_rule, key_of, one_rule
 from catch11.matrix import Verification
 from catch11.modality import Facts, Plug, Progress, Result, take
@@ -18,13 +18,12 @@ from catch11.models.textfile import load_text, reads_text
 from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
 from catch11.recode.tokens_deep import DeepTokens
 from catch11.record import Record, Verdict
-from catch11.release.ledger import read_ledger
-from catch11.release.texts import TextRelease, read_texts, release_texts
+from catch11.release.texts import read_texts, release_texts
 from catch11.text_scores import (
-    Corpus,
     drop,
     encode_all,
     fed_answers,
+    originals,
     own_answers,
     read_back,
     record,
@@ -37,6 +36,7 @@ _RECODE = (
     "method", "model", "check", "names", "ledger", "resume", "agreement", "margin", "steps",
     "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
 )  # fmt: skip
+_ATTACK = ("model", "source", "ledger", "limit", "training", "seed", "device", "allow_code")
 _VERIFY = (
     "model", "source", "rival", "target", "ledger", "max_drop", "max_rival", "limit", "device",
     "allow_code",
@@ -169,7 +169,7 @@ def verify_texts(
     if source is None:
         raise InvalidArgument("--source", expected="the originals, for texts", found="none")
     release = read_texts(dst)
-    corpus, kept, problems = _corpus(release, dst, source, target, ledger, limit, model)
+    corpus, kept, problems = originals(release, dst, source, target, ledger, limit, model)
     passages = [release.passage(entry) for entry in kept]
     released, types = [p.embeds for p in passages], [p.types for p in passages]
     encoded = encode_all(model, corpus)
@@ -223,62 +223,6 @@ def verify_texts(
     )  # fmt: skip
 
 
-def _corpus(
-    release: TextRelease, dst: Path, source: Path, target: str | None, ledger: Path | None,
-    limit: int | None, model: TextModel,
-) -> tuple[Corpus, list[Any], list[tuple[str, str]]]:  # fmt: skip
-    """The originals of the released files, by the ledger, and the files in the same order."""
-    documents = read_documents(
-        source, columns=release.columns, target=target, joined=release.joined
-    )
-    texts: dict[str, Document] = {item.name: item for item in documents.items}
-    rows = read_ledger(Path(ledger or f"{dst}.ledger.jsonl"))
-    origin = {row.file: row.source for row in rows if row.outcome == "released"}
-    entries, problems = [], []
-    for entry in release.entries:
-        name = origin.get(entry.file)
-        if name is None or name not in texts:
-            problems.append((entry.file, "the ledger or the source has no document for it"))
-        else:
-            entries.append((name, entry))
-    entries.sort(key=lambda row: row[0])
-    if not model.labels and len(release.columns) == 2:
-        entries = _whole_pairs(entries)
-    if limit is not None:
-        entries = entries[: max(2, limit - limit % 2)]
-    if not entries:
-        raise ReleaseError(dst, "no released document is in this source", "give its source")
-    items = [texts[name] for name, _ in entries]
-    pairs = None
-    if not model.labels and len(release.columns) == 2:
-        pairs = torch.arange(len(items)).reshape(-1, 2)
-    truth = None
-    if target is not None:
-        names = [item.name for item in (items[::2] if pairs is not None else items)]
-        truth = [_truth(documents.targets[row_name(name)], model, target) for name in names]
-    corpus = Corpus(texts=[(i.text, i.pair) for i in items], pairs=pairs, truth=truth)
-    return corpus, [entry for _, entry in entries], problems
-
-
-def _whole_pairs(entries: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Rows of which both documents were released, one behind the other."""
-    rows: dict[str, list[tuple[str, Any]]] = {}
-    for name, entry in entries:
-        rows.setdefault(row_name(name), []).append((name, entry))
-    return [entry for row in rows.values() if len(row) == 2 for entry in row]
-
-
-def _truth(text: str, model: TextModel, target: str) -> float:
-    if text in model.labels:
-        return float(model.labels.index(text))
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidArgument(
-            "--target", expected=f"numbers or the model's classes in {target}", found=text
-        ) from None
-
-
 def _noise(model: TextModel, rows: list[torch.Tensor]) -> list[torch.Tensor]:
     """The control: noise of the table's size and the documents' lengths, keyed by nothing."""
     generator = torch.Generator().manual_seed(0)
@@ -292,4 +236,27 @@ def _number(radius: str) -> float:
         raise InvalidArgument("radius", expected="a number, for text", found=radius) from None
 
 
-PLUG = Plug(claims=reads_text, key=_key, recode=_recode, verify=_verify)
+def _attack(dst: Path, asked: Facts, progress: Progress) -> Result:
+    given = take(asked, _ATTACK, kind="text")
+    for option in ("model", "source"):
+        if option not in given:
+            raise InvalidArgument(f"--{option}", expected="it, to attack texts", found="none")
+    from catch11.text_attacks import attack_texts
+
+    model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
+    found = attack_texts(
+        dst, model, source=given["source"], ledger=given.get("ledger"),
+        judged=given.get("limit", 60), training=given.get("training", 200),
+        seed=given.get("seed", 0), command=shlex.join(["catch11", *sys.argv[1:]]),
+        progress=lambda name, done, total: progress(done, total, name),
+    )  # fmt: skip
+    lines = [
+        f"{one.attack:<15} {', '.join(one.knowledge):<24} of {one.settings['of']:<9} "
+        f"{one.metric:<16} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] n = {one.n}"
+        for one in found
+    ]
+    facts = {"records": [json.loads(one.to_line()) for one in found]}
+    return Result(facts=facts, view="\n".join(lines))
+
+
+PLUG = Plug(claims=reads_text, key=_key, recode=_recode, verify=_verify, attack=_attack)

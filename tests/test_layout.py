@@ -48,6 +48,7 @@ LAYERS = (
         "modality",
         "text",
         "text_scores",
+        "text_attacks",
         "audio",
         "table",
     ),

@@ -10,9 +10,10 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.frame import Answer, command, given, progress
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
 from catch11.cli.scores import score_tables
+from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from catch11.attacks import Assault
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 @command("Check")
 def attack(
+    ctx: typer.Context,
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
     rival: Annotated[
-        list[str], typer.Option(metavar="MODEL", help=f"An attacker's model; repeatable: {SPEC}")
-    ],
+        list[str] | None,
+        typer.Option(metavar="MODEL", help=f"An attacker's model; repeatable: {SPEC}"),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="The authorized model, judged beside the rivals."),
@@ -80,13 +83,23 @@ def attack(
 ) -> Answer:
     """Attack a release and show what each rival gets: the best try of every attack.
 
-    An attack runs if what it needs is given here: --public, --key, --source, --labels, --other.
+    An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
+    texts, words are read back: give --model, whose table is public, and --source.
 
     Example: catch11 attack released --rival onnx:models/squeezenet1_1.onnx --source photos
     --public pictures --key deit.key --labels labels.csv
     """
     from catch11.attacks import Effort, attack_release
+    from catch11.modality import IMAGE, plug, release_modality
 
+    kind = release_modality(dst)
+    if kind != IMAGE and (own := plug(kind).attack) is not None:
+        asked = given(ctx) | {"device": device, "allow_code": allow_code}
+        with progress("attacking") as tick:
+            result = own(dst, asked, tick)
+        return Answer(facts=result.facts, view=result.view)
+    if not rival:
+        raise InvalidArgument("--rival", expected="at least one model", found="none")
     held = None if key is None else open_key(key)
     rivals = [open_model(spec, device=device, allow_code=allow_code) for spec in rival]
     authorized = None

@@ -67,6 +67,30 @@ def test_verify_without_truth_holds_against_own_answers(world: Path) -> None:
     assert "failed: the authorized model lost" in text
 
 
+def test_attack_reads_words_back(world: Path, tmp_path: Path) -> None:
+    lines = [f"{a} {b} {c}" for a in ("a man", "the dog", "two cat") for b in ("plays", "eats", "sees", "sings")
+             for c in ("guitar", "food", "the house", "a piano", "in red")]  # fmt: skip
+    (tmp_path / "s.txt").write_text("\n".join(lines))
+    status, text = run(
+        "recode", tmp_path / "s.txt", tmp_path / "out", "--key", world / "text.key", "--model",
+        world / "model", "--method", "spectral", "--psnr", 20,
+    )  # fmt: skip
+    assert status == 0, text
+    where = ("--model", world / "model", "--source", tmp_path / "s.txt", "--limit", 10)
+    status, text = run("attack", tmp_path / "out", *where, "--training", 50, "--json", "-")
+    assert status == 0, text
+    found = {
+        (r["attack"], r["knowledge"][0], r["settings"]["of"], r["metric"]): r["value"]
+        for r in json.loads(text[text.index("{") :])["records"]
+    }
+    assert found["nearest tokens", "table", "clean", "token recovery"] == 1.0
+    assert found["inverter", "embeddings", "clean", "token F1"] > 0.5
+    assert ("inverter", "sentence embedding", "released", "bag-of-words F1") in found
+    status, text = run("attack", tmp_path / "out", *where, "--training", 20)
+    assert status == 2
+    assert "training: expected 40 documents or more" in " ".join(text.split())
+
+
 def test_a_spectral_release(world: Path) -> None:
     status, text = run(
         "recode", world / "pairs.csv", world / "spectral", "--key", world / "text.key", "--model",
@@ -93,6 +117,7 @@ WRONG = {
                       "the key was built from another model"),
     "radius": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--radius", "auto"],
                "radius: expected a number"),
+    "attack": (["attack", "{out}", "--model", "{model}"], "--source: expected it, to attack texts"),
     "layer": (["key", "{model}", "-o", "{new}", "--layer", "pooler"], "layer: expected attention"),
     "probe": (["key", "{model}", "-o", "{new}", "--probe", "."], "--probe: expected no such option"),
 }  # fmt: skip

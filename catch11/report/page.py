@@ -42,10 +42,17 @@ class Extras:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A number of the heat map: good where high is what the owner wants."""
+    """A number of the heat map. good: the authorized model's, where high is what the owner wants;
+    bad: others' of released files; plain: anybody's of what was not recoded."""
 
     record: Record
-    good: bool
+
+    @property
+    def kind(self) -> str:
+        """good, bad or plain."""
+        if self.record.condition in ("clean", "control", "gaussian"):
+            return "plain"
+        return "good" if self.record.role == "authorized" else "bad"
 
     @property
     def depth(self) -> int:
@@ -122,15 +129,14 @@ def heats(records: Sequence[Record]) -> list[Heat]:
         cells: dict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
         for r in rows:
             name = CONDITIONS.get(r.condition) or str(r.attack)
-            good = r.role == "authorized"
-            cells[name, knows(r) if r.attack else ""][r.model] = Cell(record=r, good=good)
+            cells[name, knows(r) if r.attack else ""][r.model] = Cell(record=r)
         order = list(CONDITIONS.values())
 
         def rank(
             item: tuple[tuple[str, str], Mapping[str, Cell]], order: list[str] = order
         ) -> tuple[int, float]:
             (name, _), row = item
-            worst = max((c.record.value for c in row.values() if not c.good), default=0.0)
+            worst = max((c.record.value for c in row.values() if c.kind == "bad"), default=0.0)
             return (order.index(name), 0.0) if name in order else (len(order), -worst)
 
         lines = tuple(
@@ -192,19 +198,21 @@ def drift_chart(records: Sequence[Record]) -> Markup | None:
     """Siblings: how well descendants of the authorized weights read, over how far they drifted."""
     held: dict[str, list[Point]] = defaultdict(list)
     for r in records:
-        drift = r.settings.get("drift")
-        if isinstance(drift, int | float) and drift > 0 and r.condition in ("clean", "nte"):
-            name = f"{CONDITIONS[r.condition]}, {r.settings.get('method', r.metric)}"
-            held[name].append(
-                Point(x=float(drift), y=r.value, low=r.low, high=r.high,
-                      says=f"drift {drift:.3g}: {interval(r)}, n = {r.n}")
+        drift = r.settings.get("first layer moved", r.settings.get("drift"))
+        if isinstance(drift, int | float) and r.condition in ("clean", "nte"):
+            whose = r.settings.get("release for") or r.settings.get("method", r.metric)
+            held[f"{CONDITIONS[r.condition]}, {whose}"].append(
+                Point(
+                    x=100 * float(drift), y=r.value, low=r.low, high=r.high,
+                    says=f"drift {drift:.2%}: {interval(r)}, n = {r.n}",
+                )
             )  # fmt: skip
     drifts = [p.x for points in held.values() for p in points]
     if len(set(drifts)) < 2:
         return None
     return plot(
         [Series(name=name, points=sorted(p, key=lambda q: q.x)) for name, p in held.items()],
-        x=axis_over(drifts, "relative drift of the first layer", log=True),
+        x=axis_over([0.0, *drifts], "relative drift of the first layer, percent"),
         y=Axis(label="score", low=0.0, high=1.0, ticks=(0, 0.25, 0.5, 0.75, 1)),
         title="Scores of fine-tuned descendants over their drift",
     )

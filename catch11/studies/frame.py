@@ -107,7 +107,8 @@ def run_study(
     figure = None
     if study.draw is not None:
         figure = out / f"{study.name}.png"
-        study.draw(records, place, figure)
+        if not figure.exists() or figure.stat().st_mtime < file.stat().st_mtime:
+            study.draw(records, place, figure)
     return Done(study=study, records=records, file=file, figure=figure)
 
 

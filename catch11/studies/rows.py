@@ -90,16 +90,16 @@ def row_net(name: str, *, seed: int, hidden: int | None = None) -> TableModel:
 
 
 @cache
-def _trained(name: str, seed: int, hidden: int | None) -> TableModel:
+def trained(name: str, seed: int, hidden: int | None) -> TableModel:
     return row_net(name, seed=seed, hidden=hidden)
 
 
 # By spec, so that every command can be tried on them: py:catch11.studies.rows:breast; a twin has
 # another seed, a wide one four times the hidden units.
-breast, wine, digits = (partial(_trained, name, 1, None) for name in TABLES)
-breast_twin, wine_twin, digits_twin = (partial(_trained, name, 2, None) for name in TABLES)
+breast, wine, digits = (partial(trained, name, 1, None) for name in TABLES)
+breast_twin, wine_twin, digits_twin = (partial(trained, name, 2, None) for name in TABLES)
 breast_wide, wine_wide, digits_wide = (
-    partial(_trained, name, 3, 4 * HIDDEN[name]) for name in TABLES
+    partial(trained, name, 3, 4 * HIDDEN[name]) for name in TABLES
 )
 for _function in (
     breast, wine, digits, breast_twin, wine_twin, digits_twin, breast_wide, wine_wide, digits_wide

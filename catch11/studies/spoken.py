@@ -125,22 +125,22 @@ def sound_net(
 
 
 @cache
-def _trained(name: str) -> AudioModel:
+def trained(name: str) -> AudioModel:
     return sound_net(name, spoken_words())
 
 
 @cache
-def _chirping(name: str) -> AudioModel:
+def chirping(name: str) -> AudioModel:
     return sound_net(name, chirps(), epochs=6)
 
 
 # The nets by spec, so that every command can be tried on them: py:catch11.studies.spoken:framed,
 # or trained on chirps in seconds: py:catch11.studies.spoken:chirping_framed.
 framed, framed_twin, overlapping, overlapping_twin, spectrogram = (
-    partial(_trained, name) for name in NETS
+    partial(trained, name) for name in NETS
 )
 chirping_framed, chirping_twin, chirping_overlapping, _, chirping_spectrogram = (
-    partial(_chirping, name) for name in NETS
+    partial(chirping, name) for name in NETS
 )
 for _function in (
     framed, framed_twin, overlapping, overlapping_twin, spectrogram,

@@ -1,0 +1,151 @@
+"""Recoded tables: what perceptrons, a forest and a linear model get from them, before and after attacks.
+
+Three tables of scikit-learn (see `rows`); the authorized perceptron has fewer hidden units than the
+table has columns. Strength: dB with peak one standard deviation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from rich.console import RenderableType
+from torch import Tensor
+
+from catch11.attacks.rows import projected, regressed, wiener
+from catch11.cells import Cell
+from catch11.key import DEFAULT_RULE, Key, key_of
+from catch11.metrics import accuracy
+from catch11.models.table import TableModel
+from catch11.recode.rows import TABLE, RecodedRows, RowRecoder, SpectralRowRecoder
+from catch11.recode.rows_deep import DeepRowRecoder
+from catch11.record import Condition, Record, Role
+from catch11.studies import rows as tables
+from catch11.studies.frame import Scale, Study
+from catch11.studies.place import Place
+from catch11.studies.tables import model as model_name
+from catch11.studies.tables import pivot, setting
+
+STRENGTHS = (0.0, -10.0, -20.0, -30.0)
+SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
+
+Answer = Callable[[Tensor], Tensor]
+
+
+def cells(scale: Scale, place: Place) -> Sequence[Cell]:
+    """Every table at four strengths and deep; quick: the wines alone."""
+    names = ("wine",) if scale == "quick" else tables.TABLES
+    return [
+        Cell(
+            name=f"{name} deep" if strength is None else f"{name} spectral {strength:g} dB",
+            settings={"table": name, "psnr": strength},
+        )
+        for name in names
+        for strength in (*STRENGTHS, None)
+    ]  # fmt: skip
+
+
+@cache
+def rivals(name: str) -> Mapping[str, tuple[Role, Answer]]:
+    """What answers rows of a table, the authorized perceptron first."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    data = tables.load_rows(name)
+    authorized = tables.trained(name, 1, None)
+    twin = tables.trained(name, 2, None)
+    wide = tables.trained(name, 3, 4 * tables.HIDDEN[name])
+    given, labels = data.train.numpy(), data.train_labels.numpy()
+    forest = RandomForestClassifier(200, random_state=0).fit(given, labels)
+    linear = LogisticRegression(max_iter=2000).fit(given, labels)
+    return {
+        "perceptron": ("authorized", _answers(authorized)),
+        "twin": ("ta", _answers(twin)),
+        "wide": ("ga", _answers(wide)),
+        "forest": ("ga", _predicts(forest)),
+        "logistic": ("ga", _predicts(linear)),
+    }
+
+
+def work(cell: Cell, place: Place) -> Sequence[Record]:
+    name, strength = str(cell.settings["table"]), cell.settings["psnr"]
+    data, model = tables.load_rows(name), tables.trained(name, 1, None)
+    front = model.front()
+    key = key_of(
+        front, canvas=model.canvas, rule=DEFAULT_RULE, secret=SECRET,
+        model_fingerprint=model.fingerprint, modality=TABLE,
+    )  # fmt: skip
+    recoder = _recoder(model, key, strength)
+    made = recoder(data.test)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(data.test.shape, generator=generator, dtype=torch.float64)
+    rms = (made.rows - data.test).square().mean(1, keepdim=True).sqrt()
+    noisy = data.test + noise * rms / noise.square().mean(1, keepdim=True).sqrt()
+    half = len(data.train) // 2
+    public, others = data.train[:half], data.train[half:]
+    pairs = others, recoder(others).rows
+    rows: list[tuple[Condition, str | None, tuple[str, ...], Tensor]] = [
+        ("clean", None, (), data.test),
+        ("nte", None, (), made.rows),
+        ("gaussian", None, (), noisy),
+        ("attack", "Wiener", ("released", "public"), wiener(made.rows, public)),
+        ("attack", "regression", ("released", "pairs"), regressed(made.rows, pairs)),
+        ("attack", "front known", ("released", "public", "front"), projected(made.rows, public, front)),
+    ]  # fmt: skip
+    found = []
+    for rival, (role, answer) in rivals(name).items():
+        for condition, attack, knowledge, given in rows:
+            share = accuracy((answer(given) == data.test_labels).tolist())
+            found.append(
+                Record(
+                    model=rival, role=role, condition=condition, metric="accuracy",
+                    value=share.estimate, low=share.low, high=share.high, n=len(data.test),
+                    attack=attack, knowledge=knowledge, key_fingerprint=key.fingerprint,
+                    psnr=None if condition == "clean" else _mean(made),
+                    settings={"release": cell.name, "withheld": _withheld(made)},
+                )
+            )  # fmt: skip
+    return found
+
+
+def _recoder(model: TableModel, key: Key, strength: object) -> RowRecoder:
+    if strength is None:
+        return DeepRowRecoder(model, key, model.cells)
+    assert isinstance(strength, float)
+    return SpectralRowRecoder(key, model.cells, psnr=strength)
+
+
+def _answers(model: TableModel) -> Answer:
+    return lambda rows: model.logits(rows).argmax(1)
+
+
+def _predicts(fitted: Any) -> Answer:
+    return lambda rows: torch.from_numpy(fitted.predict(rows.numpy()))
+
+
+def _mean(made: RecodedRows) -> float:
+    return sum(made.psnr) / len(made.psnr)
+
+
+def _withheld(made: RecodedRows) -> int:
+    return sum(reason is not None for reason in made.reasons)
+
+
+def view(records: Sequence[Record]) -> RenderableType:
+    return pivot(
+        records,
+        row={"release": setting("release"), "model": model_name},
+        column=lambda record: record.attack or str(record.condition),
+        caption="accuracy; dB with peak one standard deviation; clean, released, Gaussian noise of the "
+        "same strength, then after each attack",
+    )
+
+
+STUDY = Study(
+    name="rows",
+    title="Recoded tables",
+    source="beyond the paper: dense fronts",
+    cells=cells,
+    work=work,
+    view=view,
+)

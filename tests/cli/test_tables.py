@@ -1,0 +1,199 @@
+"""The commands on tables, end to end, with a perceptron from a file; gaps, strengths, pairings."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from catch11.cli import app
+from catch11.models.table import Perceptron, load_table
+from catch11.release.ledger import read_ledger
+
+RUNNER = CliRunner()
+WIDTH = 10
+NAMES = [f"c{index}" for index in range(WIDTH)]
+
+
+def run(*words: object) -> tuple[int, str]:
+    result = RUNNER.invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+def said(*words: object) -> str:
+    """The sentence of a command that is refused."""
+    status, text = run(*words)
+    assert status == 2, text
+    assert "unexpected" not in text, text
+    return " ".join(text.split())
+
+
+def save_model(path: Path, *, seed: int, hidden: int = 4) -> str:
+    torch.manual_seed(seed)
+    save_file(Perceptron([WIDTH, hidden, 3]).state_dict(), path)
+    columns = [{"name": name, "mean": 5.0, "std": 2.0} for name in NAMES]
+    path.with_suffix(".json").write_text(
+        json.dumps({"columns": columns, "classes": ["x", "y", "z"]})
+    )
+    return f"torch:{path}"
+
+
+def write_table(path: Path, rows: np.ndarray, labels: Sequence[str]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *reversed(NAMES), "class"])
+        for index, (row, label) in enumerate(zip(rows, labels, strict=True)):
+            writer.writerow([f"p{index}", *map(repr, reversed(row.tolist())), label])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tables")
+    spec = save_model(root / "net.safetensors", seed=0)
+    save_model(root / "rival.safetensors", seed=1, hidden=6)
+    model = load_table(spec)
+    rows = 5.0 + 2.0 * np.random.default_rng(0).standard_normal((40, WIDTH))
+    answers = model.logits(model.standardise(rows)).argmax(1).tolist()
+    labels = [model.labels[answer] for answer in answers]
+    (root / "src").mkdir()
+    write_table(root / "src" / "one.csv", rows[:25], labels[:25])
+    write_table(root / "src" / "two.csv", rows[25:], labels[25:])
+    with (root / "src" / "two.csv").open("a") as file:
+        file.write("p99" + ",nan" * WIDTH + ",x\n")
+    (root / "src" / "note.md").write_text("no table")
+    (root / "src" / "other.csv").write_text("a,b\n1,2\n")
+    status, text = run("key", spec, "-o", root / "t.key")
+    assert status == 0, text
+    assert "6 of 10 directions" in text
+    return root
+
+
+def recode(world: Path, dst: str, *more: object, src: str = "src") -> tuple[int, str]:
+    net = world / "net.safetensors"
+    return run(
+        "recode", world / src, world / dst, "--key", world / "t.key", "--model", net, *more
+    )  # fmt: skip
+
+
+def test_recode_and_verify(world: Path) -> None:
+    status, text = recode(world, "out", "--check")
+    assert status == 0, text
+    assert "2 written (40 rows), 2 skipped as unreadable, 1 rows withheld" in " ".join(text.split())
+    rows = {row.source: row for row in read_ledger(Path(f"{world / 'out'}.ledger.jsonl"))}
+    assert rows["two.csv#16"].reason == "column 'c0' holds 'nan', which is no number"
+    assert rows["two.csv#15"].outcome == "released"
+    assert rows["other.csv"].reason == "the column 'c0' is missing"
+    assert rows["note.md"].reason == "this release is of .csv files"
+    assert rows["one.csv"].psnr == pytest.approx(-30.0, abs=0.01)
+    released, source = (
+        (world / place / "one.csv").read_text().splitlines() for place in ("out", "src")
+    )
+    assert released[0] == source[0]
+    assert [line.split(",")[0] for line in released] == [line.split(",")[0] for line in source]
+    status, text = run(
+        "verify", world / "out", "--model", world / "net.safetensors", "--rival",
+        world / "rival.safetensors", "--source", world / "src", "--target", "class", "--max-drop", "0",
+        "--json", "-",
+    )  # fmt: skip
+    assert status == 0, text
+    found = json.loads(text[text.index("{") :])
+    shares = {(r["model"], r["condition"], r["metric"]): r["value"] for r in found["records"]}
+    assert shares["net", "nte", "accuracy"] == shares["net", "clean", "accuracy"] == 1.0
+    assert shares["net", "gaussian", "accuracy"] < 0.7
+    assert shares["rival", "nte", "agreement"] < 0.7
+    status, text = run(
+        "verify", world / "out", "--model", world / "net.safetensors", "--rival",
+        world / "rival.safetensors", "--max-rival", "0",
+    )  # fmt: skip
+    assert status == 1
+    assert "failed:" in text
+
+
+def test_a_second_run_changes_nothing_and_a_second_strength_is_refused(world: Path) -> None:
+    assert recode(world, "again")[0] == 0
+    before = (
+        (world / "again" / "one.csv").read_bytes(),
+        (world / "again" / "manifest.jsonl").read_bytes(),
+    )
+    status, text = recode(world, "again")
+    assert status == 0
+    assert "2 already there" in " ".join(text.split())
+    after = (
+        (world / "again" / "one.csv").read_bytes(),
+        (world / "again" / "manifest.jsonl").read_bytes(),
+    )
+    assert before == after
+    sentence = said(
+        "recode", world / "src", world / "third", "--key", world / "t.key", "--model",
+        world / "net.safetensors", "--psnr", "-3", "--ledger", world / "again.ledger.jsonl",
+    )  # fmt: skip
+    assert "the ledger knows its content" in sentence
+    part = world / "part.csv"
+    lines = (world / "src" / "one.csv").read_text().splitlines()
+    part.write_text("\n".join([lines[0], lines[3]]))
+    sentence = said(
+        "recode", part, world / "fourth", "--key", world / "t.key", "--model",
+        world / "net.safetensors", "--psnr", "-3", "--ledger", world / "again.ledger.jsonl",
+    )  # fmt: skip
+    assert "part.csv#1: the ledger knows its content" in sentence
+
+
+def test_deep_rows(world: Path) -> None:
+    status, text = recode(world, "deep", "--method", "deep", "--margin", "0.05", "--check")
+    assert status == 0, text
+    assert "written" in text
+
+
+def test_a_changed_file_is_told(world: Path) -> None:
+    assert recode(world, "bad")[0] == 0
+    with (world / "bad" / "one.csv").open("a") as file:
+        file.write("p1" + ",1" * WIDTH + ",x\n")
+    assert "not the ones listed" in said(
+        "verify", world / "bad", "--model", world / "net.safetensors"
+    )
+
+
+def test_wrong_pairings_are_one_sentence(world: Path) -> None:
+    key, net = world / "t.key", world / "net.safetensors"
+    (world / "words").mkdir(exist_ok=True)
+    (world / "words" / "a.wav").write_bytes(b"RIFF")
+    sentence = said("recode", world / "src" / "one.csv", world / "x", "--key", key)
+    assert "--model: expected the model, which names the columns" in sentence
+    rival = world / "rival.safetensors"
+    sentence = said("recode", world / "src", world / "x", "--key", key, "--model", rival)
+    assert "the key was built from another model" in sentence
+    sentence = said("recode", world / "words", world / "x", "--key", key, "--model", net)
+    assert "found .wav files" in sentence
+    assert "go with a model of sounds" in sentence
+    sentence = said(
+        "recode", world / "src", world / "x", "--key", key, "--model", net, "--format", "png8"
+    )
+    assert "--format: expected no such option for tables" in sentence
+    sentence = said(
+        "recode", world / "src" / "other.csv", world / "x", "--key", key, "--model", net
+    )
+    assert "the column 'c0' is missing" in sentence
+    sentence = said("recode", world / "none.csv", world / "x", "--key", key, "--model", net)
+    assert "there is no such source" in sentence
+    assert not (world / "x").exists()
+
+
+BAD_FACTS = [
+    ({"columns": []}, "its 0 columns are none"),
+    ({"columns": [{"name": "a"}]}, "a column states"),
+    ({"columns": [{"name": "a", "mean": 0, "std": 1}] * 2}, "named twice"),
+    ({"columns": [{"name": "a", "mean": 0, "std": 1}]}, "does not run on its own input"),
+    ({"columns": "all"}, "states no"),
+]
+
+
+@pytest.mark.parametrize(("facts", "match"), BAD_FACTS, ids=lambda v: str(v)[:30])
+def test_hostile_settings_beside_a_model(tmp_path: Path, facts: object, match: str) -> None:
+    save_model(tmp_path / "net.safetensors", seed=0)
+    (tmp_path / "net.json").write_text(json.dumps({"modality": "table", **dict(facts)}))  # type: ignore[call-overload]
+    assert match in said("key", tmp_path / "net.safetensors", "-o", tmp_path / "k.key")

@@ -1,0 +1,143 @@
+"""Tables from outside: what is read, what is kept as it was, what is refused."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catch11.data.tables import Table, decode_table, encode_table, read_table
+from catch11.errors import UnreadableTable
+
+TEXT = b'id,age,note,"blood, sugar"\r\n7,41,"a ""b""\nc",1.5\r\n8,  ,x,nan\r\n9,44,,1e2\r\n'
+WANTED = ("age", "blood, sugar")
+
+
+def read(data: bytes, name: str = "a.csv") -> Table:
+    return decode_table(data, path=name)
+
+
+def test_gaps_are_told_by_row_and_numbers_are_exact() -> None:
+    table = read(TEXT)
+    values, gaps = table.numbers(WANTED)
+    np.testing.assert_array_equal(values[[0, 2]], [[41.0, 1.5], [44.0, 100.0]])
+    assert gaps == {1: "column 'age' holds nothing"}
+
+
+def test_other_cells_are_written_as_they_were() -> None:
+    table = read(TEXT)
+    values = np.array([[0.1, 1 / 3], [np.nan, np.nan], [-2.6, 1e-17]])
+    kept = np.array([True, False, True])
+    data = encode_table(table, WANTED, values, kept=kept, whole=[True, False])
+    again = read(data)
+    assert again.names == table.names
+    assert again.cells[0] == ("7", "0", 'a "b"\nc', repr(1 / 3))
+    assert again.cells[1] == ("9", "-3", "", "1e-17")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators(separator: str) -> None:
+    table = read(separator.join(["a", "b"]).encode() + b"\n" + separator.join(["1", "2"]).encode())
+    assert table.numbers(["b"])[0].tolist() == [[2.0]]
+    data = encode_table(table, ["b"], np.array([[3.0]]), kept=np.array([True]), whole=[False])
+    assert data.decode() == f"a{separator}b\n1{separator}3.0\n"
+
+
+CELLS = ["", " ", "abc", "nan", "inf", "-inf", "1_000", "1,5", "0x10", "None", "True", "--1"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_no_number(cell: str) -> None:
+    table = Table(names=("a",), cells=((cell,), ("1",)))
+    values, gaps = table.numbers(["a"])
+    assert list(gaps) == [0]
+    assert np.isnan(values[0, 0])
+    assert values[1, 0] == 1.0
+
+
+HOSTILE = {
+    "empty": (b"", "it is empty"),
+    "one line": (b"a,b\n", "no rows below"),
+    "blank lines": (b"\n\n\n", "it is empty"),
+    "ragged": (b"a,b\n1,2\n3\n", "row 3 has 1 cells, and 2 columns are named"),
+    "latin": ("naïve,b\n1,2\n".encode("latin-1"), "not UTF-8"),
+    "zeros": (b"a,b\n1,\0\n", "not a text file"),
+    "picture": (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"),
+    "one long cell": (b"a\n" + b"x" * 200_000, "field larger"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_one_clause(name: str, tmp_path: Path) -> None:
+    data, match = HOSTILE[name]
+    (tmp_path / "a.csv").write_bytes(data)
+    with pytest.raises(UnreadableTable, match=match):
+        read_table(tmp_path / "a.csv")
+
+
+def test_missing_and_double_columns() -> None:
+    with pytest.raises(ValueError, match="the column 'weight' is missing"):
+        read(TEXT).numbers(["weight"])
+    with pytest.raises(ValueError, match="'a' stands there 2 times"):
+        read(b"a,a\n1,2\n").numbers(["a"])
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_every_double_survives_the_file(numbers: list[float]) -> None:
+    table = Table(names=("a", "b"), cells=tuple(("0", "x") for _ in numbers))
+    values = np.array(numbers)[:, None]
+    kept = np.ones(len(numbers), bool)
+    data = encode_table(table, ["a"], values, kept=kept, whole=[False])
+    assert read(data).numbers(["a"])[0][:, 0].tolist() == numbers
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_any_bytes_are_a_table_or_a_sentence(data: bytes) -> None:
+    for name in ("a.csv", "a.parquet"):
+        try:
+            table = read(data, name)
+        except UnreadableTable:
+            continue
+        assert len(table) > 0
+
+
+def test_parquet_keeps_order_types_and_other_columns() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    stream = BytesIO()
+    parquet.write_table(
+        arrow.table(
+            {
+                "when": arrow.array([1, 2, 3], arrow.timestamp("s")),
+                "count": arrow.array([4, 5, None], arrow.int32()),
+                "name": arrow.array(["x", None, "z"]),
+                "size": arrow.array([0.5, 1.5, 2.5], arrow.float32()),
+                "flag": arrow.array([True, False, True]),
+            }
+        ),
+        stream,
+    )
+    table = read(stream.getvalue(), "a.parquet")
+    gaps = table.numbers(["size", "count"])[1]
+    assert list(gaps) == [2]
+    assert table.numbers(["flag"])[1].keys() == {0, 1, 2}
+    made = np.array([[9.25, 7.4], [8.0, -3.0], [np.nan, np.nan]])
+    kept = np.array([True, True, False])
+    data = encode_table(table, ["size", "count"], made, kept=kept, whole=[False, True])
+    again = read(data, "a.parquet").arrow
+    assert again.column_names == ["when", "count", "name", "size", "flag"]
+    kinds = [str(field.type) for field in again.schema]
+    assert kinds == ["timestamp[ms]", "int32", "string", "double", "bool"]
+    assert again.column("count").to_pylist() == [7, -3]
+    assert again.column("size").to_pylist() == [9.25, 8.0]
+    assert again.column("name").to_pylist() == ["x", None]
+
+
+def test_a_parquet_file_that_is_none() -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(UnreadableTable, match="no Parquet file"):
+        read(b"PAR1 no", "a.parquet")

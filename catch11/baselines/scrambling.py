@@ -54,7 +54,7 @@ class BlockScramble:
 
 def recover_order(
     clean: Float[Tensor, "batch channel height width"],
-    scrambled: Float[Tensor, "batch channel height width"],
+    scrambled: Float[Tensor, "_ _ _ _"],
     *,
     size: int,
 ) -> Int[Tensor, " pixel"]:

@@ -46,7 +46,7 @@ class ErrorMinimising:
 
 def unlearnable(
     windows: Float[Tensor, "batch channel height width"],
-    labels: Int[Tensor, " batch"],
+    labels: Int[Tensor, " _"],
     surrogate: nn.Module,
     settings: ErrorMinimising,
     *,

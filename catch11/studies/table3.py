@@ -6,6 +6,7 @@ were not measured here are marked quoted, with their source.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import RenderableType
@@ -23,17 +24,31 @@ from catch11.studies.table3_tasks import Task, task
 from catch11.studies.table3_view import view
 
 EPSILONS = (1.0, 3.0, 8.0)
-# (judged, lessons, judged by attackers, encrypted head, encrypted net) of each task and scale.
-SIZES: Mapping[Scale, Mapping[str, tuple[int, int, int, int, int]]] = {
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Pictures of a task: judged; judged by attackers; that attackers learn from; that training and
+    calibration get; asked of the encrypted layer and of the encrypted net."""
+
+    n: int
+    attacked: int
+    taught: int
+    lessons: int
+    heads: int
+    nets: int = 0
+
+
+SIZES: Mapping[Scale, dict[str, Size]] = {
     "quick": {
-        "digits": (60, 300, 60, 5, 2),
-        "thumbnails": (40, 40, 20, 3, 0),
-        "photographs": (4, 4, 4, 1, 0),
+        "digits": Size(n=60, attacked=60, taught=100, lessons=600, heads=5, nets=2),
+        "thumbnails": Size(n=40, attacked=20, taught=40, lessons=40, heads=2),
+        "photographs": Size(n=4, attacked=4, taught=4, lessons=4, heads=1),
     },
     "full": {
-        "digits": (500, 1297, 200, 50, 40),
-        "thumbnails": (500, 300, 200, 30, 0),
-        "photographs": (30, 20, 20, 5, 0),
+        "digits": Size(n=500, attacked=200, taught=400, lessons=1297, heads=50, nets=40),
+        "thumbnails": Size(n=200, attacked=100, taught=100, lessons=200, heads=20),
+        "photographs": Size(n=20, attacked=10, taught=10, lessons=16, heads=3),
     },
 }
 NEEDS = {"dp-sgd": "opacus", "dp-head": "opacus", "diffprivlib": "diffprivlib", "fhe": "tenseal"}
@@ -47,26 +62,27 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 
 
 def _cells(scale: Scale, name: str) -> list[Cell]:
-    judged, lessons, attacked, heads, nets = SIZES[scale][name]
-    sizes: dict[str, Any] = {"task": name, "n": judged, "lessons": lessons, "attacked": attacked}
+    size = SIZES[scale][name]
+    common: dict[str, Any] = {"task": name, "n": size.n, "lessons": size.lessons}
 
     def cell(method: str, **facts: Any) -> Cell:
         need = NEEDS.get(method.split(" ")[0])
         # A library that is installed later makes another cell, so the row is worked out then.
         here: dict[str, Any] = {"library": need, "installed": installed(need)} if need else {}
-        return Cell(name=f"{name} {method}", settings={**sizes, "way": method, **facts, **here})
+        return Cell(name=f"{name} {method}", settings={**common, "way": method, **facts, **here})
 
-    made = [cell(method) for method in RELEASED]
+    attacked = {"lessons": size.taught, "attacked": size.attacked}
+    made = [cell(method, **attacked) for method in RELEASED]
     if name == "digits":
-        made.append(cell("unlearnable"))
+        made.append(cell("unlearnable", attacked=size.n))
         made += [cell("dp-sgd", epsilon=e, route="net") for e in EPSILONS]
-        made += [cell("fhe net", count=nets, fine=False)]
+        made += [cell("fhe net", count=size.nets, fine=False)]
     if name == "digits" and scale == "full":
-        made += [cell("fhe net", count=max(nets // 10, 1), fine=True)]
+        made += [cell("fhe net", count=max(size.nets // 10, 1), fine=True)]
     if name != "photographs":
         made += [cell("dp-head", epsilon=e, route="head") for e in EPSILONS]
         made += [cell("diffprivlib", epsilon=e, route="diffprivlib") for e in EPSILONS]
-    made.append(cell("fhe head", count=heads))
+    made.append(cell("fhe head", count=size.heads))
     return made + [cell("polynomials", **facts) for facts in _degrees(scale, name)]
 
 
@@ -93,7 +109,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
 
 
 def _work(on: Task, held: Mapping[str, Any], place: Place) -> list[Record]:
-    way, judged = held["way"], held["attacked"]
+    way, judged = held["way"], held.get("attacked", 0)
     if way in ("nte-spectral", "nte-deep"):
         return release.recoded(on, judged, way.removeprefix("nte-"))
     if way == "polynomials":

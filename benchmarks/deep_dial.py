@@ -35,7 +35,7 @@ from catch11.models.frame import Model
 from catch11.survival import Jpeg
 
 QUALITIES = (90, 75, 50)
-COURSE = Course(rate=0.01, epochs=6)
+COURSE = Course(rate=0.01, epochs=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

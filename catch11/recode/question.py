@@ -54,16 +54,22 @@ class Question:
     def gap(
         self, points: Float[Tensor, "some channel height width"], rows: Int[Tensor, " some"]
     ) -> tuple[Float[Tensor, " some"], Float[Tensor, " some"]]:
-        """The least gap over models and softened changes, and the sum of their pulls."""
-        gap, pull = self._ask(points, rows, self._precision)
+        """The least gap over models and softened changes, and the sum of their pulls.
+
+        Each change is descended by itself, so that one graph is held at a time; the sum comes back
+        as a plane of the same slope.
+        """
+        if not self._survive:
+            return self._ask(points, rows, self._precision)
+        gap, slope = self._slope(points, points, rows)
         for change in self._survive:
             drawn = [float(self._streams[row].uniform((1,))[0]) for row in rows.tolist()]
             # The square root favours the severe end, which decides.
             severity = torch.tensor(drawn, device=points.device).sqrt()
             changed = self._changed(points, change.soft, severity)
-            their_gap, their_pull = self._ask(changed, rows, self._precision)
-            gap, pull = torch.minimum(gap, their_gap), pull + their_pull
-        return gap, pull
+            its_gap, its_slope = self._slope(points, changed, rows)
+            gap, slope = torch.minimum(gap, its_gap), slope + its_slope
+        return gap, (points * slope).flatten(1).sum(1)
 
     def confirm(
         self,
@@ -79,6 +85,12 @@ class Question:
                 changed = self._changed(points, change.real, severity)
                 gap = torch.minimum(gap, self._ask(changed, rows)[0])
         return gap
+
+    def _slope(self, points: Tensor, seen: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The gap of what is seen, and how its pull slopes at the points."""
+        gap, pull = self._ask(seen, rows, self._precision)
+        (slope,) = torch.autograd.grad(pull.sum(), points)
+        return gap.detach(), slope
 
     def _ask(
         self, points: Tensor, rows: Tensor, precision: Precision = "float32"

@@ -2,8 +2,8 @@
 (Chaudhuri, Monteleoni & Sarwate 2011), with the mechanism of diffprivlib; ε-DP, δ = 0.
 
 diffprivlib 0.6.6 draws the noise here, but its own LogisticRegression cannot be imported beside
-scikit-learn 1.8 and later, so the loss it is added to is minimised here. `tests/diffprivlib/run.sh`
-holds the two against each other, seed by seed, in an environment that still runs the original.
+scikit-learn 1.8 and later, so the loss it is added to is minimised here. The tests hold the two
+against each other, seed by seed (`tests/diffprivlib/original.py`).
 """
 
 import sys

@@ -1,7 +1,9 @@
 """Encrypted inference with CKKS (Cheon et al. 2017) through TenSEAL: the two sides, and bytes between.
 
 The client makes all keys and keeps the secret one. What it sends is a public context and ciphertexts;
-the server computes on those and answers with ciphertexts. It never holds what decrypts them.
+the server computes on those and answers with ciphertexts. It never holds what decrypts them. Decrypted
+answers are approximate and must not go back to the server: their noise tells of the secret key
+(Li & Micciancio 2021).
 """
 
 import warnings
@@ -17,7 +19,7 @@ from torch import Tensor
 from catch11.baselines.library import library
 from catch11.errors import InvalidArgument
 
-PROTECTS = "the input and the answer, against the server; the server's model is not shown either"
+PROTECTS = "the input and the answer, against a server that follows the protocol"
 # Largest total of coefficient bits at 128-bit security (HomomorphicEncryption.org standard, 2018).
 SECURE_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 _PRIME = (20, 60)  # bits of one coefficient prime

@@ -1,5 +1,7 @@
+import json
 import math
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,6 +169,22 @@ def test_without_need_of_noise_the_head_is_logistic_regression() -> None:
     assert head.weight[1].numpy() == pytest.approx(oracle.coef_[0], abs=2e-3)
     assert float(head.bias[1]) == pytest.approx(float(oracle.intercept_[0]), abs=2e-3)
     assert head.weight[0].numpy() == pytest.approx(-oracle.coef_[0], abs=2e-3)
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "diffprivlib.json").read_text())
+
+
+@pytest.mark.parametrize("row", GOLDEN["rows"], ids=lambda r: f"{r['epsilon']} {r['seed']}")
+def test_the_head_is_diffprivlibs_seed_by_seed(row: dict[str, Any]) -> None:
+    """Against diffprivlib's own class, run where it still runs: see tests/diffprivlib/original.py."""
+    head = private_head(
+        torch.tensor(GOLDEN["values"]), torch.tensor(GOLDEN["labels"]),
+        epsilon=row["epsilon"], classes=3, seed=row["seed"],
+    )  # fmt: skip
+    weight, bias = (np.array(row[name]) for name in ("weight", "bias"))
+    size = np.abs(weight).max()
+    assert np.abs(head.weight.numpy() - weight).max() < 1e-3 * size
+    assert np.abs(head.bias.numpy() - bias).max() < 2e-3 * max(size, np.abs(bias).max())
 
 
 def test_less_budget_is_more_noise() -> None:

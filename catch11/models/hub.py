@@ -82,7 +82,9 @@ def load_processor(rest: str, *, allow_code: bool = False) -> Any:
     """The image processor of a folder or id. Raises CanvasRefused or ModelRefused."""
     from transformers import AutoImageProcessor
 
-    return call_loader(f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code)
+    return call_loader(
+        f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code
+    )
 
 
 def processor_prepare(processor: Any) -> Prepare:
@@ -118,7 +120,9 @@ def processor_canvas(processor: Any) -> tuple[Canvas, tuple[str, ...]]:
         ]
     else:
         proposals = _resizes(processor)
-    return derive_canvas(processor_prepare(processor), proposals, stated=stated_normalisation(processor))
+    return derive_canvas(
+        processor_prepare(processor), proposals, stated=stated_normalisation(processor)
+    )
 
 
 def _resizes(processor: Any) -> list[Proposal]:
@@ -209,7 +213,7 @@ def call_loader(spec: str, function: Any, rest: str, *, allow_code: bool, **sett
     local = Path(rest).expanduser()
     where = str(local) if local.is_dir() else rest
     try:
-        with _silent():
+        with silent():
             return function(where, trust_remote_code=allow_code, **settings)
     except Exception as error:  # noqa: BLE001 - transformers raises a dozen types
         text = str(error)
@@ -220,7 +224,7 @@ def call_loader(spec: str, function: Any, rest: str, *, allow_code: bool, **sett
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """No progress bars and reports of transformers inside; its own settings are restored after."""
     from transformers.utils import logging
 

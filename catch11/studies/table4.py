@@ -178,28 +178,36 @@ def _record(
 
 
 def view(records: Sequence[Record]) -> RenderableType:
-    """A row a model and condition, a column a metric."""
-    untrained = any(not record.settings.get("trained") for record in records)
+    """A row a model, a column a metric on clean or released pictures; of untrained models agreement
+    alone."""
+    trained = any(record.settings.get("trained") for record in records)
     return pivot(
-        records,
+        [record for record in records if _shown(record, trained=trained)],
         row={
             "authorized": setting("authorized"),
             "method": setting("method"),
             "model": shown_model,
-            "pictures": lambda record: _NAMES[record.condition],
         },
-        column=lambda record: record.metric.removeprefix("accuracy "),
+        column=lambda record: (
+            f"{record.metric.removeprefix('accuracy ')}, {_NAMES[record.condition]}"
+        ),
         cell=_cell,
-        caption=(UNTRAINED if untrained else "") + CAPTION,
+        caption=("" if trained else UNTRAINED) + CAPTION,
     )
+
+
+def _shown(record: Record, *, trained: bool) -> bool:
+    if record.metric == "agreement":
+        return record.condition in ("gaussian", "nte")
+    whole = record.metric.endswith(mmbench.OVERALL)
+    return trained and (whole or record.condition in ("clean", "nte"))
 
 
 def _cell(record: Record) -> str:
-    value, low, high = (
-        number(x, share=True, digits=2) for x in (record.value, record.low, record.high)
-    )
+    ends = (number(x, share=True, digits=2) for x in (record.value, record.low, record.high))
+    value, low, high = ends
     whole = record.metric == "agreement" or record.metric.endswith(mmbench.OVERALL)
-    return f"{value} [{low}, {high}]" if whole else f"{value} ({record.n})"
+    return f"{value} [{low}, {high}]" if whole else value
 
 
 def _bench(place: Place, count: int) -> Bench:

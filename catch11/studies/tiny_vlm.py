@@ -4,6 +4,7 @@ They stand in where model hubs are out of reach. Nothing about their answers is 
 are good for is that every step from the PNG to the generated tokens is the real one.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import torch
 
 from catch11.data.mmbench import ABILITIES
 from catch11.errors import InvalidArgument
+from catch11.models.hub import silent
 
 Family = Literal["internvl", "qwen2_5_vl"]
 
@@ -52,9 +54,13 @@ def write_tiny(folder: Path, family: Family, *, seed: int, side: int = SIDE) -> 
         model, processor = _MAKERS[family](side)
         _shake(model)
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    for part in processor:
-        part.save_pretrained(folder)
+    with silent():
+        model.save_pretrained(folder)
+        for part in processor:
+            part.save_pretrained(folder)
+    if family == "internvl":
+        facts = {"processor_class": "InternVLProcessor", "image_seq_length": (side // 28) ** 2}
+        (folder / "processor_config.json").write_text(json.dumps(facts), encoding="utf-8")
     return folder
 
 

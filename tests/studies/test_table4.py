@@ -1,0 +1,71 @@
+"""Table 4 from end to end on a few questions; and what it needs at a hub."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from catch11.record import Record
+from catch11.studies import table4
+from catch11.studies.frame import run_study, study_of
+from catch11.studies.place import Place, Unavailable
+
+TINY = Place(config="digits")
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Record, ...]]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(table4, "QUESTIONS", {"quick": 4, "full": 4})
+    patch.setattr(table4, "METHODS", ("spectral",))
+    yield run_study(study_of("table4"), TINY, out=tmp_path_factory.mktemp("study")).records
+    patch.undo()
+
+
+def of(records: tuple[Record, ...], **wanted: str) -> list[Record]:
+    """Records whose fields or settings are these."""
+    return [
+        record
+        for record in records
+        if all(getattr(record, k, record.settings.get(k)) == v for k, v in wanted.items())
+    ]
+
+
+def test_the_authorized_model_says_the_same_and_nobody_else(records: tuple[Record, ...]) -> None:
+    for owner in tuple(table4.TINY)[:2]:
+        rows = of(records, authorized=owner, metric="agreement", condition="nte")
+        assert [row.model for row in rows] == list(table4.TINY)
+        kept = {row.model: row.value for row in rows}
+        assert kept.pop(owner) >= 0.75
+        assert max(kept.values()) <= 0.5
+        (twin,) = of(records, authorized=owner, metric="agreement", condition="nte", role="ta")
+        assert twin.model == f"{owner} twin"
+    assert all(row.low <= row.value <= row.high for row in records)
+
+
+def test_the_table_says_that_the_models_are_untrained(records: tuple[Record, ...]) -> None:
+    console = Console(width=400, record=True, file=StringIO())
+    console.print(study_of("table4").view(records))
+    text = " ".join(console.export_text().split())
+    assert "THE MODELS ARE UNTRAINED" in text
+    for head in ("agreement, released", "agreement, Gaussian", "tiny InternVL (authorized)"):
+        assert head in text
+    assert "Overall" not in text
+    trained = [replace(one, settings={**one.settings, "trained": True}) for one in records]
+    console.print(study_of("table4").view(trained))
+    text = console.export_text()
+    assert "UNTRAINED" not in text
+    for head in ("Overall, clean", "Overall, released", "AR, released", "FP-S, clean"):
+        assert head in text
+    assert not any(record.settings["trained"] for record in records)
+
+
+def test_at_a_hub_it_asks_for_the_questions(tmp_path: Path) -> None:
+    cells = table4.cells("full", Place(config="paper"))
+    assert {cell.settings["authorized"] for cell in cells} == {"InternVL3-8B", "Qwen2.5-VL-7B"}
+    for assets in (None, tmp_path):
+        with pytest.raises(Unavailable, match="mmbench/MMBench_DEV_EN"):
+            table4.work(cells[0], Place(config="paper", assets=assets))

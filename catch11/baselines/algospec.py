@@ -28,6 +28,7 @@ _CALLS: dict[Any, str] = {
     functional.gelu: "gelu", functional.silu: "silu",
 }  # fmt: skip
 _SAMPLES = 20_000  # values an activation is fitted to
+_AWAY = 4.0  # times the usual peak: beyond it a picture has run away and is fitted to no more
 Act = Callable[[int, str, Tensor], Tensor]
 
 
@@ -101,12 +102,13 @@ def polynomial_net(
 
     def act(place: int, name: str, values: Tensor) -> Tensor:
         function = activation_of(name)
-        if not bool(torch.isfinite(values).all()):
+        kept = _together(values)
+        if not len(kept):
             raise InvalidArgument(
                 "degree", expected="one at which values stay finite",
                 found=f"{degree}, where they run away before activation {place}",
             )  # fmt: skip
-        flat = values.detach().flatten()
+        flat = kept.flatten()
         step = max(1, len(flat) // _SAMPLES)
         ends = torch.stack([flat.min(), flat.max()])  # the range is that of all values
         samples = torch.cat([flat[::step], ends])
@@ -119,6 +121,15 @@ def polynomial_net(
     if not made:
         raise ModelRefused(type(module).__name__, "it has no ReLU, GELU or SiLU to replace")
     return PolynomialNet(module=module, substitutes=tuple(made))
+
+
+def _together(values: Tensor) -> Tensor:
+    """The pictures that have not run away: one that has would stretch the range for all others."""
+    peaks = values.detach().flatten(1).abs().amax(1)
+    usual = peaks[torch.isfinite(peaks)]
+    if not len(usual):
+        return values[:0]
+    return values.detach()[peaks <= _AWAY * usual.median()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

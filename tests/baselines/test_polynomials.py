@@ -146,7 +146,16 @@ def test_nets_without_activations_are_refused() -> None:
 
 
 def test_values_that_run_away_are_one_sentence() -> None:
-    module = nn.Sequential(nn.ReLU(), nn.ReLU())
-    inputs = torch.tensor([[1.0, float("inf")], [0.0, 2.0]])
+    inputs = torch.full((4, 3), float("inf"))
     with pytest.raises(InvalidArgument, match="degree: expected one at which values stay finite"):
-        polynomial_net(module, inputs, degree=1)
+        polynomial_net(nn.Sequential(nn.ReLU(), nn.ReLU()), inputs, degree=1)
+
+
+def test_a_picture_that_ran_away_does_not_stretch_the_range() -> None:
+    inputs = torch.randn(50, 20, generator=torch.Generator().manual_seed(5))
+    inputs[7] *= 1e6
+    made = polynomial_net(nn.ReLU(), inputs, degree=3)
+    alone = polynomial_net(nn.ReLU(), torch.cat([inputs[:7], inputs[8:]]), degree=3)
+    one, other = made.substitutes[0].polynomial, alone.substitutes[0].polynomial
+    assert (one.low, one.high) == (other.low, other.high)
+    assert torch.allclose(one.coefficients, other.coefficients)

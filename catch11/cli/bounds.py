@@ -92,7 +92,8 @@ def bounds(
 
 
 def _depth(links: "tuple[Link, ...]") -> RenderableType:
-    """Some links, evenly spaced, the first and the last among them."""
+    """Some layers and sums, evenly spaced, the first and the last among them."""
+    links = tuple(link for link in links if link.kind[0].isupper() or link.kind in ("add", "cat"))
     places = sorted({round(i * (len(links) - 1) / (SHOWN - 1)) for i in range(SHOWN)})
     table = Table(box=None, pad_edge=False)
     table.add_column("node", overflow="fold")

@@ -13,7 +13,7 @@ from catch11.studies.tables import model, pivot, setting
 from catch11.studies.trial import Trial
 
 STRENGTHS: Mapping[Scale, Mapping[str, tuple[float, ...]]] = {
-    "quick": {"photographs": (15.0, 10.0), "thumbnails": (20.0, 16.0, 14.0, 12.0)},
+    "quick": {"thumbnails": (20.0, 16.0, 14.0, 12.0), "photographs": (15.0, 10.0)},
     "full": dict.fromkeys(
         ("photographs", "thumbnails"), (40.0, 30.0, 25.0, 20.0, 16.0, 14.0, 12.0, 10.0, 8.0, 7.0)
     ),

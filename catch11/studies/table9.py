@@ -33,8 +33,8 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
             "family": FAMILY, "authorized": place.names(FAMILY)[0], "method": method, "n": n,
             "training": training, "rates": rates, "epochs": epochs, "attacker": attack,
         })
+        for attack in ("fine-tune", "training-use", "learned-front")
         for method in METHODS
-        for attack in ("fine-tune", "learned-front", "training-use")
     ]  # fmt: skip
 
 

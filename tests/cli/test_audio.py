@@ -1,0 +1,169 @@
+"""The commands on sounds, end to end: a net from a file, hostile wave files, silence, pairings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from catch11.cli import app
+from catch11.data.sounds import encode_clip, open_clip
+from catch11.models.sound_nets import Keywords, SpectrogramNet
+from catch11.release.ledger import read_ledger
+
+RUNNER = CliRunner()
+RATE, SAMPLES = 4000, 1000
+FACTS = {"sample_rate": RATE, "samples": SAMPLES, "classes": ["high", "low", "noise"]}
+
+
+def run(*words: object) -> tuple[int, str]:
+    result = RUNNER.invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+def said(*words: object) -> str:
+    """The sentence of a command that is refused."""
+    status, text = run(*words)
+    assert status == 2, text
+    assert "unexpected" not in text, text
+    return " ".join(text.split())
+
+
+def save_net(path: Path, *, seed: int, framed: bool = True) -> str:
+    torch.manual_seed(seed)
+    save_file(Keywords(classes=3, first=6, kernel=20, wide=8, framed=framed).state_dict(), path)
+    path.with_suffix(".json").write_text(json.dumps(FACTS))
+    return f"torch:{path}"
+
+
+def tone(pitch: float, *, rate: int = RATE, seconds: float = 0.25) -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * pitch * np.arange(round(rate * seconds)) / rate)
+
+
+def fill(folder: Path) -> None:
+    """Five sounds that are read, and eight files that are not."""
+    folder.mkdir()
+    (folder / "low").mkdir()
+    (folder / "low" / "plain.wav").write_bytes(encode_clip(tone(200), RATE))
+    (folder / "low" / "short.wav").write_bytes(encode_clip(tone(150, seconds=0.1), RATE))
+    (folder / "float.wav").write_bytes(encode_clip(tone(900, seconds=1.0), RATE, bits=32))
+    (folder / "rate.wav").write_bytes(encode_clip(tone(440, rate=11025), 11025))
+    (folder / "silent.wav").write_bytes(encode_clip(np.zeros(SAMPLES), RATE))
+    good = encode_clip(tone(300), RATE)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "header.wav").write_bytes(good[:44])
+    (folder / "cut.wav").write_bytes(good[:-77])
+    (folder / "nan.wav").write_bytes(encode_clip(np.full(9, np.nan), RATE, bits=32))
+    (folder / "text.wav").write_text("no sound")
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "table.csv").write_text("a,b\n1,2\n")
+    (folder / "loop.wav").symlink_to("loop.wav")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sounds")
+    save_net(root / "net.safetensors", seed=0)
+    save_net(root / "twin.safetensors", seed=1)
+    fill(root / "src")
+    status, text = run("key", root / "net.safetensors", "-o", root / "a.key")
+    assert status == 0, text
+    assert "700 of 1,000 directions unseen" in " ".join(text.split())
+    return root
+
+
+def test_hostile_files_are_skipped_and_silence_is_not(world: Path) -> None:
+    status, text = run(
+        "recode", world / "src", world / "out", "--key", world / "a.key", "--psnr", "12"
+    )
+    assert status == 0, text
+    assert "5 written, 8 skipped as unreadable" in " ".join(text.split())
+    rows = {row.source: row for row in read_ledger(Path(f"{world / 'out'}.ledger.jsonl"))}
+    assert rows["cut.wav"].reason.startswith("it is cut short")
+    assert rows["empty.wav"].reason == "it is empty"
+    assert rows["nan.wav"].reason == "it holds samples that are no numbers"
+    assert rows["table.csv"].reason == rows["text.wav"].reason == "it is not a RIFF wave file"
+    assert rows["silent.wav"].outcome == "released"
+    for name in ("low/plain.wav", "rate.wav", "silent.wav"):
+        clip = open_clip(world / "out" / name)
+        assert (clip.rate, len(clip.samples)) == (RATE, SAMPLES)
+        assert rows[name].psnr == pytest.approx(12.0, abs=0.5)
+
+
+def test_verify_reads_the_files_as_any_pipeline_does(world: Path) -> None:
+    run("recode", world / "src", world / "seen", "--key", world / "a.key")
+    status, text = run(
+        "verify", world / "seen", "--model", world / "net.safetensors", "--rival",
+        world / "twin.safetensors", "--source", world / "src", "--key", world / "a.key", "--json", "-",
+    )  # fmt: skip
+    assert status == 0, text
+    found = json.loads(text[text.index("{") :])
+    shares = {(r["model"], r["condition"], r["metric"]): r["value"] for r in found["records"]}
+    assert shares["net", "nte", "agreement"] == 1.0
+    assert ("twin", "gaussian", "agreement") in shares
+    assert not found["problems"]
+
+
+@pytest.mark.parametrize("format", ["wav32", "tensor"])
+def test_other_formats(world: Path, format: str) -> None:
+    dst = world / format
+    status, text = run("recode", world / "src", dst, "--key", world / "a.key", "--format", format)
+    assert status == 0, text
+    status, text = run(
+        "verify", dst, "--model", world / "net.safetensors", "--source", world / "src"
+    )
+    assert status == 0, text
+
+
+def test_deep_with_a_check(world: Path) -> None:
+    status, text = run(
+        "recode", world / "src", world / "deep", "--key", world / "a.key", "--method", "deep", "--model",
+        world / "net.safetensors", "--margin", "0", "--check",
+    )  # fmt: skip
+    assert status == 0, text
+    assert "written" in text
+
+
+def test_a_feature_model_releases_tensors(world: Path) -> None:
+    torch.manual_seed(0)
+    save_file(SpectrogramNet(classes=3, wide=4).state_dict(), world / "spec.safetensors")
+    facts = {**FACTS, "spectrogram": {"size": 64, "hop": 32}}
+    (world / "spec.json").write_text(json.dumps(facts))
+    spec, key = world / "spec.safetensors", world / "spec.key"
+    assert run("key", spec, "-o", key, "--energy", "0.05")[0] == 0
+    sentence = said("recode", world / "src", world / "features", "--key", key)
+    assert "--model: expected the model, which makes its features of sounds" in sentence
+    words = ("recode", world / "src", world / "features", "--key", key, "--model", spec)
+    assert "expected tensor for this model of sounds" in said(*words, "--format", "wav16")
+    status, text = run(*words, "--check")
+    assert status == 0, text
+    status, text = run("verify", world / "features", "--model", spec, "--source", world / "src")
+    assert status == 0, text
+    sentence = said(
+        "verify", world / "features", "--model", spec, "--rival", world / "net.safetensors"
+    )
+    assert "expected sounds, found Tensor" in sentence
+
+
+def test_wrong_pairings_are_one_sentence(world: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    key, dst = world / "a.key", tmp_path / "out"
+    sentence = said("recode", tmp_path / "pictures", dst, "--key", key)
+    assert "found .png files" in sentence
+    sentence = said("recode", world / "src", dst, "--key", key, "--format", "png8")
+    assert "expected wav16 or wav32 or tensor" in sentence
+    sentence = said("recode", world / "src", dst, "--key", key, "--method", "deep")
+    assert "--method deep: expected --model MODEL" in sentence
+    sentence = said("recode", world / "src", dst, "--key", key, "--column", "a")
+    assert "--column: expected no such option for sounds" in sentence
+    twin = world / "twin.safetensors"
+    sentence = said("recode", world / "src", dst, "--key", key, "--method", "deep", "--model", twin)
+    assert "the key was built from another model" in sentence
+    sentence = said("recode", world / "src", dst, "--key", key, "--radius", "wide", "--method", "deep",
+                    "--model", world / "net.safetensors")  # fmt: skip
+    assert "radius: expected auto or a number" in sentence
+    assert not dst.exists()

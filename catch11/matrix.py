@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from catch11 import trust
@@ -211,8 +210,8 @@ def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> trust.Facts:
     )
 
 
-def answers(model: Model, pictures: Sequence[Image.Image]) -> Int[Tensor, " batch"]:
-    """A model's answer to each picture, through its own preprocessing: a class, or its words."""
+def answers(model: Model, pictures: Sequence[Any]) -> Int[Tensor, " batch"]:
+    """A model's answer to each picture or sound, through its own preprocessing: a class, or its words."""
     return model.answers(model.preprocess(pictures))
 
 

@@ -1,5 +1,6 @@
 """Table 3 as it is printed: the comparison, costs of encryption, errors by depth, quoted figures."""
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -135,7 +136,8 @@ def _depths(rows: Rows) -> list[Table]:
         held = [r for r in records if r.metric == "error after activation"]
         if not held:
             continue
-        errors = [number(held[i].value) for i in (0, len(held) // 2, -1)]
+        places = (held[0], held[len(held) // 2], held[-1])
+        errors = [number(r.value) if math.isfinite(r.value) else "no end" for r in places]
         lost, outside = (float(held[-1].settings[key]) for key in ("lost", "outside"))
         made.add_row(task, method, *errors, number(lost, share=True), f"{outside:.1e}")
     return [made] if made.row_count else []

@@ -144,3 +144,13 @@ def test_ratios_are_seconds_over_seconds() -> None:
 
     text = shown([made("NTE, spectral", 0.5), made("CKKS, last layer", 100.0)])
     assert ["100", "0.5", "200"] in [line.split()[-3:] for line in text.splitlines()]
+
+
+def test_an_error_without_end_is_shown_as_one() -> None:
+    """Infinity is null in a file of records, and not a number when it is read back."""
+    made = Record(
+        model="m", role="authorized", condition="control", metric="error after activation",
+        value=math.nan, low=math.nan, high=math.nan, n=1,
+        settings={"task": "digits", "method": "p", "quantity": "fact", "lost": 1.0, "outside": 0.1},
+    )  # fmt: skip
+    assert "no end" in shown([made])

@@ -105,6 +105,16 @@ def test_wav2vec2_front_is_its_first_convolution_and_scale_does_not_matter(wav2v
     torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
 
 
+def test_a_group_norm_behind_the_layer_undoes_a_quieter_input(wav2vec2: Path) -> None:
+    """Noise that the layer does not see makes the rest quieter, once each utterance is normalised."""
+    model = load_audio(f"hf:{wav2vec2}")
+    assert model.module is not None
+    values = torch.randn(2, 2000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        loud, quiet = (model.module.net(values * scale).logits for scale in (1.0, 0.3))
+    torch.testing.assert_close(quiet, loud, rtol=1e-2, atol=2e-3)
+
+
 def test_wav2vec2_gives_a_key_and_a_recoded_wave(wav2vec2: Path) -> None:
     from catch11.recode.deep import DeepRecoder
     from catch11.recode.spectral import SpectralRecoder

@@ -56,7 +56,8 @@ def stages(model: Model) -> dict[str, nn.Module]:
     front = model.front().layer
     rest = [block for block in blocks if block[0] != front]
     places = sorted({round(i * (len(rest) - 1) / max(1, SHOWN - 2)) for i in range(SHOWN - 1)})
-    return {front: module.get_submodule(front), **dict(rest[i] for i in places if i < len(rest))}
+    first = {name: part for name, part in module.named_modules() if name == front}
+    return {**first, **dict(rest[i] for i in places if i < len(rest))}
 
 
 def _inside(name: str, outer: str) -> bool:

@@ -17,6 +17,7 @@ from catch11.models.hub import silent
 
 Family = Literal["internvl", "qwen2_5_vl"]
 
+WIDTH = 32
 SIDE = 56  # two merged tokens a side: the least that has an order to get wrong
 # Weights a dozen times larger than a fresh model's: with the usual 0.02 no picture moves an answer.
 SPREAD = 0.25
@@ -42,16 +43,19 @@ _TEMPLATE = (
 )
 
 
-def write_tiny(folder: Path, family: Family, *, seed: int, side: int = SIDE) -> Path:
+def write_tiny(
+    folder: Path, family: Family, *, seed: int, side: int = SIDE, width: int = WIDTH
+) -> Path:
     """Save a random model with its processor, as save_pretrained does; returns the folder.
 
-    side: pixels a side of InternVL's tile, a multiple of 28.
+    side: pixels a side of InternVL's tile, a multiple of 28. width: features of a patch; from 588 on,
+    as in the published models, a patch embedding has no exact null space.
     """
     if family not in _MAKERS:
         raise InvalidArgument("family", expected=" or ".join(_MAKERS), found=family)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model, processor = _MAKERS[family](side)
+        model, processor = _MAKERS[family](side, width)
         _shake(model)
     folder.mkdir(parents=True, exist_ok=True)
     with silent():
@@ -64,12 +68,12 @@ def write_tiny(folder: Path, family: Family, *, seed: int, side: int = SIDE) -> 
     return folder
 
 
-def _internvl(side: int) -> tuple[Any, tuple[Any, ...]]:
+def _internvl(side: int, width: int) -> tuple[Any, tuple[Any, ...]]:
     from transformers import InternVLConfig, InternVLForConditionalGeneration
 
     names = _tokenizer(_INTERNVL, image="<IMG_CONTEXT>\n", video="<video>\n")
     vision = {
-        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "hidden_size": width, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "image_size": [side, side], "initializer_range": SPREAD,
         "layer_scale_init_value": 1.0,
     }  # fmt: skip
@@ -86,7 +90,7 @@ def _internvl(side: int) -> tuple[Any, tuple[Any, ...]]:
     return InternVLForConditionalGeneration(config), (images, names)
 
 
-def _qwen(side: int) -> tuple[Any, tuple[Any, ...]]:
+def _qwen(side: int, width: int) -> tuple[Any, tuple[Any, ...]]:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     mark = "<|vision_start|>{}<|vision_end|>"
@@ -94,7 +98,7 @@ def _qwen(side: int) -> tuple[Any, tuple[Any, ...]]:
         _QWEN, image=mark.format("<|image_pad|>"), video=mark.format("<|video_pad|>")
     )
     vision = {
-        "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2,
+        "depth": 2, "hidden_size": width, "intermediate_size": 64, "num_heads": 2,
         "out_hidden_size": 32, "window_size": 56, "fullatt_block_indexes": [1],
         "initializer_range": SPREAD,
     }  # fmt: skip
@@ -110,7 +114,7 @@ def _qwen(side: int) -> tuple[Any, tuple[Any, ...]]:
     return Qwen2_5_VLForConditionalGeneration(config), (images, names)
 
 
-_MAKERS: Mapping[str, Callable[[int], tuple[Any, tuple[Any, ...]]]] = {
+_MAKERS: Mapping[str, Callable[[int, int], tuple[Any, tuple[Any, ...]]]] = {
     "internvl": _internvl,
     "qwen2_5_vl": _qwen,
 }

@@ -1,5 +1,6 @@
 """Vision-language models: what their processors do, what their fronts are, and what they say."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -386,3 +387,34 @@ def test_a_classifier_answers_in_classes() -> None:
         with_prompt(model, "What is it?")
     with pytest.raises(InvalidArgument, match="vision-language model"):
         ask(model, pictures(1), "What is it?")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_wide_embedding_has_no_null_space_and_takes_the_energy_rule(
+    family: Family, tmp_path: Path
+) -> None:
+    wide = write_tiny(tmp_path / family, family, seed=0, width=608)
+    model = load_model(f"hf:{wide}?size=56x56&tokens=4")
+    key = build_key(model)
+    assert key.front.outputs == 608 > key.front.weight[0].numel() == 588
+    assert key.rule.kind == "energy"
+    assert key.rule.value == 1e-3
+    assert 0 < key.subspace.dimension < 0.25 * key.subspace.ambient
+    made = SpectralRecoder(key, psnr=20.0)(windows(pictures(2)))
+    gaussian = windows(pictures(2)) + 0.1 * torch.randn(2, *model.canvas.shape)
+    alone = key.front.relative_shift(gaussian, windows(pictures(2)))
+    # Unseen but for a share of the energy: far less than noise of equal strength, and not nothing.
+    assert 1e-3 < max(made.front_shift) < 0.5 * float(alone.min())
+
+
+def test_the_page_of_vision_language_models_runs(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (root / "docs" / "vision-language.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(example, "vision-language.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    owner, rival = (line.rsplit(" ", 1) for line in said[:2])
+    assert owner[0] == "owner authorized agreement"
+    assert rival[0] == "rival ta agreement"
+    assert float(owner[1]) >= 0.75 > 0.3 > float(rival[1])

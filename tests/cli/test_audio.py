@@ -145,7 +145,7 @@ def test_a_feature_model_releases_tensors(world: Path) -> None:
     sentence = said(
         "verify", world / "features", "--model", spec, "--rival", world / "net.safetensors"
     )
-    assert "expected sounds, found Tensor" in sentence
+    assert "input of net: expected sounds, found (1, 30, 33)" in sentence
 
 
 def test_wrong_pairings_are_one_sentence(world: Path, tmp_path: Path) -> None:

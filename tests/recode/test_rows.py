@@ -158,4 +158,4 @@ def test_wrong_keys_cells_and_rows_are_refused() -> None:
         DeepRowRecoder(model(seed=5), KEY, PLAIN.cells)
     for radius in (0.0, 9.0):
         with pytest.raises(InvalidArgument, match="radius"):
-            DeepRowRecoder(PLAIN, KEY, PLAIN.cells, radius=radius)  # type: ignore[arg-type]
+            DeepRowRecoder(PLAIN, KEY, PLAIN.cells, radius=radius)

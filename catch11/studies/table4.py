@@ -54,6 +54,7 @@ TINY_SIZE = "?size=56x56"
 QUESTIONS = {"quick": 12, "full": 60}
 FILE = "MMBench_DEV_EN.tsv"
 WORDS = 8
+SECRET = bytes(range(32))  # of a study, so that it repeats; a release draws its own
 METHODS = ("spectral", "deep")
 _CONDITIONS: tuple[Condition, ...] = ("clean", "control", "gaussian", "nte")
 _NAMES = {"clean": "clean", "control": "zero noise", "gaussian": "Gaussian", "nte": "released"}
@@ -89,7 +90,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     models = _models(place, scale)
     owner = models[str(facts["authorized"])]
     with tempfile.TemporaryDirectory(prefix="catch11-table4-") as folder:
-        made = _release(bench, owner, facts, Path(folder), trained=place.config == "paper")
+        made = _release(bench, owner, facts, Path(folder))
     return [
         record
         for name, one in models.items()
@@ -103,16 +104,17 @@ class _Made:
 
     questions: tuple[Question, ...]
     pictures: Mapping[Condition, Sequence[Image.Image]]
-    psnr: float
+    psnr: float | None
     withheld: int
 
 
-def _release(
-    bench: Bench, owner: Model, facts: Mapping[str, Value], folder: Path, *, trained: bool
-) -> _Made:
+def _release(bench: Bench, owner: Model, facts: Mapping[str, Value], folder: Path) -> _Made:
     source = mmbench.write_pictures(bench, folder / "pictures")
-    summary = release(source, folder / "released", _recoder(owner, facts, trained=trained))
+    summary = release(source, folder / "released", _recoder(owner, facts))
     held = read_release(folder / "released")
+    if not held.entries:
+        nothing: dict[Condition, Sequence[Image.Image]] = dict.fromkeys(_CONDITIONS, ())
+        return _Made(questions=(), pictures=nothing, psnr=None, withheld=summary.withheld)
     sources = find_sources(held, source, {})
     batch, problems = read_batch(held, held.entries, sources, seed=0)
     assert not problems, problems
@@ -120,19 +122,19 @@ def _release(
     return _Made(
         questions=tuple(named[file] for file in batch.files),
         pictures=batch.pictures,
-        psnr=sum(batch.psnr["nte"]) / max(1, len(batch.files)),
+        psnr=sum(batch.psnr["nte"]) / len(batch.files),
         withheld=summary.withheld,
     )
 
 
-def _recoder(owner: Model, facts: Mapping[str, Value], *, trained: bool) -> Recoder:
-    key = build_key(owner)
+def _recoder(owner: Model, facts: Mapping[str, Value]) -> Recoder:
+    key = build_key(owner, secret=SECRET)
     if facts["method"] == "spectral":
         return SpectralRecoder(key, psnr=float(facts["psnr"] or 0.0))
     # The vision side's states first: behind its narrow projection a search gets stuck.
     return DeepRecoder(
-        owner, key, at="tower.vision,tower", agreement="match<0.1" if trained else "match<0.2",
-        margin=0.0, radius=128.0, steps=300,
+        owner, key, at="tower.vision,tower", agreement="match<0.08",
+        margin=0.0, radius=128.0, steps=600,
     )  # fmt: skip
 
 
@@ -150,7 +152,8 @@ def _judged(name: str, one: Model, owner: Model, made: _Made, *, trained: bool) 
     for condition, replies in said.items():
         same = [a.text == b.text for a, b in zip(replies, said["control"], strict=True)]
         rows = {"agreement": (accuracy(same), len(same))}
-        rows |= {f"accuracy {k}": v for k, v in mmbench.scores(replies).items()}
+        found = mmbench.scores(replies) if replies else {}
+        rows |= {f"accuracy {k}": v for k, v in found.items()}
         for metric, (share, n) in rows.items():
             records.append(_record(name, one, owner, made, condition, metric, share, n, trained))
     return records
@@ -185,7 +188,7 @@ def view(records: Sequence[Record]) -> RenderableType:
         [record for record in records if _shown(record, trained=trained)],
         row={
             "authorized": setting("authorized"),
-            "method": setting("method"),
+            "method": _method,
             "model": shown_model,
         },
         column=lambda record: (
@@ -194,6 +197,11 @@ def view(records: Sequence[Record]) -> RenderableType:
         cell=_cell,
         caption=("" if trained else UNTRAINED) + CAPTION,
     )
+
+
+def _method(record: Record) -> str:
+    withheld = record.settings.get("withheld")
+    return f"{record.settings.get('method')}{f', {withheld} withheld' if withheld else ''}"
 
 
 def _shown(record: Record, *, trained: bool) -> bool:

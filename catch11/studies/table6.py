@@ -57,7 +57,7 @@ def stages(model: Model) -> dict[str, nn.Module]:
     rest = [block for block in blocks if block[0] != front]
     places = sorted({round(i * (len(rest) - 1) / max(1, SHOWN - 2)) for i in range(SHOWN - 1)})
     first = {name: part for name, part in module.named_modules() if name == front}
-    return {**first, **dict(rest[i] for i in places if i < len(rest))}
+    return {**first, **dict(rest[i] for i in places if 0 <= i < len(rest))}
 
 
 def _inside(name: str, outer: str) -> bool:

@@ -34,7 +34,9 @@ def test_the_five_commands_and_the_python_example_run(
     assert capsys.readouterr().out == "40 1.0\n"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/threats.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/threats.md", "docs/choosing.md"]
+)
 def test_links_lead_to_files(root: Path, page: str) -> None:
     path = root / page
     for target in LINK.findall(path.read_text(encoding="utf-8")):

@@ -17,38 +17,53 @@ if TYPE_CHECKING:
     from catch11.keyfile import load_key, save_key
     from catch11.matrix import verify
     from catch11.models import load_model
+    from catch11.personalize import CopySecret, make_copy, personalize
     from catch11.recode.deep import DeepRecoder
+    from catch11.recode.scramble import ScrambleRecoder
     from catch11.recode.spectral import SpectralRecoder
     from catch11.release import release
+    from catch11.secretfile import load_secret, save_secret
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Canvas",
     "Catch11Error",
+    "CopySecret",
     "DeepRecoder",
     "Fit",
     "Key",
+    "ScrambleRecoder",
     "SpectralRecoder",
     "build_key",
     "load_key",
     "load_model",
+    "load_secret",
+    "make_copy",
+    "personalize",
     "release",
     "save_key",
+    "save_secret",
     "verify",
 ]
 
 _HOMES = {
     "Canvas": "catch11.canvas",
+    "CopySecret": "catch11.personalize",
     "DeepRecoder": "catch11.recode.deep",
     "Fit": "catch11.canvas",
     "Key": "catch11.key",
+    "ScrambleRecoder": "catch11.recode.scramble",
     "SpectralRecoder": "catch11.recode.spectral",
     "build_key": "catch11.key",
     "load_key": "catch11.keyfile",
     "load_model": "catch11.models",
+    "load_secret": "catch11.secretfile",
+    "make_copy": "catch11.personalize",
+    "personalize": "catch11.personalize",
     "release": "catch11.release",
     "save_key": "catch11.keyfile",
+    "save_secret": "catch11.secretfile",
     "verify": "catch11.matrix",
 }
 

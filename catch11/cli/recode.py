@@ -59,6 +59,7 @@ def recode(
     at: how.At = "logits",
     start: how.Start = "noise",
     steps: how.Steps = 60,
+    quiet: how.Quiet = 0,
     radius: how.Radius = "auto",
     agreement: how.Agree = "top1",
     margin: how.Margin = 0.5,
@@ -118,6 +119,7 @@ def recode(
         radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
         also=tuple(map(load, also or ())), against=tuple(map(load, against or ())),
         precision=precision, copy=None if secret is None else open_secret(secret),
+        quiet=(src, quiet) if quiet else None,
     )  # fmt: skip
     recoder = choice.recoder(held, loaded)
     with progress("recoding") as tick:

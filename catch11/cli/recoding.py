@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from catch11.key import Key
     from catch11.models.frame import Model
     from catch11.personalize import CopySecret
+    from catch11.recode.deep import DeepRecoder
     from catch11.recode.frame import Recoder
+    from catch11.recode.quiet import Quiet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class Choice:
     """The options of one run."""
 
     method: Literal["spectral", "deep", "scramble"]
-    format: Literal["png8", "png16", "tensor"]
+    format: Literal["png8", "png16", "tensor", "wav16", "wav32"]
     psnr: float
     noise: Literal["content", "gaussian", "sign", "structured"]
     client: str
@@ -38,6 +40,7 @@ class Choice:
     against: "tuple[Model, ...]" = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     copy: "CopySecret | None" = None
+    quiet: tuple[Path, int] | None = None
 
     def recoder(self, key: "Key", model: "Model | None") -> "Recoder":
         """The recoder; deep needs the model the key was built from. Raises InvalidArgument."""
@@ -52,6 +55,15 @@ class Choice:
             return self._scrambled(key)
         if model is None:
             raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
+        from catch11.data.windows import folder_windows
+
+        made = self._deep(key, model, None)
+        if self.quiet is None:
+            return made
+        source, count = self.quiet
+        return self._deep(key, model, made.quiet(folder_windows(source, key.canvas, most=count)))
+
+    def _deep(self, key: "Key", model: "Model", quiet: "Quiet | None") -> "DeepRecoder":
         from catch11.recode.deep import DeepRecoder
         from catch11.survival import survival
 
@@ -61,7 +73,7 @@ class Choice:
             radius="auto" if self.radius == "auto" else _number(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
             also=self.also, against=self.against, tag=self.client, format=self.format,
-            precision=self.precision, copy=self.copy,
+            precision=self.precision, copy=self.copy, quiet=quiet,
         )  # fmt: skip
 
     def _scrambled(self, key: "Key") -> "Recoder":

@@ -46,8 +46,11 @@ Workers = Annotated[
     ),
 ]  # fmt: skip
 Format = Annotated[
-    Literal["png8", "png16", "tensor"],
-    typer.Option(help="png8 is read by every stock pipeline; png16 and tensor keep more."),
+    Literal["png8", "png16", "tensor", "wav16", "wav32"],
+    typer.Option(
+        help="png8 is read by every stock pipeline; png16 and tensor keep more. Sounds: wav16, wav32 "
+        "(floats) or tensor; wav16 unless given."
+    ),
 ]
 At = Annotated[
     str,
@@ -69,6 +72,14 @@ Radius = Annotated[
     typer.Option(
         metavar="R|auto", help="Largest change of the start in any pixel, in 255ths: smaller is "
         "harder to learn from, larger survives more.", rich_help_panel=_DEEP,
+    ),
+]  # fmt: skip
+Quiet = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Learn on the first N pictures what the search prints on its noise, "
+        "and take it out of the noise: for more than some hundred files of a personalised copy.",
+        rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Agree = Annotated[

@@ -21,7 +21,8 @@ from catch11.recode.agreement import parse_agreement
 from catch11.recode.descent import Descended, Schedule, descend
 from catch11.recode.frame import Facts, Recoder
 from catch11.recode.question import Question
-from catch11.recode.start import Look, start_of
+from catch11.recode.quiet import Quiet, quiet_of
+from catch11.recode.start import FINE, Look, start_of
 from catch11.recode.survival import Change
 from catch11.recode.target import LOGITS, Answering, Precision, Target, check_target, parse_at
 from catch11.stream import KeyedStream
@@ -44,7 +45,7 @@ class DeepRecoder(Recoder):
     files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
     precision: of the gradients; bfloat16 halves the time where the machine has it. copy: see
-    `Recoder`.
+    `Recoder`. quiet: noise that hides what many files together print; see the method.
 
     With noise to start from and agreement top1, a file depends on its source through the answer and
     the keyed stream alone. Raises InvalidArgument, KeyMismatch.
@@ -73,6 +74,7 @@ class DeepRecoder(Recoder):
         chunk: int = 16,
         precision: Precision = "float32",
         copy: CopySecret | None = None,
+        quiet: Quiet | None = None,
     ) -> None:
         super().__init__(key, format=format, copy=copy)
         check_target(key, model)
@@ -88,7 +90,7 @@ class DeepRecoder(Recoder):
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
         self.radius = radius
         self.schedule = schedule_of(steps, radius)
-        self.start = start_of(start, look, key, psnr=psnr)
+        self.start = start_of(start, look, key, psnr=psnr, quiet=quiet)
         self.survive, self.tag = tuple(survive), tag
         self.precision: Precision = precision
 
@@ -111,6 +113,7 @@ class DeepRecoder(Recoder):
             **({"psnr": self.start.psnr} if self.start.look == "faint" else {}),
             "tag": self.tag,
             "precision": self.precision,
+            **({"quiet": self.start.quiet.name} if self.start.quiet else {}),
         }
 
     def run(
@@ -142,6 +145,26 @@ class DeepRecoder(Recoder):
             precision=self.precision,
         )  # fmt: skip
         return descend(starts, question, self.schedule, self.grid)
+
+    def quiet(self, images: Float[Tensor, "batch channel height width"]) -> Quiet:
+        """The quiet noise that hides what this recoder prints, learned on windows of the model, or
+        whole pictures; a hundred give what is hidden to a few hundredths. For fronts of tiles.
+
+        Give it to a second recoder of the same settings. Raises InvalidArgument.
+        """
+        front = self.key.front
+        if front.geometry != "patch":
+            raise InvalidArgument("quiet", expected="a front of tiles", found=front.geometry)
+        windows = self._checked(images)
+        windows = windows if self.scramble is None else self.scramble(windows)
+        changes = []
+        for part in windows.split(self.batch):
+            points = self.search(part, [self._stream("quiet", w) for w in part]).points.cpu()
+            for window, point in zip(part, points, strict=True):
+                changes.append(
+                    point - self.start.at(self.key, window, self._stream("quiet", window))
+                )
+        return quiet_of(torch.stack(changes), front.kernel, variance=FINE**2)
 
     def _reason(self, gap: float) -> str | None:
         if gap >= 0.0:

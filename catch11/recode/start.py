@@ -10,6 +10,7 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 from catch11.key import Key
+from catch11.recode.quiet import Quiet
 from catch11.recode.spectral import SpectralRecoder
 from catch11.stream import KeyedStream
 
@@ -39,6 +40,7 @@ class Start:
     spectral: bool
     psnr: float
     decoys: Float[Tensor, "decoy channel height width"] | None
+    quiet: Quiet | None = None
 
     @property
     def text(self) -> str:
@@ -56,13 +58,15 @@ class Start:
             return SpectralRecoder(key, psnr=SPECTRAL_DB)(window[None].cpu()).images[0]
         if self.look == "faint":
             return _faint(window.cpu(), stream.normal(key.canvas.shape), self.psnr)
-        return noise(stream, key.canvas.shape)
+        return noise(stream, key.canvas.shape, self.quiet)
 
 
-def start_of(start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0) -> Start:
+def start_of(
+    start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0, quiet: Quiet | None = None
+) -> Start:
     """Read the arguments `start` and `look`. Raises InvalidArgument where they contradict.
 
-    psnr: of a faint look from its source, 4 to 40 dB.
+    psnr: of a faint look from its source, 4 to 40 dB. quiet: for a start and look of noise.
     """
     if look not in get_args(Look):
         raise InvalidArgument("look", expected="noise, decoy or faint", found=repr(look))
@@ -78,18 +82,25 @@ def start_of(start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0) ->
         raise InvalidArgument("start", expected="noise for a faint look", found=found)
     if look == "faint" and not 4.0 <= psnr <= 40.0:
         raise InvalidArgument("psnr", expected="4 to 40 dB for a faint look", found=psnr)
-    return Start(look=look, psnr=psnr, spectral=found == "spectral", decoys=decoys)  # type: ignore[arg-type]
+    if quiet is not None and (found, look) != ("noise", "noise"):
+        raise InvalidArgument("quiet", expected="a start and a look of noise", found=(found, look))
+    return Start(look=look, psnr=psnr, spectral=found == "spectral", decoys=decoys, quiet=quiet)  # type: ignore[arg-type]
 
 
 def noise(
-    stream: KeyedStream, shape: tuple[int, int, int]
+    stream: KeyedStream, shape: tuple[int, int, int], quiet: Quiet | None = None
 ) -> Float[Tensor, "channel height width"]:
-    """Keyed noise about mid-grey, free of content: smooth of deviation .2 and white of deviation .15."""
+    """Keyed noise about mid-grey, free of content: smooth of deviation .2 and white of deviation .15.
+
+    quiet: gives the white part its covariance.
+    """
     channels, height, width = shape
     cells = stream.normal((channels, CELLS, CELLS))[None]
     coarse = F.interpolate(cells, size=(height, width), mode="bicubic", align_corners=False)[0]
     coarse = coarse / coarse.std().clamp_min(1e-6)
-    return (0.5 + COARSE * coarse + FINE * stream.normal(shape)).clamp(0.0, 1.0)
+    white = stream.normal(shape)
+    fine = white if quiet is None else quiet.colour(white)
+    return (0.5 + COARSE * coarse + FINE * fine).clamp(0.0, 1.0)
 
 
 def _faint(picture: Tensor, white: Tensor, decibels: float) -> Tensor:

@@ -34,8 +34,8 @@ from catch11.studies.trial import DIGITS_RADIUS, SECRET
 
 Windows = Float[Tensor, "_ channel height width"]
 DRIFTS = (0.0, 0.002, 0.008, 0.027)  # of the first layer, relative
-# Rate of Adam on the way to each drift: a step moves the layer by about a sixth of the next stretch.
-RATES = (0.0, 1e-5, 3e-5, 1e-4)
+# Rate of Adam on the way to each drift: large ones, since tuning soon knows few pictures by heart and then moves nothing.
+RATES = (0.0, 3e-5, 1e-4, 4e-4)
 IMAGES = {"quick": 60, "full": 500}
 OTHERS, BATCH, MOST = 200, 8, 200  # pictures to tune on; a step's; steps at most
 COPIED = {"public model": False, "personalised copy": True}

@@ -11,12 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.data.pictures import open_picture
-from catch11.errors import KeyMismatch
+from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.grid import GRIDS, Format, psnr
 from catch11.key import Key, build_key
 from catch11.personalize import Copy, make_copy
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.frame import Recoder
+from catch11.recode.quiet import quiet_of
 from catch11.recode.scramble import ScrambleRecoder
 from catch11.recode.spectral import SpectralRecoder
 from catch11.release import release
@@ -89,3 +90,38 @@ def test_a_release_is_checked_with_the_scramble(tmp_path: Path) -> None:
     with Image.open(file) as picture:
         found = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None] / 255
     torch.testing.assert_close(found, COPY.scramble(pixels), atol=1e-6, rtol=0)
+
+
+def test_quiet_noise_cancels_what_is_printed() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mix = 0.02 * torch.randn(48, 48, generator=generator)
+    changes = torch.randn(400, 4, 48, generator=generator) @ mix
+    shown = changes.reshape(400, 2, 2, 3, 4, 4).permute(0, 3, 1, 4, 2, 5).reshape(400, 3, 8, 8)
+    quiet = quiet_of(shown, (4, 4), variance=0.09)
+    rows = changes.flatten(0, 1)
+    printed = rows.T @ rows / len(rows)
+    whole = 0.09 * quiet.factor @ quiet.factor + printed
+    torch.testing.assert_close(whole, 0.09 * torch.eye(48), atol=2e-3, rtol=0)
+    white = torch.randn(3, 9, 8, generator=generator)
+    made = quiet.colour(white)
+    assert torch.equal(made[:, 8:], white[:, 8:])
+    first = made[:, :4, 4:8].flatten()
+    torch.testing.assert_close(first, white[:, :4, 4:8].flatten() @ quiet.factor)
+
+
+def test_a_quiet_recoder_answers_alike_in_other_files() -> None:
+    plain = DeepRecoder(COPY.model, KEY, radius=60.0, steps=80, margin=0.0, copy=COPY.secret)
+    quiet = plain.quiet(SHOWN[:6])
+    assert quiet.name == plain.quiet(SHOWN[:6]).name
+    made = DeepRecoder(
+        COPY.model, KEY, radius=60.0, steps=80, margin=0.0, copy=COPY.secret, quiet=quiet
+    )
+    assert made.settings["quiet"] == quiet.name
+    found = made(SHOWN[:6])
+    kept = [i for i, reason in enumerate(found.reasons) if reason is None]
+    meant, given = answers(MODEL, SHOWN[:6]), answers(COPY.model, found.images)
+    assert len(kept) > 3
+    assert all(meant[i] == given[i] for i in kept)
+    assert not torch.equal(found.images, plain(SHOWN[:6]).images)
+    with pytest.raises(InvalidArgument, match="a start and a look of noise"):
+        DeepRecoder(COPY.model, KEY, start="spectral", copy=COPY.secret, quiet=quiet)

@@ -124,7 +124,7 @@ def view(records: Sequence[Record]) -> RenderableType:
         records,
         row={"model": lambda r: r.model + (" (authorized)" if r.role == "authorized" else ""),
              "layer": setting("stage")},
-        column=lambda r: f"{r.psnr:.0f} dB",
+        column=lambda r: f"{float(str(r.settings['psnr'])):g} dB",
         cell=lambda r: f"{number(r.value)} [{number(r.low)}, {number(r.high)}]",
         caption="median relative deviation of a layer's output, with its 95 % order statistics",
     )  # fmt: skip

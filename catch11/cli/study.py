@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def study(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[NAME]", help="Studies, or all; without a name they are listed."
-        ),
+        typer.Argument(metavar="[NAME]", help="Studies, or all; without a name they are listed."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full/--quick", help="All cells and pictures, or a small selection.")
     ] = False,
+    only: Annotated[
+        str, typer.Option(metavar="TEXT", help="Cells with this in their name and no others.")
+    ] = "",
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where records and figures go, and are taken up.")
     ] = Path("studies"),
@@ -64,9 +65,11 @@ def study(
     chosen = list(studies().values()) if names == ["all"] else [study_of(name) for name in names]
     with progress("studies") as tick:
         if len(chosen) > 1:
-            done, skipped = run_studies(chosen, place, scale=scale, out=out, progress=tick)
+            done, skipped = run_studies(
+                chosen, place, scale=scale, out=out, only=only, progress=tick
+            )
         else:
-            done = [run_study(chosen[0], place, scale=scale, out=out, progress=tick)]
+            done = [run_study(chosen[0], place, scale=scale, out=out, only=only, progress=tick)]
             skipped = []
     facts = {
         "studies": {one.study.name: _facts(one) for one in done},

@@ -84,13 +84,17 @@ def run_study(
     *,
     scale: Scale = "quick",
     out: Path,
+    only: str = "",
     progress: Progress | None = None,
 ) -> Done:
     """Work out the cells that OUT/NAME.jsonl does not hold yet, and draw the figure.
 
-    Raises Unavailable or MissingExtra where the study cannot run in this place.
+    only: a part of the names of the cells wanted; the figure is drawn of all cells alone. Raises Unavailable or MissingExtra where the study cannot run in this place.
     """
-    cells = [_placed(cell, place) for cell in study.cells(scale, place)]
+    cells = [_placed(cell, place) for cell in study.cells(scale, place) if only in cell.name]
+    if not cells:
+        names = ", ".join(cell.name for cell in study.cells(scale, place))
+        raise InvalidArgument("only", expected=f"a part of one of: {names}", found=only)
     flags = {"digits": " --digits", "paper": " --hub", "local": ""}[place.config]
     command = f"catch11 study {study.name} --{scale}{flags}"
 
@@ -105,7 +109,7 @@ def run_study(
     file = out / f"{study.name}.jsonl"
     records = run_cells(cells, file, work, progress=tick)
     figure = None
-    if study.draw is not None:
+    if study.draw is not None and not only:
         figure = out / f"{study.name}.png"
         if not figure.exists() or figure.stat().st_mtime < file.stat().st_mtime:
             study.draw(records, place, figure)
@@ -118,14 +122,18 @@ def run_studies(
     *,
     scale: Scale = "quick",
     out: Path,
+    only: str = "",
     progress: Progress | None = None,
 ) -> tuple[list[Done], list[tuple[str, str]]]:
-    """Several studies, and (name, reason) of those that cannot run in this place."""
+    """Several studies, and (name, reason) of those that cannot run in this place or have no cell
+    of that name."""
     done, skipped = [], []
     for study in chosen:
         try:
-            done.append(run_study(study, place, scale=scale, out=out, progress=progress))
-        except (Unavailable, MissingExtra) as error:
+            done.append(run_study(study, place, scale=scale, out=out, only=only, progress=progress))
+        except (Unavailable, MissingExtra, InvalidArgument) as error:
+            if isinstance(error, InvalidArgument) and error.name != "only":
+                raise
             skipped.append((study.name, str(error)))
     return done, skipped
 

@@ -72,6 +72,18 @@ def test_another_place_is_another_cell(tmp_path: Path) -> None:
     assert work.seen == ["a", "b"]
 
 
+def test_some_cells_only(tmp_path: Path) -> None:
+    work = _Work()
+    study = _study(work, draw=True)
+    done = run_study(study, DIGITS, out=tmp_path, only="b")
+    assert work.seen == ["b"]
+    assert done.figure is None
+    with pytest.raises(InvalidArgument, match="only: expected a part of one of: a, b"):
+        run_study(study, DIGITS, out=tmp_path, only="z")
+    _, skipped = run_studies([study], DIGITS, out=tmp_path, only="z")
+    assert [name for name, _ in skipped] == ["s"]
+
+
 def test_records_say_what_made_them(tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     done = run_study(

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,18 @@ import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
+from catch11.attacks.frame import Attack
 from catch11.baselines import dp_head, library
+from catch11.baselines.fhe_cost import Constants
+from catch11.baselines.fhe_net import NET_PARAMETERS
 from catch11.cells import Cell
 from catch11.cli import app
-from catch11.errors import ModelRefused
+from catch11.errors import MissingExtra, ModelRefused
 from catch11.record import Record
-from catch11.studies import table3
+from catch11.studies import table3, table3_rows
 from catch11.studies.frame import study_of
 from catch11.studies.place import Place
-from catch11.studies.table3_tasks import features, head, task
+from catch11.studies.table3_tasks import Task, features, head, task
 from catch11.studies.table3_view import view
 
 DIGITS = Place(config="digits")
@@ -154,3 +158,39 @@ def test_an_error_without_end_is_shown_as_one() -> None:
         settings={"task": "digits", "method": "p", "quantity": "fact", "lost": 1.0, "outside": 0.1},
     )  # fmt: skip
     assert "no end" in shown([made])
+
+
+def test_the_longer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command's test leaves out: noise, deep NTEs, training rows, a net under encryption."""
+    monkeypatch.setitem(table3.SIZES["quick"], "digits", TINY)
+    monkeypatch.setattr(table3.release, "UNTRAINED", ("blur", "no-such-library"))
+    monkeypatch.setattr(table3.release, "TRAINED", ())
+    constants = Constants(
+        parameters=NET_PARAMETERS, diagonal=0.01, square=0.01, encrypt=0.1, decrypt=0.1
+    )
+    monkeypatch.setattr(table3.compute, "measure_constants", lambda parameters: constants)
+    monkeypatch.setattr(table3_rows, "_attack", _refusing(table3_rows._attack))
+    ways = ("gaussian", "nte-deep", "unlearnable", "dp-sgd", "fhe net")
+    records: list[Record] = []
+    for cell in table3.cells("quick", DIGITS):
+        if cell.settings["way"] in ways and cell.settings.get("epsilon", 8.0) == 8.0:
+            records += table3.work(cell, DIGITS)
+    methods = {r.settings["method"] for r in records}
+    assert len(methods) == len(ways)
+    trained = [r for r in records if r.settings["quantity"] == "trained"]
+    assert {r.model for r in trained} == {"dense", "convolution", "patch-twin"}
+    reasons = [r for r in records if r.metric == "attack no-such-library"]
+    assert len(reasons) == 2
+    floors = [r.value for r in records if r.metric == "extrapolated seconds, ResNet-50"]
+    assert floors[0] == pytest.approx((4.1e9 * 0.01 + 11.1e6 * 0.01) / 4096)
+    agreement = [r for r in records if r.metric == "agreement"]
+    assert [r.value for r in agreement] == [1.0]
+
+
+def _refusing(attack: Callable[[str, Task], Attack]) -> Callable[[str, Task], Attack]:
+    def of(name: str, on: Task) -> Attack:
+        if name == "no-such-library":
+            raise MissingExtra("nothing", "attacks")
+        return attack(name, on)
+
+    return of

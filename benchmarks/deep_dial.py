@@ -133,7 +133,7 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
         ("same", "authorized, same answers"), ("withheld", "withheld"),
         ("adapted", "ResNet-32 fine-tuned on 3,000 files"), ("rival", "ResNet-32 as it is"),
     ):  # fmt: skip
-        left.plot(places, [row[field] for row in rows], marker="o", label=label)
+        left.plot(places, [row.get(field, math.nan) for row in rows], marker="o", label=label)
     for quality in QUALITIES:
         right.plot(
             places,

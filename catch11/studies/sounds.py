@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.attacks.sounds import blind_attacks, projected, wiener
+from catch11.audio import RADIUS
 from catch11.baselines.gaussian import item_generator, noise_at
 from catch11.cells import Cell
 from catch11.data.sounds import Clip
@@ -43,7 +44,9 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
         for strength in (*STRENGTHS, None):
             method = "deep" if strength is None else "spectral"
             title = f"{name} {method}" + ("" if strength is None else f" {strength:g} dB")
+            radius = RADIUS if strength is None else None
             settings = {"words": words, "authorized": name, "method": method, "psnr": strength}
+            settings |= {} if radius is None else {"radius": radius}
             found.append(Cell(name=title, settings=settings))
     return found
 
@@ -115,7 +118,7 @@ def _key(model: AudioModel) -> Key:
 
 def _recoded(model: AudioModel, key: Key, windows: Tensor, strength: object) -> Recoded:
     if strength is None:
-        return DeepRecoder(model, key, format="wav16", chunk=32)(windows)
+        return DeepRecoder(model, key, format="wav16", chunk=32, radius=RADIUS)(windows)
     assert isinstance(strength, float)
     return SpectralRecoder(key, format="wav16", psnr=strength, noise="gaussian")(windows)
 

@@ -118,7 +118,7 @@ def covariance(windows: Windows, tile: tuple[int, int], *, together: int = 16) -
     total = torch.zeros(1, dtype=torch.float64)
     for part in windows.split(together):
         rows = cut(part, tile).flatten(0, 1).float()
-        total = total + (rows.T @ rows).double() / len(windows)
+        total = total + (rows.T @ rows).double() * (len(part) / len(rows) / len(windows))
     return total - torch.diag(total.diagonal())
 
 

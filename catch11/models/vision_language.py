@@ -6,6 +6,7 @@ submodule `tower`, whose output is everything of a picture that the language sid
 """
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,12 @@ from catch11.models.vlm_canvas import (
     vlm_canvas,
     vlm_prepare,
 )
-from catch11.models.vlm_front import frames_front, tiles_front
+from catch11.models.vlm_front import (
+    check_affordable,
+    frames_front,
+    plain_tiles_front,
+    tiles_front,
+)
 from catch11.models.vlm_processor import (
     PROCESSORS,
     chat,
@@ -42,6 +48,8 @@ from catch11.models.vlm_processor import (
 from catch11.models.vlm_sight import Sight, Tiles
 from catch11.models.weights import check_weights
 
+# Qwen keeps the offset of its positions on the model between steps; a release checks in threads.
+_ONE_SPEAKER = threading.Lock()
 _SEEN = ("pixel_values", "image_grid_thw")  # the inputs that come from pictures
 _EYES = {"internvl": "vision_tower", "qwen2_5_vl": "visual"}
 
@@ -180,11 +188,20 @@ class Asking(nn.Module):
 
     def own_front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
         """The patch embedding in pixel units, found in the tower alone."""
+        sight = self.tower.sight
         if self.asked.video:
-            return frames_front(self.tower.eyes, canvas)
-        if isinstance(self.tower.sight, Tiles) and self.tower.sight.count > 1:
-            return tiles_front(self.tower.eyes, self.tower.sight, canvas)
-        return find_front(self.tower, canvas, layer=layer)
+            stacked = frames_front(self.tower.eyes, canvas)
+        elif isinstance(sight, Tiles) and sight.count > 1:
+            if self.asked.stack:
+                stacked = tiles_front(self.tower.eyes, sight, canvas)
+                check_affordable(stacked)
+            else:
+                stacked = plain_tiles_front(self.tower.eyes, canvas)
+        else:
+            return find_front(self.tower, canvas, layer=layer)
+        if layer not in (None, stacked.layer):
+            raise InvalidArgument("layer", expected=stacked.layer, found=layer)
+        return stacked
 
     def speak(self, values: Float[Tensor, "batch channel height width"]) -> list[tuple[str, ...]]:
         """What the stock `generate` says, greedily, to each window and the prompt, as tokens."""
@@ -196,7 +213,7 @@ class Asking(nn.Module):
     def generate(self, inputs: dict[str, Tensor], tokens: int) -> list[list[int]]:
         """The stock model's greedy answer to a processor's output, up to its end mark."""
         inputs = {name: value.to(self.vlm.device) for name, value in inputs.items()}
-        with torch.no_grad():
+        with _ONE_SPEAKER, torch.no_grad():
             made = self.vlm.generate(**inputs, do_sample=False, max_new_tokens=tokens)
         ends = self.vlm.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])

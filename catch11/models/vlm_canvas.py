@@ -30,7 +30,7 @@ from catch11.models.vlm_sight import Patches, Sight, Tiles
 PROMPT = "Describe this image."
 TOKENS = 16
 SIDE = 448  # pixels: the default canvas of a model that takes any size
-_KNOWN = "prompt=TEXT, tokens=N, size=HEIGHTxWIDTH, fit=squash or letterbox, video=1"
+_KNOWN = "prompt=TEXT, tokens=N, size=HEIGHTxWIDTH, fit=squash or letterbox, video=1, stack=0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ class Asked:
     """How a model is looked at and asked, as its spec says behind a question mark.
 
     size: of the canvas, height and width. fit: squash, letterbox or "" for the model's own way: how pictures of other sizes are brought there. video:
-    files are frames, and noise must be unseen in either place of a pair of frames.
+    files are frames, and noise must be unseen in either place of a pair of frames. stack: the front
+    holds a thumbnail beside its tiles; without it a key is cheap, and good for deep recoding alone.
     """
 
     prompt: str = PROMPT
@@ -46,6 +47,7 @@ class Asked:
     size: tuple[int, int] | None = None
     fit: str = ""
     video: bool = False
+    stack: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.tokens <= 4096:
@@ -75,7 +77,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "prompt": str, "tokens": int, "size": _size, "fit": str, "video": lambda text: bool(int(text)),
+    "prompt": str, "tokens": int, "size": _size, "fit": str, "video": lambda text: bool(int(text)), "stack": lambda text: bool(int(text)),
 }  # fmt: skip
 
 

@@ -5,9 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from catch11.canvas import Canvas
-from catch11.errors import NoFront
+from catch11.errors import InvalidArgument, NoFront
 from catch11.front import Front, conv_front, fold_channels
 from catch11.models.vlm_sight import Tiles, resize_matrix
+
+AFFORDABLE = 8.0  # GiB
 
 
 def frames_front(eyes: nn.Module, canvas: Canvas) -> Front:
@@ -37,6 +39,32 @@ def tiles_front(eyes: nn.Module, sight: Tiles, canvas: Canvas) -> Front:
             kernels.append(whole)
     stride = (height * sight.rows, width * sight.columns)
     return _front(torch.cat(kernels), canvas, f"eyes.{name}", stride, (above, left))
+
+
+def plain_tiles_front(eyes: nn.Module, canvas: Canvas) -> Front:
+    """The front of the tiles alone, which does not see what their thumbnail makes of the noise."""
+    name, plain = _convolution(eyes, nn.Conv2d)
+    weight = _in_pixels(plain, canvas)
+    return _front(weight, canvas, f"eyes.{name}", (weight.shape[2], weight.shape[3]), (0, 0))
+
+
+def check_affordable(front: Front) -> None:
+    """Raises InvalidArgument where the spectrum of a stacked front would not fit into memory: a
+    Gram matrix of all pixels of a stride for each frequency, thrice, in double complex."""
+    planes = front.shape[0] * front.stride[0] * front.stride[1]
+    rows, columns = (
+        -(-(size + 2 * reach) // step)
+        for size, reach, step in zip(
+            front.shape[1:], (front.padding[0], front.padding[2]), front.stride, strict=True
+        )
+    )
+    need = rows * columns * planes**2 * 16 * 3 / 2**30
+    if need > AFFORDABLE:
+        raise InvalidArgument(
+            "size", expected="tiles whose operator and their thumbnail's fit into memory together",
+            found=f"about {need:.0f} GiB for {front.shape[1]} x {front.shape[2]} pixels",
+            remedy="take one tile, or add stack=0 and recode with --method deep",
+        )  # fmt: skip
 
 
 def _taps(scale: int, side: int, patch: int) -> tuple[Float[Tensor, "patch reach"], int]:

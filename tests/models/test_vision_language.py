@@ -19,6 +19,7 @@ from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import finish, indices, load_model
 from catch11.models.vision_language import ask, asking, with_prompt
 from catch11.models.vlm_canvas import parse_asked, stock_inputs
+from catch11.models.vlm_front import tiles_front
 from catch11.models.vlm_sight import Patches, Tiles, resize_matrix
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.spectral import SpectralRecoder
@@ -144,13 +145,14 @@ def test_the_front_is_the_real_patch_embedding(look: Look) -> None:
 @pytest.mark.parametrize("query", ["size=56x112", "size=168x168"])
 def test_tiles_and_thumbnail_stack_to_one_operator(query: str) -> None:
     model = tiny("internvl", query=query)
-    sight, front = asking(model).tower.sight, model.front()
+    sight = asking(model).tower.sight
     assert isinstance(sight, Tiles)
+    front = tiles_front(asking(model).tower.eyes, sight, model.canvas)
     rows, columns = sight.rows, sight.columns
     held = windows(pictures(1, height=sight.window[0], width=sight.window[1]))
     made = front.apply(front.centred(held.double()))[0]
     assert front.geometry == "conv"
-    assert len(made) == 32 * (rows * columns + 1)
+    assert len(made) == front.outputs == 32 * (rows * columns + 1)
     bias = next(
         p for n, p in asking(model).tower.eyes.named_parameters() if n.endswith("projection.bias")
     )
@@ -167,6 +169,24 @@ def test_tiles_and_thumbnail_stack_to_one_operator(query: str) -> None:
             number = 1 + y * columns + x
             tile = made[32 * number : 32 * (number + 1)]
             torch.testing.assert_close(tile, whole[:, y::rows, x::columns], rtol=0, atol=1e-4)
+
+
+def test_tiles_whose_operator_is_too_large_are_refused_and_can_do_without() -> None:
+    with pytest.raises(
+        InvalidArgument, match="GiB for 168 x 168 pixels; take one tile, or add stack=0"
+    ):
+        tiny("internvl", query="size=168x168").front()
+    plain = tiny("internvl", query="size=168x168&stack=0")
+    front = plain.front()
+    assert (front.geometry, front.outputs, front.kernel) == ("patch", 32, (14, 14))
+    held = windows(pictures(1, height=168, width=168))
+    eyes = asking(plain).tower.eyes
+    bias = next(p for n, p in eyes.named_parameters() if n.endswith("projection.bias"))
+    real = embedding(plain, plain.canvas.normalise(held)) - bias.double()[:, None, None]
+    first = front.apply(front.centred(held.double()))[0, :, :4, :4]
+    torch.testing.assert_close(first, real[0], rtol=0, atol=1e-4)
+    with pytest.raises(InvalidArgument, match="layer: expected eyes"):
+        plain.front("lm_head")
 
 
 def test_the_frames_of_a_pair_stack_to_one_operator() -> None:

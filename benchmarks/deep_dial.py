@@ -149,7 +149,7 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
     cost.plot(places, [row["forwards"] for row in rows], "k--", label="cost")
     most = max(row["forwards"] for row in rows)
     cost.set(ylabel="forward passes an image (dashed)", ylim=(0, 10 * math.ceil(most / 10)))
-    left.legend(loc="center right", fontsize=8)
+    left.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), fontsize=8)
     right.legend(loc="upper left", fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -11,11 +11,12 @@ from catch11.front import Front
 from catch11.spectrum import spectrum
 
 Rows = Float[Tensor, "row column"]
+Others = Float[Tensor, "_ column"]
 _FLOOR = 1e-6
 _SEEN = 1e-6  # of the largest singular value
 
 
-def projected(rows: Rows, public: Rows, front: Front) -> Rows:
+def projected(rows: Rows, public: Others, front: Front) -> Rows:
     """What the front sees is kept, the rest is the best linear guess from public rows."""
     values, vectors = spectrum(front.weight)
     seen = vectors[:, values[values.numel() - vectors.shape[1] :] > _SEEN * values[-1]]
@@ -24,7 +25,7 @@ def projected(rows: Rows, public: Rows, front: Front) -> Rows:
     return mean + (rows - mean) @ seen @ gain
 
 
-def regressed(rows: Rows, pairs: tuple[Rows, Rows]) -> Rows:
+def regressed(rows: Rows, pairs: tuple[Others, Others]) -> Rows:
     """A linear map, fitted with a ridge from (clean, released) pairs of other rows."""
     clean, released = pairs
     mean, to = released.mean(0), clean.mean(0)
@@ -34,7 +35,7 @@ def regressed(rows: Rows, pairs: tuple[Rows, Rows]) -> Rows:
     return to + (rows - mean) @ torch.linalg.solve(gram + ridge, given.T @ wanted)
 
 
-def wiener(rows: Rows, public: Rows) -> Rows:
+def wiener(rows: Rows, public: Others) -> Rows:
     """Blind: the noise's covariance is what the released rows have more than public ones."""
     mean, clean = _moments(public)
     total = _moments(rows)[1]

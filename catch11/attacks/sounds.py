@@ -14,6 +14,7 @@ from torch import Tensor
 from catch11.front import Front
 
 Waves = Float[Tensor, "batch 1 1 time"]
+Others = Float[Tensor, "_ 1 1 time"]
 _BLOCK = 256  # of the codec, samples in half a window
 _FRAME = 64  # of the Wiener filter
 _FLOOR = 1e-6
@@ -60,7 +61,7 @@ def codec(windows: Waves, *, decibels: float) -> Waves:
     return _windows(made[:, _BLOCK : _BLOCK + samples.shape[1]], windows)
 
 
-def wiener(windows: Waves, public: Waves) -> Waves:
+def wiener(windows: Waves, public: Others) -> Waves:
     """The best linear estimate frame by frame, the noise's covariance taken to be what the released
     sounds have more than public ones; frames overlap by half."""
     both = [_frames(_samples(item)) for item in (windows, public)]
@@ -72,7 +73,7 @@ def wiener(windows: Waves, public: Waves) -> Waves:
     return _windows(_overlapped(both[0] @ torch.linalg.solve(total, clean), windows), windows)
 
 
-def projected(windows: Waves, public: Waves, front: Front) -> Waves:
+def projected(windows: Waves, public: Others, front: Front) -> Waves:
     """By one who knows the authorized front of frames: what it sees is kept, the rest is the best
     linear guess from public sounds."""
     size = front.kernel[1]

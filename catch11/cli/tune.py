@@ -97,7 +97,8 @@ def _view(found: "Tuned", use: tuple[str, ...]) -> RenderableType:
     rivals = list(found.trials[0].rivals)
     table = Table(box=None, pad_edge=False)
     for name in ("setting", "PSNR", "front shift", "kept", *rivals):
-        table.add_column(escape(name), justify="left" if name == "setting" else "right")
+        left = name == "setting"
+        table.add_column(escape(name), justify="left" if left else "right", no_wrap=left)
     for trial in found.trials:
         mark = "[bold green]> " if trial is found.chosen else "  "
         table.add_row(

@@ -78,7 +78,8 @@ class RecodedRows:
 
 
 class RowRecoder(ABC):
-    """A key of a dense front with settings; the result of a row depends on that row alone."""
+    """A key of a dense front with settings; the result of a row depends on that row alone, to the
+    rounding of sums (a search takes the rows of one call together)."""
 
     method: ClassVar[str]
 

@@ -89,4 +89,3 @@ def video_inputs(processor: Any, frames: Sequence[Image.Image], text: str) -> di
         video_metadata=[{"total_num_frames": len(frames), "fps": 2.0}], do_sample_frames=False,
     )  # fmt: skip
     return dict(made)
-

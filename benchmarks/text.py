@@ -125,7 +125,7 @@ def scores(desk: Desk) -> list[Record]:
         wanted = torch.tensor([i for i, s in enumerate(desk.corpus.truth) if s >= 4.0])
         hits = recall_at(first[wanted], second, wanted)
         found.append(_record(desk, accuracy(hits), "recall@10", name, len(hits)))
-        share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=10_000)
+        share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=300)
         found.append(_record(desk, share, "token recovery", name, words))
     lost = drop(desk.corpus, answers["clean"], answers["nte"], classes=0)
     found.append(_record(desk, lost, "spearman drop", "nte", len(near)))
@@ -161,7 +161,7 @@ def inverter(desk: Desk) -> list[Record]:
     found = []
     tokens = sum(len(words[i]) for i in known)
     print(f"inverter: {len(known)} documents with {tokens} words known, {len(test)} read")
-    learning = Learning()
+    learning = Learning(epochs=15)
 
     def places(name: str, rows: Sequence[Tensor], what: str) -> None:
         leak = invert_places(
@@ -182,7 +182,7 @@ def inverter(desk: Desk) -> list[Record]:
         answers = desk.model.answers(desk.rows(name))
         leak = invert_bag(
             answers[known], [words[i] for i in known], answers[test], [words[i] for i in test],
-            learning=Learning(epochs=40),
+            learning=Learning(epochs=30),
         )  # fmt: skip
         found.extend(_leak(desk, leak, name, "sentence embedding", tokens))
     taught = load_glue("stsb", "train", folder=desk.assets / "text")
@@ -227,7 +227,7 @@ def curve(desk: Desk) -> list[Record]:
         made = recoder(part.clean)
         rows = list(made.passages)
         value, n = spearman_of(part, desk.model, rows)
-        share, words = read_back(desk.model, part.encoded, rows, most=10_000)
+        share, words = read_back(desk.model, part.encoded, rows, most=300)
         shift = sum(made.front_shift) / n / 2
         settings = {"recoder": name, "strength": strength, "front_shift": round(shift, 4)}
         found.append(_record(desk, value, "spearman", "nte", n, **settings))

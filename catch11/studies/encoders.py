@@ -1,6 +1,7 @@
 """Text encoders for studies: a real one that comes as a package, and a small rival trained here."""
 
 import importlib.util
+import math
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -47,7 +48,7 @@ def small_encoder(
     try:
         config = BertConfig(
             vocab_size=len(known.table), hidden_size=known.width, num_hidden_layers=layers,
-            num_attention_heads=6, intermediate_size=2 * known.width, max_position_embeddings=512,
+            num_attention_heads=math.gcd(known.width, 6), intermediate_size=2 * known.width, max_position_embeddings=512,
         )  # fmt: skip
         module = BertModel(config, add_pooling_layer=False)
         made = TextModel(

@@ -8,7 +8,7 @@ trained here (with --hub, RoBERTa), fed the released embeddings, and, as a contr
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ _TAUGHT = 1500  # training examples of a head: its features are the cost
 _SECRET = bytes(range(32))  # a study publishes its noise with its numbers
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A model with what makes a task's answer of its output."""
 

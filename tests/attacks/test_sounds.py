@@ -29,7 +29,7 @@ def power(windows: Tensor) -> float:
 
 
 @pytest.mark.parametrize("run", [lambda w: low_pass(w, share=0.5), lambda w: other_rate(w, down=2)])
-def test_filters_keep_what_is_low_and_take_what_is_high(run) -> None:  # type: ignore[no-untyped-def]
+def test_filters_keep_what_is_low_and_take_what_is_high(run) -> None:
     low, high = tones(0.02), tones(0.45)
     torch.testing.assert_close(run(low)[..., 128:-128], low[..., 128:-128], atol=5e-3, rtol=0.0)
     assert power(run(high)) < 0.01 * power(high)

@@ -43,8 +43,8 @@ def test_sounds_are_recoded_and_attacked(monkeypatch: pytest.MonkeyPatch) -> Non
     net = spoken.sound_net("framed", small, epochs=3)
     monkeypatch.setattr(sounds, "nets", lambda words: {"framed": net})
     monkeypatch.setattr(spoken, "chirps", lambda: small)
-    settings = {"words": "chirps", "authorized": "framed", "method": "spectral", "psnr": 15.0}
-    found = sounds.work(Cell(name="framed spectral 15 dB", settings=settings), PLACE)
+    cell = next(c for c in sounds.cells("quick", PLACE) if c.name == "framed spectral 15 dB")
+    found = sounds.work(cell, PLACE)
     shares = {r.attack or r.condition: r.value for r in found}
     assert abs(shares["nte"] - shares["clean"]) < 0.11
     assert {"gaussian", "Wiener", "front known", "codec 6 dB"} <= set(shares)

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from catch11.canvas import Canvas
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, ModelRefused
 from catch11.find import find_front
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
@@ -93,6 +93,9 @@ def load_vlm(rest: str, family: str, *, device: str, allow_code: bool) -> Model:
     check_complete(spec, info)
     check_weights(spec, vlm)
     processor = load_vlm_processor(rest, family, vlm.config, allow_code=allow_code)
+    mark = processor.tokenizer(processor.image_token, add_special_tokens=False)["input_ids"]
+    if list(mark) != [vlm.config.image_token_id]:
+        raise ModelRefused(spec, "its tokenizer does not know the mark of a picture")
     sight = sight_of(processor, family, asked)
     canvas = vlm_canvas(processor, sight, asked)
     notes = prove_sight(processor, sight, canvas)

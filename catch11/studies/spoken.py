@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from catch11.canvas import Canvas, sound_canvas
 from catch11.data.sounds import Clip, decode_clip, fit_clip, resample
-from catch11.errors import MissingExtra
 from catch11.models.audio import AudioModel, Listen, sound_model, spectrogram_features
 from catch11.models.sound_nets import Features, Heard, Keywords, SpectrogramNet
+from catch11.studies.place import Unavailable
 
 RATE, SAMPLES = 8000, 8000
 CLASSES = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -52,10 +52,10 @@ class Spoken:
 def spoken_words() -> Spoken:
     """1,440 words to train on and 320 to test on, spoken by espeak-ng; a minute on one core.
 
-    Raises MissingExtra where espeak-ng is not installed.
+    Raises Unavailable where espeak-ng is not installed.
     """
     if shutil.which(PROGRAM) is None:
-        raise MissingExtra(PROGRAM, "audio' and: apt-get install 'espeak-ng")
+        raise Unavailable(PROGRAM, "install the Debian package espeak-ng, or take the quick scale")
     draw = np.random.default_rng(11)
     train = _say_all(VOICES[:HEARD], TRAIN_EACH, draw)
     return _spoken(train, _say_all(VOICES[HEARD:], TEST_EACH, draw))

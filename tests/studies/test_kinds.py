@@ -9,7 +9,7 @@ from rich.console import Console
 from catch11.cells import Cell
 from catch11.studies import recoded_rows, rows, sounds, spoken
 from catch11.studies.frame import study_of
-from catch11.studies.place import Place
+from catch11.studies.place import Place, Unavailable
 
 PLACE = Place(config="digits")
 
@@ -49,6 +49,13 @@ def test_sounds_are_recoded_and_attacked(monkeypatch: pytest.MonkeyPatch) -> Non
     assert abs(shares["nte"] - shares["clean"]) < 0.11
     assert {"gaussian", "Wiener", "front known", "codec 6 dB"} <= set(shares)
     assert "front known" in text("sounds", found)
+
+
+def test_words_need_a_speaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken.spoken_words.cache_clear()
+    monkeypatch.setattr(spoken, "PROGRAM", "no-such-program")
+    with pytest.raises(Unavailable, match="no-such-program"):
+        spoken.spoken_words()
 
 
 def test_the_same_seed_gives_the_same_net() -> None:

@@ -29,31 +29,31 @@ from tests.test_find import Net, patches
 
 SECRET, OTHER = bytes(range(32)), bytes(32)
 STD, MEAN = (0.229, 0.224, 0.225), (0.485, 0.456, 0.406)
-SMALL = {
+SMALL: dict[str, Any] = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
     "image_size": 16, "patch_size": 4,
 }  # fmt: skip
 
 
-def canvas(height: int = 16, width: int = 16, *, even: bool = False) -> Canvas:
+def plain(height: int = 16, width: int = 16, *, even: bool = False) -> Canvas:
     mean, std = ((0.5,) * 3, (0.5,) * 3) if even else (MEAN, STD)
     return plain_canvas(height, width, mean=mean, std=std)
 
 
 def vit() -> nn.Module:
-    return ViTForImageClassification(ViTConfig(**SMALL, num_labels=5))
+    classes: dict[str, Any] = {"num_labels": 5}
+    return ViTForImageClassification(ViTConfig(**SMALL, **classes))
 
 
 def clip() -> nn.Module:
-    text = {
+    classes: dict[str, Any] = {"num_labels": 5}
+    text: dict[str, Any] = {
         "hidden_size": 16,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 16,
     }
-    return CLIPForImageClassification(
-        CLIPConfig(vision_config=SMALL, text_config=text, num_labels=5)
-    )
+    return CLIPForImageClassification(CLIPConfig(vision_config=SMALL, text_config=text, **classes))
 
 
 class Stacked(nn.Module):
@@ -73,7 +73,7 @@ class Stacked(nn.Module):
 class Row(NamedTuple):
     name: str
     make: Callable[[], nn.Module]
-    canvas: Canvas = canvas()
+    canvas: Canvas = plain()
     across: bool = False
     inversion: bool = True
 
@@ -84,8 +84,8 @@ def two_frames(x: Tensor) -> Tensor:
 
 ROWS = [
     Row("patch", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), window=(16, 16))),
-    Row("one std", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), window=(16, 16)), canvas(even=True), True),
-    Row("a rim", lambda: Net(nn.Conv2d(3, 9, 4, stride=4)), canvas(19, 17)),
+    Row("one std", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), window=(16, 16)), plain(even=True), True),
+    Row("a rim", lambda: Net(nn.Conv2d(3, 9, 4, stride=4)), plain(19, 17)),
     Row("tall tiles", lambda: Net(nn.Conv2d(3, 9, (8, 2), stride=(8, 2)), window=(16, 16))),
     Row("flipped channels", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), before=lambda x: x.flip(1), window=(16, 16))),
     Row("second normalisation", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), before=lambda x: 2 * x - 0.3, window=(16, 16))),
@@ -93,7 +93,7 @@ ROWS = [
     Row("dense", lambda: Net(nn.Linear(768, 6), before=lambda x: x.flatten(1), window=(16, 16))),
     Row("dense, channels last", lambda: Net(nn.Linear(768, 6), before=lambda x: x.permute(0, 2, 3, 1).flatten(1), window=(16, 16))),
     Row("no bias", lambda: Net(nn.Conv2d(3, 9, 4, stride=4, bias=False), window=(16, 16)), inversion=False),
-    Row("no bias, one std", lambda: Net(nn.Conv2d(3, 9, 4, stride=4, bias=False), window=(16, 16)), canvas(even=True), True, False),
+    Row("no bias, one std", lambda: Net(nn.Conv2d(3, 9, 4, stride=4, bias=False), window=(16, 16)), plain(even=True), True, False),
     Row("frames", lambda: Net(nn.Conv3d(3, 5, (2, 4, 4), stride=(2, 4, 4)), before=two_frames, window=(16, 16))),
     Row("stacked tiles", Stacked, inversion=False),
     Row("ViT", vit),
@@ -142,7 +142,7 @@ def test_the_secret_knows_the_fronts(row: Row) -> None:
 
 def test_weights_are_moved_and_signed_only() -> None:
     model = built(ROWS[0])
-    made = personalize(model, secret=SECRET, canvas=canvas())
+    made = personalize(model, secret=SECRET, canvas=plain())
     ours, theirs = model.get_parameter("layer.weight"), made.get_parameter("layer.weight")
     assert torch.equal(ours.abs().flatten(2).sort().values, theirs.abs().flatten(2).sort().values)
 
@@ -160,7 +160,7 @@ def test_any_tile(
     window = kernel[0] * grid[0], kernel[1] * grid[1]
     torch.manual_seed(0)
     model = Net(nn.Conv2d(3, 4, kernel, stride=kernel), window=window).eval()
-    where = canvas(*window, even=even)
+    where = plain(*window, even=even)
     made = make_copy(model, secret=secret, canvas=where)
     assert apart(model, made, where)[0] < 2e-5
 
@@ -169,7 +169,7 @@ class Refused(NamedTuple):
     name: str
     make: Callable[[], nn.Module]
     why: str
-    where: Canvas | None = canvas()
+    where: Canvas | None = plain()
 
 
 def bert() -> nn.Module:
@@ -187,7 +187,7 @@ def bert() -> nn.Module:
 REFUSED = [
     Refused("overlap", lambda: Net(nn.Conv2d(3, 4, 3, padding=1), window=(16, 16)), r"3!·2³ = 48 keys"),
     Refused("padded tiles", lambda: Net(nn.Conv2d(3, 4, 4, stride=4, padding=2), window=(16, 16)), "it pads the window"),
-    Refused("padded before", lambda: Net(nn.Conv2d(3, 4, 4, stride=4), before=lambda x: nn.functional.pad(x, (0, 2, 0, 2)), window=(18, 18)), "it pads the window", canvas(18, 18)),
+    Refused("padded before", lambda: Net(nn.Conv2d(3, 4, 4, stride=4), before=lambda x: nn.functional.pad(x, (0, 2, 0, 2)), window=(18, 18)), "it pads the window", plain(18, 18)),
     Refused("groups", lambda: Net(nn.Conv2d(3, 6, 4, stride=4, groups=3), window=(16, 16)), "positions overlap|not each of them once|grouped"),
     Refused("tokens", bert, "sorting each vector undoes"),
     Refused("no canvas", vit, "a Canvas beside a torch module", None),
@@ -203,8 +203,8 @@ def test_what_cannot_be_made_private_is_refused(row: Refused) -> None:
 def test_hostile_secrets() -> None:
     for secret in (b"", bytes(31), bytes(33)):
         with pytest.raises(InvalidArgument, match=f"32 bytes, found {len(secret)} bytes"):
-            make_copy(built(ROWS[0]), secret=secret, canvas=canvas())
-    made = make_copy(built(ROWS[0]), secret=SECRET, canvas=canvas())
+            make_copy(built(ROWS[0]), secret=secret, canvas=plain())
+    made = make_copy(built(ROWS[0]), secret=SECRET, canvas=plain())
     assert SECRET.hex() not in repr(made)
     assert str(SECRET) not in repr(made.secret)
 
@@ -233,10 +233,10 @@ def test_each_client_has_a_copy_of_its_own() -> None:
 @pytest.mark.parametrize(("dtype", "most"), [(torch.float16, 0.02), (torch.bfloat16, 0.15)])
 def test_half_precision_costs_what_it_costs_the_original(dtype: torch.dtype, most: float) -> None:
     model = built(ROWS[-2])
-    made = make_copy(model, secret=SECRET, canvas=canvas())
+    made = make_copy(model, secret=SECRET, canvas=plain())
     x = torch.rand(8, 3, 16, 16)
-    meant = run_probe(model, canvas().normalise(x))
-    scrambled = canvas().normalise(made.scramble(x))
+    meant = run_probe(model, plain().normalise(x))
+    scrambled = plain().normalise(made.scramble(x))
     found = run_probe(copy.deepcopy(made.model).to(dtype), scrambled).float()
     assert float((found - meant).abs().max() / meant.abs().max()) < most
 

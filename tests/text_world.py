@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -39,12 +40,12 @@ def save_text_model(
 ) -> Path:
     """A tiny encoder of a family, with a head of `labels` classes if any."""
     torch.manual_seed(seed)
-    size = {"vocab_size": len(VOCAB), "max_position_embeddings": 40}
+    size: dict[str, Any] = {"vocab_size": len(VOCAB), "max_position_embeddings": 40}
     if kind == "distilbert":
         config = DistilBertConfig(**size, dim=width, n_layers=2, n_heads=4, hidden_dim=64)
         module = DistilBertModel(config)
     else:
-        shape = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 4,
+        shape: dict[str, Any] = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 4,
                  "intermediate_size": 64, "initializer_range": 0.2}  # fmt: skip
         if kind == "roberta":
             module = RobertaModel(

@@ -44,6 +44,13 @@ def test_octaves_know_where_energy_is() -> None:
     assert torch.allclose(one[3:], torch.log(torch.tensor(1e-7)).expand(3), atol=1e-3)
 
 
+def test_octaves_of_checks_in_closed_form() -> None:
+    checks = ((torch.arange(8)[:, None] + torch.arange(8)[None]) % 2).float().expand(1, 3, 8, 8)
+    finest, *rest = octaves(checks)[0].exp().tolist()
+    assert finest == pytest.approx(0.25, rel=1e-5)  # a half up and a half down of their mean
+    assert rest == pytest.approx([1e-7] * len(rest), rel=1e-3)
+
+
 def test_the_detector_tells_noise_and_not_other_pictures(scene: Scene) -> None:
     assert scene.material.public is not None
     assert detect(scene.material.released, scene.material.public).estimate > 0.99

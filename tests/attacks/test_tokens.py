@@ -1,10 +1,8 @@
 import pytest
 import torch
 
-from catch11.attacks.detection import detect, roughness
 from catch11.attacks.tokens import nearest_tokens, recovery
 from catch11.errors import InvalidArgument
-from tests.attacks.conftest import Scene, pictures
 
 
 def _text() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -32,16 +30,3 @@ def test_nearest_is_the_slow_nearest() -> None:
     assert torch.equal(nearest_tokens(off, table, nearness="euclidean"), slow)
     with pytest.raises(InvalidArgument, match="embeddings: expected 16 features"):
         nearest_tokens(plain[..., :8], table)
-
-
-def test_a_release_is_told_from_pictures(scene: Scene) -> None:
-    assert detect(scene.material.released, pictures(40, seed=9)).low > 0.9
-    same = detect(scene.clean, pictures(60, seed=9))
-    assert same.low < 0.5 < same.high
-
-
-def test_roughness_closed_form() -> None:
-    ramp = torch.arange(8.0).expand(1, 1, 8, 8) / 8
-    assert float(roughness(ramp).exp()) == pytest.approx(1e-9, rel=1e-3)
-    checks = (torch.arange(8)[:, None] + torch.arange(8)[None]) % 2
-    assert float(roughness(checks.float().expand(1, 1, 8, 8)).exp()) == pytest.approx(8.0)

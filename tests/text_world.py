@@ -9,7 +9,7 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertModel,
-    BertTokenizerFast,
+    BertTokenizer,
     DistilBertConfig,
     DistilBertModel,
     RobertaConfig,
@@ -28,11 +28,11 @@ PAIRS = [
 ]
 
 
-def tokenizer(folder: Path) -> BertTokenizerFast:
+def tokenizer(folder: Path) -> BertTokenizer:
     """A word-piece tokenizer whose words are whole."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(VOCAB) + "\n")
-    return BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=32)
+    return BertTokenizer(vocab=str(folder / "vocab.txt"), model_max_length=32)
 
 
 def save_text_model(
@@ -40,6 +40,8 @@ def save_text_model(
 ) -> Path:
     """A tiny encoder of a family, with a head of `labels` classes if any."""
     torch.manual_seed(seed)
+    module: Any
+    config: Any
     size: dict[str, Any] = {"vocab_size": len(VOCAB), "max_position_embeddings": 40}
     if kind == "distilbert":
         config = DistilBertConfig(**size, dim=width, n_layers=2, n_heads=4, hidden_dim=64)
@@ -52,7 +54,9 @@ def save_text_model(
                 RobertaConfig(**size, **shape, pad_token_id=1), add_pooling_layer=False
             )
         elif labels:
-            module = BertForSequenceClassification(BertConfig(**size, **shape, num_labels=labels))
+            config = BertConfig(**size, **shape)
+            config.num_labels = labels
+            module = BertForSequenceClassification(config)
         else:
             module = BertModel(BertConfig(**size, **shape), add_pooling_layer=False)
     module.eval().save_pretrained(folder)

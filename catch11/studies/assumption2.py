@@ -38,10 +38,11 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 def work(cell: Cell, place: Place) -> Sequence[Record]:
     trial = Trial.of(cell, place)
     front = trial.model.front()
+    clean = trial.pictures.windows(trial.model.canvas)
     if front.kernel == front.shape[1:]:
-        tiles = trial.clean.double().flatten(1)[:, None]
+        tiles = clean.double().flatten(1)[:, None]
     else:
-        tiles = cut(trial.clean, front.kernel)
+        tiles = cut(clean, front.kernel)
     tiles = tiles - tiles.mean((0, 1), keepdim=True)
     values, vectors = spectrum(front.weight.flatten(1))
     energy = values.flip(0).square().cumsum(0) / values.square().sum()

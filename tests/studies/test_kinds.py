@@ -1,5 +1,6 @@
 """The studies of sounds and tables: their cells, one small cell each, and a table of the records."""
 
+from collections.abc import Iterator
 from io import StringIO
 
 import pytest
@@ -28,8 +29,17 @@ def text(study: str, records: object) -> str:
     return console.export_text()
 
 
-def test_a_table_is_recoded_and_attacked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nets of few epochs, which no other test may find in the cache."""
     monkeypatch.setattr(rows, "EPOCHS", 8)
+    rows.trained.cache_clear()
+    yield
+    rows.trained.cache_clear()
+
+
+@pytest.mark.usefixtures("briefly")
+def test_a_table_is_recoded_and_attacked() -> None:
     cell = Cell(name="wine spectral -30 dB", settings={"table": "wine", "psnr": -30.0})
     found = recoded_rows.work(cell, PLACE)
     shares = {(r.model, r.attack or r.condition): r.value for r in found}

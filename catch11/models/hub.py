@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -225,15 +226,19 @@ def call_loader(spec: str, function: Any, rest: str, *, allow_code: bool, **sett
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """No progress bars and reports of transformers inside; its own settings are restored after."""
+    """No progress bars and reports of transformers and of the hub inside; settings are restored after."""
     from transformers.utils import logging
 
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    hub = getLogger("huggingface_hub")
+    before = hub.level
     logging.disable_progress_bar()
     logging.set_verbosity_error()
+    hub.setLevel(ERROR)  # a line a retry otherwise; what came of them all is said in one sentence
     try:
         yield
     finally:
+        hub.setLevel(before)
         logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()

@@ -23,7 +23,7 @@ from catch11.find import find_front
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
 from catch11.models.frame import Model, finish
-from catch11.models.hub import call_loader, check_complete
+from catch11.models.hub import call_loader, check_complete, silent
 from catch11.models.vlm_canvas import (
     Asked,
     parse_asked,
@@ -63,7 +63,8 @@ def family_of(rest: str) -> str | None:
         from transformers.utils import cached_file
 
         try:
-            path = Path(cached_file(rest.partition("?")[0], "config.json") or "")
+            with silent():
+                path = Path(cached_file(rest.partition("?")[0], "config.json") or "")
         except (OSError, ValueError):
             return None
     try:

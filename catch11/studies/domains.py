@@ -25,7 +25,7 @@ _NOTE = {"own": "own data", "thumbnails": "CIFAR-10, enlarged", "digits": "digit
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
-    n = {"quick": 24, "full": 300}[scale]
+    n = {"quick": 60, "full": 300}[scale]
     owner = place.names(FAMILY)[0]
     facts: dict[str, Value] = {"family": FAMILY, "authorized": owner, "n": n}
     return [Cell(name=domain, settings={**facts, "domain": domain}) for domain in DOMAINS]

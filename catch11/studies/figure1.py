@@ -13,13 +13,13 @@ from catch11.studies.tables import model, pivot, setting
 from catch11.studies.trial import Trial
 
 STRENGTHS: Mapping[Scale, Mapping[str, tuple[float, ...]]] = {
-    "quick": {"thumbnails": (20.0, 16.0, 14.0, 12.0), "photographs": (15.0, 10.0)},
+    "quick": {"thumbnails": (20.0, 16.0, 14.0, 12.0), "photographs": (20.0, 14.0, 10.0, 7.0)},
     "full": dict.fromkeys(
         ("photographs", "thumbnails"), (40.0, 30.0, 25.0, 20.0, 16.0, 14.0, 12.0, 10.0, 8.0, 7.0)
     ),
 }
 IMAGES: Mapping[Scale, Mapping[str, int]] = {
-    "quick": {"photographs": 24, "thumbnails": 300},
+    "quick": {"photographs": 60, "thumbnails": 300},
     "full": {"photographs": 300, "thumbnails": 2000},
 }
 CONDITIONS: tuple[Condition, ...] = ("nte", "gaussian")

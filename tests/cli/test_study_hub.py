@@ -1,0 +1,83 @@
+"""The paper's configuration, from a local cache in the hub's layout and without any network."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import ViTConfig, ViTForImageClassification
+
+from catch11.studies.place import FAMILIES
+
+CONFIG = ViTConfig(
+    hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16,
+    patch_size=4, id2label={i: str(i) for i in range(10)}, label2id={str(i): i for i in range(10)},
+)  # fmt: skip
+PROCESSOR = {
+    "image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}, "do_resize": True,
+    "do_rescale": True, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.25] * 3,
+}  # fmt: skip
+DATASETS = """
+import random
+from PIL import Image
+
+class Rows(list):
+    def shuffle(self, *, seed, buffer_size):
+        return self
+    def take(self, count):
+        return self[:count]
+
+def load_dataset(name, *, split, streaming):
+    draw = random.Random(split)
+    return Rows(
+        {"image": Image.frombytes("RGB", (20, 18), draw.randbytes(1080)), "label": i % 10}
+        for i in range(40)
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every model of the paper's photographs under its id, each a tiny one with weights of its own."""
+    home = tmp_path_factory.mktemp("hub")
+    for seed, spec in enumerate(FAMILIES["paper"]["photographs"].values()):
+        folder = home / ("models--" + spec.removeprefix("hf:").replace("/", "--"))
+        snapshot = folder / "snapshots" / "0123"
+        snapshot.mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text("0123")
+        torch.manual_seed(seed)
+        ViTForImageClassification(CONFIG).save_pretrained(snapshot)
+        (snapshot / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    return home
+
+
+def run(words: list[str], cache: Path, out: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    asked = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(path)}
+    return subprocess.run(
+        [sys.executable, "-m", "catch11", "study", *words, "--hub", "--out", str(out), "--json"],
+        env={**os.environ, **asked}, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+def test_from_a_cache(cache: Path, tmp_path: Path) -> None:
+    """Models by their ids, pictures from a stand-in for the data set's library."""
+    (tmp_path / "datasets.py").write_text(DATASETS)
+    made = run(["table1", "--only", "vit-base, spectral"], cache, tmp_path / "out", tmp_path)
+    assert made.returncode == 0, made.stderr
+    records = json.loads(made.stdout)["studies"]["table1"]["records"]
+    assert {record["model"] for record in records} == set(FAMILIES["paper"]["photographs"])
+    assert {record["n"] for record in records} == {40}
+    assert {record["command"] for record in records} == {"catch11 study table1 --quick --hub"}
+
+
+def test_without_network_and_cache(tmp_path: Path) -> None:
+    words = ["table5", "--only", "vit-base"]
+    made = run(words, tmp_path / "empty", tmp_path / "out", tmp_path)
+    assert made.returncode == 2
+    assert made.stdout == ""
+    assert made.stderr.strip().count("\n") == 0, "one sentence"
+    assert "not in the local cache and the hub cannot be reached" in made.stderr

@@ -59,7 +59,8 @@ class Key:
 
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
     where the owner never saw them. members: front fingerprints of the models of a joint key.
-    modality: the kind of data it recodes; its row stands in `catch11.modality`.
+    modality: the kind of data it recodes; its row stands in `catch11.modality`. private: its model is a
+    personalised copy, so that pictures are scrambled by that copy's secret first.
     """
 
     front: Front
@@ -70,6 +71,7 @@ class Key:
     model_fingerprint: str = ""
     members: tuple[str, ...] = ()
     modality: str = IMAGE
+    private: bool = False
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:

@@ -16,7 +16,7 @@ import secrets
 import stat
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,6 +104,8 @@ def key_bytes(key: Key) -> bytes:
     }
     if key.modality != IMAGE:
         notes["modality"] = key.modality
+    if key.private:
+        notes["private"] = "yes"
     return save(tensors, metadata={**notes, "mac": _mac(key.secret, tensors, notes)})
 
 
@@ -139,7 +141,7 @@ def key_from_bytes(data: bytes) -> Key:
         raise Unusable(f"its facts do not fit together ({text})") from None
     if any(getattr(key, name) != notes.get(name) for name in ("fingerprint", *_NAMES)):
         raise Unusable("its fingerprints are not those of its weights")
-    return key
+    return replace(key, private=True) if "private" in notes else key
 
 
 def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> Key:

@@ -1,5 +1,6 @@
 """catch11 key: build the key of a model and write it to a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -74,6 +75,7 @@ def key(
     passphrase = ask_passphrase(output, new=True) if seal else None
     from catch11.keyfile import save_key
     from catch11.modality import IMAGE, modality_of, plug
+    from catch11.models.copies import is_copy
 
     kind = modality_of(model)
     rule = Rules(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
@@ -86,6 +88,8 @@ def key(
             open_model(m, device=device, allow_code=allow_code) for m in [model, *(also or ())]
         ]
         made = _built(models, rule, layer)
+    if kind == IMAGE and probe is None and is_copy(model):
+        made = replace(made, private=True)
     save_key(made, output, passphrase=passphrase)
     facts = key_facts(made) | {"file": str(output), "sealed": seal}
     space = f"{made.subspace.dimension:,} of {made.subspace.ambient:,} directions unseen"
@@ -138,6 +142,7 @@ def key_facts(made: Any) -> dict[str, Any]:
         "public_key": public_key(made),
         "layer": made.front.layer,
         "modality": made.modality,
+        "private": made.private,
         "geometry": made.front.geometry,
         "rule": str(made.rule),
         "dimension": made.subspace.dimension,

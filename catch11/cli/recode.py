@@ -79,7 +79,8 @@ def recode(
     Pictures that cannot be read are skipped and answers that change (with --check) withheld, each
     with its reason in the ledger. A stopped run goes on where it stood.
 
-    The key says what kind of data it is for; options of another kind are refused.
+    The key says what kind of data it is for; options of another kind are refused. For a personalised
+    copy give its --secret too: the copy reads scrambled pictures only, so they are scrambled first.
 
     Example: catch11 recode photos released --key deit.key --psnr 10 --check
     --model hf:models/deit-tiny-patch16-224
@@ -107,7 +108,7 @@ def recode(
             remedy="a spectral key for several models is made by catch11 key --also",
         )  # fmt: skip
 
-    check_copy_is_meant(model, secret)
+    check_copy_is_meant(model, secret, key=held)
 
     def load(spec: str) -> Any:
         return open_model(spec, device=device, allow_code=allow_code)

@@ -88,6 +88,8 @@ def test_the_same_secret_makes_the_same_copy(place: Path, tmp_path: Path) -> Non
 
 def test_what_is_refused(place: Path, tmp_path: Path) -> None:
     secret, key, source = place / "a.secret", place / "copy.key", place / "source"
+    plain = tmp_path / "plain.key"
+    assert run("key", PATCH, "-o", plain).status == 0
     other = "py:catch11.studies.digits:patch_twin"
     rows = [
         (("personalize", PATCH, "--secret", secret), "--output DIR or --check COPY"),
@@ -95,7 +97,8 @@ def test_what_is_refused(place: Path, tmp_path: Path) -> None:
         (("personalize", other, "-o", tmp_path / "x", "--secret", secret), "belongs to another copy"),
         (("personalize", "py:catch11.studies.digits:convolution", "-o", tmp_path / "x", "--secret", tmp_path / "s"), "48 keys"),
         (("personalize", PATCH, "-o", tmp_path / "x", "--secret", key), "no secret of a personalised copy"),
-        (("recode", source, tmp_path / "x", "--method", "scramble", "--key", key), "--secret FILE beside it"),
+        (("recode", source, tmp_path / "x", "--method", "scramble", "--key", plain), "--secret FILE beside it"),
+        (("recode", source, tmp_path / "x", "--key", key), "the personalised copy that the key is of"),
         (("recode", source, tmp_path / "x", "--method", "deep", "--key", key, "--model", copied(place)), "a copy reads scrambled pictures only"),
         (("verify", tmp_path, "--model", copied(place), "--source", source), "a copy reads scrambled pictures only"),
     ]  # fmt: skip

@@ -30,6 +30,9 @@ if os.environ.get("CATCH11_SHAPES", "1") != "0":
     install_import_hook([f"catch11.{name}" for name in SHAPE_CHECKED], "tests.shapes.check")
 
 
+pytest_plugins = ("tests.draws",)
+
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder of real models and images; tests that ask for it skip where it is absent."""

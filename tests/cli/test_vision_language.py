@@ -39,7 +39,7 @@ def test_either_model_from_key_to_verdict(owner: Family, rival: Family, place: P
     done = run("recode", *asked, "--check", "--model", model, "--json")
     assert done.status == 0, done.err
     assert done.json["written"] + done.json["withheld"] == COUNT
-    assert done.json["written"] >= COUNT - 1
+    assert done.json["written"] >= COUNT // 2
     assert done.json["skipped"] == 1
     others = ("--rival", f"hf:{folder(owner, 1)}?size=56x56", "--rival", f"hf:{folder(rival)}")
     judged = run(

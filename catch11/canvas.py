@@ -260,19 +260,10 @@ def plain_canvas(
 
     `mean` and `std` are in pixel units, one number a channel; their count is the channel count.
     """
-    return Canvas(
-        height=height,
-        width=width,
-        top=0,
-        left=0,
-        window_height=height,
-        window_width=width,
-        channels=len(mean),
-        gain=tuple(1.0 / value for value in std),
-        offset=tuple(0.0 - m / s for m, s in zip(mean, std, strict=True)),
-        order=tuple(range(len(mean))),
-        fit=Fit(resize="exact", height=height, width=width, resample=resample),
-    )
+    gain = tuple(1.0 / value for value in std)
+    offset = tuple(0.0 - m / s for m, s in zip(mean, std, strict=True))
+    fit = Fit(resize="exact", height=height, width=width, resample=resample)
+    return _all_seen(height, width, gain=gain, offset=offset, fit=fit)
 
 
 def sound_canvas(
@@ -284,6 +275,20 @@ def sound_canvas(
     Features are gain * v + offset. rate: samples a second.
     """
     channels, height, width = shape
+    fit = Fit(resize="none", height=height, width=width)
+    gains, offsets = (gain,) * channels, (offset,) * channels
+    return _all_seen(height, width, gain=gains, offset=offsets, fit=fit, rate=rate)
+
+
+def _all_seen(
+    height: int,
+    width: int,
+    *,
+    gain: tuple[float, ...],
+    offset: tuple[float, ...],
+    fit: Fit,
+    rate: int = 0,
+) -> Canvas:
     return Canvas(
         height=height,
         width=width,
@@ -291,11 +296,11 @@ def sound_canvas(
         left=0,
         window_height=height,
         window_width=width,
-        channels=channels,
-        gain=(gain,) * channels,
-        offset=(offset,) * channels,
-        order=tuple(range(channels)),
-        fit=Fit(resize="none", height=height, width=width),
+        channels=len(gain),
+        gain=gain,
+        offset=offset,
+        order=tuple(range(len(gain))),
+        fit=fit,
         rate=rate,
     )
 

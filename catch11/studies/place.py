@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
@@ -178,7 +179,8 @@ def _photographs(place: Place, count: int, part: Part) -> Pictures:
 
 
 def _thumbnails(place: Place, count: int, part: Part) -> Pictures:
-    """CIFAR-10, classes in turn."""
+    """CIFAR-10, classes in turn; behind the JPEGs to train on, the lossless ones, of which a fifth show
+    the same pictures."""
     file = {"test": "cifar10_test_2000_jpeg.tar", "train": "cifar10_train_10000_jpeg.tar"}[part]
     with tarfile.open(place.folder("cifar10", file)) as archive:
         members = {m.name: m for m in archive.getmembers() if m.isfile()}
@@ -191,6 +193,12 @@ def _thumbnails(place: Place, count: int, part: Part) -> Pictures:
             assert data is not None
             images.append(Image.open(BytesIO(data.read())).convert("RGB"))
     labels = [classes.index(name.split("/")[-2]) for name in names]
+    if part == "train" and count > len(names):
+        with np.load(place.folder("cifar10", "cifar_lossless_train4000.npz")) as lossless:
+            more, theirs = (lossless[key][: count - len(names)] for key in ("x", "y"))
+        names += [f"lossless/{i}" for i in range(len(more))]
+        images += [Image.fromarray(one) for one in more]
+        labels += theirs.tolist()
     return Pictures(names=tuple(names), images=tuple(images), labels=torch.tensor(labels))
 
 

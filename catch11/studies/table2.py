@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from catch11.attacks.adaptation import Sweep, trained
+from catch11.attacks.adaptation import Reader, Sweep, trained
 from catch11.cells import Cell, Value
 from catch11.metrics import accuracy
 from catch11.record import Record, Role
@@ -19,9 +19,11 @@ from catch11.studies.crossing import METHODS, cross, crossing_cells, crossing_vi
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.trial import CONDITIONS, Trial
+from catch11.studies.twin import Schooling, twin
 
 FAMILY = "thumbnails"
-TRAIN = {"quick": (4000, 5), "full": (10000, 20)}  # pictures and epochs of the one trained anew
+TRAIN = {"quick": (4000, 5), "full": (14_000, 45)}  # pictures and epochs of the one trained anew
+_LONG = 10  # epochs from which on a training is kept in the user's cache
 _FEW = 500  # pictures the sibling sees
 
 
@@ -67,19 +69,23 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
 def made(trial: Trial, cell: Cell) -> nn.Module:
     """The authorized architecture trained anew, or its weights fine-tuned on few pictures."""
     if cell.settings["made"] == "sibling":
-        return _trained(trial.place, trial.authorized, _FEW, 1, fresh=False)
+        return _sibling(trial.place, trial.authorized)
     pictures, epochs = (int(str(cell.settings[name])) for name in ("pictures", "epochs"))
-    return _trained(trial.place, trial.authorized, pictures, epochs, fresh=True)
+    return _anew(trial.place, trial.authorized, Schooling(pictures=pictures, epochs=epochs))
 
 
 @lru_cache(maxsize=2)
-def _trained(place: Place, name: str, pictures: int, epochs: int, *, fresh: bool) -> nn.Module:
+def _anew(place: Place, name: str, schooling: Schooling) -> nn.Module:
+    reader = Reader(place.model(FAMILY, name))
+    reader.body = twin(place, name, schooling, keep=schooling.epochs >= _LONG)
+    return reader.eval()
+
+
+@lru_cache(maxsize=2)
+def _sibling(place: Place, name: str) -> nn.Module:
     model = place.model(FAMILY, name)
-    shown = place.pictures(FAMILY, pictures, part="train")
-    sweep = Sweep(
-        rates=(3e-3,) if fresh else (1e-4,), epochs=(epochs,), batch=64, seconds=1800.0,
-        starts=("scratch",) if fresh else ("pretrained",),
-    )  # fmt: skip
+    shown = place.pictures(FAMILY, _FEW, part="train")
+    sweep = Sweep(rates=(1e-4,), epochs=(1,), batch=64, seconds=1800.0, starts=("pretrained",))
     generator = torch.Generator().manual_seed(0)
     runs = trained(model, shown.windows(model.canvas), shown.labels, sweep, generator=generator)
     return next(runs)[1]

@@ -65,6 +65,24 @@ def traits(windows: Windows, tile: tuple[int, int], *, together: int = 16) -> Tr
     )
 
 
+def precision(windows: Windows, tile: tuple[int, int], *, floor: float = 1e-3) -> Square:
+    """Inverse covariance of tiles, less its diagonal. floor: added to the covariance, pixel units
+    squared. Loud where a recoder put no noise, so in what a front sees."""
+    total, count = torch.zeros(1, dtype=torch.float64), 0
+    mean = torch.stack([cut(part, tile).mean((0, 1)) for part in windows.split(16)]).mean(0)
+    for part in windows.split(16):
+        rows = (cut(part, tile) - mean).flatten(0, 1).float()
+        total, count = total + (rows.T @ rows).double(), count + len(rows)
+    inverse = torch.linalg.inv(total / count + floor * torch.eye(len(mean), dtype=torch.float64))
+    return inverse - torch.diag(inverse.diagonal())
+
+
+def flat_order(size: int, blocks: int) -> Square:
+    """Every order within equal blocks at once."""
+    part = torch.full((size // blocks, size // blocks), blocks / size, dtype=torch.float64)
+    return torch.block_diag(*[part] * blocks)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Guess:
     """A signed permutation: place k holds sign[k] · source[k]; score as climbed, of the largest one

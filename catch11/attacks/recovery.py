@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from catch11.attacks.adaptation import Reader
 from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.matching import Guess, assign, best_of, climb, guess_of, traits
+from catch11.attacks.matching import Guess, assign, best_of, climb, flat_order, guess_of
 from catch11.attacks.nets import seeded
 from catch11.attacks.tiles import cut
-from catch11.attacks.unscramble import blocks_of, both, originals, recover
+from catch11.attacks.unscramble import blocks_of, both, originals, recover_seen
 from catch11.errors import InvalidArgument
 from catch11.key import build_key
 from catch11.models.frame import Model
@@ -35,8 +35,9 @@ _OWN = bytes(32)  # the attacker's own secret; any will do
 
 @register
 class SpectralMatching(Attack):
-    """The order from covariances of released tiles against those of spectral NTEs that the attacker
-    makes of public pictures with the original: what the front does not see is printed on both."""
+    """The order from covariances of released tiles, and their inverses, against those of spectral NTEs
+    that the attacker makes of public pictures with the original: what the front sees and what it does
+    not is printed on both. Four files of DeiT-tiny's size are enough."""
 
     name = "spectral-matching"
     knowledge = frozenset({"released", "public"})
@@ -49,10 +50,9 @@ class SpectralMatching(Attack):
         blocks = blocks_of(material.canvas)
         for name, tile in originals(material).items():
             key = build_key(material.rivals[name], secret=_OWN)
-            found = traits(material.released, tile)
             for psnr in (12.0, 8.0):
                 made = SpectralRecoder(key, psnr=psnr)(material.public[: self.simulated]).images
-                guess = recover(found, traits(made, tile), blocks=blocks)
+                guess = recover_seen(material.released, made, tile, blocks=blocks)
                 setting = f"{len(made)} simulated at {psnr:.0f} dB"
                 yield from both(material.released, tile, guess, name, setting)
 
@@ -131,8 +131,7 @@ def matched(
         torch.linalg.eigh(found),
         torch.linalg.eigh(known),
     )
-    size = len(found) // blocks
-    flat = torch.block_diag(*[torch.full((size, size), 1.0 / size, dtype=found.dtype)] * blocks)
+    flat = flat_order(len(found), blocks)
     marks = [
         (vectors[:, -12:] * values[-12:].clamp_min(0).sqrt()).abs()
         for values, vectors in ((found_values, found_vectors), (known_values, known_vectors))

@@ -17,9 +17,13 @@ from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
 from catch11.attacks.matching import (
     Guess,
     Traits,
+    best_of,
     climb,
+    flat_order,
     guess_of,
+    matrix_of,
     polish,
+    precision,
     seriate,
     signs_of,
     traits,
@@ -72,6 +76,16 @@ def recover(scrambled: Traits, known: Traits, *, blocks: int, rounds: int = 25) 
     start = seriate(scrambled, known, blocks=blocks)
     climbed = climb(scrambled.squares, known.squares, start, blocks=blocks, rounds=rounds)
     return polish(scrambled.squares, known.squares, climbed, blocks=blocks)
+
+
+def recover_seen(released: Windows, known: Windows, tile: Tile, *, blocks: int) -> Guess:
+    """The order of spectral NTEs, from simulated ones: a first guess from covariances, then a climb
+    on inverse covariances, which are loud in what the front sees and noise spares."""
+    first = recover(traits(released, tile), traits(known, tile), blocks=blocks)
+    ours, theirs = precision(released, tile), precision(known, tile)
+    flat = first.sign[:, None] * flat_order(len(ours), blocks)
+    starts = (0.3 * matrix_of(first) + 0.7 * flat, flat)
+    return best_of([climb([ours], [theirs], start, blocks=blocks) for start in starts])
 
 
 @register

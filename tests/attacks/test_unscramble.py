@@ -24,8 +24,8 @@ from catch11.attacks.recovery import (
     printed,
     without_coarse,
 )
-from catch11.attacks.tiles import cut
-from catch11.attacks.unscramble import lay_out, order_of, originals, recover, restore
+from catch11.attacks.tiles import cut, paste
+from catch11.attacks.unscramble import lay_out, order_of, originals, recover, recover_seen, restore
 from catch11.personalize import Copy, make_copy
 from catch11.recode.start import noise
 from catch11.scramble import keyed_scramble
@@ -108,6 +108,27 @@ def test_a_plain_scramble_is_seriated() -> None:
     guess = recover(traits(clean(sample(100, seed=1)), TILE), known, blocks=3)
     sign = 1.0 - 2.0 * clean.inverted.double()
     assert share_right(guess, clean.source, sign) > 0.5
+
+
+def test_noise_that_spares_a_front_gives_the_order() -> None:
+    generator = torch.Generator().manual_seed(2)
+    seen = torch.linalg.qr(torch.randn(192, 60, generator=generator).double())[0]
+    spared = torch.eye(192).double() - 0.95 * seen @ seen.T
+    places = torch.arange(PATCH).double()
+    near = torch.exp(-(places[:, None] - places).abs() / 6)
+    alike = torch.kron(0.3 * torch.eye(3).double() + 0.7, torch.kron(near, near))
+
+    def shown(count: int) -> Tensor:
+        like = torch.zeros(count, *CANVAS.shape)
+        pair = torch.randn(2, *cut(like, TILE).shape, generator=generator).double()
+        return paste(
+            0.5 + 0.06 * (pair[0] @ torch.linalg.cholesky(alike).T + pair[1] @ spared), like, TILE
+        )
+
+    order = keyed_scramble(bytes(32), shape=CANVAS.shape, tile=TILE, across=False)
+    guess = recover_seen(order(shown(60)), shown(60), TILE, blocks=3)
+    sign = 1.0 - 2.0 * order.inverted.double()
+    assert share_right(guess, order.source, sign) > 0.9
 
 
 def test_a_jigsaw_is_laid_out_near_its_places() -> None:

@@ -37,7 +37,7 @@ _OWN = bytes(32)  # the attacker's own secret; any will do
 class SpectralMatching(Attack):
     """The order from covariances of released tiles, and their inverses, against those of spectral NTEs
     that the attacker makes of public pictures with the original: what the front sees and what it does
-    not is printed on both. Four files of DeiT-tiny's size are enough."""
+    not is printed on both. Three files of DeiT-tiny are enough."""
 
     name = "spectral-matching"
     knowledge = frozenset({"released", "public"})

@@ -24,8 +24,9 @@ from catch11.stream import KeyedStream
 COSINE = "cosine>0.99"
 SCORE = "score<0.1"
 _SLACK = 1e-4  # so that another batch, which sums in another order, judges alike
-_PACE = 0.11  # the first step of an entry, in units of the table's rms
-_SLOWER = 0.8  # by this share the last step is shorter
+_PACE = 0.2  # the longest first step of an entry, in units of the table's rms
+_SLOWER = 0.8  # by this share the longest last step is shorter
+_POLYAK = 1.5  # of the step at whose end a straight slope would leave no pull
 _MOMENTUM = 0.75
 
 
@@ -175,15 +176,23 @@ class DeepTokens(TokenRecoder):
             rows, slope = rows[left], slope[left]
             if step == self.steps or not len(rows):
                 break
+            slope = self._spared(slope)
             unit = slope / slope.abs().mean((1, 2), keepdim=True).clamp_min(1e-30)
-            motion[rows] = _MOMENTUM * motion[rows] + self._spared(unit)
-            at[rows] = self._moved(at[rows], start[rows], motion[rows], step)
+            motion[rows] = _MOMENTUM * motion[rows] + unit
+            length = self._length(pull.detach()[left], slope, step)
+            at[rows] = self._moved(at[rows], start[rows], motion[rows], length)
         lengths = [len(passage) for passage in passages]
         return [row[:n].cpu() for row, n in zip(best, lengths, strict=True)], gaps
 
-    def _moved(self, at: Tensor, start: Tensor, motion: Tensor, step: int) -> Tensor:
+    def _length(self, pull: Tensor, slope: Tensor, step: int) -> Tensor:
+        """How far each document's entries go: Polyak's length, for which the least pull is 0, up to
+        a longest one. Steps that shorten as the answers near halve what a tight agreement takes."""
+        longest = _PACE * self.model.rms * (1.0 - _SLOWER * step / self.steps)
+        fall = slope.abs().sum((1, 2)).clamp_min(1e-30)
+        return (_POLYAK * pull / fall).clamp(max=longest)[:, None, None]
+
+    def _moved(self, at: Tensor, start: Tensor, motion: Tensor, length: Tensor) -> Tensor:
         """One step along the signs, off the words' directions, back into each token's ball."""
-        length = _PACE * self.model.rms * (1.0 - _SLOWER * step / self.steps)
         moved = at - length * self._spared(motion.sign()) - start
         most = self.radius * start.norm(dim=2, keepdim=True)
         return start + moved * (most / moved.norm(dim=2, keepdim=True).clamp_min(1e-30)).clamp(

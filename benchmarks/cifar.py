@@ -79,7 +79,7 @@ def files(recoder: DeepRecoder, images: Tensor, cache: Path | None = None) -> Fi
         kept, spent = held["kept"].tolist(), float(held["spent"])
     while (done := len(kept)) < len(images):
         begun = time.process_time()
-        made = recoder(images[done : done + 5 * BATCH])
+        made = recoder(images[done : done + 2 * BATCH])
         spent += time.process_time() - begun
         parts.append(made.images)
         kept += [reason is None for reason in made.reasons]
@@ -116,17 +116,18 @@ class Vgg(nn.Module):
 
 
 class Fronted(nn.Module):
-    """A frozen net behind a learned 5x5 convolution that begins as the identity."""
+    """A net, frozen unless it is free, behind a learned 5x5 convolution that begins as the identity."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, *, free: bool = False) -> None:
         super().__init__()
         self.front = nn.Conv2d(3, 3, 5, padding=2)
         nn.init.dirac_(self.front.weight)
         nn.init.zeros_(self.front.bias)
-        self.net = net.eval().requires_grad_(False)
+        self.net = net.eval().requires_grad_(free)
+        self.free = free
 
     def train(self, mode: bool = True) -> "Fronted":
-        return self
+        return super().train(mode) if self.free else self  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(self.front(x))

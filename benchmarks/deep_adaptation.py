@@ -63,15 +63,16 @@ def sweep() -> list[Cell]:
         Cell(rival=vgg, count=1000, course=Course(rate=0.03, epochs=30)),
         Cell(rival=vgg, count=3000, course=Course(rate=0.003, epochs=16, optimiser="adamw")),
         Cell(rival=pre, count=10_000, course=Course(rate=0.01, epochs=6)),
+        Cell(rival=pre, count=10_000, course=Course(rate=0.03, epochs=24)),
         Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=16)),
-        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=10)),
+        Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=12), begins="front"),
+        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=24), begins="scratch"),
+        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=24), begins="scratch"),
+        Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=16), begins="front, free net"),
         Cell(rival=vgg, count=3000, course=Course(rate=0.03, epochs=30), begins="scratch"),
-        Cell(rival=pre, count=3000, course=Course(rate=0.01, epochs=4), begins="front"),
         Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=20, augment=True)),
-        Cell(rival=pre, count=10_000, course=Course(rate=0.1, epochs=6)),
         Cell(rival=pre, count=1000, course=Course(rate=0.1, epochs=20)),
         Cell(rival=pre, count=3000, course=Course(rate=0.001, epochs=15, optimiser="adamw")),
-        Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=30), begins="scratch"),
     ]
 
 
@@ -131,7 +132,11 @@ def main() -> None:
             else plain(given.assets, given.work, normalise)
         )
         if cell.begins != "pretrained":
-            net = scratch(net) if cell.begins == "scratch" else Fronted(net)
+            net = (
+                scratch(net)
+                if cell.begins == "scratch"
+                else Fronted(net, free=cell.begins != "front")
+            )
         begun = time.time()
         state = given.work / ("-".join(str(v) for v in cell.line.values()) + ".pt")
         learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score, state)

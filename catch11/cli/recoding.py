@@ -70,7 +70,7 @@ class Choice:
         return DeepRecoder(
             model, key, at=self.at, start=self._start(key), look=self.look, psnr=self.psnr,
             steps=self.steps,
-            radius="auto" if self.radius == "auto" else _number(self.radius),
+            radius=_radius(self.radius),
             agreement=self.agreement, margin=self.margin, survive=survival(self.survive),
             also=self.also, against=self.against, tag=self.client, format=self.format,
             precision=self.precision, copy=self.copy, quiet=quiet,
@@ -105,8 +105,13 @@ class Choice:
         return folder_windows(Path(self.start), key.canvas)
 
 
-def _number(radius: str) -> float:
+def _radius(text: str) -> "float | Literal['auto', 'least']":
+    if text == "auto":
+        return "auto"
+    if text == "least":
+        return "least"
     try:
-        return float(radius)
+        return float(text)
     except ValueError:
-        raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
+        known = "auto, least or a number"
+        raise InvalidArgument("radius", expected=known, found=repr(text)) from None

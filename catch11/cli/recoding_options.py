@@ -70,8 +70,9 @@ Steps = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=_DEEP, h
 Radius = Annotated[
     str,
     typer.Option(
-        metavar="R|auto", help="Largest change of the start in any pixel, in 255ths: smaller is "
-        "harder to learn from, larger survives more.", rich_help_panel=_DEEP,
+        metavar="R|auto|least", help="Largest change of the start in any pixel, in 255ths: smaller is "
+        "harder to learn from, larger survives more. least: by short steps, with --steps 160, which the "
+        "changes named by --survive judge one by one; others read less of it.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Quiet = Annotated[

@@ -30,6 +30,8 @@ from catch11.stream import KeyedStream
 # In 255ths. "auto" opens the ball from the first to the last over the steps, so that an image stops
 # in about the smallest ball that holds an answer, and the few stubborn ones still find theirs.
 AUTO = (2.0, 16.0)
+# Root mean square, in 255ths, of "least": short steps along the gradient, no momentum.
+LEAST = (1.0, 8.0)
 
 
 class DeepRecoder(Recoder):
@@ -38,7 +40,9 @@ class DeepRecoder(Recoder):
     model: the one the key was built from, loaded or as a torch module in evaluation mode. at: what
     is matched: the answer ("logits"), "features", any module by its name, or several with weights
     ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
-    about the smallest that answers. agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
+    about the smallest that answers; "least" looks for less still, by short steps (give it 160) that
+    the real changes judge one by one, and survives exactly those that are named.
+    agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
     spare. start, look: see `recode.start`; psnr: of a faint look, in dB. survive: changes after
     which the answer must still stand.
     also: further authorized models that must agree too. against: models that shall not read the
@@ -63,7 +67,7 @@ class DeepRecoder(Recoder):
         look: Look = "noise",
         psnr: float = 10.0,
         steps: int = 60,
-        radius: float | Literal["auto"] = "auto",
+        radius: float | Literal["auto", "least"] = "auto",
         agreement: str = "top1",
         margin: float = 0.5,
         survive: Sequence[Change] = (),
@@ -142,7 +146,7 @@ class DeepRecoder(Recoder):
         question = Question(
             windows.to(device), streams, targets=self.targets, agreement=self.agreement,
             survive=self.survive, canvas=self.key.canvas, against=self.against,
-            precision=self.precision,
+            precision=self.precision, exact=self.radius == "least",
         )  # fmt: skip
         return descend(starts, question, self.schedule, self.grid)
 
@@ -178,10 +182,14 @@ class DeepRecoder(Recoder):
 
 
 def schedule_of(steps: int, radius: float | str) -> Schedule:
-    """The balls of a search: one of a fixed radius in 255ths, or "auto". Raises InvalidArgument."""
+    """The balls of a search: of a fixed radius in 255ths, "auto" or "least". Raises InvalidArgument."""
+    if radius == "least":
+        return Schedule(
+            steps=steps, first=LEAST[0], last=LEAST[1], pace=0.1, momentum=0.0, norm="mean"
+        )
     if isinstance(radius, str):
         if radius != "auto":
-            raise InvalidArgument("radius", expected="auto or 255ths", found=repr(radius))
+            raise InvalidArgument("radius", expected="auto, least or 255ths", found=repr(radius))
         return Schedule(steps=steps, first=AUTO[0], last=AUTO[1])
     return Schedule(steps=steps, first=float(radius), last=float(radius))
 

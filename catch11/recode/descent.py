@@ -1,4 +1,4 @@
-"""Descent by signs of momentum inside a ball that grows: an image stops at the first point that does.
+"""Descent along momentum inside a ball that grows: an image stops at the first point that does.
 
 Every point judged is on the grid of the format, so what agreed is what is written. The gradient
 passes the rounding straight through.
@@ -6,7 +6,7 @@ passes the rounding straight through.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -45,7 +45,8 @@ class Schedule:
 
     first, last: radius of the ball about the start, in 255ths, at the first step and from `grow`
     (share of the steps) on. pace: step length as a share of the radius, falling to nothing at the last
-    step. momentum: kept share of the running direction.
+    step. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
+    pixel (steps go by signs) or its root mean square (steps go along the gradient).
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Schedule:
     grow: float = 0.7
     pace: float = 0.5
     momentum: float = 0.75
+    norm: Literal["largest", "mean"] = "largest"
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 100_000:
@@ -140,8 +142,18 @@ def _unit(slope: Tensor) -> Tensor:
 
 
 def _move(run: _Run, schedule: Schedule, step: int) -> Tensor:
-    """One step along the signs, back into the ball and the box."""
-    radius = schedule.radius(step + 1)
-    moved = run.at - schedule.length(step) * run.motion.sign()
+    """One step, back into the ball and the box."""
+    radius, length = schedule.radius(step + 1), schedule.length(step)
+    if schedule.norm == "mean":
+        moved = run.at - length * run.motion / _mean(run.motion).clamp_min(1e-20)
+        change = moved - run.start
+        inside = change * (radius / _mean(change).clamp_min(1e-20)).clamp_max(1.0)
+        return (run.start + inside).clamp(0.0, 1.0)
+    moved = run.at - length * run.motion.sign()
     low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
     return moved.clamp(low, high)
+
+
+def _mean(images: Tensor) -> Tensor:
+    """The root mean square of each image."""
+    return images.square().mean((1, 2, 3), keepdim=True).sqrt()

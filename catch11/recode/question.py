@@ -27,7 +27,8 @@ class Question:
     canvas: places windows in whole pictures, on which changes act. streams: one a window; each draws
     how severe the soft changes are at each step. against: models that are led to a class drawn from
     the stream, the same whatever the picture shows. precision: of the gradients; what counts is
-    judged in float32.
+    judged in float32. exact: every step looks at the real changes, at the severity asked for alone,
+    and descends the one that fails most; soft ones lend their gradient.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Question:
         canvas: Canvas,
         against: Sequence[Target] = (),
         precision: Precision = "float32",
+        exact: bool = False,
     ) -> None:
         self._streams, self._targets, self._survive = streams, targets, survive
+        self._exact, self._severities = exact, JUDGED[-1:] if exact else JUDGED
         self._agreement, self._canvas = agreement, canvas
         self._precision: Precision = precision
         with torch.no_grad():
@@ -61,6 +64,8 @@ class Question:
         """
         if not self._survive:
             return self._ask(points, rows, self._precision)
+        if self._exact:
+            return self._worst(points, rows)
         gap, slope = self._slope(points, points, rows)
         for change in self._survive:
             drawn = [float(self._streams[row].uniform((1,))[0]) for row in rows.tolist()]
@@ -81,10 +86,29 @@ class Question:
         with torch.no_grad():
             if self._precision != "float32":
                 gap = self._ask(points, rows)[0]
-            for change, severity in product(self._survive, JUDGED):
+            for change, severity in product(self._survive, self._severities):
                 changed = self._changed(points, change.real, severity)
                 gap = torch.minimum(gap, self._ask(changed, rows)[0])
         return gap
+
+    def _worst(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The least gap over the file and the real changes of it, and the pull where it is least."""
+        with torch.no_grad():
+            seen = torch.stack(
+                [points, *(self._changed(points, v.real, 1.0) for v in self._survive)]
+            )
+            gap, worst = torch.stack([self._ask(one, rows)[0] for one in seen]).min(0)
+        slope = torch.zeros_like(points)
+        for place in worst.unique().tolist():
+            some = worst == place
+            mine = points[some].detach().requires_grad_(True)
+            through = mine
+            if place:
+                full = torch.ones(len(mine), device=mine.device)
+                soft = self._changed(mine, self._survive[place - 1].soft, full)
+                through = soft + (seen[place][some] - soft).detach()
+            slope[some] = self._slope(mine, through, rows[some])[1]
+        return gap, (points * slope).flatten(1).sum(1)
 
     def _slope(self, points: Tensor, seen: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The gap of what is seen, and how its pull slopes at the points."""

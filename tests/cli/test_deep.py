@@ -51,6 +51,23 @@ def test_two_models_read_one_release(place: Path, tmp_path: Path) -> None:
     assert one[DENSE] < 0.8, "made for the patch net alone"
 
 
+def test_the_least_change_is_written_or_withheld(place: Path, tmp_path: Path) -> None:
+    """Pictures of 192 numbers leave little room within 8/255: some may be withheld, none may fail."""
+    words = ("--radius", "least", "--steps", 160, "--margin", 0, "--survive", "jpeg:90")
+    written = deep(place, tmp_path / "least", *words)
+    assert written
+    assert scores(place, tmp_path / "least", PATCH)[PATCH] == 1.0
+
+
+def test_a_radius_there_is_not(place: Path, tmp_path: Path) -> None:
+    done = run(
+        "recode", place / "source", tmp_path / "wide", "--key", place / "my.key",
+        "--method", "deep", "--model", PATCH, "--radius", "wide",
+    )  # fmt: skip
+    assert done.status == 2
+    assert "radius: expected auto, least or a number" in " ".join(done.err.split())
+
+
 def test_a_model_named_against_reads_less(place: Path, tmp_path: Path) -> None:
     assert deep(place, tmp_path / "led", "--against", DENSE) >= COUNT - 4
     found = scores(place, tmp_path / "led", PATCH, DENSE)

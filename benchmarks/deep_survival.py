@@ -1,0 +1,94 @@
+"""Who reads deep files that survive JPEG, on thumbnails: ResNet-20 authorized, 32 x 32 pixels.
+
+Readers: ResNet-32 of the same makers, the twin (ResNet-20 trained anew, `catch11/studies/twin.py`, from the
+user's cache) and a plain net of another family. As PNG and after JPEG 90, 75 and 50; Wilson's intervals. Files
+are kept in WORK, where a second run goes on:
+
+    python benchmarks/deep_survival.py ASSETS --work WORK --count 1000 [--ways least]
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from cifar import Lines, answers, files, share, tests
+from deep_adaptation import plain
+
+from catch11 import DeepRecoder, build_key, load_model
+from catch11.metrics import accuracy
+from catch11.studies.place import Place
+from catch11.studies.twin import Schooling, twin
+from catch11.survival import Jpeg, survival
+
+QUALITIES = (90, 75, 50)
+BOTH = "jpeg:75,jpeg:50"
+WAYS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "least": {"radius": "least", "steps": 160, "margin": 0.1, "survive": BOTH},
+    "least, three": {"radius": "least", "steps": 160, "margin": 0.1, "survive": f"jpeg:90,{BOTH}"},
+    "auto": {"radius": "auto", "margin": 0.1, "survive": "jpeg:50"},
+    "auto, both": {"radius": "auto", "margin": 0.1, "survive": BOTH},
+    "least, nothing to survive": {"radius": "least", "steps": 160},
+}
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("assets", type=Path)
+    ask.add_argument("--work", type=Path, required=True)
+    ask.add_argument("--count", type=int, default=1000)
+    ask.add_argument("--ways", nargs="*", default=["as it is", "least", "auto"])
+    ask.add_argument("--twin", type=int, default=0, help="Ask a twin of so many epochs too.")
+    given = ask.parse_args()
+    torch.set_num_threads(1)
+    models = given.assets / "models"
+    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
+    other = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
+    key = build_key(model, energy=0.01, secret=bytes(32))
+    normalise = model.canvas.normalise
+    pictures, truth = tests(given.assets, given.count)
+    clean = answers(model, pictures)
+    begun = time.process_time()
+    answers(model, pictures)
+    forward = (time.process_time() - begun) / given.count
+    assert model.module is not None
+    assert other.module is not None
+    readers = {"ResNet-20": model.module, "ResNet-32": other.module}
+    readers["plain"] = plain(given.assets, given.work, normalise).eval()
+    if given.twin:
+        place = Place(assets=given.assets)
+        readers["twin"] = twin(place, "resnet20", Schooling(epochs=given.twin), keep=True)
+    lines = Lines(given.work / "survival.jsonl")
+    for way in given.ways:
+        settings = dict(WAYS[way])
+        survive = survival(str(settings.pop("survive", "")))
+        recoder = DeepRecoder(model, key, chunk=100, survive=survive, **settings)  # type: ignore[arg-type]
+        cache = given.work / f"survival-{way.replace(' ', '-')}.npz"
+        made = files(recoder, pictures, cache)
+        kept = made.kept
+        cell = {"way": way, "count": given.count}
+        if not lines.has(**cell, what="cost"):
+            lines.add({
+                **cell, "what": "cost", "withheld": int((~kept).sum()),
+                "forwards": round(made.seconds / forward, 1), "margin": recoder.agreement.margin,
+            })  # fmt: skip
+        for form in ("clean", "png", *QUALITIES):
+            seen = pictures if form == "clean" else made.images
+            if isinstance(form, int):
+                seen = Jpeg(quality=form).real(seen, 1.0)
+            for name, net in readers.items():
+                if lines.has(**cell, form=form, reader=name):
+                    continue
+                with torch.no_grad():
+                    told = torch.cat([net(normalise(v)).argmax(1) for v in seen.split(200)])
+                right = accuracy((told == truth)[kept].tolist())
+                lines.add({
+                    **cell, "form": form, "reader": name, "accuracy": round(right.estimate, 4),
+                    "low": round(right.low, 4), "high": round(right.high, 4),
+                    "as authorized": share(told[kept], clean[kept]),
+                })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from catch11.canvas import Canvas
 from catch11.errors import InvalidArgument, ModelRefused
@@ -177,18 +179,35 @@ class Asking(nn.Module):
         self, values: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch word"]:
         """Logits of the first word of the answer, differentiable in the windows."""
+        return self.recite(values, torch.zeros(len(values), 1, dtype=torch.long))[:, 0]
+
+    def words_of(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Int[Tensor, "batch word"]:
+        """The stock `generate`'s answer to each window, as tokens; -1 behind its end."""
+        return pad_sequence(
+            [torch.tensor(ids) for ids in self._said(values)], batch_first=True, padding_value=-1
+        )
+
+    def recite(
+        self, values: Float[Tensor, "batch channel height width"], words: Int[Tensor, "batch word"]
+    ) -> Float[Tensor, "batch word vocabulary"]:
+        """Logits of each word of an answer, those before it given; differentiable in the windows."""
         seen, count = self.tower(values), len(values)
-        embeds = self.vlm.get_input_embeddings()(self.prompt_ids.expand(count, -1))
-        place = self.places.expand(count, -1)[..., None].to(embeds.device)
+        ids, more = self.prompt_ids.expand(count, -1), words.shape[1] - 1
+        given = words[:, :more].clamp_min(0).to(ids)
+        embeds = self.vlm.get_input_embeddings()(torch.cat([ids, given], 1))
+        place = F.pad(self.places.expand(count, -1), (0, more))[..., None].to(embeds.device)
         embeds = embeds.masked_scatter(place, seen.to(embeds))
         positions = self.positions
         if positions is not None:
-            positions = positions.repeat_interleave(count, dim=-2)
+            ahead = positions[..., -1:] + torch.arange(1, more + 1).to(positions)
+            positions = torch.cat([positions, ahead], -1).repeat_interleave(count, dim=-2)
         made = self.vlm(
-            inputs_embeds=embeds, attention_mask=self.attention.expand(count, -1),
-            position_ids=positions, use_cache=False,
+            inputs_embeds=embeds, position_ids=positions, use_cache=False,
+            attention_mask=F.pad(self.attention.expand(count, -1), (0, more), value=1),
         )  # fmt: skip
-        return made.logits[:, -1]
+        return made.logits[:, -1 - more :]
 
     def own_front(self, canvas: Canvas, *, layer: str | None = None) -> Front:
         """The patch embedding in pixel units, found in the tower alone."""
@@ -209,10 +228,12 @@ class Asking(nn.Module):
 
     def speak(self, values: Float[Tensor, "batch channel height width"]) -> list[tuple[str, ...]]:
         """What the stock `generate` says, greedily, to each window and the prompt, as tokens."""
-        count = len(values)
-        words = {name: value.repeat(count, 1) for name, value in self.words.items()}
+        return [self._tokens(ids) for ids in self._said(values)]
+
+    def _said(self, values: Tensor) -> list[list[int]]:
+        words = {name: value.repeat(len(values), 1) for name, value in self.words.items()}
         inputs = words | self.tower.sight.inputs(values, self.tower.canvas)
-        return [self._tokens(ids) for ids in self.generate(inputs, self.asked.tokens)]
+        return self.generate(inputs, self.asked.tokens)
 
     def generate(self, inputs: dict[str, Tensor], tokens: int) -> list[list[int]]:
         """The stock model's greedy answer to a processor's output, up to its end mark."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from catch11.canvas import Canvas
@@ -57,16 +57,38 @@ class Answering(Protocol):
         ...
 
 
+@runtime_checkable
+class Reciting(Protocol):
+    """A module that answers in several words, whose logits can be asked for along an answer."""
+
+    def words_of(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Int[Tensor, "batch word"]:
+        """Its own answer to normalised windows, as tokens; -1 behind the end."""
+
+    def recite(
+        self,
+        values: Float[Tensor, "batch channel height width"],
+        words: Int[Tensor, "batch word"],
+    ) -> Float[Tensor, "batch word vocabulary"]:
+        """Its logits for each word of an answer, the words before it given; differentiable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reading:
-    """What a model made of windows: its logits, and the maps asked for beside them."""
+    """What a model made of windows: its logits, a row a word where it recites `words`, and the maps
+    asked for beside them."""
 
-    logits: Float[Tensor, "batch classes"]
+    logits: Float[Tensor, "batch *word classes"]
     maps: tuple[Tensor, ...]
+    words: Int[Tensor, "batch word"] | None = None
 
     def take(self, rows: Tensor) -> "Reading":
         """The readings of some windows of the batch."""
-        return Reading(logits=self.logits[rows], maps=tuple(m[rows] for m in self.maps))
+        words = None if self.words is None else self.words[rows]
+        return Reading(
+            logits=self.logits[rows], maps=tuple(m[rows] for m in self.maps), words=words
+        )
 
 
 @dataclass(frozen=True)
@@ -106,25 +128,40 @@ class Target:
         parameter = None if self.module is None else next(self.module.parameters(), None)
         return torch.device("cpu") if parameter is None else parameter.device
 
+    def clean(self, windows: Float[Tensor, "batch channel height width"]) -> Reading:
+        """What the model makes of source windows; of one that answers in words, along its answer."""
+        module = self.module
+        if not isinstance(module, Reciting):
+            return self.read(windows)
+        with torch.no_grad():
+            words = module.words_of(self.canvas.normalise(windows))
+        return self.read(windows, words=words)
+
     def read(
         self,
         windows: Float[Tensor, "batch channel height width"],
         *,
         precision: Precision = "float32",
+        words: Int[Tensor, "batch word"] | None = None,
     ) -> Reading:
-        """The model's answer on windows in pixel units, and its maps; differentiable."""
+        """The model's answer on windows in pixel units, and its maps; differentiable. words: those of
+        a reciting module."""
         half = precision == "bfloat16"
         autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
         with self._watched() as seen, autocast:
             values = self.canvas.normalise(windows)
-            if isinstance(self.model, nn.Module):
+            if words is not None:
+                assert isinstance(self.module, Reciting)
+                logits = self.module.recite(values, words)
+            elif isinstance(self.model, nn.Module):
                 logits = first_tensor(self.model(values))
             else:
                 logits = self.model.forward(values)
         missing = [name for name in self.names if name not in seen]
         if missing:
             raise InvalidArgument("at", expected="modules the model runs", found=missing)
-        return Reading(logits=logits.float(), maps=tuple(seen[name] for name in self.names))
+        maps = tuple(seen[name] for name in self.names)
+        return Reading(logits=logits.float(), maps=maps, words=words)
 
     def distance(self, made: Reading, clean: Reading) -> Float[Tensor, " batch"]:
         """Weighted mean over the maps of ‖made - clean‖₂ / ‖clean‖₂; 0 without maps."""

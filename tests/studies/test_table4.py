@@ -21,6 +21,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Record, 
     patch = pytest.MonkeyPatch()
     patch.setattr(table4, "QUESTIONS", {"quick": 4, "full": 4})
     patch.setattr(table4, "METHODS", ("spectral",))
+    patch.setattr(table4, "LAYOUTS", {})
     yield run_study(study_of("table4"), TINY, out=tmp_path_factory.mktemp("study")).records
     patch.undo()
 
@@ -69,3 +70,33 @@ def test_at_a_hub_it_asks_for_the_questions(tmp_path: Path) -> None:
     for assets in (None, tmp_path):
         with pytest.raises(Unavailable, match="mmbench/MMBench_DEV_EN"):
             table4.work(cells[0], Place(config="paper", assets=assets))
+
+
+def test_prompts_of_other_shapes_and_known_prompts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A few steps only: nothing is met, so nothing is released, and the counts say so."""
+    monkeypatch.setattr(table4, "QUESTIONS", {"quick": 2, "full": 2})
+    monkeypatch.setattr(table4, "STEPS", 2)
+    monkeypatch.setattr(table4, "METHODS", ("deep, asked",))
+    size, families, _ = table4.LAYOUTS["two pictures"]
+    monkeypatch.setattr(table4, "LAYOUTS", {"two pictures": (size, families, ("spectral",))})
+    made = run_study(study_of("table4"), TINY, out=tmp_path).records
+    for owner in tuple(table4.TINY)[:2]:
+        asked = of(made, authorized=owner, method="deep, asked", metric="agreement")
+        assert {row.settings["withheld"] for row in asked} == {2}
+        pairs = of(
+            made, authorized=owner, layout="two pictures", condition="nte", role="authorized"
+        )
+        assert pairs[0].n == 2
+    text = Console(width=400, record=True, file=StringIO())
+    text.print(study_of("table4").view(made))
+    assert "spectral, two pictures" in text.export_text()
+
+
+def test_a_film_shows_each_frame_and_its_follower() -> None:
+    pictures = [table4.Image.new("RGB", (2, 2), (level, 0, 0)) for level in (1, 2, 3)]
+    assert table4._shown_of(pictures, 2, "two pictures") == [pictures[2], pictures[0]]
+    twice = table4._shown_of(pictures, 0, "film, frames twice")
+    assert twice == [pictures[0], pictures[0], pictures[1], pictures[1]]
+    assert table4._shown_of(pictures, 1, table4.ONE) == [pictures[1]]

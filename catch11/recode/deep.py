@@ -32,6 +32,8 @@ from catch11.stream import KeyedStream
 AUTO = (2.0, 16.0)
 # Root mean square, in 255ths, of "least": short steps along the gradient, no momentum.
 LEAST = (1.0, 8.0)
+# Matched maps are met closely by short steps: a third of the distance, and less, at as many steps.
+CLOSELY = 3.0
 
 
 class DeepRecoder(Recoder):
@@ -93,7 +95,8 @@ class DeepRecoder(Recoder):
         if self.agreement.kind == "match" and not first.names:
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
         self.radius = radius
-        self.schedule = schedule_of(steps, radius)
+        closely = self.agreement.kind == "match"
+        self.schedule = schedule_of(steps, radius, fall=CLOSELY if closely else 1.0)
         self.start = start_of(start, look, key, psnr=psnr, quiet=quiet)
         self.survive, self.tag = tuple(survive), tag
         self.precision: Precision = precision
@@ -181,7 +184,7 @@ class DeepRecoder(Recoder):
         )
 
 
-def schedule_of(steps: int, radius: float | str) -> Schedule:
+def schedule_of(steps: int, radius: float | str, *, fall: float = 1.0) -> Schedule:
     """The balls of a search: of a fixed radius in 255ths, "auto" or "least". Raises InvalidArgument."""
     if radius == "least":
         return Schedule(
@@ -190,8 +193,8 @@ def schedule_of(steps: int, radius: float | str) -> Schedule:
     if isinstance(radius, str):
         if radius != "auto":
             raise InvalidArgument("radius", expected="auto, least or 255ths", found=repr(radius))
-        return Schedule(steps=steps, first=AUTO[0], last=AUTO[1])
-    return Schedule(steps=steps, first=float(radius), last=float(radius))
+        return Schedule(steps=steps, first=AUTO[0], last=AUTO[1], fall=fall)
+    return Schedule(steps=steps, first=float(radius), last=float(radius), fall=fall)
 
 
 def _targets(name: str, models: Sequence[nn.Module | Answering], key: Key) -> tuple[Target, ...]:

@@ -45,7 +45,8 @@ class Schedule:
 
     first, last: radius of the ball about the start, in 255ths, at the first step and from `grow`
     (share of the steps) on. pace: step length as a share of the radius, falling to nothing at the last
-    step. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
+    step as the power `fall` of the steps left: 1 for an answer, more where a point must be met
+    closely. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
     pixel (steps go by signs) or its root mean square (steps go along the gradient).
     """
 
@@ -55,6 +56,7 @@ class Schedule:
     grow: float = 0.7
     pace: float = 0.5
     momentum: float = 0.75
+    fall: float = 1.0
     norm: Literal["largest", "mean"] = "largest"
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Schedule:
 
     def length(self, step: int) -> float:
         """Length of a step in every pixel, in pixel units."""
-        return self.pace * self.radius(step) * (1.0 - step / (self.steps + 1))
+        return self.pace * self.radius(step) * (1.0 - step / (self.steps + 1)) ** self.fall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

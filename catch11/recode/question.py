@@ -49,7 +49,7 @@ class Question:
         self._agreement, self._canvas = agreement, canvas
         self._precision: Precision = precision
         with torch.no_grad():
-            self._clean = [target.read(windows) for target in targets]
+            self._clean = [target.clean(windows) for target in targets]
             self._against = [
                 (target, _drawn(target.read(windows[:1]), streams)) for target in against
             ]
@@ -121,10 +121,12 @@ class Question:
     ) -> tuple[Tensor, Tensor]:
         gaps, pulls = [], []
         for target, clean in zip(self._targets, self._clean, strict=True):
-            made, meant = target.read(points, precision=precision), clean.take(rows)
+            meant = clean.take(rows)
+            made = target.read(points, precision=precision, words=meant.words)
             distance = target.distance(made, meant)
-            gaps.append(self._agreement.gap(made.logits, meant.logits, distance))
-            pulls.append(distance + self._answer(target, made, meant))
+            gap, pull = self._judged(made, meant, distance)
+            gaps.append(gap)
+            pulls.append(distance + target.at.get("logits", ANSWER_BESIDE_MAPS) * pull)
         for target, drawn in self._against:
             logits, led = (
                 target.read(points, precision=precision).logits,
@@ -134,9 +136,17 @@ class Question:
             pulls.append(F.cross_entropy(logits, led, reduction="none"))
         return torch.stack(gaps).amin(0), torch.stack(pulls).sum(0)
 
-    def _answer(self, target: Target, made: Reading, clean: Reading) -> Tensor:
-        weight = target.at.get("logits", ANSWER_BESIDE_MAPS)
-        return weight * self._agreement.pull(made.logits, clean.logits)
+    def _judged(self, made: Reading, clean: Reading, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """The gap and pull of the answer: of one in words, the least gap and the sum of the pulls."""
+        words, agreement = clean.words, self._agreement
+        if words is None:
+            gap = agreement.gap(made.logits, clean.logits, distance)
+            return gap, agreement.pull(made.logits, clean.logits)
+        behind, each = words.to(made.logits.device) < 0, words.shape[1]
+        rows, meant = made.logits.flatten(0, 1), clean.logits.flatten(0, 1)
+        gap = agreement.gap(rows, meant, distance.repeat_interleave(each)).view(-1, each)
+        pull = agreement.pull(rows, meant).view(-1, each)
+        return gap.masked_fill(behind, float("inf")).amin(1), pull.masked_fill(behind, 0.0).sum(1)
 
     def _changed(
         self, points: Tensor, change: Callable[..., Tensor], severity: Tensor | float

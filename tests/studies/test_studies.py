@@ -94,6 +94,14 @@ def test_a_killed_study_gives_the_same_table(tmp_path: Path) -> None:
     assert _text(done) == _text(whole)
 
 
+def test_a_key_is_made_once_whatever_the_pictures(out: Path) -> None:
+    done = run_study(study_of("runtime"), DIGITS, out=out)
+    whole = {r.settings["task"] for r in done.records if r.metric == "ms in all"}
+    each = {r.settings["task"] for r in done.records if r.metric == "ms an image"}
+    assert whole == {"key"}
+    assert "key" not in each
+
+
 def test_what_cannot_be_made_is_said(out: Path) -> None:
     """A dense net has no patches for the published recipe: the table gives the reason."""
     from catch11.studies.crossing import METHODS, crossing_cells

@@ -36,7 +36,8 @@ SIZE, BLOCKS = (TILE, TILE), 3
 COUNTS = (4, 10, 30, 100, 300, 1000, 3000, 9000)
 MOST = {"scramble": 3000, "spectral": 3000, "deep": 9000}
 JUDGED, PUBLIC = 500, 400
-SEEN, BATCH = 5000, 32  # pictures a training sees in all, at least twice each; a step's
+# Pictures a training sees in all, of fewer than a thousand and of more, at least twice each; a step's.
+SEEN, BATCH = (5_000, 20_000), 32
 
 
 class Lines(Protocol):
@@ -174,7 +175,7 @@ def _taught(scene: Scene, count: int, *, whole: bool, wanted: Tensor | None) -> 
     reader.body.requires_grad_(whole)
     learned = [one for one in reader.parameters() if one.requires_grad]
     optimiser = torch.optim.Adam(learned, lr=3e-4 if whole else 1e-3)
-    steps = max(SEEN, 2 * count) // BATCH
+    steps = max(SEEN[count >= 1000], 2 * count) // BATCH
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     generator = _seeded()
     for _ in range(steps):

@@ -6,6 +6,9 @@ lines. For instance, from the project's root:
     python benchmarks/deep_table.py hf:ASSETS/models/deit-tiny-patch16-224 --rivals
     onnx:ASSETS/models/squeezenet1_1.onnx onnx:ASSETS/models/mobilenet_v2_1.0_224.onnx
     --images ASSETS/images/nips2017 --count 500
+
+For ResNet-20 the same architecture trained anew is one more rival: `python -m catch11.studies.twin ASSETS`
+prints its spec.
 """
 
 import argparse

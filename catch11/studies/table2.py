@@ -22,7 +22,7 @@ from catch11.studies.trial import CONDITIONS, Trial
 from catch11.studies.twin import Schooling, twin
 
 FAMILY = "thumbnails"
-TRAIN = {"quick": (4000, 5), "full": (14_000, 30)}  # pictures and epochs of the one trained anew
+TRAIN = {"quick": (4000, 5), "full": (14_000, 16)}  # pictures and epochs of the one trained anew
 _LONG = 10  # epochs from which on a training is kept in the user's cache
 _FEW = 500  # pictures the sibling sees
 

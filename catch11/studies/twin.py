@@ -3,7 +3,7 @@
 SGD with Nesterov's momentum, a cosine of rates, pictures mirrored and shifted one by one. A long training
 is kept in the user's cache, as a file that `torch:FILE` loads:
 
-    python -m catch11.studies.twin ASSETS [--epochs 30] [--pictures 14000]
+    python -m catch11.studies.twin ASSETS [--epochs 16] [--pictures 14000]
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Schooling:
     """A training from nothing. rate: the highest, of SGD. shift: pixels, either way, that a picture moves."""
 
     pictures: int = 14_000
-    epochs: int = 30
+    epochs: int = 16
     rate: float = 0.1
     batch: int = 128
     decay: float = 5e-4
@@ -184,7 +184,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("assets", type=Path)
     ask.add_argument("--pictures", type=int, default=14_000)
-    ask.add_argument("--epochs", type=int, default=30)
+    ask.add_argument("--epochs", type=int, default=16)
     given = ask.parse_args()
     torch.set_num_threads(1)
     place = Place(assets=given.assets)

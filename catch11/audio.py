@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key, build_key
 from catch11.matrix import Verification, verify
-from catch11.modality import Facts, Plug, Progress, Result, take
+from catch11.modality import (
+    Facts,
+    Plug,
+    Progress,
+    Result,
+    attack_result,
+    needed_to_attack,
+    take,
+)
 from catch11.models.audio import AudioModel, claims, load_audio
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.frame import Recoder
@@ -26,6 +35,9 @@ _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _SPECTRAL = ("psnr", "noise", "client", "shared")
 _DEEP = ("at", "steps", "radius", "agreement", "margin")
 _RUN = ("names", "ledger", "workers", "resume", "check", "model", "method", "format")
+_ATTACK = (
+    "rival", "model", "source", "key", "public", "labels", "ledger", "limit", "seed", "attack"
+)  # fmt: skip
 _VERIFY = ("rival", "labels", "source", "max_drop", "max_rival", "ledger", "limit", "batch", "seed")
 # In 255ths of the range of samples. Of 32 spoken words "auto" (16) withheld 13, 32 withheld 4, 48 none.
 RADIUS = 48.0
@@ -98,20 +110,36 @@ def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Res
     """Score a release of sounds: the authorized model, rivals and controls; see `matrix.verify`."""
     facts = dict(asked)
     device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
-    path, _ = facts.pop("key", None), facts.pop("model", None)
+    key, _ = facts.pop("key", None), facts.pop("model", None)
     given = take(facts, _VERIFY, kind="sounds")
     specs = (spec, *(given.pop("rival", None) or ()))
     model, *rivals = [load_audio(s, device=device, allow_code=allow_code) for s in specs]
-    key = None
-    if path is not None:
-        from catch11.keyfile import load_key
-
-        key = load_key(path)
     try:
         found = verify(dst, model, rivals=rivals, key=key, progress=progress, **given)
     except LabelsRefused as error:
         raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
     return Result(facts=found.to_dict(), view=_scores(found), failed=found.failed)
+
+
+def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
+    """Attack a release of sounds; see `attack_sounds`."""
+    from catch11.sound_attacks import attack_sounds
+
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    given = take(facts, _ATTACK, kind="sounds")
+    needed_to_attack(given, "sounds")
+    rivals, model = given.pop("rival"), given.pop("model", None)
+    load = partial(load_audio, device=device, allow_code=allow_code)
+    try:
+        found = attack_sounds(
+            dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
+            attacks=given.pop("attack", None),
+            progress=lambda name, done, total: progress(done, total, name), **given,
+        )  # fmt: skip
+    except LabelsRefused as error:
+        raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
+    return attack_result(found)
 
 
 def _number(radius: object) -> float:
@@ -145,4 +173,6 @@ def _line(record: Record) -> str:
     return f"{record.model:<18} {record.role:<10} {record.condition:<8} {record.metric:<9} {share}{strength}"
 
 
-PLUG = Plug(claims=claims, key=sound_key, recode=recode_sounds, verify=verify_sounds)
+PLUG = Plug(
+    claims=claims, key=sound_key, recode=recode_sounds, verify=verify_sounds, attack=attack_released
+)

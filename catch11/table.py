@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.key import Key, build_key
 from catch11.matrix import Verification
 from catch11.metrics import accuracy
-from catch11.modality import Facts, Plug, Progress, Result, take
+from catch11.modality import (
+    Facts,
+    Plug,
+    Progress,
+    Result,
+    attack_result,
+    needed_to_attack,
+    take,
+)
 from catch11.models.table import TableModel, claims, load_table
 from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
 from catch11.recode.rows_deep import DeepRowRecoder
@@ -27,6 +36,9 @@ from catch11.score import Score, to_verdict
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _RUN = ("names", "ledger", "resume", "check", "model", "method")
 _SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
+_ATTACK = (
+    "rival", "model", "source", "key", "public", "target", "ledger", "limit", "training", "seed", "attack"
+)  # fmt: skip
 _VERIFY = ("rival", "source", "target", "max_drop", "max_rival", "ledger", "seed")
 
 
@@ -122,17 +134,17 @@ def verify_rows(
     held = read_tables(dst)
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = _named((model, *rivals))
-    rows = _ledger(dst, ledger)
+    named = named_models((model, *rivals))
+    rows = rows_by_source(dst, ledger)
     tally = _Tally()
     for number, entry in enumerate(held.entries, start=1):
         table = held.table(entry)
-        clean = None if source is None else _clean(source, entry.file, table, rows)
+        clean = None if source is None else clean_table(source, entry.file, table, rows)
         _answer(tally, named, table, clean, target, entry.file, seed)
         if progress is not None:
             progress(number, len(held.entries))
     scores = _scores(tally, named, model)
-    roles = {name: _role(model, one) for name, one in named.items()}
+    roles = {name: role_of(model, one) for name, one in named.items()}
     records = [_record(score, named, roles, tally, held, seed) for score in scores]
     warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
     if len(tally.rows) < 100:
@@ -159,12 +171,12 @@ def _answer(
 ) -> None:  # fmt: skip
     first = next(iter(named.values()))
     tally.rows += [part_name(file, row) for row in range(len(table))]
-    tally.truth += _truth(table, target, first.labels)
+    tally.truth += classes_of(table, target, first.labels)
     for name, model in named.items():
-        released = _rows(table, model)
+        released = rows_of(table, model)
         conditions: dict[Condition, Tensor] = {"nte": released}
         if clean is not None:
-            original = _rows(clean, model)
+            original = rows_of(clean, model)
             conditions |= {"clean": original, "control": original}
             conditions["gaussian"] = _noisy(original, _strength(table, clean, first), file, seed)
         for condition, rows in conditions.items():
@@ -175,7 +187,8 @@ def _answer(
         tally.psnr += (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
 
 
-def _rows(table: Table, model: TableModel) -> Tensor:
+def rows_of(table: Table, model: TableModel) -> Tensor:
+    """A table as the model reads it, standardised. Raises InvalidArgument."""
     try:
         values, gaps = table.numbers(model.names)
     except ValueError as error:
@@ -190,7 +203,7 @@ def _rows(table: Table, model: TableModel) -> Tensor:
 
 def _strength(table: Table, clean: Table, model: TableModel) -> Tensor:
     """Root mean square of what was added to each row, in standard deviations."""
-    return (_rows(table, model) - _rows(clean, model)).square().mean(1).sqrt()
+    return (rows_of(table, model) - rows_of(clean, model)).square().mean(1).sqrt()
 
 
 def _noisy(rows: Tensor, strength: Tensor, file: str, seed: int) -> Tensor:
@@ -200,7 +213,8 @@ def _noisy(rows: Tensor, strength: Tensor, file: str, seed: int) -> Tensor:
     return rows + noise * (strength / noise.square().mean(1).sqrt())[:, None]
 
 
-def _truth(table: Table, target: str | None, labels: Sequence[str]) -> list[int | None]:
+def classes_of(table: Table, target: str | None, labels: Sequence[str]) -> list[int | None]:
+    """The class of each row, None where the column names none. Raises InvalidArgument."""
     if target is None:
         return [None] * len(table)
     if target not in table.names:
@@ -214,7 +228,7 @@ def _truth(table: Table, target: str | None, labels: Sequence[str]) -> list[int 
     return found
 
 
-def _clean(source: Path, file: str, table: Table, rows: Mapping[str, Row]) -> Table:
+def clean_table(source: Path, file: str, table: Table, rows: Mapping[str, Row]) -> Table:
     """The source of a released file, without the rows that were left out of it."""
     names = {row.file: row.source for row in rows.values() if row.file}
     name = names.get(file, file)
@@ -232,7 +246,8 @@ def _clean(source: Path, file: str, table: Table, rows: Mapping[str, Row]) -> Ta
     return found
 
 
-def _ledger(dst: Path, ledger: Path | None) -> dict[str, Row]:
+def rows_by_source(dst: Path, ledger: Path | None) -> dict[str, Row]:
+    """The ledger's rows by their source."""
     path = Path(f"{dst}.ledger.jsonl") if ledger is None else ledger
     if ledger is None and not path.is_file():
         return {}
@@ -282,7 +297,8 @@ def _record(
     )
 
 
-def _named(models: Sequence[TableModel]) -> dict[str, TableModel]:
+def named_models(models: Sequence[TableModel]) -> dict[str, TableModel]:
+    """Models by name, each name once."""
     found: dict[str, TableModel] = {}
     for model in models:
         name, number = model.name, 1
@@ -293,7 +309,8 @@ def _named(models: Sequence[TableModel]) -> dict[str, TableModel]:
     return found
 
 
-def _role(model: TableModel, other: TableModel) -> Role:
+def role_of(model: TableModel, other: TableModel) -> Role:
+    """authorized; ta, of the same shapes; ga, any other."""
     if other is model:
         return "authorized"
     shapes = [
@@ -301,6 +318,24 @@ def _role(model: TableModel, other: TableModel) -> Role:
         for one in (model, other)
     ]
     return "ta" if shapes[0] == shapes[1] else "ga"
+
+
+def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:
+    """Attack a release of tables; see `attack_rows`."""
+    from catch11.row_attacks import attack_rows
+
+    facts = dict(asked)
+    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    given = take(facts, _ATTACK, kind="tables")
+    needed_to_attack(given, "tables")
+    rivals, model = given.pop("rival"), given.pop("model", None)
+    load = partial(load_table, device=device, allow_code=allow_code)
+    found = attack_rows(
+        dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
+        attacks=given.pop("attack", None), progress=lambda name, done, total: progress(done, total, name),
+        **given,
+    )  # fmt: skip
+    return attack_result(found)
 
 
 def _view(found: Verification) -> str:
@@ -316,4 +351,6 @@ def _view(found: Verification) -> str:
     return "\n".join([*lines, f"{found.files} files; dB with peak one standard deviation"])
 
 
-PLUG = Plug(claims=claims, key=table_key, recode=recode_tables, verify=verify_tables)
+PLUG = Plug(
+    claims=claims, key=table_key, recode=recode_tables, verify=verify_tables, attack=attack_tables
+)

@@ -71,6 +71,10 @@ def attack(
     ] = None,
     ledger: Ledger = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Files to attack.")] = 60,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Tables: the source's column with the class."),
+    ] = None,
     training: Annotated[
         int, typer.Option(metavar="N", min=0, help="Further files that attackers learn from.")
     ] = 200,
@@ -84,7 +88,8 @@ def attack(
     """Attack a release and show what each rival gets: the best try of every attack.
 
     An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
-    texts, words are read back: give --model, whose table is public, and --source.
+    texts, words are read back: give --model, whose table is public, and --source. Of sounds and
+    tables, give --rival and --source; --public and --key add filters that know more.
 
     Example: catch11 attack released --rival onnx:models/squeezenet1_1.onnx --source photos
     --public pictures --key deit.key --labels labels.csv
@@ -95,9 +100,13 @@ def attack(
     kind = release_modality(dst)
     if kind != IMAGE and (own := plug(kind).attack) is not None:
         asked = given(ctx) | {"device": device, "allow_code": allow_code}
+        if key is not None:
+            asked["key"] = open_key(key)
         with progress("attacking") as tick:
             result = own(dst, asked, tick)
         return Answer(facts=result.facts, view=result.view)
+    if target is not None:
+        raise InvalidArgument("--target", expected="no such option for images", found="it")
     if not rival:
         raise InvalidArgument("--rival", expected="at least one model", found="none")
     held = None if key is None else open_key(key)

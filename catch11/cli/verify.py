@@ -97,7 +97,8 @@ def verify(
     for spec in (model, *(rival or ())):
         check_pairing(kind, spec, what="the release")
     if kind != IMAGE:
-        asked = given(ctx) | {"key": key, "device": device, "allow_code": allow_code}
+        opened = None if key is None else open_key(key)
+        asked = given(ctx) | {"key": opened, "device": device, "allow_code": allow_code}
         with progress("verifying") as tick:
             result = plug(kind).verify(dst, model, asked, tick)
         return Answer(facts=result.facts, view=result.view, status=FINDING if result.failed else 0)

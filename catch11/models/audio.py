@@ -8,6 +8,7 @@ feature tensors themselves.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from catch11.data.sounds import Clip, decode_clip, fit_clip, heard
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.find import first_tensor
 from catch11.fingerprint import module_fingerprint
-from catch11.models import sound_nets  # its nets join the registry of known ones
+from catch11.models import sound_nets, speech  # its nets join the registry of known ones
 from catch11.models.frame import Model, count_classes, indices, local_file, move, parse_spec
 from catch11.models.hub import call_loader, check_complete
 from catch11.models.sidecar import class_names
@@ -204,41 +205,80 @@ def spectrogram_features(*, rate: int, samples: int, size: int, hop: int) -> tup
 
 
 def _from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
-    from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+    import transformers
 
     spec = f"hf:{rest}"
+    config = call_loader(spec, transformers.AutoConfig.from_pretrained, rest, allow_code=allow_code)
+    named = " ".join(config.architectures or ())
+    ctc, decoded = "ForCTC" in named, "ForConditionalGeneration" in named
+    auto = (
+        transformers.AutoModelForCTC if ctc
+        else transformers.AutoModelForSpeechSeq2Seq if decoded
+        else transformers.AutoModelForAudioClassification
+    )  # fmt: skip
     net, info = call_loader(
-        spec, AutoModelForAudioClassification.from_pretrained, rest, allow_code=allow_code,
+        spec, auto.from_pretrained, rest, allow_code=allow_code,
         dtype=torch.float32, weights_only=not allow_code, ignore_mismatched_sizes=True,
         output_loading_info=True,
     )  # fmt: skip
     check_complete(spec, info)
-    extractor = call_loader(spec, AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code)
-    names = {int(index): str(name) for index, name in (net.config.id2label or {}).items()}
-
-    def labels(count: int) -> tuple[str, ...]:
-        known = set(names) == set(range(count))
-        return tuple(names[index] for index in range(count)) if known else indices(count)
-
+    extractor = call_loader(
+        spec, transformers.AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code
+    )
     rate = _whole(spec, "sampling_rate", getattr(extractor, "sampling_rate", None), RATE)
-    kind = net.config.model_type
-    if kind in FEATURES:
+    beside = Path(rest).expanduser() / WINDOW
+    if net.config.model_type in FEATURES:
         canvas, listen, layout = _hub_features(extractor, rate)
-        module: nn.Module = sound_nets.Features(net, layout=layout)
         notes: tuple[str, ...] = ()
+        module: nn.Module = sound_nets.Features(net, layout=layout)
+        if decoded:
+            facts = _facts(spec, beside) if beside.is_file() else {}
+            start = speech.decoder_start(spec, net, facts)
+            module = speech.DecodedSpeech(net.eval(), names=_tokens(rest, net), start=start)
+    elif decoded:
+        raise ModelRefused(spec, f"no decoder of {net.config.model_type} models is known here")
     else:
-        facts = _facts(spec, Path(rest).expanduser() / WINDOW)
-        seconds = facts.get("seconds")
+        seconds = _facts(spec, beside).get("seconds")
         if not isinstance(seconds, int | float) or not 0 < seconds * rate <= 1 << 20:
             raise ModelRefused(spec, f"{WINDOW} states no usable seconds", 'write {"seconds": 2}')
         canvas, listen = sound_canvas((1, 1, round(seconds * rate)), rate=rate), None
         normalised = bool(getattr(extractor, "do_normalize", False))
         module = sound_nets.Heard(net, flat=True, normalised=normalised)
         notes = (_NORMALISED,) if normalised else ()
-    return sound_model(
-        spec, module, canvas, name=Path(rest).name or rest, labels=labels, listen=listen,
-        device=device, notes=notes, fingerprint=module_fingerprint(net),
+        if ctc:
+            blank = net.config.pad_token_id
+            if blank is None:
+                raise ModelRefused(spec, "it names no blank (pad_token_id)")
+            module = speech.CtcSpeech(module.eval(), names=_tokens(rest, net), blank=int(blank))
+    made = sound_model(
+        spec, module, canvas, name=Path(rest).name or rest, listen=listen, device=device, notes=notes,
+        labels=(lambda count: ()) if ctc or decoded else partial(_labels, net.config.id2label or {}),
+        fingerprint=module_fingerprint(net),
     )  # fmt: skip
+    if isinstance(made.module, speech.CtcSpeech | speech.DecodedSpeech):
+        noise = torch.rand(1, *canvas.shape, generator=torch.Generator().manual_seed(0))
+        speech.check_recital(spec, made.module, canvas.normalise(noise).to(device))
+    return made
+
+
+def _labels(names: Mapping[Any, Any], count: int) -> tuple[str, ...]:
+    known = {int(index): str(name) for index, name in names.items()}
+    if set(known) != set(range(count)):
+        return indices(count)
+    return tuple(known[index] for index in range(count))
+
+
+def _tokens(rest: str, net: Any) -> tuple[str, ...]:
+    """The names of a transcriber's tokens; their numbers where no tokenizer lies beside it."""
+    from transformers import AutoTokenizer
+
+    count = int(net.config.vocab_size)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(rest)
+        names = tokenizer.convert_ids_to_tokens(list(range(count)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return indices(count)
+    return tuple(str(index) if name is None else str(name) for index, name in enumerate(names))
 
 
 _NORMALISED = (

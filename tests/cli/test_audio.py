@@ -167,3 +167,56 @@ def test_wrong_pairings_are_one_sentence(world: Path, tmp_path: Path) -> None:
                     "--model", world / "net.safetensors")  # fmt: skip
     assert "radius: expected auto or a number" in sentence
     assert not dst.exists()
+
+
+def test_attack_filters_what_was_released(world: Path) -> None:
+    run("recode", world / "src", world / "hit", "--key", world / "a.key", "--psnr", "12")
+    words = (
+        "attack", world / "hit", "--rival", world / "twin.safetensors", "--source", world / "src",
+        "--model", world / "net.safetensors",
+    )  # fmt: skip
+    status, text = run(*words, "--public", world / "src", "--key", world / "a.key", "--json", "-")
+    assert status == 0, text
+    found = json.loads(text[text.index("{") :])["records"]
+    assert {r["model"] for r in found} == {"net", "twin"}
+    knows = {r["attack"]: tuple(r["knowledge"]) for r in found}
+    assert knows[None] == knows["low-pass 1/2"] == ()
+    assert knows["Wiener"] == ("public",)
+    assert knows["front known"] == ("public", "front")
+    # A front of frames sees nothing of the noise, so what is kept of it is all that the model read.
+    own = [
+        r["value"] for r in found if r["model"] == "net" and r["attack"] in (None, "front known")
+    ]
+    assert own[0] == 1.0
+    status, text = run(*words, "--attack", "codec 6 dB")
+    assert status == 0, text
+    assert "codec 6 dB" in text
+    assert "low-pass" not in text
+
+
+def test_attack_says_what_is_missing(world: Path) -> None:
+    run("recode", world / "src", world / "miss", "--key", world / "a.key")
+    words = ("attack", world / "miss", "--source", world / "src")
+    assert "--rival: expected at least one model, to attack sounds" in said(*words)
+    words = ("attack", world / "miss", "--rival", world / "twin.safetensors")
+    assert "--source: expected the originals, to attack sounds" in said(*words)
+    words = (*words, "--source", world / "src")
+    assert "--attack: expected among low-pass 1/2" in said(*words, "--attack", "Wiener")
+    assert "--learn: expected no such option for sounds" in said(*words, "--learn", world / "miss")
+    (world / "none").mkdir(exist_ok=True)
+    assert "--public: expected a folder of .wav files" in said(*words, "--public", world / "none")
+
+
+def test_verify_asks_for_the_passphrase_of_a_sealed_key(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATCH11_PASSPHRASE", "a b c d e f")
+    status, text = run("key", world / "net.safetensors", "-o", world / "s.key", "--seal")
+    assert status == 0, text
+    dst = world / "sealed"
+    assert run("recode", world / "src", dst, "--key", world / "s.key")[0] == 0
+    words = ("verify", dst, "--model", world / "net.safetensors", "--source", world / "src")
+    status, text = run(*words, "--key", world / "s.key")
+    assert status == 0, text
+    monkeypatch.setenv("CATCH11_PASSPHRASE", "another one")
+    assert "passphrase" in said(*words, "--key", world / "s.key")

@@ -200,3 +200,38 @@ def test_hostile_settings_beside_a_model(tmp_path: Path, facts: object, match: s
     save_model(tmp_path / "net.safetensors", seed=0)
     (tmp_path / "net.json").write_text(json.dumps({"modality": "table", **dict(facts)}))  # type: ignore[call-overload]
     assert match in said("key", tmp_path / "net.safetensors", "-o", tmp_path / "k.key")
+
+
+def test_attack_undoes_a_table(world: Path) -> None:
+    recode(world, "hit")
+    words = (
+        "attack",
+        world / "hit",
+        "--rival",
+        world / "rival.safetensors",
+        "--source",
+        world / "src",
+    )
+    full = (*words, "--model", world / "net.safetensors", "--key", world / "t.key", "--public",
+            world / "src" / "one.csv", "--limit", 15, "--target", "class")  # fmt: skip
+    status, text = run(*full, "--json", "-")
+    assert status == 0, text
+    found = json.loads(text[text.index("{") :])["records"]
+    by = {(r["model"], r["attack"]): r for r in found}
+    assert {attack for _, attack in by} == {None, "regression", "Wiener", "front known"}
+    assert by["net", None]["value"] == by["net", "front known"]["value"] == 1.0
+    assert by["net", None]["metric"] == "accuracy"
+    assert {r["n"] for r in found} == {15}
+    status, text = run(*words, "--limit", 15, "--attack", "regression")
+    assert status == 0, text
+    assert "agreement" in text
+
+
+def test_attack_says_what_a_table_lacks(world: Path) -> None:
+    recode(world, "miss")
+    words = ("attack", world / "miss", "--rival", world / "rival.safetensors")
+    assert "--source: expected the originals, to attack tables" in said(*words)
+    words = (*words, "--source", world / "src", "--limit", 15)
+    assert "--attack: expected among regression" in said(*words, "--attack", "Wiener")
+    assert "--labels: expected no such option for tables" in said(*words, "--labels", world / "x")
+    assert "--public: expected a table or some" in said(*words, "--public", world)

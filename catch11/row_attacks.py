@@ -1,0 +1,143 @@
+"""Attacks on released tables: a blind filter, known pairs, a known front; what each model answers."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.attacks.rows import projected, regressed, wiener
+from catch11.data.tables import Table, read_table
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.key import Key
+from catch11.metrics import accuracy
+from catch11.models.table import TableModel
+from catch11.record import Condition, Record, versions
+from catch11.release.tables import read_tables
+from catch11.table import classes_of, clean_table, named_models, role_of, rows_by_source, rows_of
+
+Told = Callable[[str, int, int], None]
+Rows = Float[Tensor, "row column"]
+Others = Float[Tensor, "_ column"]
+
+
+def attack_rows(
+    dst: Path,
+    rivals: Sequence[TableModel],
+    *,
+    source: Path,
+    model: TableModel | None = None,
+    key: Key | None = None,
+    public: Path | None = None,
+    target: str | None = None,
+    ledger: Path | None = None,
+    limit: int = 60,
+    training: int = 200,
+    seed: int = 0,
+    attacks: Sequence[str] | None = None,
+    command: str | None = None,
+    progress: Told | None = None,
+) -> list[Record]:
+    """What models answer to released rows, as they are and after each attack that what is given here
+    allows. limit: rows that are judged, evenly spaced. training: others of which the attacker holds
+    both sides. public: clean rows of his. target: the column with the class; without it a model's own
+    clean answer is the truth. Raises ReleaseError, InvalidArgument.
+    """
+    held = read_tables(dst)
+    if not held.entries:
+        raise ReleaseError(dst, "the release lists no files", "release something first")
+    named = named_models((*rivals,) if model is None else (model, *rivals))
+    first = next(iter(named.values()))
+    ledger_rows = rows_by_source(dst, ledger)
+    made, clean = [], []
+    truth: list[int | None] = []
+    for entry in held.entries:
+        table = held.table(entry)
+        made.append(table)
+        clean.append(clean_table(source, entry.file, table, ledger_rows))
+        truth += classes_of(table, target, first.labels)
+    released, originals = _stacked(made, first), _stacked(clean, first)
+    count = len(released)
+    judged = [i * count // min(limit, count) for i in range(min(limit, count))]
+    rest = sorted(set(range(count)) - set(judged))
+    pairs = [
+        rest[i * len(rest) // min(training, len(rest))] for i in range(min(training, len(rest)))
+    ]
+    known_front = None if key is None or model is None else key  # in the units of its own model
+    sides = (originals[pairs], released[pairs])
+    runs = _runs(released[judged], sides, public, known_front, first)
+    unknown = set(attacks or ()) - set(runs)
+    if unknown:
+        raise InvalidArgument(
+            "--attack", expected=f"among {', '.join(runs) or 'none'}, with what is given here",
+            found=sorted(unknown)[0],
+        )  # fmt: skip
+    if attacks is not None:
+        runs = {name: runs[name] for name in attacks}
+    found: list[Record] = []
+    plain: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
+        "": ((), lambda: released[judged])
+    }
+    for number, (name, (knowledge, run)) in enumerate({**plain, **runs}.items()):
+        if progress is not None:
+            progress(name or "no attack", number, 1 + len(runs))
+        back = first.restore(run())
+        for title, one in named.items():
+            said = one.logits(_as_read(back, first, one)).argmax(1).tolist()
+            own = one.logits(_stacked(clean, one)[judged]).argmax(1).tolist()
+            known = [i for i, row in enumerate(judged) if truth[row] is not None]
+            hits = [said[i] == truth[judged[i]] for i in known] or [
+                a == b for a, b in zip(said, own, strict=True)
+            ]
+            share = accuracy(hits)
+            condition: Condition = "attack" if name else "nte"
+            found.append(
+                Record(
+                    model=title, condition=condition, attack=name or None, knowledge=knowledge,
+                    role="authorized" if one is model else "ga" if model is None else role_of(model, one),
+                    metric="accuracy" if known else "agreement", value=share.estimate,
+                    low=share.low, high=share.high, n=len(hits), model_fingerprint=one.fingerprint,
+                    key_fingerprint=held.key, seed=seed, command=command,
+                    settings={"method": held.method}, versions=versions(),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _runs(
+    rows: Rows,
+    pairs: tuple[Others, Others],
+    public: Path | None,
+    key: Key | None,
+    model: TableModel,
+) -> dict[str, tuple[tuple[str, ...], Callable[[], Rows]]]:
+    found: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {}
+    if len(pairs[0]) > 1:
+        found["regression"] = (("pairs",), lambda: regressed(rows, pairs))
+    if public is not None:
+        files = sorted(public.iterdir()) if public.is_dir() else [public]
+        tables = [read_table(file) for file in files if file.suffix in (".csv", ".tsv", ".parquet")]
+        if not tables:
+            raise InvalidArgument("--public", expected="a table or some", found=str(public))
+        others = _stacked(tables, model)
+        found["Wiener"] = (("public",), lambda: wiener(rows, others))
+        if key is not None:
+            front = key.front
+            found["front known"] = (("public", "front"), lambda: projected(rows, others, front))
+    return found
+
+
+def _stacked(tables: Sequence[Table], model: TableModel) -> Rows:
+    return torch.cat([rows_of(table, model) for table in tables])
+
+
+def _as_read(values: Float[np.ndarray, "row column"], first: TableModel, one: TableModel) -> Rows:
+    """Cells in the first model's columns as another model reads them."""
+    missing = set(one.names) - set(first.names)
+    if missing:
+        raise InvalidArgument(
+            f"model {one.name}", expected=f"columns of {first.name}", found=sorted(missing)[0]
+        )
+    return one.standardise(values[:, [first.names.index(name) for name in one.names]])

@@ -20,7 +20,7 @@ STRENGTHS: Mapping[Scale, Mapping[str, tuple[float, ...]]] = {
 }
 IMAGES: Mapping[Scale, Mapping[str, int]] = {
     "quick": {"photographs": 60, "thumbnails": 300},
-    "full": {"photographs": 300, "thumbnails": 2000},
+    "full": {"photographs": 100, "thumbnails": 1000},
 }
 CONDITIONS: tuple[Condition, ...] = ("nte", "gaussian")
 

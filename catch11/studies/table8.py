@@ -18,7 +18,7 @@ from catch11.studies.trial import Trial
 # Pictures judged and learned from, steps of a training, side of what it sees of a picture.
 EFFORT = {
     "quick": {"thumbnails": (200, 400, 150, 32), "photographs": (60, 200, 250, 64)},
-    "full": {"photographs": (100, 200, 1500, 96), "thumbnails": (1000, 3000, 3000, 32)},
+    "full": {"photographs": (100, 200, 600, 64), "thumbnails": (1000, 3000, 1500, 32)},
 }
 METHODS = ("spectral", "gaussian", "deep")
 

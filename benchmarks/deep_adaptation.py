@@ -63,7 +63,7 @@ def sweep() -> list[Cell]:
         Cell(rival=vgg, count=1000, course=Course(rate=0.03, epochs=30)),
         Cell(rival=vgg, count=3000, course=Course(rate=0.003, epochs=16, optimiser="adamw")),
         Cell(rival=pre, count=10_000, course=Course(rate=0.01, epochs=6)),
-        Cell(rival=pre, count=10_000, course=Course(rate=0.03, epochs=24)),
+        Cell(rival=pre, count=10_000, course=Course(rate=0.03, epochs=14)),
         Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=16)),
         Cell(rival=pre, count=3000, course=Course(rate=0.03, epochs=12), begins="front"),
         Cell(rival=pre, count=3000, course=Course(rate=0.1, epochs=24), begins="scratch"),

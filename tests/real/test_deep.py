@@ -114,6 +114,22 @@ def test_answers_survive_jpeg_where_asked(assets: Path) -> None:
     assert same(plain) < 0.5
 
 
+def test_the_least_change_survives_what_is_named(assets: Path) -> None:
+    row = ROWS[0]
+    model, rival = load(assets, row.model), load(assets, row.rivals[0])
+    pictures = sources(assets, row)[::2]
+    made, reasons = recoded(
+        model, pictures, survive=survival("jpeg:75,jpeg:50"), radius="least", steps=160, margin=0.1
+    )
+    kept = torch.tensor([reason is None for reason in reasons])
+    assert kept.float().mean() > 0.9
+    clean = answers(model, pictures)
+    for quality in (75, 50):
+        read = [through(p, format="JPEG", quality=quality) for p in made]
+        assert (answers(model, read) == clean)[kept].all()
+        assert float((answers(rival, read) == clean).float().mean()) <= row.chance + 0.25
+
+
 def test_one_file_for_two_models(assets: Path) -> None:
     """ResNet-20 and ResNet-32 both read it; neither reads what was made for the other alone."""
     row = ROWS[0]

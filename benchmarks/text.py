@@ -46,6 +46,7 @@ class Desk:
     released: Path
     source: Path
     assets: Path
+    known: "Desk | None" = None
 
     @cached_property
     def model(self) -> TextModel:
@@ -138,7 +139,8 @@ def rivals(desk: Desk) -> list[Record]:
     """Rivals on their own clean text, the authorized clean embeddings, the release and noise."""
     found = []
     folder = str(desk.assets / "text")
-    for model, role in ((small_encoder(folder), "ga"), (sibling_encoder(folder), "sibling")):
+    small = small_encoder(folder, pairs=1200, epochs=2)
+    for model, role in ((small, "ga"), (sibling_encoder(folder, steps=10), "sibling")):
         own = [model.embed(row) for row in encode_all(model, desk.corpus)]
         fed = {"clean": own, "control": desk.clean, "nte": desk.rows("nte"), "gaussian": desk.noise}
         for name, rows in fed.items():
@@ -150,14 +152,21 @@ def rivals(desk: Desk) -> list[Record]:
 
 
 def inverter(desk: Desk) -> list[Record]:
-    """Four fifths of the documents are known to the attacker, one fifth is read."""
-    every = range(len(desk.clean))
-    test = [i for i in every if i // 2 % 5 == 0]
-    known = [i for i in every if i // 2 % 5]
-    words = [[w for w in row.ids if w not in desk.model.special] for row in desk.encoded]
-    inner = {
-        name: [r[1:-1] for r in desk.rows(name)] for name in ("clean", "nte", "gaussian")
-    }  # [CLS] and [SEP] are no words
+    """Four fifths of the documents are known to the attacker, and all of --known that are not among
+    the fifth that is read."""
+    count = len(desk.clean)
+    test = [i for i in range(count) if i // 2 % 5 == 0]
+    read = {desk.corpus.texts[i] for i in test}
+    more = desk.known
+    texts = [*desk.corpus.texts, *(more.corpus.texts if more else ())]
+    known = [i for i in range(len(texts)) if (i >= count or i // 2 % 5) and texts[i] not in read]
+    encoded = [*desk.encoded, *(more.encoded if more else ())]
+    words = [[w for w in row.ids if w not in desk.model.special] for row in encoded]
+    held = {
+        name: [*desk.rows(name), *(more.rows(name) if more else ())]
+        for name in ("clean", "nte", "gaussian")
+    }
+    inner = {name: [r[1:-1] for r in held[name]] for name in held}  # [CLS], [SEP] are no words
     found = []
     tokens = sum(len(words[i]) for i in known)
     print(f"inverter: {len(known)} documents with {tokens} words known, {len(test)} read")
@@ -174,12 +183,12 @@ def inverter(desk: Desk) -> list[Record]:
         places(name, inner[name], "embeddings")
     for name in ("clean", "nte"):
         states = []
-        for row in desk.rows(name):
+        for row in held[name]:
             with torch.no_grad():
                 states.append(desk.model.states(*pad([row])[:2])[0, 1:-1])
         places(name, states, "embeddings and weights")
     for name in ("clean", "nte"):
-        answers = desk.model.answers(desk.rows(name))
+        answers = desk.model.answers(held[name])
         leak = invert_bag(
             answers[known], [words[i] for i in known], answers[test], [words[i] for i in test],
             learning=Learning(epochs=30),
@@ -187,16 +196,16 @@ def inverter(desk: Desk) -> list[Record]:
         found.extend(_leak(desk, leak, name, "sentence embedding", tokens))
     taught = load_glue("stsb", "train", folder=desk.assets / "text")
     assert taught.second is not None
-    texts = list(dict.fromkeys((*taught.first, *taught.second)))[:3000]
-    more = [desk.model.encode(text) for text in texts]
-    wide = desk.model.answers([desk.model.embed(row) for row in more])
-    bags = [[w for w in row.ids if w not in desk.model.special] for row in more]
+    public = list(dict.fromkeys((*taught.first, *taught.second)))[:1500]
+    coded = [desk.model.encode(text) for text in public]
+    wide = desk.model.answers([desk.model.embed(row) for row in coded])
+    bags = [[w for w in row.ids if w not in desk.model.special] for row in coded]
     for name in ("clean", "nte"):
         answers = desk.model.answers(desk.rows(name))
         leak = invert_bag(
             wide, bags, answers[test], [words[i] for i in test], learning=Learning(epochs=30)
         )
-        what = f"sentence embedding, {len(texts)} public texts"
+        what = f"sentence embedding, {len(public)} public texts"
         found.extend(_leak(desk, leak, name, what, sum(map(len, bags))))
     return found
 
@@ -273,15 +282,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("released", type=Path)
     parser.add_argument("source", type=Path)
+    parser.add_argument(
+        "--known", nargs=2, type=Path, metavar=("DST", "CSV"),
+        help="a further release and its source, which inverters learn from too",
+    )  # fmt: skip
     parser.add_argument("--assets", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("text.jsonl"))
     parser.add_argument("--part", choices=PARTS, action="append")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    desk = Desk(given.released, given.source, given.assets)
+    known = None if given.known is None else Desk(*given.known, given.assets)
+    desk = Desk(given.released, given.source, given.assets, known)
     files = len(read_texts(given.released).entries)
     cells = [
-        Cell(name=name, settings={"part": name, "files": files}) for name in given.part or PARTS
+        Cell(name=name, settings={"part": name, "files": files, "known": str(given.known or "")})
+        for name in given.part or PARTS
     ]
     found = run_cells(cells, given.out, lambda cell: PARTS[cell.name](desk))
     for one in found:

@@ -51,7 +51,7 @@ TINY: Mapping[str, tuple[Family, int]] = {
     "tiny InternVL twin": ("internvl", 1), "tiny Qwen2.5-VL twin": ("qwen2_5_vl", 1),
 }  # fmt: skip
 TINY_SIZE = "?size=56x56"
-QUESTIONS = {"quick": 16, "full": 60}
+QUESTIONS = {"quick": 12, "full": 60}
 # What else a prompt may hold, on tiny models: name, settings of the spec, families, methods. A film has
 # two frames; deep recoding matches stills, so each frame of its film is shown twice, as a still is.
 LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {

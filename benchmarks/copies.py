@@ -312,7 +312,7 @@ def radii(bench: Bench) -> None:
     can know by simulating."""
     for radius, count in (("auto", 500), ("8", 96), ("16", 96), ("32", 96), ("255", 64)):
         _traced(bench, f"radius {radius}", bench.deep(radius, count), (1.0,))
-    for radius, taught in (("auto", 200), ("8", 96), ("32", 96)):
+    for radius, taught in (("auto", 200), ("8", 96)):
         # What quiet noise leaves may be too much or too little of the print.
         files = bench.quiet(radius, taught, 64)
         _traced(bench, f"radius {radius}, quiet from {taught}", files, (1.0, -1.0))

@@ -14,6 +14,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from catch11.errors import InvalidArgument
+
 LEAST = 0.05  # of the noise's variance that is left in any direction of a tile
 
 
@@ -53,7 +55,10 @@ class Quiet:
 def quiet_of(
     changes: Float[Tensor, "batch channel height width"], tile: tuple[int, int], *, variance: float
 ) -> Quiet:
-    """The quiet noise for changes that a search made. variance: of the white noise they are hidden in."""
+    """The quiet noise for changes that a search made. variance: of the white noise they are hidden in.
+
+    Raises InvalidArgument where most of their energy is beyond what that noise could leave out.
+    """
     rows, columns = changes.shape[2] // tile[0], changes.shape[3] // tile[1]
     size = changes.shape[1] * tile[0] * tile[1]
     total = torch.zeros(size, size, dtype=torch.float64)
@@ -64,5 +69,11 @@ def quiet_of(
         )  # fmt: skip
         total += (tiles.T @ tiles).double() / (len(changes) * rows * columns)
     values, vectors = torch.linalg.eigh(total / variance)
+    spare = (values - (1.0 - LEAST)).clamp_min(0.0)
+    if float(spare.square().sum()) > 0.5 * float(values.square().sum()):
+        raise InvalidArgument(
+            "quiet", expected="changes that noise can hide, as those within radius auto",
+            found=f"changes of {values[-1]:.1f} times its variance", remedy="lower the radius",
+        )  # fmt: skip
     roots = (1.0 - values).clamp_min(LEAST).sqrt()
     return Quiet(tile=tile, factor=((vectors * roots) @ vectors.T).float())

@@ -109,12 +109,19 @@ def test_quiet_noise_cancels_what_is_printed() -> None:
     torch.testing.assert_close(first, white[:, :4, 4:8].flatten() @ quiet.factor)
 
 
+def test_what_noise_cannot_hide_is_refused() -> None:
+    loud = torch.randn(20, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(20, 3, 8, 8)
+    with pytest.raises(InvalidArgument, match="lower the radius"):
+        quiet_of(loud, (4, 4), variance=0.09)
+    assert quiet_of(loud * 0.03, (4, 4), variance=0.09).factor.shape == (48, 48)
+
+
 def test_a_quiet_recoder_answers_alike_in_other_files() -> None:
-    plain = DeepRecoder(COPY.model, KEY, radius=60.0, steps=80, margin=0.0, copy=COPY.secret)
+    plain = DeepRecoder(COPY.model, KEY, radius=24.0, steps=80, margin=0.0, copy=COPY.secret)
     quiet = plain.quiet(SHOWN[:6])
     assert quiet.name == plain.quiet(SHOWN[:6]).name
     made = DeepRecoder(
-        COPY.model, KEY, radius=60.0, steps=80, margin=0.0, copy=COPY.secret, quiet=quiet
+        COPY.model, KEY, radius=24.0, steps=80, margin=0.0, copy=COPY.secret, quiet=quiet
     )
     assert made.settings["quiet"] == quiet.name
     found = made(SHOWN[:6])

@@ -128,6 +128,10 @@ def scores(desk: Desk) -> list[Record]:
         found.append(_record(desk, accuracy(hits), "recall@10", name, len(hits)))
         share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=300)
         found.append(_record(desk, share, "token recovery", name, words))
+        # By nobody's model: the mean of a document's rows against that of its pair's.
+        means = torch.stack([row.mean(0) for row in desk.rows(name)])
+        value = spearman(pair_cosines(means, desk.corpus.pairs), desk.corpus.truth)
+        found.append(_record(desk, value, "spearman, mean row", name, len(near)))
     lost = drop(desk.corpus, answers["clean"], answers["nte"], classes=0)
     found.append(_record(desk, lost, "spearman drop", "nte", len(near)))
     cosine = torch.nn.functional.cosine_similarity(answers["clean"], answers["nte"])

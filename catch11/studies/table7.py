@@ -30,7 +30,7 @@ from catch11.studies.tables import pivot
 from catch11.text import text_key
 from catch11.text_scores import record, role_of
 
-LOCAL = ("sst2", "cola", "rte", "stsb")
+LOCAL = ("sst2", "stsb", "cola", "rte")
 COUNTS = {"quick": 40, "full": 300}
 RECODERS = ("clean", "spectral 0.3", "spectral 1", "spectral 3", "deep", "noise")
 HUB = {"bert": "textattack/bert-base-uncased-{}", "roberta": "textattack/roberta-base-{}"}
@@ -42,7 +42,7 @@ HUB_NAMES = {
     "mrpc": "MRPC",
     "qnli": "QNLI",
 }
-_TAUGHT = 1500  # training examples of a head: its features are the cost
+_TAUGHT = 800  # training examples of a head: its features are the cost
 _SECRET = bytes(range(32))  # a study publishes its noise with its numbers
 
 
@@ -193,7 +193,7 @@ def readers(place: Place, task: str) -> tuple[Reader, Reader]:
 def _featured(place: Place, task: str, which: str) -> Featured:
     from sklearn.linear_model import LogisticRegression
 
-    model = known_encoder() if which == "known" else small_encoder(_folder(place))
+    model = known_encoder() if which == "known" else small_encoder(_folder(place), pairs=1200)
     pairs = TASKS[task].second is not None
     if not TASKS[task].classes:
         return Featured(model, None, pairs)

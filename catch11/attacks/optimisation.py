@@ -65,7 +65,9 @@ class TunedPreprocessor(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.labelled is not None
-        windows, labels = (part[: self.tuning.samples] for part in material.labelled)
+        # Files come class by class: the first few would be of one.
+        chosen = torch.randperm(len(material.labelled[0]), generator=generator)
+        windows, labels = (part[chosen[: self.tuning.samples]] for part in material.labelled)
         for name, rival in trainable(material).items():
             # Few samples are soon learned by heart, so earlier states are tries of their own.
             for steps in (0, self.tuning.steps // 4, self.tuning.steps):

@@ -274,7 +274,10 @@ def setting(record: Record) -> str:
     """What the record's run was set to, as far as a reader needs it."""
     hidden = {"cell", "cell records", "files", "models"}
     kept = {k: v for k, v in record.settings.items() if k not in hidden and v not in (None, False)}
-    return ", ".join(f"{name} {value}" for name, value in kept.items())
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in kept.items()
+    )
 
 
 def percent(value: float | None) -> str:

@@ -103,6 +103,28 @@ def test_a_tuned_preprocessor_beats_none(scene: Scene) -> None:
     assert sum(found.hits) > plain
 
 
+def test_a_preprocessor_is_tuned_on_every_class(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files come class by class, and a few of them tell more when they are of several."""
+    assert scene.material.labelled is not None
+    windows, labels = scene.material.labelled
+    order = labels.argsort()
+    seen: list[torch.Tensor] = []
+
+    def tuned(
+        self: object, rival: object, windows: object, labels: torch.Tensor, steps: int
+    ) -> nn.Module:
+        seen.append(labels)
+        return nn.Identity()
+
+    monkeypatch.setattr(TunedPreprocessor, "_tuned", tuned)
+    sorted_ = replace(scene.material, labelled=(windows[order], labels[order]))
+    TunedPreprocessor(Tuning(samples=30))(sorted_, scene.jury)
+    assert len(seen[0]) == 30
+    assert len(seen[0].unique()) == len(labels.unique())
+
+
 def test_identities() -> None:
     windows = torch.rand(2, 3, 16, 16, generator=_seeded())
     assert torch.allclose(TileFront(3, 8)(windows), windows, atol=1e-6)

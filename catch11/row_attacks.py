@@ -16,7 +16,14 @@ from catch11.metrics import accuracy
 from catch11.models.table import TableModel
 from catch11.record import Condition, Record, versions
 from catch11.release.tables import read_tables
-from catch11.table import classes_of, clean_table, named_models, role_of, rows_by_source, rows_of
+from catch11.table_scores import (
+    classes_of,
+    clean_table,
+    named_models,
+    role_of,
+    rows_by_source,
+    rows_of,
+)
 
 Told = Callable[[str, int, int], None]
 Rows = Float[Tensor, "row column"]

@@ -52,6 +52,7 @@ LAYERS = (
         "audio",
         "sound_attacks",
         "table",
+        "table_scores",
         "row_attacks",
     ),
     ("studies",),

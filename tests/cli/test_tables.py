@@ -234,4 +234,5 @@ def test_attack_says_what_a_table_lacks(world: Path) -> None:
     words = (*words, "--source", world / "src", "--limit", 15)
     assert "--attack: expected among regression" in said(*words, "--attack", "Wiener")
     assert "--labels: expected no such option for tables" in said(*words, "--labels", world / "x")
-    assert "--public: expected a table or some" in said(*words, "--public", world)
+    (world / "none").mkdir(exist_ok=True)
+    assert "--public: expected a table or some" in said(*words, "--public", world / "none")

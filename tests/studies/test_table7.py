@@ -51,7 +51,9 @@ def test_every_recoder_is_scored_with_its_controls(
     table7._featured.cache_clear()
     encoders.small_encoder.cache_clear()
     monkeypatch.setattr(
-        table7, "small_encoder", lambda folder: encoders.small_encoder(folder, pairs=8, epochs=1)
+        table7,
+        "small_encoder",
+        lambda folder, **_: encoders.small_encoder(folder, pairs=8, epochs=1),
     )
     done = run_study(table7.STUDY, place, out=tmp_path / "out")
     table7._featured.cache_clear()

@@ -115,6 +115,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     facts = cell.settings
     scale: Scale = "full" if facts["scale"] == "full" else "quick"
     layout = str(facts["layout"])
+    _bench(place, int(facts["questions"] or 0))  # before the models, which take longer to miss
     models = _models(place, scale, layout)
     owner = models[str(facts["authorized"])]
     made = _once(
@@ -292,6 +293,7 @@ def _cell(record: Record) -> str:
     return f"{value} [{low}, {high}]" if whole else value
 
 
+@lru_cache(maxsize=2)
 def _bench(place: Place, count: int) -> Bench:
     """MMBench's development questions, or generated ones; the first `count`, abilities in turn."""
     if place.config == "paper":

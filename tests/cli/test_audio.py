@@ -196,7 +196,7 @@ def test_attack_filters_what_was_released(world: Path) -> None:
 
 def test_attack_says_what_is_missing(world: Path) -> None:
     run("recode", world / "src", world / "miss", "--key", world / "a.key")
-    words = ("attack", world / "miss", "--source", world / "src")
+    words: tuple[object, ...] = ("attack", world / "miss", "--source", world / "src")
     assert "--rival: expected at least one model, to attack sounds" in said(*words)
     words = ("attack", world / "miss", "--rival", world / "twin.safetensors")
     assert "--source: expected the originals, to attack sounds" in said(*words)

@@ -229,7 +229,7 @@ def test_attack_undoes_a_table(world: Path) -> None:
 
 def test_attack_says_what_a_table_lacks(world: Path) -> None:
     recode(world, "miss")
-    words = ("attack", world / "miss", "--rival", world / "rival.safetensors")
+    words: tuple[object, ...] = ("attack", world / "miss", "--rival", world / "rival.safetensors")
     assert "--source: expected the originals, to attack tables" in said(*words)
     words = (*words, "--source", world / "src", "--limit", 15)
     assert "--attack: expected among regression" in said(*words, "--attack", "Wiener")

@@ -14,7 +14,7 @@ from catch11.data.sounds import Clip, encode_clip, open_clip
 from catch11.errors import ModelRefused
 from catch11.key import build_key
 from catch11.models.audio import AudioModel, load_audio
-from catch11.models.speech import CtcSpeech, check_recital
+from catch11.models.speech import CtcSpeech, DecodedSpeech, check_recital
 from catch11.recode.deep import DeepRecoder
 
 RATE = 4000
@@ -84,6 +84,16 @@ def windows(model: AudioModel, count: int, *, rate: int, seconds: float) -> torc
     return model.canvas.denormalise(model.preprocess(clips)).clamp(0, 1)
 
 
+def speech(model: AudioModel) -> CtcSpeech | DecodedSpeech:
+    assert isinstance(model.module, CtcSpeech | DecodedSpeech)
+    return model.module
+
+
+def decoder(model: AudioModel) -> DecodedSpeech:
+    assert isinstance(model.module, DecodedSpeech)
+    return model.module
+
+
 def test_a_ctc_transcript_drops_repeats_and_blanks(ctc: Path) -> None:
     from transformers import Wav2Vec2ForCTC
 
@@ -94,8 +104,8 @@ def test_a_ctc_transcript_drops_repeats_and_blanks(ctc: Path) -> None:
     values = model.preprocess([clip(0), clip(1)])
     with torch.no_grad():
         best = own(values[:, 0, 0]).logits.argmax(2)
-    assert torch.equal(model.module.words_of(values), best)
-    said = model.module.speak(values)
+    assert torch.equal(speech(model).words_of(values), best)
+    said = speech(model).speak(values)
     for row, words in zip(best.tolist(), said, strict=True):
         merged = [b for a, b in zip([-1, *row[:-1]], row, strict=True) if a != b]
         assert words == tuple(str(i) for i in merged if i)
@@ -120,13 +130,13 @@ def test_a_decoder_is_heard_as_its_own_class_decodes(whisper: Path) -> None:
     assert model.speaks
     assert model.features
     values = model.preprocess([clip(seed, rate=16000, seconds=1.0) for seed in range(3)])
-    words = model.module.words_of(values)
+    words = speech(model).words_of(values)
     assert words.max() < 20
     assert not (words == 5).any()
     assert not torch.isin(words[:, 0], torch.tensor([2, 6])).any()
-    said = model.module.recite(values, words).argmax(2)
+    said = decoder(model).recite(values, words).argmax(2)
     assert torch.equal(said[words >= 0], words[words >= 0])
-    check_recital("x", model.module, values)
+    check_recital("x", speech(model), values)
 
 
 @pytest.mark.parametrize("kind", ["ctc", "whisper"])
@@ -145,9 +155,9 @@ def test_what_is_released_is_transcribed_alike(
     kept = [i for i, reason in enumerate(made.reasons) if reason is None]
     assert kept
     clean, after = (model.canvas.normalise(some[kept]) for some in (held, made.images))
-    assert model.module.speak(after) == model.module.speak(clean)
+    assert speech(model).speak(after) == speech(model).speak(clean)
     assert max(made.psnr) < 30.0
-    assert len(twin.module.speak(after)) == len(kept)
+    assert len(speech(twin).speak(after)) == len(kept)
 
 
 def test_the_commands_hold_a_transcript(ctc: Path, tmp_path: Path) -> None:
@@ -174,7 +184,8 @@ def test_the_commands_hold_a_transcript(ctc: Path, tmp_path: Path) -> None:
     model = load_audio(f"hf:{ctc}")
     for path in out.glob("*.wav"):
         before, after = (
-            model.module.speak(model.preprocess([open_clip(p)])) for p in (source / path.name, path)
+            speech(model).speak(model.preprocess([open_clip(p)]))
+            for p in (source / path.name, path)
         )
         assert before == after
 
@@ -186,7 +197,7 @@ def test_what_cannot_be_held_is_one_sentence(tmp_path: Path) -> None:
     facts |= {"lang_to_id": {"<|en|>": 7}, "task_to_id": {"transcribe": 8}}
     path.write_text(json.dumps(facts | {"no_timestamps_token_id": 9}))
     model = load_audio(f"hf:{folder}")
-    assert model.module.start == (1, 7, 8, 9)
+    assert decoder(model).start == (1, 7, 8, 9)
     (folder / "catch11.json").write_text('{"language": "xx"}')
     with pytest.raises(ModelRefused, match=r"it knows no language <\|xx\|>"):
         load_audio(f"hf:{folder}")

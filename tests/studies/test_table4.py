@@ -1,6 +1,5 @@
 """Table 4 from end to end on a few questions; and what it needs at a hub."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -17,13 +16,12 @@ TINY = Place(config="digits")
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Record, ...]]:
-    patch = pytest.MonkeyPatch()
-    patch.setattr(table4, "QUESTIONS", {"quick": 4, "full": 4})
-    patch.setattr(table4, "METHODS", ("spectral",))
-    patch.setattr(table4, "LAYOUTS", {})
-    yield run_study(study_of("table4"), TINY, out=tmp_path_factory.mktemp("study")).records
-    patch.undo()
+def records(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, ...]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table4, "QUESTIONS", {"quick": 4, "full": 4})
+        patch.setattr(table4, "METHODS", ("spectral",))
+        patch.setattr(table4, "LAYOUTS", {})
+        return run_study(study_of("table4"), TINY, out=tmp_path_factory.mktemp("study")).records
 
 
 def of(records: tuple[Record, ...], **wanted: str) -> list[Record]:

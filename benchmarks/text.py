@@ -23,6 +23,16 @@ from catch11.cells import Cell, run_cells
 from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents
 from catch11.key import Key
+from catch11.kinds.text import text_key
+from catch11.kinds.text_scores import (
+    Corpus,
+    drop,
+    encode_all,
+    pair_cosines,
+    read_back,
+    recall_at,
+    record,
+)
 from catch11.metrics import Interval, accuracy, spearman
 from catch11.models.text import NORMALISED, Encoded, TextModel
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder, pad
@@ -31,8 +41,6 @@ from catch11.record import Record
 from catch11.release.ledger import read_ledger
 from catch11.release.texts import read_texts
 from catch11.studies.encoders import known_encoder, sibling_encoder, small_encoder
-from catch11.text import text_key
-from catch11.text_scores import Corpus, drop, encode_all, pair_cosines, read_back, recall_at, record
 
 SECRET = bytes(range(32))
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)

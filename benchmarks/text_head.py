@@ -14,12 +14,12 @@ import torch
 
 from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents, row_name
+from catch11.kinds.text import text_key
 from catch11.metrics import accuracy, paired_difference
 from catch11.recode.tokens import NoiseTokens
 from catch11.release.ledger import read_ledger
 from catch11.release.texts import read_texts
 from catch11.studies.encoders import known_encoder
-from catch11.text import text_key
 
 SECRET = bytes(range(32))
 

@@ -59,7 +59,7 @@ class Key:
 
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
     where the owner never saw them. members: front fingerprints of the models of a joint key.
-    modality: the kind of data it recodes; its row stands in `catch11.modality`. private: its model is a
+    modality: the kind of data it recodes; its row stands in `catch11.kinds.frame`. private: its model is a
     personalised copy, so that pictures are scrambled by that copy's secret first.
     """
 

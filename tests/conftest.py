@@ -20,7 +20,7 @@ SHAPE_CHECKED = (
     "canvas", "strip", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
     "personalize", "scramble", "secretfile", "release", "models", "data", "metrics", "record", "attacks", "tune", "baselines",
-    "bounds", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "text", "text_scores", "text_attacks", "sound_attacks", "row_attacks", "table_scores", "cells", "trust", "studies", "report", "scale",
+    "bounds", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "kinds", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":
     from jaxtyping import install_import_hook

@@ -95,7 +95,7 @@ def attack(
     --public pictures --key deit.key --labels labels.csv
     """
     from catch11.attacks import Effort, attack_release
-    from catch11.modality import IMAGE, plug, release_modality
+    from catch11.kinds.frame import IMAGE, plug, release_modality
 
     kind = release_modality(dst)
     if kind != IMAGE and (own := plug(kind).attack) is not None:

@@ -74,7 +74,7 @@ def key(
     """
     passphrase = ask_passphrase(output, new=True) if seal else None
     from catch11.keyfile import save_key
-    from catch11.modality import IMAGE, modality_of, plug
+    from catch11.kinds.frame import IMAGE, modality_of, plug
     from catch11.models.copies import is_copy
 
     kind = modality_of(model)

@@ -87,7 +87,7 @@ def recode(
     """
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
-    from catch11.modality import IMAGE, check_pairing, check_source, plug
+    from catch11.kinds.frame import IMAGE, check_pairing, check_source, plug
     from catch11.release import release
 
     held = open_key(key)

@@ -90,8 +90,8 @@ def verify(
     Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
     """
+    from catch11.kinds.frame import IMAGE, check_pairing, plug, release_modality
     from catch11.matrix import verify as run
-    from catch11.modality import IMAGE, check_pairing, plug, release_modality
 
     kind = release_modality(dst)
     for spec in (model, *(rival or ())):

@@ -12,12 +12,12 @@ from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.attacks.sounds import blind_attacks, projected, wiener
-from catch11.audio import RADIUS
 from catch11.baselines.gaussian import item_generator, noise_at
 from catch11.cells import Cell
 from catch11.data.sounds import Clip
 from catch11.grid import GRIDS
 from catch11.key import Key, key_of
+from catch11.kinds.audio import RADIUS
 from catch11.metrics import accuracy
 from catch11.models.audio import AudioModel
 from catch11.recode.deep import DeepRecoder

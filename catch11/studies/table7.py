@@ -18,6 +18,8 @@ from torch import Tensor
 
 from catch11.cells import Cell
 from catch11.data.glue import TASKS, Examples, chance, load_glue, measure
+from catch11.kinds.text import text_key
+from catch11.kinds.text_scores import record, role_of
 from catch11.models.text import TextModel
 from catch11.models.textfile import load_text
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder
@@ -27,8 +29,6 @@ from catch11.studies.encoders import known_encoder, small_encoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import pivot
-from catch11.text import text_key
-from catch11.text_scores import record, role_of
 
 LOCAL = ("sst2", "stsb", "cola", "rte")
 COUNTS = {"quick": 40, "full": 300}

@@ -13,7 +13,7 @@ from catch11.canvas import Canvas, sound_canvas
 from catch11.data.sounds import Clip, fit_clip
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.key import build_key
-from catch11.modality import modality_of
+from catch11.kinds.frame import modality_of
 from catch11.models.audio import AudioModel, load_audio, sound_model, spectrogram_features
 from catch11.models.frame import load_model
 from catch11.models.sound_nets import Heard, Keywords, SpectrogramNet

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from catch11.errors import InvalidArgument, ModelRefused, NoFront
-from catch11.modality import modality_of
+from catch11.kinds.frame import modality_of
 from catch11.models.text import NORMALISED, TextModel
 from catch11.models.textfile import load_text
 from catch11.recode.tokens import pad

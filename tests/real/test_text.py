@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from catch11.data.glue import load_glue
+from catch11.kinds.text import text_key
+from catch11.kinds.text_scores import read_back
 from catch11.models.text import NORMALISED
 from catch11.recode.tokens import NoiseTokens, SpectralTokens
 from catch11.recode.tokens_deep import DeepTokens
 from catch11.studies.encoders import known_encoder
-from catch11.text import text_key
-from catch11.text_scores import read_back
 
 pytestmark = pytest.mark.real
 

@@ -12,12 +12,12 @@ from catch11.attacks.tokens import nearest_tokens
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.key import Key
 from catch11.keyfile import key_bytes, key_from_bytes
+from catch11.kinds.text import text_key
 from catch11.models.text import NORMALISED, TextModel
 from catch11.models.textfile import load_text
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder
 from catch11.recode.tokens_deep import DeepTokens, parse_alike, principal
 from catch11.recode.tokens_norm import NormTokens, centred, norm_free_share
-from catch11.text import text_key
 from tests.text_world import save_text_model, sentence_transformer
 
 TEXTS = ("a man plays the guitar .", "the dog eats", "two old cat in the house with a red dog")

@@ -9,13 +9,13 @@ from safetensors.torch import load, save
 
 from catch11.errors import ReleaseError
 from catch11.key import Key
+from catch11.kinds.text import text_key
 from catch11.models.text import TextModel
 from catch11.models.textfile import load_text
 from catch11.recode.tokens import NoiseTokens, SpectralTokens
 from catch11.recode.tokens_deep import DeepTokens
 from catch11.release.embeds import Passage, decode, encode
 from catch11.release.texts import read_texts, release_texts
-from catch11.text import text_key
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
 
 BOTH = ("first", "second")

@@ -14,9 +14,7 @@ from torch import Tensor
 from catch11.data.tables import Table
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.key import Key, build_key
-from catch11.matrix import Verification
-from catch11.metrics import accuracy
-from catch11.modality import (
+from catch11.kinds.frame import (
     Facts,
     Plug,
     Progress,
@@ -25,13 +23,7 @@ from catch11.modality import (
     needed_to_attack,
     take,
 )
-from catch11.models.table import TableModel, claims, load_table
-from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
-from catch11.recode.rows_deep import DeepRowRecoder
-from catch11.record import Condition, Record, Role, versions
-from catch11.release.tables import TableRelease, part_name, read_tables, release_tables
-from catch11.score import Score, to_verdict
-from catch11.table_scores import (
+from catch11.kinds.table_scores import (
     classes_of,
     clean_table,
     named_models,
@@ -39,6 +31,14 @@ from catch11.table_scores import (
     rows_by_source,
     rows_of,
 )
+from catch11.matrix import Verification
+from catch11.metrics import accuracy
+from catch11.models.table import TableModel, claims, load_table
+from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
+from catch11.recode.rows_deep import DeepRowRecoder
+from catch11.record import Condition, Record, Role, versions
+from catch11.release.tables import TableRelease, part_name, read_tables, release_tables
+from catch11.score import Score, to_verdict
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _RUN = ("names", "ledger", "resume", "check", "model", "method")
@@ -251,7 +251,7 @@ def _record(
 
 def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:
     """Attack a release of tables; see `attack_rows`."""
-    from catch11.row_attacks import attack_rows
+    from catch11.kinds.row_attacks import attack_rows
 
     facts = dict(asked)
     device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))

@@ -4,22 +4,16 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from catch11.errors import InvalidArgument
-from catch11.key import Key, default_rule, key_of, one_rule
-from catch11.matrix import Verification
-from catch11.modality import Facts, Plug, Progress, Result, take
-from catch11.models.text import TextModel
-from catch11.models.textfile import load_text, reads_text
-from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
-from catch11.recode.tokens_deep import DeepTokens
-from catch11.record import Record, Verdict
-from catch11.release.texts import read_texts, release_texts
-from catch11.text_scores import (
+from catch11.key import Key, build_key
+from catch11.kinds.frame import Facts, Plug, Progress, Result, take
+from catch11.kinds.text_scores import (
     drop,
     encode_all,
     fed_answers,
@@ -30,6 +24,13 @@ from catch11.text_scores import (
     role_of,
     scores,
 )
+from catch11.matrix import Verification
+from catch11.models.text import TextModel
+from catch11.models.textfile import load_text, reads_text
+from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
+from catch11.recode.tokens_deep import DeepTokens
+from catch11.record import Record, Verdict
+from catch11.release.texts import read_texts, release_texts
 
 _KEY = ("energy", "tau", "cumulative", "rank", "layer")
 _RECODE = (
@@ -43,23 +44,9 @@ _VERIFY = (
 )  # fmt: skip
 
 
-def text_key(
-    model: TextModel,
-    *,
-    energy: float | None = None,
-    tau: float | None = None,
-    cumulative: float | None = None,
-    rank: int | None = None,
-    layer: str | None = None,
-    secret: bytes | None = None,
-) -> Key:
-    """The key of a text model: its token front, a rule, a secret, and the model's fingerprint."""
-    front = model.front(layer)
-    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
-    return key_of(
-        front, canvas=model.canvas, rule=rule or default_rule(front), secret=secret,
-        model_fingerprint=model.fingerprint, modality=TEXT,
-    )  # fmt: skip
+def text_key(model: TextModel, **given: Any) -> Key:
+    """The key of a text model. given: the rule, layer and secret, as of `build_key`."""
+    return replace(build_key(model, **given), modality=TEXT)
 
 
 def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
@@ -241,7 +228,7 @@ def _attack(dst: Path, asked: Facts, progress: Progress) -> Result:
     for option in ("model", "source"):
         if option not in given:
             raise InvalidArgument(f"--{option}", expected="it, to attack texts", found="none")
-    from catch11.text_attacks import attack_texts
+    from catch11.kinds.text_attacks import attack_texts
 
     model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
     found = attack_texts(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from catch11 import modality
 from catch11.errors import InvalidArgument
 from catch11.key import IMAGE
-from catch11.modality import Facts, Plug, Row, check_source, modality_of, release_modality, take
+from catch11.kinds import frame as modality
+from catch11.kinds.frame import Facts, Plug, Row, check_source, modality_of, release_modality, take
 
 
 @pytest.mark.parametrize("spec", ["py:x:y", "timm:resnet18", "nowhere", "hf:", "torch:none.pt"])

@@ -12,8 +12,7 @@ from catch11.data.labels import LabelsRefused
 from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key, build_key
-from catch11.matrix import Verification, verify
-from catch11.modality import (
+from catch11.kinds.frame import (
     Facts,
     Plug,
     Progress,
@@ -22,6 +21,7 @@ from catch11.modality import (
     needed_to_attack,
     take,
 )
+from catch11.matrix import Verification, verify
 from catch11.models.audio import AudioModel, claims, load_audio
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.frame import Recoder
@@ -123,7 +123,7 @@ def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Res
 
 def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
     """Attack a release of sounds; see `attack_sounds`."""
-    from catch11.sound_attacks import attack_sounds
+    from catch11.kinds.sound_attacks import attack_sounds
 
     facts = dict(asked)
     device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))

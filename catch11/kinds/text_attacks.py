@@ -10,11 +10,11 @@ from torch import Tensor
 
 from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.errors import InvalidArgument
+from catch11.kinds.text_scores import Rows, encode_all, originals, read_back, record
 from catch11.models.text import Encoded, TextModel
 from catch11.recode.tokens import pad
 from catch11.record import Record
 from catch11.release.texts import read_texts
-from catch11.text_scores import Rows, encode_all, originals, read_back, record
 
 FEW = 40  # documents an inverter must be taught with
 Told = Callable[[str, int, int], None]

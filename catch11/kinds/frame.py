@@ -77,21 +77,21 @@ ROWS: tuple[Row, ...] = (
         models="a text encoder",
         sources="a .csv, .tsv or .txt file, or a folder of .txt files",
         suffixes=frozenset({".txt", ".csv", ".tsv"}),
-        home="catch11.text",
+        home="catch11.kinds.text",
     ),
     Row(
         name="audio",
         models="a model of sounds",
         sources="a folder of .wav files",
         suffixes=frozenset({".wav", ".wave"}),
-        home="catch11.audio",
+        home="catch11.kinds.audio",
     ),
     Row(
         name="table",
         models="a model of tables",
         sources="a .csv, .tsv or .parquet file, or a folder of them",
         suffixes=frozenset({".csv", ".tsv", ".parquet"}),
-        home="catch11.table",
+        home="catch11.kinds.table",
     ),
 )
 

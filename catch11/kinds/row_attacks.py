@@ -12,11 +12,7 @@ from catch11.attacks.rows import projected, regressed, wiener
 from catch11.data.tables import Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.key import Key
-from catch11.metrics import accuracy
-from catch11.models.table import TableModel
-from catch11.record import Condition, Record, versions
-from catch11.release.tables import read_tables
-from catch11.table_scores import (
+from catch11.kinds.table_scores import (
     classes_of,
     clean_table,
     named_models,
@@ -24,6 +20,10 @@ from catch11.table_scores import (
     rows_by_source,
     rows_of,
 )
+from catch11.metrics import accuracy
+from catch11.models.table import TableModel
+from catch11.record import Condition, Record, versions
+from catch11.release.tables import read_tables
 
 Told = Callable[[str, int, int], None]
 Rows = Float[Tensor, "row column"]

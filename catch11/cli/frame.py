@@ -20,6 +20,7 @@ from typing import Annotated, Any, NoReturn, Protocol
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.text import Text
 from typer.core import TyperCommand
 
 from catch11.errors import Catch11Error
@@ -143,7 +144,11 @@ def _shared(
 def deliver(answer: Answer, target: str | None) -> None:
     """Print the view, or the facts where --json asks for them."""
     if target is None or target != "-":
-        Console(highlight=False).print(answer.view)
+        console = Console(highlight=False)
+        # A pipe gets whole lines: Markdown and commands are to be pasted.
+        console.print(
+            answer.view, soft_wrap=isinstance(answer.view, str | Text) and not console.is_terminal
+        )
     if target is None:
         return
     text = json.dumps(answer.facts, indent=2, ensure_ascii=False, default=str) + "\n"

@@ -88,6 +88,7 @@ def recode(
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
     from catch11.kinds.frame import IMAGE, check_pairing, check_source, plug
+    from catch11.kinds.views import summary_view
     from catch11.release import release
 
     held = open_key(key)
@@ -128,14 +129,4 @@ def recode(
             src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger,
             workers=choice.workers(workers), resume=resume, progress=tick,
         )  # fmt: skip
-    return Answer(facts=asdict(done), view=_view(done, dst))
-
-
-def _view(done: Any, dst: Path) -> str:
-    parts = [f"{done.written} written"]
-    parts += [f"{done.reused} already there"] if done.reused else []
-    parts += [f"{done.withheld} withheld"] if done.withheld else []
-    parts += [f"{done.skipped} skipped as unreadable"] if done.skipped else []
-    return (
-        f"{dst}: {', '.join(parts)}\nmanifest  {done.manifest}\nledger    {done.ledger} (private)"
-    )
+    return Answer(facts=asdict(done), view=summary_view(done, dst))

@@ -17,17 +17,16 @@ from catch11.kinds.frame import (
     Plug,
     Progress,
     Result,
-    attack_result,
-    needed_to_attack,
     take,
 )
-from catch11.matrix import Verification, verify
+from catch11.kinds.tries import needed_to_attack
+from catch11.kinds.views import attack_result, summary_view, verification_view
+from catch11.matrix import verify
 from catch11.models.audio import AudioModel, claims, load_audio
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.frame import Recoder
 from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Record
-from catch11.release import Summary, release
+from catch11.release import release
 from catch11.release.sources import read_of
 
 NAME = "audio"
@@ -76,7 +75,7 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         read=read_of(key.canvas) if model is None else model.read,
         progress=progress,
     )  # fmt: skip
-    return Result(facts=asdict(done), view=_summary(done, dst))
+    return Result(facts=asdict(done), view=summary_view(done, dst))
 
 
 def sound_recoder(
@@ -118,7 +117,8 @@ def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Res
         found = verify(dst, model, rivals=rivals, key=key, progress=progress, **given)
     except LabelsRefused as error:
         raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
-    return Result(facts=found.to_dict(), view=_scores(found), failed=found.failed)
+    view = verification_view(found, f"{found.files} files; dB with peak 2, the range of samples")
+    return Result(facts=found.to_dict(), view=view, failed=found.failed)
 
 
 def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
@@ -147,30 +147,6 @@ def _number(radius: object) -> float:
         return float(str(radius))
     except ValueError:
         raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
-
-
-def _summary(done: Summary, dst: Path) -> str:
-    parts = [f"{done.written} written"]
-    parts += [f"{done.reused} already there"] if done.reused else []
-    parts += [f"{done.withheld} withheld"] if done.withheld else []
-    parts += [f"{done.skipped} skipped as unreadable"] if done.skipped else []
-    return (
-        f"{dst}: {', '.join(parts)}\nmanifest  {done.manifest}\nledger    {done.ledger} (private)"
-    )
-
-
-def _scores(found: Verification) -> str:
-    lines = [_line(record) for record in found.records]
-    lines += [f"warning: {text}" for text in found.warnings]
-    lines += [f"problem: {file}: {reason}" for file, reason in found.problems]
-    lines += [f"failed: {text}" for text in found.verdict.failures]
-    return "\n".join([*lines, f"{found.files} files; dB with peak 2, the range of samples"])
-
-
-def _line(record: Record) -> str:
-    strength = "" if record.psnr is None else f" {record.psnr:.1f} dB"
-    share = f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]"
-    return f"{record.model:<18} {record.role:<10} {record.condition:<8} {record.metric:<9} {share}{strength}"
 
 
 PLUG = Plug(

@@ -218,25 +218,6 @@ def take(asked: Facts, known: Sequence[str], *, kind: str) -> dict[str, Any]:
     return dict(asked)
 
 
-def needed_to_attack(given: Facts, kind: str) -> None:
-    """Raises InvalidArgument where a rival or the originals are missing."""
-    for option, what in (("rival", "at least one model"), ("source", "the originals")):
-        if not given.get(option):
-            raise InvalidArgument(f"--{option}", expected=f"{what}, to attack {kind}", found="none")
-
-
-def attack_result(records: Sequence[Any]) -> Result:
-    """Records of attacks as facts and lines: who, after what, knowing what, how well."""
-    lines = [
-        f"{one.model:<18} {one.role:<10} {one.attack or 'as it is':<14} {', '.join(one.knowledge):<14} "
-        f"{one.metric:<10} {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] n = {one.n}"
-        for one in records
-    ]
-    return Result(
-        facts={"records": [json.loads(one.to_line()) for one in records]}, view="\n".join(lines)
-    )
-
-
 def _suffixes(path: Path) -> frozenset[str]:
     if path.is_file():
         return frozenset({path.suffix.lower()})

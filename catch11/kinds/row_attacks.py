@@ -20,9 +20,9 @@ from catch11.kinds.table_scores import (
     rows_by_source,
     rows_of,
 )
-from catch11.metrics import accuracy
+from catch11.kinds.tries import Tries, chosen, tried
 from catch11.models.table import TableModel
-from catch11.record import Condition, Record, versions
+from catch11.record import Record
 from catch11.release.tables import read_tables
 
 Told = Callable[[str, int, int], None]
@@ -75,42 +75,19 @@ def attack_rows(
     known_front = None if key is None or model is None else key  # in the units of its own model
     sides = (originals[pairs], released[pairs])
     runs = _runs(released[judged], sides, public, known_front, first)
-    unknown = set(attacks or ()) - set(runs)
-    if unknown:
-        raise InvalidArgument(
-            "--attack", expected=f"among {', '.join(runs) or 'none'}, with what is given here",
-            found=sorted(unknown)[0],
-        )  # fmt: skip
-    if attacks is not None:
-        runs = {name: runs[name] for name in attacks}
-    found: list[Record] = []
-    plain: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
-        "": ((), lambda: released[judged])
-    }
-    for number, (name, (knowledge, run)) in enumerate({**plain, **runs}.items()):
-        if progress is not None:
-            progress(name or "no attack", number, 1 + len(runs))
-        back = first.restore(run())
-        for title, one in named.items():
-            said = one.logits(_as_read(back, first, one)).argmax(1).tolist()
-            own = one.logits(_stacked(clean, one)[judged]).argmax(1).tolist()
-            known = [i for i, row in enumerate(judged) if truth[row] is not None]
-            hits = [said[i] == truth[judged[i]] for i in known] or [
-                a == b for a, b in zip(said, own, strict=True)
-            ]
-            share = accuracy(hits)
-            condition: Condition = "attack" if name else "nte"
-            found.append(
-                Record(
-                    model=title, condition=condition, attack=name or None, knowledge=knowledge,
-                    role="authorized" if one is model else "ga" if model is None else role_of(model, one),
-                    metric="accuracy" if known else "agreement", value=share.estimate,
-                    low=share.low, high=share.high, n=len(hits), model_fingerprint=one.fingerprint,
-                    key_fingerprint=held.key, seed=seed, command=command,
-                    settings={"method": held.method}, versions=versions(),
-                )
-            )  # fmt: skip
-    return found
+    plain: Tries[Rows] = {"": ((), lambda: released[judged])}
+    return tried(
+        {**plain, **chosen(runs, attacks)}, named,
+        restored=lambda one, rows: _answers(one, _as_read(first.restore(rows), first, one)),
+        own=lambda one: _answers(one, _stacked(clean, one)[judged]),
+        role=lambda one: "ga" if model is None else role_of(model, one),
+        truth=[truth[row] for row in judged],
+        release=held, seed=seed, command=command, progress=progress,
+    )  # fmt: skip
+
+
+def _answers(model: TableModel, rows: Rows) -> list[int]:
+    return model.logits(rows).argmax(1).tolist()
 
 
 def _runs(
@@ -119,7 +96,8 @@ def _runs(
     public: Path | None,
     key: Key | None,
     model: TableModel,
-) -> dict[str, tuple[tuple[str, ...], Callable[[], Rows]]]:
+) -> Tries[Rows]:
+    """What can be run, by name, with what it knows."""
     found: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {}
     if len(pairs[0]) > 1:
         found["regression"] = (("pairs",), lambda: regressed(rows, pairs))

@@ -25,10 +25,10 @@ from catch11.data.folder import walk
 from catch11.data.sounds import open_clip
 from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
 from catch11.key import Key
+from catch11.kinds.tries import Tries, chosen, tried
 from catch11.matrix import answers
-from catch11.metrics import accuracy
 from catch11.models.audio import AudioModel
-from catch11.record import Condition, Record, versions
+from catch11.record import Record, Role
 from catch11.release import Release, read_release
 from catch11.trust import by_name, role_of
 
@@ -73,48 +73,27 @@ def attack_sounds(
     truth = None
     if not first.speaks:
         truth, _ = find_truth(release, sources, labels, names=first.labels)
-    known = [
-        index for index, file in enumerate(batch.files) if truth and truth.of(file) is not None
-    ]
-    tried = _tried(batch.windows["nte"], public, key, release)
-    unknown = set(attacks or ()) - set(tried)
-    if unknown:
-        raise InvalidArgument(
-            "--attack", expected=f"among {', '.join(tried)}, with what is given here",
-            found=sorted(unknown)[0],
-        )  # fmt: skip
-    runs = {name: run for name, run in tried.items() if attacks is None or name in attacks}
-    found: list[Record] = []
-    for number, (name, (knowledge, run)) in enumerate(
-        {"": ((), lambda: batch.windows["nte"]), **runs}.items()
-    ):
-        if progress is not None:
-            progress(name or "no attack", number, 1 + len(runs))
-        made = heard_again(run(), release)
-        for title, one in named.items():
-            said = answers(one, made).tolist()
-            own = answers(one, batch.pictures["clean"]).tolist()
-            hits = [said[i] == own[i] for i in range(len(said))]
-            if known and truth is not None:
-                hits = [said[i] == truth.of(batch.files[i]) for i in known]
-            share = accuracy(hits)
-            condition: Condition = "attack" if name else "nte"
-            found.append(
-                Record(
-                    model=title, condition=condition, attack=name or None, knowledge=knowledge,
-                    role="authorized" if one is model else "ga" if model is None else role_of(model, one),
-                    metric="accuracy" if known else "agreement", value=share.estimate,
-                    low=share.low, high=share.high, n=len(hits), model_fingerprint=one.fingerprint,
-                    key_fingerprint=release.key, seed=seed, command=command,
-                    settings={"method": release.method}, versions=versions(),
-                )
-            )  # fmt: skip
-    return found
+    plain: Tries[Waves] = {"": ((), lambda: batch.windows["nte"])}
+    runs = _runs(batch.windows["nte"], public, key, release)
+    return tried(
+        {**plain, **chosen(runs, attacks)}, named,
+        restored=lambda one, made: answers(one, heard_again(made, release)).tolist(),
+        own=lambda one: answers(one, batch.pictures["clean"]).tolist(),
+        role=partial(_role, model),
+        truth=[None if truth is None else truth.of(file) for file in batch.files],
+        release=release, seed=seed, command=command, progress=progress,
+    )  # fmt: skip
 
 
-def _tried(
+def _role(model: AudioModel | None, one: AudioModel) -> Role:
+    if one is model:
+        return "authorized"
+    return "ga" if model is None else role_of(model, one)
+
+
+def _runs(
     windows: Waves, public: str | os.PathLike[str] | None, key: Key | None, release: Release
-) -> dict[str, tuple[tuple[str, ...], Callable[[], Waves]]]:
+) -> Tries[Waves]:
     """What can be run, by name, with what it knows."""
     found: dict[str, tuple[tuple[str, ...], Callable[[], Waves]]] = {
         name: ((), partial(run, windows)) for name, run in blind_attacks().items()

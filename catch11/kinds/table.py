@@ -19,8 +19,6 @@ from catch11.kinds.frame import (
     Plug,
     Progress,
     Result,
-    attack_result,
-    needed_to_attack,
     take,
 )
 from catch11.kinds.table_scores import (
@@ -31,6 +29,8 @@ from catch11.kinds.table_scores import (
     rows_by_source,
     rows_of,
 )
+from catch11.kinds.tries import needed_to_attack
+from catch11.kinds.views import attack_result, summary_view, verification_view
 from catch11.matrix import Verification
 from catch11.metrics import accuracy
 from catch11.models.table import TableModel, claims, load_table
@@ -75,13 +75,8 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         check=bool(given.get("check")), names=given.get("names", "keep"),
         ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    one = done.release
-    parts = [f"{one.written} written ({done.rows} rows)"]
-    parts += [f"{one.reused} already there"] if one.reused else []
-    parts += [f"{one.withheld} withheld"] if one.withheld else []
-    parts += [f"{one.skipped} skipped as unreadable"] if one.skipped else []
-    parts += [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
-    view = f"{dst}: {', '.join(parts)}\nmanifest  {one.manifest}\nledger    {one.ledger} (private)"
+    more = [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
+    view = summary_view(done.release, dst, held=f" ({done.rows} rows)", rest=more)
     return Result(facts=done.to_dict(), view=view)
 
 
@@ -114,7 +109,8 @@ def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Res
     found = verify_rows(dst, models[0], rivals=models[1:], progress=progress, **{
         name: value for name, value in given.items() if name != "rival"
     })  # fmt: skip
-    return Result(facts=found.to_dict(), view=_view(found), failed=found.failed)
+    view = verification_view(found, f"{found.files} files; dB with peak one standard deviation")
+    return Result(facts=found.to_dict(), view=view, failed=found.failed)
 
 
 def verify_rows(
@@ -265,19 +261,6 @@ def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:
         **given,
     )  # fmt: skip
     return attack_result(found)
-
-
-def _view(found: Verification) -> str:
-    lines = []
-    for record in found.records:
-        strength = "" if record.psnr is None else f" {record.psnr:.1f} dB"
-        share = f"{record.value:.3f} [{record.low:.3f}, {record.high:.3f}]"
-        lines.append(
-            f"{record.model:<18} {record.role:<10} {record.condition:<8} {record.metric:<9} {share}{strength}"
-        )
-    lines += [f"warning: {text}" for text in found.warnings]
-    lines += [f"failed: {text}" for text in found.verdict.failures]
-    return "\n".join([*lines, f"{found.files} files; dB with peak one standard deviation"])
 
 
 PLUG = Plug(

@@ -24,6 +24,7 @@ from catch11.kinds.text_scores import (
     role_of,
     scores,
 )
+from catch11.kinds.views import summary_view, verification_view
 from catch11.matrix import Verification
 from catch11.models.text import TextModel
 from catch11.models.textfile import load_text, reads_text
@@ -85,18 +86,9 @@ def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) ->
         check=bool(given.get("check")), names=given.get("names", "keep"),
         ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    rows = done.release
-    parts = [f"{rows.written} written"]
-    parts += [f"{rows.reused} already there"] if rows.reused else []
-    parts += [f"{rows.withheld} withheld"] if rows.withheld else []
-    parts += [f"{rows.skipped} skipped"] if rows.skipped else []
-    lines = [
-        f"{dst}: {', '.join(parts)}",
-        f"tokens    {done.tokens:,}, of them {done.unknown:,} unknown; {done.cut} documents cut short",
-        f"manifest  {rows.manifest}",
-        f"ledger    {rows.ledger} (private)",
-    ]
-    return Result(facts=done.to_dict(), view="\n".join(lines))
+    tokens = f"tokens    {done.tokens:,}, of them {done.unknown:,} unknown; {done.cut} documents cut short"
+    view = summary_view(done.release, dst, lines=[tokens])
+    return Result(facts=done.to_dict(), view=view)
 
 
 def _verify(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
@@ -109,26 +101,8 @@ def _verify(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
         max_rival=given.get("max_rival"), limit=given.get("limit"),
         command=shlex.join(["catch11", *sys.argv[1:]]), progress=progress,
     )  # fmt: skip
-    return Result(facts=found.to_dict(), view="\n".join(_lines(found)), failed=found.failed)
-
-
-def _lines(found: Verification) -> list[str]:
-    lines = [_line(one) for one in found.records]
-    lines += [f"note: {text}" for text in found.warnings]
-    lines += [f"file: {file}: {reason}" for file, reason in found.problems]
-    lost = found.verdict.drop
-    if lost is not None:
-        lines.append(
-            f"authorized drop {lost.estimate:.4f} [{lost.low:.4f}, {lost.high:.4f}], paired"
-        )
-    lines += [f"unsure: {text}" for text in found.verdict.unsure]
-    lines += [f"failed: {text}" for text in found.verdict.failures]
-    return [*lines, f"{found.files} documents; control: the authorized model's clean embeddings"]
-
-
-def _line(one: Record) -> str:
-    score = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
-    return f"{one.model:<18} {one.role:<10} {one.condition:<8} {one.metric:<14} {score} n = {one.n}"
+    foot = f"{found.files} documents; control: the authorized model's clean embeddings"
+    return Result(facts=found.to_dict(), view=verification_view(found, foot), failed=found.failed)
 
 
 def verify_texts(

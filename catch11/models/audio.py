@@ -8,7 +8,6 @@ feature tensors themselves.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,8 @@ from catch11.data.sounds import Clip, decode_clip, fit_clip, heard
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.find import first_tensor
 from catch11.fingerprint import module_fingerprint
-from catch11.models import sound_nets, speech  # its nets join the registry of known ones
+from catch11.models import sound_nets  # its nets join the registry of known ones
 from catch11.models.frame import Model, count_classes, indices, local_file, move, parse_spec
-from catch11.models.hub import call_loader, check_complete
 from catch11.models.sidecar import class_names
 from catch11.models.torchfile import read_module
 from catch11.models.weights import check_weights
@@ -103,7 +101,9 @@ def load_audio(spec: str, *, device: str = "cpu", allow_code: bool = False) -> A
     """
     kind, rest = parse_spec(spec)
     if kind == "hf":
-        return _from_hub(rest, device=device, allow_code=allow_code)
+        from catch11.models.audio_hub import from_hub
+
+        return from_hub(rest, device=device, allow_code=allow_code)
     if kind == "torch":
         return _from_file(rest, device=device, allow_code=allow_code)
     if kind == "py":
@@ -168,10 +168,10 @@ def wave_listener(canvas: Canvas) -> Listen:
 def _from_file(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     spec = f"torch:{rest}"
     path = local_file(spec, rest)
-    facts = _facts(spec, path.with_suffix(".json"))
+    facts = sound_facts(spec, path.with_suffix(".json"))
     net = read_module(spec, path, allow_code=allow_code)
-    rate = _whole(spec, "sample_rate", facts.get("sample_rate"), RATE)
-    samples = _whole(spec, "samples", facts.get("samples"), 1 << 20)
+    rate = whole_up_to(spec, "sample_rate", facts.get("sample_rate"), RATE)
+    samples = whole_up_to(spec, "samples", facts.get("samples"), 1 << 20)
     canvas, listen = sound_canvas((1, 1, samples), rate=rate), None
     module: nn.Module = sound_nets.Heard(
         net, flat=bool(facts.get("flat")), normalised=bool(facts.get("normalise"))
@@ -188,8 +188,8 @@ def _from_file(rest: str, *, device: str, allow_code: bool) -> AudioModel:
 def _spectrogram(spec: str, facts: object, *, rate: int, samples: int) -> tuple[Canvas, Listen]:
     """The canvas and listener of a log spectrogram {"size": 256, "hop": 128}."""
     given = facts if isinstance(facts, dict) else {}
-    size = _whole(spec, "spectrogram.size", given.get("size"), samples)
-    hop = _whole(spec, "spectrogram.hop", given.get("hop"), samples)
+    size = whole_up_to(spec, "spectrogram.size", given.get("size"), samples)
+    hop = whole_up_to(spec, "spectrogram.hop", given.get("hop"), samples)
     return spectrogram_features(rate=rate, samples=samples, size=size, hop=hop)
 
 
@@ -204,114 +204,7 @@ def spectrogram_features(*, rate: int, samples: int, size: int, hop: int) -> tup
     return sound_canvas(shape, rate=rate, gain=8.0, offset=-4.0), listen
 
 
-def _from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
-    import transformers
-
-    spec = f"hf:{rest}"
-    config = call_loader(spec, transformers.AutoConfig.from_pretrained, rest, allow_code=allow_code)
-    named = " ".join(config.architectures or ())
-    ctc, decoded = "ForCTC" in named, "ForConditionalGeneration" in named
-    auto = (
-        transformers.AutoModelForCTC if ctc
-        else transformers.AutoModelForSpeechSeq2Seq if decoded
-        else transformers.AutoModelForAudioClassification
-    )  # fmt: skip
-    net, info = call_loader(
-        spec, auto.from_pretrained, rest, allow_code=allow_code,
-        dtype=torch.float32, weights_only=not allow_code, ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )  # fmt: skip
-    check_complete(spec, info)
-    extractor = call_loader(
-        spec, transformers.AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code
-    )
-    rate = _whole(spec, "sampling_rate", getattr(extractor, "sampling_rate", None), RATE)
-    beside = Path(rest).expanduser() / WINDOW
-    if net.config.model_type in FEATURES:
-        canvas, listen, layout = _hub_features(extractor, rate)
-        notes: tuple[str, ...] = ()
-        module: nn.Module = sound_nets.Features(net, layout=layout)
-        if decoded:
-            facts = _facts(spec, beside) if beside.is_file() else {}
-            start = speech.decoder_start(spec, net, facts)
-            module = speech.DecodedSpeech(net.eval(), names=_tokens(rest, net), start=start)
-    elif decoded:
-        raise ModelRefused(spec, f"no decoder of {net.config.model_type} models is known here")
-    else:
-        seconds = _facts(spec, beside).get("seconds")
-        if not isinstance(seconds, int | float) or not 0 < seconds * rate <= 1 << 20:
-            raise ModelRefused(spec, f"{WINDOW} states no usable seconds", 'write {"seconds": 2}')
-        canvas, listen = sound_canvas((1, 1, round(seconds * rate)), rate=rate), None
-        normalised = bool(getattr(extractor, "do_normalize", False))
-        module = sound_nets.Heard(net, flat=True, normalised=normalised)
-        notes = (_NORMALISED,) if normalised else ()
-        if ctc:
-            blank = net.config.pad_token_id
-            if blank is None:
-                raise ModelRefused(spec, "it names no blank (pad_token_id)")
-            module = speech.CtcSpeech(module.eval(), names=_tokens(rest, net), blank=int(blank))
-    made = sound_model(
-        spec, module, canvas, name=Path(rest).name or rest, listen=listen, device=device, notes=notes,
-        labels=(lambda count: ()) if ctc or decoded else partial(_labels, net.config.id2label or {}),
-        fingerprint=module_fingerprint(net),
-    )  # fmt: skip
-    if isinstance(made.module, speech.CtcSpeech | speech.DecodedSpeech):
-        noise = torch.rand(1, *canvas.shape, generator=torch.Generator().manual_seed(0))
-        speech.check_recital(spec, made.module, canvas.normalise(noise).to(device))
-    return made
-
-
-def _labels(names: Mapping[Any, Any], count: int) -> tuple[str, ...]:
-    known = {int(index): str(name) for index, name in names.items()}
-    if set(known) != set(range(count)):
-        return indices(count)
-    return tuple(known[index] for index in range(count))
-
-
-def _tokens(rest: str, net: Any) -> tuple[str, ...]:
-    """The names of a transcriber's tokens; their numbers where no tokenizer lies beside it."""
-    from transformers import AutoTokenizer
-
-    count = int(net.config.vocab_size)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(rest)
-        names = tokenizer.convert_ids_to_tokens(list(range(count)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return indices(count)
-    return tuple(str(index) if name is None else str(name) for index, name in enumerate(names))
-
-
-_NORMALISED = (
-    "each utterance is brought to variance 1 before the first layer, so noise that the layer does "
-    "not see still makes what it sees quieter; a group norm behind the layer undoes that, a bias "
-    "in it does not"
-)
-
-
-def _hub_features(extractor: Any, rate: int) -> tuple[Canvas, Listen, sound_nets.Layout]:
-    """The canvas of a transformers feature extractor, found by running it, and what runs it."""
-    silence = np.zeros(rate, dtype=np.float32)
-    name = extractor.model_input_names[0]
-    first = extractor(silence, sampling_rate=rate, return_tensors="np")[name]
-    # (mel, frame) of Whisper, whose first layer mixes mels; (frame, mel) of AST, which reads tiles.
-    layout: sound_nets.Layout = "channels" if name == "input_features" else "frames"
-    rows, columns = first.shape[1:]
-    shape = (rows, 1, columns) if layout == "channels" else (1, columns, rows)
-
-    def listen(clips: Sequence[Clip]) -> Tensor:
-        made = []
-        for clip in clips:
-            longest = max(1, round(len(clip.samples) * rate / clip.rate))
-            wave = heard(clip, rate=rate, samples=min(longest, 60 * rate))
-            found = extractor(wave, sampling_rate=rate, return_tensors="pt")[name].float()
-            made.append(found[:, :, None] if layout == "channels" else found.mT[:, None])
-        return torch.cat(made)
-
-    gain, offset = LOG_MEL
-    return sound_canvas(shape, rate=rate, gain=gain, offset=offset), listen, layout
-
-
-def _facts(spec: str, path: Path) -> dict[str, Any]:
+def sound_facts(spec: str, path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -324,7 +217,7 @@ def _facts(spec: str, path: Path) -> dict[str, Any]:
     return facts
 
 
-def _whole(spec: str, name: str, value: object, most: int) -> int:
+def whole_up_to(spec: str, name: str, value: object, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise ModelRefused(spec, f"its {name} is {value!r:.40}, expected 1 to {most}")
     return value

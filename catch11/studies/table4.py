@@ -7,7 +7,6 @@ is chance and says nothing; what they show is agreement: the same generated word
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,24 +14,27 @@ from PIL import Image
 from rich.console import RenderableType
 
 from catch11.cells import Cell, Value
-from catch11.conditions import find_sources, read_batch
 from catch11.data import mmbench
-from catch11.data.mmbench import Bench, Question, Reply
+from catch11.data.mmbench import Question, Reply
 from catch11.errors import InvalidArgument
-from catch11.key import Key, build_key
 from catch11.metrics import Interval, accuracy
 from catch11.models.frame import Model, load_model
-from catch11.models.vision_language import ask, with_prompt
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
-from catch11.recode.spectral import SpectralRecoder
+from catch11.models.vision_language import ask
 from catch11.record import Condition, Record
-from catch11.release import read_release, release
 from catch11.studies.frame import Scale, Study
-from catch11.studies.place import Place, Unavailable
+from catch11.studies.place import Place
+from catch11.studies.table4_release import (
+    CONDITIONS,
+    ONE,
+    WORDS,
+    Made,
+    bench_of,
+    made_once,
+    shown_of,
+)
 from catch11.studies.tables import model as shown_model
 from catch11.studies.tables import number, pivot, setting
-from catch11.studies.tiny_vlm import Family, write_bench, write_tiny
+from catch11.studies.tiny_vlm import Family, write_tiny
 from catch11.trust import role_of
 
 PAPER: Mapping[Scale, Mapping[str, str]] = {
@@ -60,14 +62,9 @@ LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {
     "film": (f"{TINY_SIZE}&video=1", ("qwen2_5_vl",), ("spectral",)),
     "film, frames twice": (TINY_SIZE, ("qwen2_5_vl",), ("deep",)),
 }
-ONE = "one picture"
-FILE = "MMBench_DEV_EN.tsv"
-WORDS = 8
 STEPS = 1500
-SECRET = bytes(range(32))  # of a study, so that it repeats; a release draws its own
 # deep, asked: the prompt is known when the picture is recoded, and its words are held to a margin.
 METHODS = ("spectral", "deep", "deep, asked")
-_CONDITIONS: tuple[Condition, ...] = ("clean", "control", "gaussian", "nte")
 _NAMES = {"clean": "clean", "control": "zero noise", "gaussian": "Gaussian", "nte": "released"}
 CAPTION = (
     "agreement: the same generated words as to the clean picture on the authorized canvas. accuracy: "
@@ -115,15 +112,16 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     facts = cell.settings
     scale: Scale = "full" if facts["scale"] == "full" else "quick"
     layout = str(facts["layout"])
-    _bench(place, int(facts["questions"] or 0))  # before the models, which take longer to miss
+    bench_of(place, int(facts["questions"] or 0))  # before the models, which take longer to miss
     models = _models(place, scale, layout)
     owner = models[str(facts["authorized"])]
-    made = _once(
+    made = made_once(
         place,
         owner,
         str(facts["method"]),
         float(facts["psnr"] or 0.0),
         int(facts["questions"] or 0),
+        STEPS,
     )
     return [
         record
@@ -132,80 +130,13 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Made:
-    """What was released: its questions, their pictures in each condition, mean PSNR, withheld."""
-
-    questions: tuple[Question, ...]
-    pictures: Mapping[Condition, Sequence[Image.Image]]
-    psnr: float | None
-    withheld: int
-
-
-@lru_cache(maxsize=8)
-def _once(place: Place, owner: Model, method: str, psnr: float, questions: int) -> _Made:
-    """One release serves every prompt that its pictures stand in."""
-    bench, key = _bench(place, questions), build_key(owner, secret=SECRET)
-    with tempfile.TemporaryDirectory(prefix="catch11-table4-") as folder:
-        if method != "deep, asked":
-            return _release(bench, _recoder(owner, key, method, psnr), Path(folder))
-        parts = []
-        for number, one in enumerate(bench.questions):
-            asked = with_prompt(owner, one.prompt, tokens=WORDS)
-            recoder = _recoder(asked, key, method, psnr)
-            part = replace(bench, questions=(one,))
-            parts.append(_release(part, recoder, Path(folder) / str(number)))
-    return _joined(parts)
-
-
-def _release(bench: Bench, recoder: Recoder, folder: Path) -> _Made:
-    source = mmbench.write_pictures(bench, folder / "pictures")
-    summary = release(source, folder / "released", recoder)
-    held = read_release(folder / "released")
-    if not held.entries:
-        nothing: dict[Condition, Sequence[Image.Image]] = dict.fromkeys(_CONDITIONS, ())
-        return _Made(questions=(), pictures=nothing, psnr=None, withheld=summary.withheld)
-    sources = find_sources(held, source, {})
-    batch, problems = read_batch(held, held.entries, sources, seed=0)
-    assert not problems, problems
-    named = {f"{mmbench.file_name(question)}.png": question for question in bench.questions}
-    return _Made(
-        questions=tuple(named[file] for file in batch.files),
-        pictures=batch.pictures,
-        psnr=sum(batch.psnr["nte"]) / len(batch.files),
-        withheld=summary.withheld,
-    )
-
-
-def _joined(parts: Sequence[_Made]) -> _Made:
-    """Releases of one picture each as one."""
-    kept = [part for part in parts if part.questions]
-    strengths = [part.psnr for part in kept if part.psnr is not None]
-    return _Made(
-        questions=tuple(part.questions[0] for part in kept),
-        pictures={name: [part.pictures[name][0] for part in kept] for name in _CONDITIONS},
-        psnr=sum(strengths) / len(strengths) if strengths else None,
-        withheld=sum(part.withheld for part in parts),
-    )
-
-
-def _recoder(owner: Model, key: Key, method: str, psnr: float) -> Recoder:
-    if method == "spectral":
-        return SpectralRecoder(key, psnr=psnr)
-    # The vision side's states first: behind its narrow projection a search gets stuck.
-    return DeepRecoder(
-        owner, key, at="tower.vision,tower", agreement="match<0.03",
-        margin=0.05, radius=128.0, steps=STEPS,
-    )  # fmt: skip
-
-
 def _judged(
-    name: str, one: Model, owner: Model, made: _Made, layout: str, *, trained: bool
+    name: str, one: Model, owner: Model, made: Made, layout: str, *, trained: bool
 ) -> list[Record]:
     said: dict[Condition, tuple[Reply, ...]] = {}
-    for condition in _CONDITIONS:
+    for condition in CONDITIONS:
         names = [question.index for question in made.questions]
-        shown = [_shown_of(made.pictures[condition], place, layout) for place in range(len(names))]
+        shown = [shown_of(made.pictures[condition], place, layout) for place in range(len(names))]
         pictures = dict(zip(names, shown, strict=True))
 
         def say(question: Question, held: Mapping[str, list[Image.Image]] = pictures) -> str:
@@ -224,16 +155,8 @@ def _judged(
     return records
 
 
-def _shown_of(pictures: Sequence[Image.Image], place: int, layout: str) -> list[Image.Image]:
-    """What a prompt shows: a picture, or it and the one behind it."""
-    if layout in (ONE, "four tiles"):
-        return [pictures[place]]
-    pair = [pictures[place], pictures[(place + 1) % len(pictures)]]
-    return [frame for frame in pair for _ in range(2)] if layout.endswith("twice") else pair
-
-
 def _record(
-    name: str, one: Model, owner: Model, made: _Made, condition: Condition, metric: str,
+    name: str, one: Model, owner: Model, made: Made, condition: Condition, metric: str,
     share: Interval, n: int, trained: bool,
 ) -> Record:  # fmt: skip
     return Record(
@@ -291,29 +214,6 @@ def _cell(record: Record) -> str:
     value, low, high = ends
     whole = record.metric == "agreement" or record.metric.endswith(mmbench.OVERALL)
     return f"{value} [{low}, {high}]" if whole else value
-
-
-@lru_cache(maxsize=2)
-def _bench(place: Place, count: int) -> Bench:
-    """MMBench's development questions, or generated ones; the first `count`, abilities in turn."""
-    if place.config == "paper":
-        if place.assets is None or not (place.assets / "mmbench" / FILE).is_file():
-            raise Unavailable(
-                f"mmbench/{FILE} in the folder of assets",
-                "download it from OpenCompass, put it there and give --assets DIR",
-            )
-        held = mmbench.read_mmbench(place.assets / "mmbench" / FILE)
-    else:
-        with tempfile.TemporaryDirectory(prefix="catch11-table4-") as folder:
-            held = mmbench.read_mmbench(write_bench(Path(folder) / "tiny.tsv", count=count))
-    if not count:
-        return held
-    by_ability: dict[str, list[Question]] = {}
-    for question in held.questions:
-        by_ability.setdefault(question.ability, []).append(question)
-    turns = max(map(len, by_ability.values()))
-    mixed = [q[i] for i in range(turns) for q in by_ability.values() if i < len(q)]
-    return Bench(questions=tuple(mixed[:count]), pictures=held.pictures, problems=held.problems)
 
 
 def _models(place: Place, scale: Scale, layout: str) -> dict[str, Model]:

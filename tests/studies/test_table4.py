@@ -5,10 +5,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from catch11.record import Record
-from catch11.studies import table4
+from catch11.studies import table4, table4_release
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.place import Place, Unavailable
 
@@ -93,8 +94,8 @@ def test_prompts_of_other_shapes_and_known_prompts(
 
 
 def test_a_film_shows_each_frame_and_its_follower() -> None:
-    pictures = [table4.Image.new("RGB", (2, 2), (level, 0, 0)) for level in (1, 2, 3)]
-    assert table4._shown_of(pictures, 2, "two pictures") == [pictures[2], pictures[0]]
-    twice = table4._shown_of(pictures, 0, "film, frames twice")
+    pictures = [Image.new("RGB", (2, 2), (level, 0, 0)) for level in (1, 2, 3)]
+    assert table4_release.shown_of(pictures, 2, "two pictures") == [pictures[2], pictures[0]]
+    twice = table4_release.shown_of(pictures, 0, "film, frames twice")
     assert twice == [pictures[0], pictures[0], pictures[1], pictures[1]]
-    assert table4._shown_of(pictures, 1, table4.ONE) == [pictures[1]]
+    assert table4_release.shown_of(pictures, 1, table4_release.ONE) == [pictures[1]]

@@ -2,9 +2,7 @@
 
 Plain form: the tensors secret, weight, bias, and for a tiled front kept, gains and spectrum; the
 metadata hold the public facts and an HMAC, under the secret, of everything else. Nothing but the
-tensor `secret` is secret. The sealed form is in `seal`.
-
-Files are read as a stranger's: whatever is wrong with one is a KeyFileError of one sentence.
+tensor `secret` is secret. How such a file is written, sealed and read is in `privatefile`.
 """
 
 import hashlib
@@ -12,12 +10,8 @@ import hmac
 import json
 import math
 import os
-import secrets
-import stat
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -26,24 +20,19 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from catch11.canvas import LONGEST, Canvas
-from catch11.errors import Catch11Error, KeyFileError
+from catch11.errors import Catch11Error
 from catch11.front import Front, Geometry
 from catch11.key import IMAGE, SECRET_BYTES, Key, key_of
-from catch11.seal import COST, MAGIC, Unusable, read_object, seal, unseal
+from catch11.privatefile import load_private, notes_of, save_private
+from catch11.seal import COST, Unusable
 from catch11.spectrum import Rule
 from catch11.subspace import TileSubspace
 
 VERSION = "1"
 _TILE = ("kept", "gains", "spectrum")
 _NAMES = ("front_fingerprint", "model_fingerprint")
-_HEADER = 1 << 16  # bytes a header may have; real ones have 2,000
-_LARGEST = 1 << 32  # bytes of a key file
 _PIXELS = 1 << 24  # values a window may have: a hostile file must not exhaust the machine
 _STEP = 1 << 12  # stride, dilation, padding
-
-
-class OpenToOthers(UserWarning):
-    """A key file that other users of the machine may read."""
 
 
 def save_key(
@@ -55,8 +44,7 @@ def save_key(
     overwritten: every release made with its key would lose its owner. Raises KeyFileError,
     InvalidArgument.
     """
-    data = key_bytes(key)
-    write_private(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
+    save_private(key_bytes(key), path, passphrase=passphrase, cost=cost)
 
 
 def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Key:
@@ -64,17 +52,7 @@ def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> 
 
     Warns with OpenToOthers where other users may read the file.
     """
-    data, mode = read_private(path)
-    try:
-        if data.startswith(MAGIC):
-            data = unseal(data, passphrase)
-        key = key_from_bytes(data)
-    except Unusable as error:
-        raise KeyFileError(path, str(error)) from None
-    if os.name == "posix" and mode & 0o077:
-        text = f"{path}: other users may read this key (mode {mode:04o}); run chmod 600 on it"
-        warnings.warn(text, OpenToOthers, stacklevel=2)
-    return key
+    return load_private(path, key_from_bytes, passphrase=passphrase, what="key")
 
 
 def key_bytes(key: Key) -> bytes:
@@ -231,65 +209,3 @@ def _mac(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str])
         mac.update(len(field).to_bytes(8, "big"))
         mac.update(field)
     return mac.hexdigest()
-
-
-def notes_of(data: bytes) -> dict[str, str]:
-    """The string metadata of a safetensors file, read as a stranger's. Raises Unusable."""
-    size = int.from_bytes(data[:8], "little") if len(data) >= 8 else 0
-    if not 2 <= size <= min(_HEADER, len(data) - 8):
-        raise Unusable("it is not a key file, or it is cut short")
-    notes = read_object(data[8 : 8 + size]).get("__metadata__")
-    if not isinstance(notes, dict) or not all(isinstance(v, str) for v in notes.values()):
-        raise Unusable("it is not a key file")
-    return dict(notes)
-
-
-def read_private(path: str | os.PathLike[str]) -> tuple[bytes, int]:
-    """The bytes and the mode of a regular file. Raises KeyFileError."""
-    try:
-        with open(path, "rb", opener=_open_now) as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise KeyFileError(path, "it is not a regular file")
-            if facts.st_size > _LARGEST:
-                raise KeyFileError(path, f"it is larger than {_LARGEST >> 30} GiB")
-            return file.read(), stat.S_IMODE(facts.st_mode)
-    except OSError as error:
-        raise KeyFileError(path, f"it cannot be read ({error.strerror})") from None
-
-
-def _open_now(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """A file of mode 0600 that is whole or absent, and never takes the place of another."""
-    if path.exists() or path.is_symlink():
-        raise KeyFileError(path, "a file of this name exists, and a key is never overwritten")
-    rough = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
-    try:
-        handle = os.open(rough, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            _rename_new(rough, path)
-        finally:
-            rough.unlink(missing_ok=True)
-    except FileExistsError:
-        raise KeyFileError(
-            path, "a file of this name exists, and a key is never overwritten"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(path, f"it cannot be written ({error.strerror})") from None
-
-
-def _rename_new(rough: Path, path: Path) -> None:
-    """Rename unless the name is taken meanwhile; a link fails where a rename would replace."""
-    try:
-        os.link(rough, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        os.replace(rough, path)  # a file system without links

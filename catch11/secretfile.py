@@ -8,20 +8,18 @@ import hashlib
 import hmac
 import json
 import os
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from catch11.errors import InvalidArgument, KeyFileError
+from catch11.errors import InvalidArgument
 from catch11.key import SECRET_BYTES
-from catch11.keyfile import OpenToOthers, notes_of, read_private, write_private
 from catch11.personalize import CopySecret
-from catch11.seal import COST, MAGIC, Unusable, read_object, seal, unseal
+from catch11.privatefile import load_private, notes_of, save_private
+from catch11.seal import COST, Unusable, read_object
 
 VERSION = "1"
 _LARGEST = 1 << 14  # pixels a side, as of a canvas
@@ -39,8 +37,7 @@ def save_secret(
     passphrase: seals the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
     overwritten. Raises KeyFileError, InvalidArgument.
     """
-    data = secret_bytes(secret)
-    write_private(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
+    save_private(secret_bytes(secret), path, passphrase=passphrase, cost=cost)
 
 
 def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) -> CopySecret:
@@ -48,15 +45,7 @@ def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) 
 
     Warns with OpenToOthers where other users may read the file.
     """
-    data, mode = read_private(path)
-    try:
-        secret = secret_from_bytes(unseal(data, passphrase) if data.startswith(MAGIC) else data)
-    except Unusable as error:
-        raise KeyFileError(path, str(error)) from None
-    if os.name == "posix" and mode & 0o077:
-        text = f"{path}: other users may read this secret (mode {mode:04o}); run chmod 600 on it"
-        warnings.warn(text, OpenToOthers, stacklevel=2)
-    return secret
+    return load_private(path, secret_from_bytes, passphrase=passphrase, what="secret")
 
 
 def secret_bytes(secret: CopySecret) -> bytes:

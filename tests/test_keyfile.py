@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from catch11 import keyfile, seal
+from catch11 import keyfile, privatefile, seal
 from catch11.canvas import plain_canvas
 from catch11.errors import Catch11Error, InvalidArgument, KeyFileError
 from catch11.front import Front
 from catch11.key import Key, build_key, key_of
-from catch11.keyfile import OpenToOthers, key_bytes, key_from_bytes, load_key, save_key
+from catch11.keyfile import key_bytes, key_from_bytes, load_key, save_key
+from catch11.privatefile import OpenToOthers
 from catch11.seal import MAGIC, Unusable
 from catch11.spectrum import Rule
 
@@ -142,7 +143,7 @@ def test_without_links_the_file_is_renamed(tmp_path: Path, monkeypatch: pytest.M
     def link(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(keyfile.os, "link", link)
+    monkeypatch.setattr(privatefile.os, "link", link)
     save_key(patch_key(), tmp_path / "my.key")
     assert os.listdir(tmp_path) == ["my.key"]
     assert load_key(tmp_path / "my.key").secret == SECRET
@@ -152,7 +153,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def fsync(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keyfile.os, "fsync", fsync)
+    monkeypatch.setattr(privatefile.os, "fsync", fsync)
     with pytest.raises(KeyFileError, match=r"cannot be written .No space left on device"):
         save_key(patch_key(), tmp_path / "my.key")
     assert os.listdir(tmp_path) == []
@@ -295,7 +296,7 @@ FORGED = (
 @pytest.mark.parametrize("forged", FORGED, ids=lambda forged: forged.name)
 def test_forged_files_are_refused(forged: Forged) -> None:
     tensors = {name: value.clone() for name, value in load(PLAIN).items()}
-    notes = keyfile.notes_of(PLAIN)
+    notes = privatefile.notes_of(PLAIN)
     del notes["mac"]
     forged.change(tensors, notes)
     secret = bytes(tensors.get("secret", torch.zeros(0, dtype=torch.uint8)).int().tolist())
@@ -368,7 +369,7 @@ def test_what_is_no_file_is_refused(
         os.mkfifo(path)
     elif kind == "large":
         path.write_bytes(b"12")
-        monkeypatch.setattr(keyfile, "_LARGEST", 1)
+        monkeypatch.setattr(privatefile, "_LARGEST", 1)
     with pytest.raises(KeyFileError, match=r"cannot be read|not a regular file|larger than"):
         load_key(path)
 

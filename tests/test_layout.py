@@ -24,7 +24,7 @@ LAYERS = (
     ("key",),
     ("probe",),
     ("personalize",),
-    ("seal", "keyfile", "secretfile", "recode"),
+    ("privatefile", "keyfile", "secretfile", "recode"),
     ("models", "data", "metrics", "survival"),
     ("release",),
     (
@@ -55,7 +55,7 @@ LAYERS = (
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
     "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "strip", "front", "reading", "find",
-    "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "keyfile", "recode", "personalize",
+    "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "privatefile", "keyfile", "recode", "personalize",
     "scramble", "secretfile",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}

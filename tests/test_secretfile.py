@@ -13,8 +13,9 @@ from safetensors.torch import save
 
 from catch11.errors import KeyFileError
 from catch11.key import build_key
-from catch11.keyfile import OpenToOthers, key_bytes
+from catch11.keyfile import key_bytes
 from catch11.personalize import CopySecret
+from catch11.privatefile import OpenToOthers
 from catch11.secretfile import load_secret, save_secret, secret_bytes
 from catch11.studies import digits
 

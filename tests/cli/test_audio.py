@@ -7,29 +7,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
-from catch11.cli import app
 from catch11.data.sounds import encode_clip, open_clip
 from catch11.models.sound_nets import Keywords, SpectrogramNet
 from catch11.release.ledger import read_ledger
+from tests.calls import run, said
 
-RUNNER = CliRunner()
 RATE, SAMPLES = 4000, 1000
 FACTS = {"sample_rate": RATE, "samples": SAMPLES, "classes": ["high", "low", "noise"]}
-
-
-def run(*words: object) -> tuple[int, str]:
-    result = RUNNER.invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output
-
-
-def said(*words: object) -> str:
-    """The sentence of a command that is refused."""
-    status, text = run(*words)
-    assert status == 2, text
-    assert "unexpected" not in text, text
-    return " ".join(text.split())
 
 
 def save_net(path: Path, *, seed: int, framed: bool = True) -> str:

@@ -9,28 +9,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
-from catch11.cli import app
 from catch11.models.table import Perceptron, load_table
 from catch11.release.ledger import read_ledger
+from tests.calls import run, said
 
-RUNNER = CliRunner()
 WIDTH = 10
 NAMES = [f"c{index}" for index in range(WIDTH)]
-
-
-def run(*words: object) -> tuple[int, str]:
-    result = RUNNER.invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output
-
-
-def said(*words: object) -> str:
-    """The sentence of a command that is refused."""
-    status, text = run(*words)
-    assert status == 2, text
-    assert "unexpected" not in text, text
-    return " ".join(text.split())
 
 
 def save_model(path: Path, *, seed: int, hidden: int = 4, nudge: float = 0.0) -> str:

@@ -4,17 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from catch11.cli import app
+from tests.calls import run
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
-
-RUNNER = CliRunner()
-
-
-def run(*words: object) -> tuple[int, str]:
-    result = RUNNER.invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,17 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
-from typer.testing import CliRunner
 
 from catch11.canvas import plain_canvas
-from catch11.cli import app
 from catch11.data.sounds import encode_clip
 from catch11.key import build_key
 from catch11.keyfile import save_key
 from catch11.models.sound_nets import Keywords
 from catch11.models.table import Perceptron
 from catch11.release.ledger import read_ledger
+from tests.calls import run
 from tests.text_world import save_text_model
 
-RUNNER = CliRunner()
 # The content of pictures and sounds decides, not the suffix.
 OWN = {
     "image": {"a.png", "deep/b.jpg", "picture.wav"},
@@ -30,11 +28,6 @@ OWN = {
     "table": {"a.csv"},
     "text": {"a.txt"},
 }
-
-
-def run(*words: object) -> tuple[int, str]:
-    result = RUNNER.invoke(app, [str(word) for word in words])
-    return result.exit_code, result.output
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from catch11 import build_key, load_model
+from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.recode.deep import DeepRecoder
 
@@ -48,8 +50,23 @@ def lessons(assets: Path, count: int) -> tuple[Tensor, Tensor]:
     return labelled(assets / "cifar10" / "cifar10_train_10000_jpeg.tar", count)
 
 
+def models(assets: Path) -> tuple[Model, Key, Model]:
+    """ResNet-20, which is authorized, its key, and ResNet-32, which is a rival."""
+    folder = assets / "models"
+    model = load_model(f"torch:{folder / 'cifar10_resnet20.safetensors'}")
+    rival = load_model(f"torch:{folder / 'cifar10_resnet32.safetensors'}")
+    return model, build_key(model, energy=0.01, secret=bytes(32)), rival
+
+
 def answers(model: Model, images: Tensor) -> Tensor:
     return model.logits(model.canvas.normalise(images), batch=BATCH).argmax(1)
+
+
+def forward_seconds(model: Model, images: Tensor) -> float:
+    """Processor seconds that one answer takes."""
+    begun = time.process_time()
+    answers(model, images)
+    return (time.process_time() - begun) / len(images)
 
 
 def share(a: Tensor, b: Tensor) -> float:

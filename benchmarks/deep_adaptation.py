@@ -23,6 +23,7 @@ from cifar import (
     fresh,
     learn,
     lessons,
+    models,
     reader,
     scratch,
     share,
@@ -30,7 +31,7 @@ from cifar import (
 )  # fmt: skip
 from torch import nn
 
-from catch11 import DeepRecoder, build_key, load_model
+from catch11 import DeepRecoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +101,9 @@ def main() -> None:
     given = ask.parse_args()
     torch.set_num_threads(1)
     given.work.mkdir(parents=True, exist_ok=True)
-    models = given.assets / "models"
-    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
-    other = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
+    model, key, other = models(given.assets)
     normalise = other.canvas.normalise
-    recoder = DeepRecoder(model, build_key(model, energy=0.01, secret=bytes(32)), chunk=100)
+    recoder = DeepRecoder(model, key, chunk=100)
     test, truth = tests(given.assets, given.test)
     judged = files(recoder, test, given.work / "test.npz")
     clean = answers(model, test)

@@ -8,7 +8,6 @@ in WORK, where a second run goes on; one plot with --plot FILE:
 
 import argparse
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,18 @@ from cifar import (
     Lines,
     answers,
     files,
+    forward_seconds,
     fresh,
     learn,
     lessons,
+    models,
     reader,
     share,
     tests,
 )  # fmt: skip
 from torch import Tensor
 
-from catch11 import DeepRecoder, build_key, load_model
+from catch11 import DeepRecoder
 from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.survival import Jpeg
@@ -79,17 +80,13 @@ class Scene:
 def scene(assets: Path, work: Path | None, *, train: int = 3000, test: int = 1000) -> Scene:
     """Everything a measurement works with."""
     torch.set_num_threads(1)
-    models = assets / "models"
-    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
-    rival = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
+    model, key, rival = models(assets)
     judged = tests(assets, test)
     clean = answers(model, judged[0])
-    spent = time.process_time()
-    answers(model, judged[0])
-    spent = (time.process_time() - spent) / test
     return Scene(
-        model=model, rival=rival, key=build_key(model, energy=0.01, secret=bytes(32)), test=judged,
-        train=lessons(assets, train) if train else (judged[0][:0], judged[1][:0]), clean=clean, forward=spent, work=work,
+        model=model, rival=rival, key=key, test=judged, clean=clean, work=work,
+        train=lessons(assets, train) if train else (judged[0][:0], judged[1][:0]),
+        forward=forward_seconds(model, judged[0]),
     )  # fmt: skip
 
 

@@ -8,14 +8,13 @@ are kept in WORK, where a second run goes on:
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
-from cifar import Lines, answers, files, share, tests
+from cifar import Lines, answers, files, forward_seconds, models, share, tests
 from deep_adaptation import plain
 
-from catch11 import DeepRecoder, build_key, load_model
+from catch11 import DeepRecoder
 from catch11.metrics import accuracy
 from catch11.studies.place import Place
 from catch11.studies.twin import Schooling, twin
@@ -42,16 +41,11 @@ def main() -> None:
     ask.add_argument("--twin", type=int, default=0, help="Ask a twin of so many epochs too.")
     given = ask.parse_args()
     torch.set_num_threads(1)
-    models = given.assets / "models"
-    model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
-    other = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
-    key = build_key(model, energy=0.01, secret=bytes(32))
+    model, key, other = models(given.assets)
     normalise = model.canvas.normalise
     pictures, truth = tests(given.assets, given.count)
     clean = answers(model, pictures)
-    begun = time.process_time()
-    answers(model, pictures)
-    forward = (time.process_time() - begun) / given.count
+    forward = forward_seconds(model, pictures)
     assert model.module is not None
     assert other.module is not None
     readers = {"ResNet-20": model.module, "ResNet-32": other.module}

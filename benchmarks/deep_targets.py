@@ -19,8 +19,6 @@ import torch.nn.functional as F
 from deep_table import Watched
 from torch import Tensor, nn
 
-from catch11 import build_key, load_model
-from catch11.models.frame import Model
 from catch11.recode.agreement import divergence
 from catch11.recode.target import Reading, Target
 
@@ -83,10 +81,7 @@ def main() -> None:
     given = ask.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    models = given.assets / "models"
-    model: Model = load_model(f"torch:{models / 'cifar10_resnet20.safetensors'}")
-    rival = load_model(f"torch:{models / 'cifar10_resnet32.safetensors'}")
-    key = build_key(model, energy=0.01, secret=bytes(32))
+    model, key, rival = cifar.models(given.assets)
     images, truth = cifar.tests(given.assets, given.count)
     seen = Target(model, key.canvas, {"features": 1.0, HIDDEN: 1.0})
     clean = read(seen, images)

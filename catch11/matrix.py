@@ -115,7 +115,9 @@ def verify(
     if isinstance(model.module, Speaking):
         settings["prompt"] = model.module.prompt
     records = [
-        to_record(score, trial.named, trial.roles, tally, settings, trial.release, seed, command)
+        to_record(
+            score, trial.named, trial.roles, tally, settings, trial.release.key, seed, command
+        )
         for score in scores
     ]
     verdict = to_verdict(scores, trial.roles, max_drop, max_rival, len(tally.problems))

@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from catch11.data.labels import Labels
 from catch11.metrics import Interval, accuracy, paired_difference
@@ -14,9 +14,17 @@ from catch11.record import Condition, Record, Role, Verdict, versions
 from catch11.release.read import Release
 
 
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """What a record states of a model."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Tally:
-    """Answers by model and condition, one a file; numbers only, so memory stays flat."""
+    """Answers by model and condition, one a file (of tables, a row); numbers only, so memory stays flat."""
 
     files: list[str] = field(default_factory=list)
     answers: dict[tuple[str, Condition], list[int]] = field(
@@ -66,14 +74,15 @@ def _score(
 
 def to_record(
     score: Score,
-    named: Mapping[str, Model],
+    named: Mapping[str, Fingerprinted],
     roles: Mapping[str, Role],
     tally: Tally,
     settings: Mapping[str, Any],
-    release: Release,
+    key: str,
     seed: int,
     command: str | None,
 ) -> Record:
+    """key: fingerprint of the release's."""
     share = accuracy(score.hits)
     return Record(
         model=score.name,
@@ -87,7 +96,7 @@ def to_record(
         psnr=_mean(tally.psnr.get(score.condition, ())),
         ssim=_mean(tally.ssim.get(score.condition, ())),
         model_fingerprint=named[score.name].fingerprint,
-        key_fingerprint=release.key,
+        key_fingerprint=key,
         seed=seed,
         command=command,
         settings=settings,

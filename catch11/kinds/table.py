@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,13 +31,12 @@ from catch11.kinds.table_scores import (
 from catch11.kinds.tries import needed_to_attack
 from catch11.kinds.views import attack_result, summary_view, verification_view
 from catch11.matrix import Verification
-from catch11.metrics import accuracy
 from catch11.models.table import TableModel, claims, load_table
 from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
 from catch11.recode.rows_deep import DeepRowRecoder
-from catch11.record import Condition, Record, Role, versions
-from catch11.release.tables import TableRelease, part_name, read_tables, release_tables
-from catch11.score import Score, to_verdict
+from catch11.record import Condition
+from catch11.release.tables import part_name, read_tables, release_tables
+from catch11.score import Score, Tally, to_record, to_verdict
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _RUN = ("names", "ledger", "resume", "check", "model", "method")
@@ -139,42 +137,35 @@ def verify_rows(
         raise ReleaseError(dst, "the release lists no files", "release something first")
     named = named_models((model, *rivals))
     rows = rows_by_source(dst, ledger)
-    tally = _Tally()
+    tally, truth = Tally(), list[int | None]()
     for number, entry in enumerate(held.entries, start=1):
         table = held.table(entry)
         clean = None if source is None else clean_table(source, entry.file, table, rows)
-        _answer(tally, named, table, clean, target, entry.file, seed)
+        truth += classes_of(table, target, model.labels)
+        _answer(tally, named, table, clean, entry.file, seed)
         if progress is not None:
             progress(number, len(held.entries))
-    scores = _scores(tally, named, model)
+    scores = _scores(tally, truth, named, model)
     roles = {name: role_of(model, one) for name, one in named.items()}
-    records = [_record(score, named, roles, tally, held, seed) for score in scores]
+    settings = {"method": held.method, "peak": "one standard deviation"}
+    records = [
+        to_record(score, named, roles, tally, settings, held.key, seed, None) for score in scores
+    ]
     warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
-    if len(tally.rows) < 100:
-        warnings.append(f"only {len(tally.rows)} rows were scored: the intervals are wide")
+    if len(tally.files) < 100:
+        warnings.append(f"only {len(tally.files)} rows were scored: the intervals are wide")
     return Verification(
         records=tuple(records), verdict=to_verdict(scores, roles, max_drop, max_rival, 0),
         warnings=tuple(warnings), files=len(held.entries),
     )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Answers by model and condition, one a row, with the labels where a target names them."""
-
-    rows: list[str] = field(default_factory=list)
-    truth: list[int | None] = field(default_factory=list)
-    answers: dict[tuple[str, Condition], list[int]] = field(default_factory=dict)
-    psnr: list[float] = field(default_factory=list)
-
-
 def _answer(
-    tally: _Tally, named: Mapping[str, TableModel], table: Table, clean: Table | None,
-    target: str | None, file: str, seed: int,
+    tally: Tally, named: Mapping[str, TableModel], table: Table, clean: Table | None,
+    file: str, seed: int,
 ) -> None:  # fmt: skip
     first = next(iter(named.values()))
-    tally.rows += [part_name(file, row) for row in range(len(table))]
-    tally.truth += classes_of(table, target, first.labels)
+    tally.files += [part_name(file, row) for row in range(len(table))]
     for name, model in named.items():
         released = rows_of(table, model)
         conditions: dict[Condition, Tensor] = {"nte": released}
@@ -184,10 +175,12 @@ def _answer(
             conditions["gaussian"] = _noisy(original, _strength(table, clean, first), file, seed)
         for condition, rows in conditions.items():
             given = model.logits(rows).argmax(1).tolist()
-            tally.answers.setdefault((name, condition), []).extend(given)
+            tally.answers[name, condition] += given
     if clean is not None:
         strength = _strength(table, clean, first)
-        tally.psnr += (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
+        decibels = (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
+        for condition in ("nte", "gaussian"):
+            tally.psnr[condition] += decibels
 
 
 def _strength(table: Table, clean: Table, model: TableModel) -> Tensor:
@@ -202,14 +195,16 @@ def _noisy(rows: Tensor, strength: Tensor, file: str, seed: int) -> Tensor:
     return rows + noise * (strength / noise.square().mean(1).sqrt())[:, None]
 
 
-def _scores(tally: _Tally, named: Mapping[str, TableModel], model: TableModel) -> list[Score]:
+def _scores(
+    tally: Tally, truth: Sequence[int | None], named: Mapping[str, TableModel], model: TableModel
+) -> list[Score]:
     scores = []
-    known = [index for index, label in enumerate(tally.truth) if label is not None]
+    known = [index for index, label in enumerate(truth) if label is not None]
     clean = any(condition == "clean" for _, condition in tally.answers)
     first = next(iter(named))
     for (name, condition), given in tally.answers.items():
         if known and len(named[name].labels) == len(model.labels):
-            hits = tuple(given[index] == tally.truth[index] for index in known)
+            hits = tuple(given[index] == truth[index] for index in known)
             scores.append(Score(name=name, condition=condition, metric="accuracy", hits=hits))
     for (name, condition), given in tally.answers.items():
         own = tally.answers[name, "clean"] if clean else tally.answers[first, "nte"]
@@ -218,31 +213,6 @@ def _scores(tally: _Tally, named: Mapping[str, TableModel], model: TableModel) -
             metric = "agreement" if clean else "agreement with the authorized model"
             scores.append(Score(name=name, condition=condition, metric=metric, hits=hits))
     return scores
-
-
-def _record(
-    score: Score, named: Mapping[str, TableModel], roles: Mapping[str, Role], tally: _Tally,
-    held: TableRelease, seed: int,
-) -> Record:  # fmt: skip
-    share = accuracy(score.hits)
-    finite = [value for value in tally.psnr if np.isfinite(value)]
-    strong = score.condition in ("nte", "gaussian") and finite
-    return Record(
-        model=score.name,
-        role=roles[score.name],
-        condition=score.condition,
-        metric=score.metric,
-        value=share.estimate,
-        low=share.low,
-        high=share.high,
-        n=len(score.hits),
-        psnr=sum(finite) / len(finite) if strong else None,
-        model_fingerprint=named[score.name].fingerprint,
-        key_fingerprint=held.key,
-        seed=seed,
-        settings={"method": held.method, "peak": "one standard deviation"},
-        versions=versions(),
-    )
 
 
 def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:

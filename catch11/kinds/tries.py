@@ -7,6 +7,7 @@ from catch11.errors import InvalidArgument
 from catch11.kinds.frame import Facts
 from catch11.metrics import accuracy
 from catch11.record import Record, Role, versions
+from catch11.score import Fingerprinted
 
 Restored = TypeVar("Restored")
 # What can be run with what is given, by name: what it knows, and what makes the data of it.
@@ -24,15 +25,7 @@ class Released(Protocol):
     def method(self) -> str: ...
 
 
-@runtime_checkable
-class Model(Protocol):
-    """What a record states of a model."""
-
-    @property
-    def fingerprint(self) -> str: ...
-
-
-Reader = TypeVar("Reader", bound=Model)
+Reader = TypeVar("Reader", bound=Fingerprinted)
 
 
 def needed_to_attack(given: Facts, kind: str) -> None:

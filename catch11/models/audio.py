@@ -5,7 +5,6 @@ A waveform model reads a window of raw samples, and its releases are wav files. 
 feature tensors themselves.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from catch11.find import first_tensor
 from catch11.fingerprint import module_fingerprint
 from catch11.models import sound_nets  # its nets join the registry of known ones
 from catch11.models.frame import Model, count_classes, indices, local_file, move, parse_spec
-from catch11.models.sidecar import class_names
+from catch11.models.sidecar import class_names, facts_beside
 from catch11.models.torchfile import read_module
 from catch11.models.weights import check_weights
 
@@ -205,16 +204,12 @@ def spectrogram_features(*, rate: int, samples: int, size: int, hop: int) -> tup
 
 
 def sound_facts(spec: str, path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        facts = None
-    if not isinstance(facts, dict):
-        raise ModelRefused(
-            spec, f"{path.name} beside it is missing or no JSON, so its window is unknown",
-            'write {"seconds": 2}' if path.name == WINDOW else 'write {"sample_rate": 16000, "samples": 16000}',
-        )  # fmt: skip
-    return facts
+    """The JSON that says what window a model hears. Raises ModelRefused."""
+    example = (
+        '{"seconds": 2}' if path.name == WINDOW else '{"sample_rate": 16000, "samples": 16000}'
+    )
+    lacks = ", so its window is unknown"
+    return facts_beside(spec, path, lacks=lacks, remedy=f"write {example}")
 
 
 def whole_up_to(spec: str, name: str, value: object, most: int) -> int:

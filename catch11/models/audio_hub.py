@@ -26,7 +26,7 @@ from catch11.models.audio import (
     whole_up_to,
 )
 from catch11.models.frame import indices
-from catch11.models.hub import call_loader, check_complete
+from catch11.models.hub import call_loader, check_complete, read_weights
 
 
 def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
@@ -41,11 +41,7 @@ def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
         else transformers.AutoModelForSpeechSeq2Seq if decoded
         else transformers.AutoModelForAudioClassification
     )  # fmt: skip
-    net, info = call_loader(
-        spec, auto.from_pretrained, rest, allow_code=allow_code,
-        dtype=torch.float32, weights_only=not allow_code, ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )  # fmt: skip
+    net, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
     check_complete(spec, info)
     extractor = call_loader(
         spec, transformers.AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code

@@ -34,16 +34,8 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         return load_vlm(rest, family, device=device, allow_code=allow_code)
     from transformers import AutoModelForImageClassification
 
-    module, info = call_loader(
-        spec,
-        AutoModelForImageClassification.from_pretrained,
-        rest,
-        allow_code=allow_code,
-        dtype=torch.float32,
-        weights_only=not allow_code,
-        ignore_mismatched_sizes=True,  # refused below, by name
-        output_loading_info=True,
-    )
+    loader = AutoModelForImageClassification.from_pretrained
+    module, info = read_weights(spec, loader, rest, allow_code=allow_code)
     check_complete(spec, info)
     check_weights(spec, module)
     processor = load_processor(rest, allow_code=allow_code)
@@ -65,6 +57,23 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         device=device,
         notes=notes,
     )
+
+
+def read_weights(
+    spec: str, loader: Any, rest: str, *, allow_code: bool
+) -> tuple[Any, dict[str, Any]]:
+    """A transformers model in float32, and which of its weights were drawn: see `check_complete`."""
+    module, info = call_loader(
+        spec,
+        loader,
+        rest,
+        allow_code=allow_code,
+        dtype=torch.float32,
+        weights_only=not allow_code,
+        ignore_mismatched_sizes=True,  # refused afterwards, by name
+        output_loading_info=True,
+    )
+    return module, info
 
 
 def check_complete(spec: str, info: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from catch11.canvas import Canvas, Fit, centre
-from catch11.errors import CanvasRefused, InvalidArgument
+from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
 from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
 EXAMPLE = (
@@ -29,6 +29,17 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         raise CanvasRefused(f"{beside} is not readable JSON ({error})") from None
     if not isinstance(facts, dict) or "input_size" not in facts:
         raise CanvasRefused(f"{beside} does not state input_size, for example {EXAMPLE}")
+    return facts
+
+
+def facts_beside(spec: str, path: Path, *, lacks: str, remedy: str) -> dict[str, Any]:
+    """The JSON object in a file beside a model. Raises ModelRefused. lacks: what is unknown without."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise ModelRefused(spec, f"{path.name} beside it is missing or no JSON{lacks}", remedy)
     return facts
 
 

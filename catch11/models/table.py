@@ -5,13 +5,11 @@ A torch file needs a JSON beside it: {"columns": [{"name": "age", "mean": 40.1, 
 A function of the user's own (py:) returns a TableModel, or (nn.Module, [Column, ...], labels).
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from catch11.front import Front
 from catch11.models.factory import call
 from catch11.models.frame import count_classes, indices, local_file, move, parse_spec
 from catch11.models.nets import Shapes, architecture
-from catch11.models.sidecar import class_names
+from catch11.models.sidecar import class_names, facts_beside
 from catch11.models.torchfile import read_module
 from catch11.models.weights import check_weights
 from catch11.recode.rows import Cells
@@ -222,7 +220,9 @@ def table_model(
 def _from_file(rest: str, *, device: str, allow_code: bool) -> TableModel:
     spec = f"torch:{rest}"
     path = local_file(spec, rest)
-    facts = _facts(spec, path.with_suffix(".json"))
+    facts = facts_beside(
+        spec, path.with_suffix(".json"), lacks="", remedy='write {"columns": [...]}'
+    )
     rows = facts.get("columns")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ModelRefused(
@@ -254,18 +254,6 @@ def _column(spec: str, row: Mapping[str, Any]) -> Column:
         high=row.get("max", math.inf),
         whole=row.get("whole", False) is True,
     )
-
-
-def _facts(spec: str, path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        facts = None
-    if not isinstance(facts, dict):
-        raise ModelRefused(
-            spec, f"{path.name} beside it is missing or no JSON", 'write {"columns": [...]}'
-        )
-    return facts
 
 
 def _real(value: object) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 from catch11.errors import ModelRefused
 from catch11.fingerprint import module_fingerprint
 from catch11.models.frame import indices, move
-from catch11.models.hub import call_loader, check_complete
+from catch11.models.hub import call_loader, check_complete, read_weights
 from catch11.models.text import Pooling, TextModel
 from catch11.models.weights import check_weights
 
@@ -55,11 +55,8 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
     if not reads_text(config.to_dict()):
         raise ModelRefused(spec, "it is not a text encoder")
     head = any(str(name).endswith(_HEAD) for name in config.architectures or ())
-    module, info = call_loader(
-        spec, (AutoModelForSequenceClassification if head else AutoModel).from_pretrained, rest,
-        allow_code=allow_code, dtype=torch.float32, weights_only=not allow_code,
-        ignore_mismatched_sizes=True, output_loading_info=True,
-    )  # fmt: skip
+    auto = AutoModelForSequenceClassification if head else AutoModel
+    module, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
     if not head:
         _drop_pooler(module, info)
     check_complete(spec, info)

@@ -25,7 +25,7 @@ from catch11.find import find_front
 from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
 from catch11.models.frame import Model, finish
-from catch11.models.hub import call_loader, check_complete, silent
+from catch11.models.hub import check_complete, read_weights, silent
 from catch11.models.vlm_canvas import (
     Asked,
     parse_asked,
@@ -83,16 +83,8 @@ def load_vlm(rest: str, family: str, *, device: str, allow_code: bool) -> Model:
     asked, spec = parse_asked(query), f"hf:{rest}"
     from transformers import AutoModelForImageTextToText
 
-    vlm, info = call_loader(
-        spec,
-        AutoModelForImageTextToText.from_pretrained,
-        rest,
-        allow_code=allow_code,
-        dtype=torch.float32,
-        weights_only=not allow_code,
-        ignore_mismatched_sizes=True,  # refused below, by name
-        output_loading_info=True,
-    )
+    loader = AutoModelForImageTextToText.from_pretrained
+    vlm, info = read_weights(spec, loader, rest, allow_code=allow_code)
     check_complete(spec, info)
     check_weights(spec, vlm)
     processor = load_vlm_processor(rest, family, vlm.config, allow_code=allow_code)

@@ -107,6 +107,19 @@ def verify_lines(path: Path, lines: list[bytes], *, signer: str | None = None) -
     return Manifest(header=header, entries=entries, complete=closed, lines=tuple(lines))
 
 
+def listed_bytes(root: Path, entry: Entry) -> bytes:
+    """The bytes of a released file. Raises ReleaseError if they are not the listed ones."""
+    path = root / entry.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = f"it is listed and cannot be read ({error.strerror})"
+        raise ReleaseError(path, reason, "release it again") from None
+    if digest(data) != entry.sha256:
+        raise ReleaseError(path, "its bytes are not the ones listed", "release it again")
+    return data
+
+
 class ManifestWriter:
     """Appends signed lines behind those of `lines`; `entries` grows with them.
 

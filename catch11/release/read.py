@@ -15,9 +15,9 @@ from torch import Tensor
 from catch11.canvas import Canvas
 from catch11.data.pictures import decode_picture
 from catch11.errors import InvalidArgument, ReleaseError, UnreadablePicture
-from catch11.release.form import Form, digest, form_of
+from catch11.release.form import Form, form_of
 from catch11.release.ledger import Row, read_ledger
-from catch11.release.manifest import NAME, Entry, read_manifest
+from catch11.release.manifest import NAME, Entry, listed_bytes, read_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,7 @@ class Release:
 
     def data(self, entry: Entry) -> bytes:
         """The bytes of a file; raises ReleaseError if they are not the listed ones."""
-        path = self.root / entry.file
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            reason = f"it is listed and cannot be read ({error.strerror})"
-            raise ReleaseError(path, reason, "release it again") from None
-        if digest(data) != entry.sha256:
-            raise ReleaseError(path, "its bytes are not the ones listed", "release it again")
-        return data
+        return listed_bytes(self.root, entry)
 
     def image(self, entry: Entry) -> Float[Tensor, "channel height width"]:
         """A file in pixel units, float32: the canvas picture, or the window of a tensor release."""

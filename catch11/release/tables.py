@@ -19,7 +19,7 @@ from catch11.recode.rows import RowRecoder
 from catch11.release.form import digest
 from catch11.release.frame import Progress, Summary
 from catch11.release.items import Item, Made, release_items
-from catch11.release.manifest import NAME, Entry, read_manifest
+from catch11.release.manifest import NAME, Entry, listed_bytes, read_manifest
 from catch11.release.names import Naming
 from catch11.release.places import places
 
@@ -97,15 +97,7 @@ class TableRelease:
         """A released file. Raises ReleaseError where it is not the listed one."""
         path = self.root / entry.file
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ReleaseError(
-                path, f"it is listed and cannot be read ({error.strerror})"
-            ) from None
-        if digest(data) != entry.sha256:
-            raise ReleaseError(path, "its bytes are not the ones listed", "release it again")
-        try:
-            return decode_table(data, path=path)
+            return decode_table(listed_bytes(self.root, entry), path=path)
         except UnreadableTable as error:
             raise ReleaseError(path, error.reason, "release it again") from None
 

@@ -12,10 +12,9 @@ from catch11.models.text import Encoded, TextModel
 from catch11.recode.tokens import TEXT, TokenRecoder
 from catch11.recode.tokens_deep import Alike, parse_alike
 from catch11.release.embeds import FORMAT, SUFFIX, Passage, decode, encode
-from catch11.release.form import digest
 from catch11.release.frame import Progress, Summary
 from catch11.release.items import Item, Made, release_items
-from catch11.release.manifest import NAME, Entry, read_manifest
+from catch11.release.manifest import NAME, Entry, listed_bytes, read_manifest
 from catch11.release.names import Naming
 from catch11.release.places import places
 
@@ -182,18 +181,10 @@ class TextRelease:
 
     def passage(self, entry: Entry) -> Passage:
         """A document's embeddings. Raises ReleaseError where the file is not the listed one."""
-        path = self.root / entry.file
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            reason = f"it is listed and cannot be read ({error.strerror})"
-            raise ReleaseError(path, reason, "release it again") from None
-        if digest(data) != entry.sha256:
-            raise ReleaseError(path, "its bytes are not the ones listed", "release it again")
-        try:
-            return decode(data, width=self.width)
+            return decode(listed_bytes(self.root, entry), width=self.width)
         except ValueError as error:
-            raise ReleaseError(path, str(error), "release it again") from None
+            raise ReleaseError(self.root / entry.file, str(error), "release it again") from None
 
 
 def read_texts(dst: str | os.PathLike[str], *, signer: str | None = None) -> TextRelease:

@@ -6,22 +6,16 @@ import torch
 
 from catch11.attacks.blind import tile_sizes
 from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.restoration import Learned
+from catch11.attacks.restoration import NoiseToClean
 from catch11.attacks.tiles import cut, paste
 
 
 @register
-class PairsNetwork(Learned):
+class PairsNetwork(NoiseToClean):
     """A U-Net on pairs (the paper's reconstruction attack)."""
 
     name = "reconstruction"
-    knowledge = frozenset({"released", "pairs"})
     kinds = ("unet",)
-
-    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        assert material.pairs is not None
-        clean, released = material.pairs
-        yield from self.restored(material, released, clean, "pairs", generator)
 
 
 @register

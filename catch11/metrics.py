@@ -1,9 +1,7 @@
-"""Measures of a picture, of a model's answers, and of how sure a number is: tensors and floats only."""
+"""Measures of a picture and of a model's answers, with their intervals: tensors and floats only."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -13,47 +11,13 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 from catch11.grid import psnr as psnr  # one definition, shared with the recoders that search for it
+from catch11.interval import Interval as Interval  # callers take a measure and its ends from here
+from catch11.interval import mcnemar as mcnemar
+from catch11.interval import normal_quantile as normal_quantile
+from catch11.interval import paired_difference as paired_difference
+from catch11.interval import wilson as wilson
 
 Numbers = Sequence[float | int] | np.ndarray | Tensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """low ≤ estimate ≤ high, with the confidence and the assumptions it holds under."""
-
-    low: float
-    estimate: float
-    high: float
-    confidence: float = 0.95
-    assumptions: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.confidence <= 1.0:
-            raise InvalidArgument(
-                "confidence", expected="a number above 0 and at most 1", found=self.confidence
-            )
-        if not self.low <= self.estimate <= self.high and not math.isnan(self.estimate):
-            found = (self.low, self.estimate, self.high)
-            raise InvalidArgument("interval", expected="low <= estimate <= high", found=found)
-
-    def __neg__(self) -> "Interval":
-        return Interval(
-            low=-self.high,
-            estimate=-self.estimate,
-            high=-self.low,
-            confidence=self.confidence,
-            assumptions=self.assumptions,
-        )
-
-
-def normal_quantile(confidence: float) -> float:
-    """Two-sided standard normal quantile: 1.96 for a confidence of .95."""
-    if not 0.0 < confidence < 1.0:
-        raise InvalidArgument("confidence", expected="a number between 0 and 1", found=confidence)
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
-
-
-# --- pictures ---------------------------------------------------------------------------------
 
 
 def ssim(
@@ -103,9 +67,6 @@ def _same_shape(reference: Tensor, image: Tensor) -> None:
     if reference.shape != image.shape:
         expected = f"the reference's shape {tuple(reference.shape)}"
         raise InvalidArgument("image", expected=expected, found=tuple(image.shape))
-
-
-# --- answers ----------------------------------------------------------------------------------
 
 
 def matches(answers: Shaped[Tensor, " batch"], truth: Shaped[Tensor, " _"]) -> tuple[bool, ...]:
@@ -187,74 +148,6 @@ def _fisher(value: float, n: int, *, spread: float, confidence: float) -> Interv
     centre = math.atanh(value)
     low, high = math.tanh(centre - half), math.tanh(centre + half)
     return Interval(low=low, estimate=value, high=high, confidence=confidence)
-
-
-# --- how sure ---------------------------------------------------------------------------------
-
-
-def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """A share hits/n with its score interval (Wilson 1927); [0, 1] and NaN where n is 0."""
-    if not 0 <= hits <= n:
-        raise InvalidArgument("hits", expected=f"a number from 0 to n = {n}", found=hits)
-    if n == 0:
-        return Interval(low=0.0, estimate=math.nan, high=1.0, confidence=confidence)
-    z2 = normal_quantile(confidence) ** 2
-    share = hits / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    low = 0.0 if hits == 0 else max(0.0, centre - half)
-    high = 1.0 if hits == n else min(1.0, centre + half)
-    return Interval(low=low, estimate=share, high=high, confidence=confidence)
-
-
-def paired_difference(
-    first: Sequence[bool], second: Sequence[bool], *, confidence: float = 0.95
-) -> Interval:
-    """Share of first minus share of second on the same inputs, with Newcombe's interval
-    (1998, paired method 10: Wilson limits squared and added, with the continuity-corrected φ)."""
-    a, b, c, d = _fourfold(first, second)
-    n = a + b + c + d
-    if n == 0:
-        return Interval(low=-1.0, estimate=math.nan, high=1.0, confidence=confidence)
-    one, two = wilson(a + b, n, confidence=confidence), wilson(a + c, n, confidence=confidence)
-    phi = _newcombe_phi(a, b, c, d)
-    gap = one.estimate - two.estimate
-
-    def reach(d1: float, d2: float) -> float:
-        return math.sqrt(max(0.0, d1 * d1 - 2 * phi * d1 * d2 + d2 * d2))
-
-    low = gap - reach(one.estimate - one.low, two.high - two.estimate)
-    high = gap + reach(one.high - one.estimate, two.estimate - two.low)
-    return Interval(low=max(-1.0, low), estimate=gap, high=min(1.0, high), confidence=confidence)
-
-
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided p-value that both shares are equal, from the discordant pairs alone."""
-    _, b, c, _ = _fourfold(first, second)
-    n = b + c
-    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
-    return min(1.0, 2 * tail)
-
-
-def _fourfold(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int, int, int]:
-    if len(first) != len(second):
-        raise InvalidArgument(
-            "second", expected=f"{len(first)} hits, one for each of first", found=len(second)
-        )
-    pairs = [(bool(x), bool(y)) for x, y in zip(first, second, strict=True)]
-    cells = ((True, True), (True, False), (False, True), (False, False))
-    a, b, c, d = (pairs.count(cell) for cell in cells)
-    return a, b, c, d
-
-
-def _newcombe_phi(a: int, b: int, c: int, d: int) -> float:
-    product = (a + b) * (c + d) * (a + c) * (b + d)
-    if product == 0:
-        return 0.0
-    cross = a * d - b * c
-    if cross > 0:
-        cross = max(0, cross - (a + b + c + d) / 2)  # type: ignore[assignment]
-    return cross / math.sqrt(product)
 
 
 def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> Interval:

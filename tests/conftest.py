@@ -17,9 +17,9 @@ os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 # Every annotated tensor shape is checked at run time. The command line is left out: typer reads
 # its signatures, and they hold no tensors.
 SHAPE_CHECKED = (
-    "canvas", "strip", "key", "keyfile", "front", "reading", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
+    "fit", "canvas", "strip", "key", "keyfile", "front", "reading", "layer", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
-    "personalize", "scramble", "secretfile", "release", "models", "data", "metrics", "record", "attacks", "tune", "baselines",
+    "personalize", "scramble", "site", "secretfile", "release", "models", "data", "interval", "metrics", "record", "attacks", "panel", "tune", "baselines",
     "bounds", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "kinds", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":

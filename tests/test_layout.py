@@ -17,15 +17,19 @@ PACKAGE = Path(catch11.__file__).parent
 LAYERS = (
     ("errors",),
     ("stream", "seal", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "environment"),
+    ("fit",),
     ("canvas",),
     ("strip",),
     ("front",),
-    ("reading", "find", "subspace", "joint", "subspace_conv", "box", "box_conv", "scramble"),
+    ("reading",),
+    ("layer",),
+    ("find", "subspace", "joint", "subspace_conv", "box", "box_conv", "scramble"),
+    ("site",),
     ("key",),
     ("probe",),
     ("personalize",),
     ("privatefile", "keyfile", "secretfile", "recode"),
-    ("models", "data", "metrics", "survival"),
+    ("models", "data", "interval", "metrics", "survival"),
     ("release",),
     (
         "record",
@@ -43,6 +47,7 @@ LAYERS = (
         "matrix",
         "trust",
         "suitability",
+        "panel",
         "tune",
         "features",
         "kinds",
@@ -54,9 +59,9 @@ LAYERS = (
 )
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = {
-    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "canvas", "strip", "front", "reading", "find",
+    "errors", "stream", "spectrum", "circulant", "chebyshev", "grid", "fingerprint", "fit", "canvas", "strip", "front", "reading", "layer", "find",
     "subspace", "subspace_conv", "joint", "box", "box_conv", "key", "seal", "privatefile", "keyfile", "recode", "personalize",
-    "scramble", "secretfile",
+    "scramble", "site", "secretfile",
 }  # fmt: skip
 TRUSTED_IMPORTS = {"torch", "numpy", "safetensors", "cryptography", "einops", "jaxtyping"}
 LINES = 400

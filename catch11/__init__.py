@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from catch11.errors import Catch11Error
 
 if TYPE_CHECKING:
-    from catch11.canvas import Canvas, Fit
+    from catch11.canvas import Canvas
+    from catch11.fit import Fit
     from catch11.key import Key, build_key
     from catch11.keyfile import load_key, save_key
     from catch11.matrix import verify
@@ -51,7 +52,7 @@ _HOMES = {
     "Canvas": "catch11.canvas",
     "CopySecret": "catch11.personalize",
     "DeepRecoder": "catch11.recode.deep",
-    "Fit": "catch11.canvas",
+    "Fit": "catch11.fit",
     "Key": "catch11.key",
     "ScrambleRecoder": "catch11.recode.scramble",
     "SpectralRecoder": "catch11.recode.spectral",

@@ -8,65 +8,17 @@ are opened and resized by those who hold an image library, by the rule stated in
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
+from catch11.fit import Fit, Resample, centre, check_sides, is_whole
 
-Resize = Literal["none", "exact", "short", "inside"]
-Resample = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
-Rounding = Literal["floor", "round"]
-
-LARGEST = 1 << 14  # pixels a side; keeps a hostile key file from asking for terabytes
-LONGEST = 1 << 20  # samples of a sound or cells of a row: a window one pixel high
 CHANNELS = 1 << 10  # of a sound's features; a picture has four at most
 RATE = 1 << 20  # samples a second
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """How the model's own pipeline brings a picture of any size to the canvas.
-
-    resize "exact" squashes to height x width; "short" brings the short side to `height` (= `width`)
-    and keeps the aspect, the long side rounded by `long`; "inside" keeps the aspect too, so that the
-    picture fits into height x width, and fills the rest with the neutral colour; "none" leaves the
-    size as it is. Then the window is cropped from the centre, an odd pixel split by `crop` ("floor": (big - small) // 2;
-    "round": half to even, as Python rounds), and the canvas is cut around that window.
-    """
-
-    resize: Resize
-    height: int
-    width: int
-    resample: Resample = "bicubic"
-    long: Rounding = "floor"
-    crop: Rounding = "floor"
-
-    def __post_init__(self) -> None:
-        _member("fit.resize", self.resize, get_args(Resize))
-        _member("fit.resample", self.resample, get_args(Resample))
-        _member("fit.long", self.long, get_args(Rounding))
-        _member("fit.crop", self.crop, get_args(Rounding))
-        _sides("fit", "", self.height, self.width)
-        if self.resize == "short" and self.height != self.width:
-            raise InvalidArgument(
-                "fit",
-                expected="height equal to width for a short side",
-                found=(self.height, self.width),
-            )
-
-    def target(self, height: int, width: int) -> tuple[int, int]:
-        """The size (height, width) to which a picture of height x width is resized."""
-        if self.resize == "none":
-            return height, width
-        if self.resize == "exact":
-            return self.height, self.width
-        if self.resize == "inside":
-            scale = min(self.height / height, self.width / width)
-            return max(1, round(scale * height)), max(1, round(scale * width))
-        return short_side(height, width, side=self.height, long=self.long)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,20 +44,20 @@ class Canvas:
     rate: int = 0
 
     def __post_init__(self) -> None:
-        _sides("canvas", "", self.height, self.width)
-        _sides("canvas", "window_", self.window_height, self.window_width)
-        if not _whole(self.rate) or not 0 <= self.rate <= RATE:
+        check_sides("canvas", "", self.height, self.width)
+        check_sides("canvas", "window_", self.window_height, self.window_width)
+        if not is_whole(self.rate) or not 0 <= self.rate <= RATE:
             raise InvalidArgument("canvas.rate", expected="samples a second", found=self.rate)
         _inside("top", self.top, self.window_height, self.height)
         _inside("left", self.left, self.window_width, self.width)
         most = CHANNELS if self.rate else 4
-        if not _whole(self.channels) or not 1 <= self.channels <= most:
+        if not is_whole(self.channels) or not 1 <= self.channels <= most:
             raise InvalidArgument("canvas.channels", expected=f"1 to {most}", found=self.channels)
         _numbers("canvas.gain", self.gain, self.channels)
         _numbers("canvas.offset", self.offset, self.channels)
         if any(abs(value) < 1e-12 for value in self.gain):
             raise InvalidArgument("canvas.gain", expected="no zero", found=self.gain)
-        if not all(map(_whole, self.order)) or sorted(self.order) != list(range(self.channels)):
+        if not all(map(is_whole, self.order)) or sorted(self.order) != list(range(self.channels)):
             raise InvalidArgument(
                 "canvas.order",
                 expected=f"a permutation of {self.channels} channels",
@@ -229,25 +181,6 @@ class Canvas:
             raise InvalidArgument("window", expected=expected, found=tuple(images.shape))
 
 
-def short_side(height: int, width: int, *, side: int, long: Rounding = "floor") -> tuple[int, int]:
-    """Size with the short side brought to `side` pixels and the aspect kept.
-
-    "floor" is torchvision's and transformers' int(side * long / short); "round" is half to even.
-    """
-    short = min(height, width)
-    if long == "floor":
-        return side * height // short, side * width // short
-    return round(side * height / short), round(side * width / short)
-
-
-def centre(big: int, small: int, *, rounding: Rounding = "floor") -> int:
-    """First pixel of a centred crop of `small` out of `big` pixels.
-
-    "floor" is transformers' (big - small) // 2; "round" is torchvision's round half to even.
-    """
-    return (big - small) // 2 if rounding == "floor" else round((big - small) / 2)
-
-
 def plain_canvas(
     height: int,
     width: int,
@@ -313,27 +246,8 @@ def _fields(name: str, facts: object, of: type) -> dict[str, Any]:
     return dict(facts)
 
 
-def _member(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InvalidArgument(name, expected="one of " + ", ".join(known), found=value)
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _sides(of: str, part: str, height: object, width: object) -> None:
-    for name, value, most in (
-        ("height", height, LARGEST),
-        ("width", width, LONGEST if height == 1 else LARGEST),
-    ):
-        if not _whole(value) or not 1 <= value <= most:  # type: ignore[operator]
-            expected = f"whole pixels from 1 to {most}"
-            raise InvalidArgument(f"{of}.{part}{name}", expected=expected, found=value)
-
-
 def _inside(name: str, start: object, inner: int, outer: int) -> None:
-    if not _whole(start) or not 0 <= start <= outer - inner:  # type: ignore[operator]
+    if not is_whole(start) or not 0 <= start <= outer - inner:  # type: ignore[operator]
         expected = f"a window of {inner} inside {outer} pixels"
         raise InvalidArgument(f"canvas.{name}", expected=expected, found=f"a start at {start}")
 

@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from catch11.canvas import LONGEST, Canvas
+from catch11.canvas import Canvas
 from catch11.errors import Catch11Error
+from catch11.fit import LONGEST
 from catch11.front import Front, Geometry
 from catch11.key import IMAGE, SECRET_BYTES, Key, key_of
 from catch11.privatefile import load_private, notes_of, save_private

@@ -1,6 +1,7 @@
 """The canvas of what is no picture: one row of values in the model's own units, untouched."""
 
-from catch11.canvas import Canvas, Fit
+from catch11.canvas import Canvas
+from catch11.fit import Fit
 
 
 def strip_canvas(columns: int, *, rows: int = 1) -> Canvas:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from catch11.canvas import Canvas, Fit, centre, plain_canvas, short_side
+from catch11.canvas import Canvas, plain_canvas
 from catch11.errors import InvalidArgument
+from catch11.fit import Fit, centre, short_side
 
 CANVAS = Canvas(
     height=20,

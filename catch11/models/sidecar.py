@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from catch11.canvas import Canvas, Fit, centre
+from catch11.canvas import Canvas
 from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
+from catch11.fit import Fit, centre
 from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
 EXAMPLE = (

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas import Canvas, Fit, Resample
+from catch11.canvas import Canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
+from catch11.fit import Fit, Resample
 from catch11.models.canvases import (
     CLOSE,
     LEVEL,

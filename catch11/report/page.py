@@ -12,17 +12,10 @@ from markupsafe import Markup
 from catch11.attacks import attack_names
 from catch11.card import Card, cards, knows, preferred, release_of, share
 from catch11.record import Record
-from catch11.report.charts import Axis, Point, Series, axis_over, plot
+from catch11.report.figures import drift_chart, spectrum_chart, strength_chart
 from catch11.report.samples import Sample
+from catch11.report.words import CONDITIONS, ROLES, SHARES, interval, percent, setting
 
-SHARES = ("accuracy", "agreement", "agreement with the authorized model", "recovery", "mcc")
-ROLES = {
-    "authorized": "authorized", "ta": "same architecture", "sibling": "sibling", "ga": "rival"
-}  # fmt: skip
-CONDITIONS = {
-    "clean": "clean", "nte": "as released", "gaussian": "Gaussian noise, same PSNR",
-    "control": "zero noise",
-}  # fmt: skip
 STUDY = "catch11 study"
 _HERE = Path(__file__).parent
 
@@ -101,7 +94,7 @@ def report_page(records: Sequence[Record], extras: Extras | None = None) -> str:
             untried=[name for name in attack_names() if name not in tried],
             strength=strength_chart(records),
             drift=drift_chart(records),
-            spectrum=spectrum_chart(extras),
+            spectrum=spectrum_chart(extras.spectrum, unseen=extras.unseen, front=extras.front),
             extras=extras,
             commands=commands,
             studies=_studies(records),
@@ -164,88 +157,6 @@ def bars(records: Sequence[Record]) -> list[Bar]:
     return sorted(made, key=lambda bar: -(bar.recovered or bar.record.value))
 
 
-def strength_chart(records: Sequence[Record]) -> Markup | None:
-    """Share of its clean score that each model keeps over the PSNR; None for fewer than two."""
-    rows = preferred([r for r in records if r.condition != "attack" and r.metric in SHARES])
-    clean = {(r.model, r.metric): r for r in rows if r.condition == "clean"}
-    held: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for r in rows:
-        own = clean.get((r.model, r.metric))
-        scale = own.value if own is not None and own.value > 0 else 1.0
-        if r.condition == "nte" and r.psnr is not None:
-            held[r.model, r.role].append(
-                Point(
-                    x=r.psnr, y=r.value / scale, low=r.low / scale, high=r.high / scale,
-                    says=f"{r.psnr:.1f} dB: {interval(r)}, n = {r.n}",
-                )
-            )  # fmt: skip
-    strengths = [p.x for points in held.values() for p in points]
-    if len({round(x, 1) for x in strengths}) < 2:
-        return None
-    series = [
-        Series(name=f"{model} ({ROLES[role]})", points=sorted(points, key=lambda p: p.x))
-        for (model, role), points in held.items()
-    ]
-    return plot(
-        series,
-        x=axis_over(strengths, "PSNR of the release, dB (stronger noise to the left)"),
-        y=Axis(label="share of the clean score", low=0.0, high=1.1, ticks=(0, 0.25, 0.5, 0.75, 1)),
-        title="Retention of the authorized model and of rivals over PSNR",
-    )
-
-
-def drift_chart(records: Sequence[Record]) -> Markup | None:
-    """Siblings: how well descendants of the authorized weights read, over how far they drifted."""
-    held: dict[str, list[Point]] = defaultdict(list)
-    for r in records:
-        drift = r.settings.get("first layer moved", r.settings.get("drift"))
-        if isinstance(drift, int | float) and r.condition in ("clean", "nte"):
-            whose = r.settings.get("release for") or r.settings.get("method", r.metric)
-            held[f"{CONDITIONS[r.condition]}, {whose}"].append(
-                Point(
-                    x=100 * float(drift), y=r.value, low=r.low, high=r.high,
-                    says=f"drift {drift:.2%}: {interval(r)}, n = {r.n}",
-                )
-            )  # fmt: skip
-    drifts = [p.x for points in held.values() for p in points]
-    if len(set(drifts)) < 2:
-        return None
-    return plot(
-        [Series(name=name, points=sorted(p, key=lambda q: q.x)) for name, p in held.items()],
-        x=axis_over([0.0, *drifts], "relative drift of the first layer, percent"),
-        y=Axis(label="score", low=0.0, high=1.0, ticks=(0, 0.25, 0.5, 0.75, 1)),
-        title="Scores of fine-tuned descendants over their drift",
-    )
-
-
-def spectrum_chart(extras: Extras) -> Markup | None:
-    """Singular values of the key's front, and which of them noise hides behind."""
-    values = [max(v, 1e-30) for v in extras.spectrum]
-    if not values:
-        return None
-    floor = max(values) * 1e-9
-    step = max(1, len(values) // 400)
-    spots = [
-        Point(x=float(n), y=max(v, floor), low=max(v, floor), high=max(v, floor))
-        for n, v in enumerate(values)
-        if n % step == 0 or n == len(values) - 1
-    ]
-    unseen = [p for p in spots if p.x < extras.unseen]
-    seen = [p for p in spots if p.x >= extras.unseen]
-    series = [
-        Series(
-            name=f"unseen: {extras.unseen} directions of {len(values)}", points=unseen, marks=False
-        ),
-        Series(name="seen", points=seen, marks=False),
-    ]
-    return plot(
-        [one for one in series if one.points],
-        x=axis_over([0.0, float(len(values))], "direction, least seen first"),
-        y=axis_over([p.y for p in spots], "singular value, pixel units", log=True),
-        title=f"Spectrum of the first layer {extras.front}",
-    )
-
-
 def _studies(records: Iterable[Record]) -> Mapping[str, list[Record]]:
     held: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -260,29 +171,6 @@ def _versions(records: Iterable[Record]) -> Mapping[str, str]:
         for name, text in record.versions.items():
             found[name].add(str(text))
     return {name: ", ".join(sorted(texts)) for name, texts in sorted(found.items())}
-
-
-def interval(record: Record) -> str:
-    """.87 [.83, .90] of a share, 1.23 [1.20, 1.26] of any other number."""
-    show = share if record.metric in (*SHARES, "auc") else "{:.3g}".format
-    if record.low == record.high:
-        return show(record.value)
-    return f"{show(record.value)} [{show(record.low)}, {show(record.high)}]"
-
-
-def setting(record: Record) -> str:
-    """What the record's run was set to, as far as a reader needs it."""
-    hidden = {"cell", "cell records", "files", "models"}
-    kept = {k: v for k, v in record.settings.items() if k not in hidden and v not in (None, False)}
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in kept.items()
-    )
-
-
-def percent(value: float | None) -> str:
-    """Of a share, within 0 and 100."""
-    return f"{100 * min(max(value or 0.0, 0.0), 1.0):.1f}"
 
 
 def card_rows(card: Card) -> list[object]:

@@ -5,65 +5,24 @@ rival's score is the same share of its own answers. No labels are needed.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float, Int
-from PIL import Image
-from torch import Tensor
-
-from catch11.canvas import Canvas
-from catch11.conditions import clean_window, to_pixels
-from catch11.data.folder import walk
-from catch11.data.pictures import open_picture, quiet
-from catch11.errors import InvalidArgument, UnreadablePicture
-from catch11.key import Key, build_key
-from catch11.metrics import Interval, accuracy, matches
+from catch11.errors import InvalidArgument
+from catch11.key import build_key
 from catch11.models.frame import Model
+from catch11.panel import Panel, Setting, Trial
 from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
 from catch11.recode.spectral import SpectralRecoder
 
 ENERGIES = (1e-6, 1e-4, 5e-4, 1e-3)
 STRENGTHS = (14.0, 12.0, 10.0, 8.5, 7.0)
 PLACES = ("logits",)
 STEPS = (10, 20, 40, 60)
-Setting = Mapping[str, float | int | str]
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What a setting did to the probe. psnr: mean dB as measured; kept: of the authorized model's
-    answers; rivals: of theirs, by name; shift: mean relative front shift; unseen: directions of the
-    key's subspace, 0 for deep."""
-
-    setting: Setting
-    psnr: float
-    kept: Interval
-    rivals: Mapping[str, Interval]
-    shift: float
-    unseen: int = 0
-
-    @property
-    def rival(self) -> float:
-        """The best rival's share; 0 where none was run."""
-        return max((interval.estimate for interval in self.rivals.values()), default=0.0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return {
-            "setting": dict(self.setting),
-            "psnr": self.psnr,
-            "kept": _ends(self.kept),
-            "rivals": {name: _ends(interval) for name, interval in self.rivals.items()},
-            "shift": self.shift,
-            "unseen": self.unseen,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +91,7 @@ def tune_spectral(
     strong noise each rule is tried until it surely falls below the target. Raises InvalidArgument.
     """
     _check(target, energies=energies, psnr=strengths)
-    panel = _Panel(model, rivals, probe, count)
+    panel = Panel(model, rivals, probe, count)
     lines: list[list[Setting]] = [
         [{"energy": energy, "psnr": psnr} for psnr in sorted(strengths, reverse=True)]
         for energy in energies
@@ -164,7 +123,7 @@ def tune_deep(
     """Depth and fewest steps that keep the target. Each depth is tried with more and more steps until
     it does; of those that do, the one with the weakest best rival, then with fewest steps."""
     _check(target, steps=steps, at=[1.0] * len(places))
-    panel = _Panel(model, rivals, probe, count)
+    panel = Panel(model, rivals, probe, count)
     lines: list[list[Setting]] = [
         [{"at": place, "steps": number} for number in sorted(steps)] for place in places
     ]
@@ -181,87 +140,12 @@ def tune_deep(
     return Tuned(trials=trials, target=target, chosen=best)
 
 
-class _Panel:
-    """The probe, the models, and their answers to the originals."""
-
-    def __init__(
-        self, model: Model, rivals: Sequence[Model], probe: str | os.PathLike[str], count: int
-    ) -> None:
-        if count < 1:
-            raise InvalidArgument("count", expected="1 or more", found=count)
-        pictures = _pictures(probe, count)
-        self.model = model
-        self.rivals = {rival.name: rival for rival in rivals}
-        self.windows = torch.cat([clean_window(one, model.canvas) for one in pictures])
-        self.clean = self._answers(self.windows)
-        self.theirs = {
-            name: rival.logits(rival.preprocess(pictures)).argmax(1)
-            for name, rival in self.rivals.items()
-        }
-
-    def trial(self, setting: Setting, recoder: Recoder, key: Key | None) -> Trial:
-        """One setting on the whole probe, a chunk at a time."""
-        made = [recoder(part) for part in self.windows.split(recoder.batch)]
-        images = torch.cat([part.images for part in made])
-        decibels = [value for part in made for value in part.psnr]
-        shifts = [value for part in made for value in part.front_shift]
-        return Trial(
-            setting=setting,
-            psnr=sum(decibels) / len(decibels),
-            kept=accuracy(matches(self._answers(images), self.clean)),
-            rivals={
-                name: accuracy(matches(_seen(rival, images, self.model.canvas), self.theirs[name]))
-                for name, rival in self.rivals.items()
-            },
-            shift=sum(shifts) / len(shifts),
-            unseen=0 if key is None else key.subspace.dimension,
-        )
-
-    def _answers(
-        self, windows: Float[Tensor, "batch channel height width"]
-    ) -> Int[Tensor, " batch"]:
-        return self.model.logits(self.model.canvas.normalise(windows)).argmax(1)
-
-
-def _seen(rival: Model, windows: Tensor, canvas: Canvas) -> Tensor:
-    """A rival's answers to released windows, each framed with its own edge to the canvas."""
-    right = canvas.width - canvas.left - canvas.window_width
-    below = canvas.height - canvas.top - canvas.window_height
-    margin = (canvas.left, right, canvas.top, below)
-    whole = torch.nn.functional.pad(windows, margin, mode="replicate")
-    pictures = [Image.fromarray(to_pixels(image)) for image in whole]
-    return rival.logits(rival.preprocess(pictures)).argmax(1)
-
-
-def _pictures(probe: str | os.PathLike[str], count: int) -> list[Image.Image]:
-    """`count` readable pictures, evenly spaced below a folder."""
-    listed = walk(probe)
-    files = listed.files
-    step = max(1, len(files) // count)
-    found: list[Image.Image] = []
-    for file in files[::step]:
-        if len(found) == count:
-            break
-        try:
-            with quiet():
-                found.append(open_picture(listed.root / file))
-        except UnreadablePicture:
-            continue
-    if not found:
-        raise InvalidArgument("probe", expected="readable pictures", found=f"none in {probe}")
-    return found
-
-
 def _check(target: float, **grids: Sequence[float]) -> None:
     if not 0.0 < target <= 1.0:
         raise InvalidArgument("target", expected="a share above 0", found=target)
     for name, values in grids.items():
         if not values:
             raise InvalidArgument(name, expected="one value or more", found="none")
-
-
-def _ends(interval: Interval) -> dict[str, float]:
-    return {"low": interval.low, "estimate": interval.estimate, "high": interval.high}
 
 
 def describe(setting: Setting) -> str:

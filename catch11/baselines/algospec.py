@@ -21,7 +21,7 @@ from catch11.baselines.polynomial import Fit, Polynomial, activation_of, fit_pol
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.find import first_tensor
 
-PROTECTS = "nothing by itself: it is the form of the algorithm that AlgoSpec makes other data for"
+PROTECTS = "nothing by itself: the form of the model that AlgoSpec makes other data for"
 _CALLS: dict[Any, str] = {
     functional.relu: "relu", torch.relu: "relu", torch.relu_: "relu",
     Tensor.relu: "relu", Tensor.relu_: "relu",

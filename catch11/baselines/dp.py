@@ -40,7 +40,7 @@ class PrivateTraining:
     def __post_init__(self) -> None:
         check_budget(self.epsilon, self.delta)
         for name in ("epochs", "batch", "rate", "clip"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise InvalidArgument(name, expected="above 0", found=getattr(self, name))
         _check_accountant(self.accountant)
 
@@ -148,6 +148,8 @@ def train_private(
         raise InvalidArgument(
             "batch", expected=f"1 to the {len(inputs)} pictures there are", found=settings.batch
         )
+    if not bool(torch.isfinite(inputs).all()):
+        raise InvalidArgument("inputs", expected="finite numbers", found="others among them")
     net, replaced = validated(module)
     loader = DataLoader(
         TensorDataset(inputs, labels), batch_size=settings.batch, generator=generator
@@ -181,6 +183,25 @@ def train_private(
         steps=settings.epochs * len(sampled),
         replaced=replaced,
     )
+
+
+def train_open(
+    module: nn.Module,
+    inputs: Float[Tensor, "batch ..."],
+    labels: Int[Tensor, " batch"],
+    settings: PrivateTraining,
+    *,
+    generator: torch.Generator,
+) -> nn.Module:
+    """The same net, layers replaced and all, trained as long without privacy: what ε costs."""
+    net, _ = validated(module)
+    optimiser = torch.optim.Adam(net.parameters(), lr=settings.rate)
+    for _ in range(settings.epochs):
+        for index in torch.randperm(len(inputs), generator=generator).split(settings.batch):
+            optimiser.zero_grad()
+            functional.cross_entropy(net(inputs[index]), labels[index]).backward()
+            optimiser.step()
+    return net.eval().requires_grad_(False)
 
 
 def _check_accountant(name: str) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from catch11.baselines.dp import check_budget
-from catch11.baselines.library import EXTRA, installed, library
+from catch11.baselines.library import EXTRAS, installed, library
 from catch11.errors import InvalidArgument, MissingExtra
 
 _MODELS = "diffprivlib.models"
@@ -41,7 +41,7 @@ def private_head(
     tolerance is 1e-6). Raises InvalidArgument, MissingExtra.
     """
     check_budget(epsilon)
-    if not len(features) or classes < 2 or not (norm > 0 and strength > 0):
+    if not len(features) or classes < 2 or not (0 < norm < np.inf and 0 < strength < np.inf):
         raise InvalidArgument(
             "head", expected="pictures, two classes or more, norm and strength above 0",
             found=(len(features), classes, norm, strength),
@@ -50,6 +50,8 @@ def private_head(
         raise InvalidArgument(
             "labels", expected=f"0 to {classes - 1}", found=labels.unique().tolist()
         )
+    if not bool(torch.isfinite(features).all()):
+        raise InvalidArgument("features", expected="finite numbers", found="others among them")
     data = features.double().numpy()
     data = data / np.maximum(np.linalg.norm(data, axis=1, keepdims=True) / norm, 1.0)
     vector = _mechanism()
@@ -100,7 +102,7 @@ def _minimise(data: np.ndarray, truth: np.ndarray, noise: Any, strength: float) 
 def _mechanism() -> Any:
     """diffprivlib's Vector mechanism."""
     if not installed("diffprivlib"):
-        raise MissingExtra("diffprivlib", EXTRA)
+        raise MissingExtra("diffprivlib", EXTRAS["diffprivlib"])
     try:
         return library("diffprivlib.mechanisms", package="diffprivlib").Vector
     except MissingExtra:

@@ -7,7 +7,7 @@ answers are approximate and must not go back to the server: their noise tells of
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +23,15 @@ PROTECTS = "the input and the answer, against a server that follows the protocol
 # Largest total of coefficient bits at 128-bit security (HomomorphicEncryption.org standard, 2018).
 SECURE_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 _PRIME = (20, 60)  # bits of one coefficient prime
+_WHOLE = 4  # bits that the first prime has above the scale, one of them the sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """CKKS parameters. degree: of the polynomial ring; half as many slots. bits: of the coefficient
     primes; the first and last are not for computing, each one between is one multiplication deep.
-    scale: bits of the fixed point; the middle primes have as many."""
+    scale: bits of the fixed point; the middle primes have as many, and the first some more: they
+    hold the whole part of an answer, and a larger one would wrap round unnoticed."""
 
     degree: int = 8192
     bits: tuple[int, ...] = (60, 40, 40, 60)
@@ -49,9 +51,11 @@ class Parameters:
                 "bits", expected=f"at most {SECURE_BITS[self.degree]} in all for degree {self.degree}",
                 found=sum(self.bits), remedy="take a larger degree or a shallower net",
             )  # fmt: skip
-        if not low <= self.scale <= self.bits[0]:
+        if set(self.bits[1:-1]) != {self.scale} or self.scale > self.bits[0] - _WHOLE:
             raise InvalidArgument(
-                "scale", expected=f"{low} to {self.bits[0]} bits", found=self.scale
+                "scale",
+                expected=f"as many bits as each middle prime, {_WHOLE} fewer than the first or less",
+                found=f"{self.scale} for {self.bits}",
             )
 
     @property
@@ -103,7 +107,8 @@ class Client:
                 "values", expected=f"1 to {self.parameters.slots} numbers", found=len(values)
             )
         tenseal = library("tenseal", package="tenseal")
-        return bytes(tenseal.ckks_vector(self._context, values.double().tolist()).serialize())
+        with _sentence("values", expected="finite numbers that the primes can hold"):
+            return bytes(tenseal.ckks_vector(self._context, values.double().tolist()).serialize())
 
     def encrypt_windows(
         self, image: Float[Tensor, "height width"], *, kernel: int, stride: int
@@ -118,15 +123,28 @@ class Client:
                 found=tuple(image.shape),
             )  # fmt: skip
         tenseal = library("tenseal", package="tenseal")
-        made, _ = tenseal.im2col_encoding(
-            self._context, image.double().tolist(), kernel, kernel, stride
-        )
+        with _sentence("image", expected="finite numbers that the primes can hold"):
+            made, _ = tenseal.im2col_encoding(
+                self._context, image.double().tolist(), kernel, kernel, stride
+            )
         return bytes(made.serialize())
 
     def decrypt(self, data: bytes) -> Float[Tensor, " slot"]:
-        """The numbers of a ciphertext made under this client's keys."""
-        tenseal = library("tenseal", package="tenseal")
-        return torch.tensor(tenseal.ckks_vector_from(self._context, data).decrypt())
+        """The numbers of a ciphertext made under this client's keys. CKKS does not authenticate:
+        under other keys, or after a change, they are numbers too, and mean nothing."""
+        held = _vector(self._context, data)
+        with _sentence("data", expected="a CKKS ciphertext of these parameters"):
+            return torch.tensor(held.decrypt())
+
+    def key_bytes(self) -> Mapping[str, int]:
+        """Size of each key as it would be written down; all but the secret one are in `public`."""
+        names = ("secret_key", "public_key", "relin_keys", "galois_keys")
+        nothing = {f"save_{name}": False for name in names}
+        bare = len(self._context.serialize(**nothing))
+        return {
+            name: len(self._context.serialize(**{**nothing, f"save_{name}": True})) - bare
+            for name in names
+        }
 
 
 class Server:
@@ -134,11 +152,8 @@ class Server:
 
     def __init__(self, public: bytes) -> None:
         tenseal = library("tenseal", package="tenseal")
-        try:
-            with _quiet():
-                self._context = tenseal.context_from(public, n_threads=1)
-        except (ValueError, RuntimeError, TypeError) as error:
-            raise InvalidArgument("public", expected="a CKKS context", found=error) from None
+        with _quiet(), _sentence("public", expected="a CKKS context"):
+            self._context = tenseal.context_from(public, n_threads=1)
         if self._context.has_secret_key():
             raise InvalidArgument(
                 "public", expected="a context without the secret key", found="one with it"
@@ -148,15 +163,18 @@ class Server:
         return "Server()"
 
     def answer(self, data: bytes, circuit: Callable[[Any], Any]) -> bytes:
-        """The circuit's ciphertext for a client's ciphertext."""
-        tenseal = library("tenseal", package="tenseal")
+        """The circuit's ciphertext for a client's ciphertext. Raises InvalidArgument for bytes that
+        are none, and for a circuit that is deeper than the primes or does not fit the numbers."""
+        asked = _vector(self._context, data)
         try:
-            return bytes(circuit(tenseal.ckks_vector_from(self._context, data)).serialize())
+            return bytes(circuit(asked).serialize())
         except ValueError as error:
-            if "scale out of bounds" not in str(error) and "end of modulus" not in str(error):
-                raise
+            if "scale out of bounds" in str(error) or "end of modulus" in str(error):
+                raise InvalidArgument(
+                    "bits", expected="as many primes as the circuit multiplies", found="too few"
+                ) from None
             raise InvalidArgument(
-                "bits", expected="as many primes as the circuit multiplies", found="too few"
+                "circuit", expected="one that fits the encrypted numbers", found=error
             ) from None
 
 
@@ -184,14 +202,21 @@ def linear_circuit(
 LINEAR_DEPTH = 1
 
 
-def resident() -> int | None:
-    """Bytes of memory this process holds; None where the system does not say."""
+def _vector(context: Any, data: bytes) -> Any:
+    """A ciphertext from its bytes. TenSEAL reads none as a ciphertext of nothing."""
+    if not data:
+        raise InvalidArgument("data", expected="a CKKS ciphertext", found="no bytes")
+    with _sentence("data", expected="a CKKS ciphertext of these parameters"):
+        return library("tenseal", package="tenseal").ckks_vector_from(context, data)
+
+
+@contextmanager
+def _sentence(name: str, *, expected: str) -> Iterator[None]:
+    """What TenSEAL refuses, as one sentence."""
     try:
-        with open("/proc/self/status", encoding="ascii") as file:
-            row = next(line for line in file if line.startswith("VmRSS:"))
-    except (OSError, StopIteration):
-        return None
-    return int(row.split()[1]) * 1024
+        yield
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise InvalidArgument(name, expected=expected, found=error) from None
 
 
 @contextmanager

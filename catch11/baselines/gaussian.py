@@ -33,6 +33,8 @@ def noise_at(
         raise InvalidArgument(
             "decibels", expected=f"{len(window)} numbers, generators", found=found
         )
+    if any(math.isnan(value) for value in decibels):
+        raise InvalidArgument("decibels", expected="numbers", found="one that is none")
     rows = zip(window, decibels, generators, strict=True)
     noisy = [_one(image[None], value, grid, generator) for image, value, generator in rows]
     return torch.cat(noisy) if noisy else window.clone()

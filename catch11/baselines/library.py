@@ -7,7 +7,8 @@ from types import ModuleType
 
 from catch11.errors import MissingExtra
 
-EXTRA = "baselines"
+# Either alone, or both as `baselines`.
+EXTRAS = {"opacus": "dp", "diffprivlib": "dp", "tenseal": "fhe"}
 
 
 def library(name: str, *, package: str) -> ModuleType:
@@ -17,7 +18,7 @@ def library(name: str, *, package: str) -> ModuleType:
             warnings.simplefilter("ignore")
             return importlib.import_module(name)
     except ImportError:
-        raise MissingExtra(package, EXTRA) from None
+        raise MissingExtra(package, EXTRAS[package]) from None
 
 
 def installed(name: str) -> bool:

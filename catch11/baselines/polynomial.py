@@ -55,10 +55,7 @@ def fit_polynomial(
     Chebyshev nodes of the samples' range, near the best in the worst place, whatever lies there
     often. Raises InvalidArgument for a degree of 0 and for samples that span nothing.
     """
-    if not 1 <= degree <= _LARGEST:
-        raise InvalidArgument("degree", expected=f"1 to {_LARGEST}", found=degree)
-    if fit not in ("least-squares", "chebyshev"):
-        raise InvalidArgument("fit", expected="least-squares or chebyshev", found=fit)
+    check_fit(degree, fit)
     values = samples.detach().double().flatten()
     if len(values) <= degree or not bool(torch.isfinite(values).all()):
         raise InvalidArgument(
@@ -77,6 +74,14 @@ def fit_polynomial(
     basis = torch.from_numpy(np.polynomial.chebyshev.chebvander(place.numpy(), degree))
     solved = torch.linalg.lstsq(basis, function(values)[:, None], driver="gelsd").solution
     return Polynomial(coefficients=solved[:, 0], low=low, high=high)
+
+
+def check_fit(degree: int, fit: str) -> None:
+    """Raises InvalidArgument for a degree that no polynomial here has, or another kind of fit."""
+    if fit not in ("least-squares", "chebyshev"):
+        raise InvalidArgument("fit", expected="least-squares or chebyshev", found=fit)
+    if not 1 <= degree <= _LARGEST:
+        raise InvalidArgument("degree", expected=f"1 to {_LARGEST}", found=degree)
 
 
 def activation_of(name: str) -> Scalar:

@@ -38,7 +38,7 @@ class ErrorMinimising:
         if not 0 < self.radius <= 255:
             raise InvalidArgument("radius", expected="above 0, at most 255", found=self.radius)
         for name in ("rounds", "batches", "steps", "rate", "batch"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < float("inf"):
                 raise InvalidArgument(name, expected="above 0", found=getattr(self, name))
         if self.per not in ("picture", "class"):
             raise InvalidArgument("per", expected="picture or class", found=self.per)

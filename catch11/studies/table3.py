@@ -11,11 +11,13 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from catch11.baselines.fhe_net import FINE_PARAMETERS, NET_PARAMETERS
 from catch11.baselines.library import installed
 from catch11.cells import Cell
 from catch11.errors import MissingExtra
 from catch11.record import Record
 from catch11.studies import table3_compute as compute
+from catch11.studies import table3_private as hidden
 from catch11.studies import table3_release as release
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
@@ -29,7 +31,8 @@ EPSILONS = (1.0, 3.0, 8.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """Pictures of a task: judged; judged by attackers; that attackers learn from; that training and
-    calibration get; asked of the encrypted layer and of the encrypted net."""
+    calibration get; asked of the encrypted layer and of the encrypted net; asked of polynomials
+    fitted by least squares, where more than n."""
 
     n: int
     attacked: int
@@ -37,6 +40,7 @@ class Size:
     lessons: int
     heads: int
     nets: int = 0
+    fitted: int = 0
 
 
 SIZES: Mapping[Scale, dict[str, Size]] = {
@@ -48,7 +52,7 @@ SIZES: Mapping[Scale, dict[str, Size]] = {
     "full": {
         "digits": Size(n=500, attacked=200, taught=400, lessons=1297, heads=50, nets=40),
         "thumbnails": Size(n=200, attacked=100, taught=100, lessons=200, heads=20),
-        "photographs": Size(n=20, attacked=10, taught=10, lessons=16, heads=3),
+        "photographs": Size(n=20, attacked=10, taught=10, lessons=16, heads=3, fitted=60),
     },
 }
 NEEDS = {"dp-sgd": "opacus", "dp-head": "opacus", "diffprivlib": "diffprivlib", "fhe": "tenseal"}
@@ -89,11 +93,25 @@ def _cells(scale: Scale, name: str) -> list[Cell]:
 def _degrees(scale: Scale, name: str) -> list[dict[str, Any]]:
     if scale == "quick":
         return [{"degree": degree, "fit": "least-squares", "follow": True} for degree in (3, 9)]
-    whole: Sequence[int] = range(2, 10) if name != "photographs" else (2, 3, 5, 7, 9)
-    fits = [("least-squares", True, whole), ("chebyshev", True, whole)]
+    whole = range(2, 10)
+    nodes: Sequence[int] = whole if name != "photographs" else (2, 3, 5, 7, 9)
+    fits: list[tuple[str, bool, Sequence[int]]] = [
+        ("least-squares", True, whole),
+        ("chebyshev", True, nodes),
+    ]
     if name == "thumbnails":
         fits.append(("least-squares", False, (3, 5, 7)))
-    return [{"degree": d, "fit": f, "follow": w} for f, w, degrees in fits for d in degrees]
+    many = SIZES[scale][name].fitted
+    return [
+        {
+            "degree": d,
+            "fit": f,
+            "follow": w,
+            **({"n": many} if many and f == "least-squares" else {}),
+        }
+        for f, w, degrees in fits
+        for d in degrees
+    ]
 
 
 def work(cell: Cell, place: Place) -> Sequence[Record]:
@@ -117,9 +135,11 @@ def _work(on: Task, held: Mapping[str, Any], place: Place) -> list[Record]:
     if way == "fhe head":
         return compute.encrypted_head(on, held["count"])
     if way == "fhe net":
-        return compute.encrypted_net(on, held["count"], fine=held["fine"])
+        return compute.encrypted_net(
+            on, held["count"], FINE_PARAMETERS if held["fine"] else NET_PARAMETERS
+        )
     if "route" in held:
-        return compute.private(on, place, held["epsilon"], held["route"])
+        return hidden.private(on, place, held["epsilon"], held["route"])
     files = {
         "clean": release.clean, "aes": release.encrypted, "scramble": release.scrambled,
         "gaussian": release.noisy, "unlearnable": release.poisoned,

@@ -103,7 +103,7 @@ def recoded(task: Task, judged: int, method: str) -> list[Record]:
     recoder = recoder_of(task, method)
     (made, kept), spent = timed(lambda: recode(recoder, task.windows))
     whole = task.lessons.clone()
-    if _teaches(task):
+    if _teaches(task) and judged:
         lessons, taught = recode(recoder, task.lessons)
         whole[list(taught)] = lessons  # a withheld lesson stays clean: that favours the attacker
     return _released(row, made, kept, whole, spent, judged=judged)
@@ -170,6 +170,7 @@ def _released(
     names = UNTRAINED + TRAINED if task.name == "digits" else FEWER[: 4 if _teaches(task) else 3]
     decibels = psnr(made, cut.windows)
     stored = cut.files(made)
+    names = names if judged else ()
     facts = {"withheld": len(task.windows) - len(kept)}
     return [
         row.authorized(made, **facts),

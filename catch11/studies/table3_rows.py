@@ -18,6 +18,7 @@ from catch11.studies.table3_tasks import Task
 
 Quantity = Literal["authorized", "rival", "attacked", "trained", "cost", "fact", "reason"]
 SECONDS, BYTES = "CPU seconds an input", "bytes an input"
+OPEN = "whoever has the pictures reads them: no input is changed"
 Found = TypeVar("Found")
 _LEARNED = {"fine-tune": FineTune, "learned-front": LearnedFront}
 

@@ -1,4 +1,5 @@
-"""Table 3 as it is printed: the comparison, costs of encryption, errors by depth, quoted figures."""
+"""Table 3 as it is printed: the comparison, private training, costs of encryption, errors by depth,
+quoted figures."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ def view(records: Sequence[Record]) -> RenderableType:
         rows.setdefault(place, []).append(record)
     parts = [
         _comparison(rows),
-        _guarantees(rows),
+        *_reasons(rows),
+        *_private(rows),
         *_encryption(rows),
         *_ratios(rows),
         *_depths(rows),
@@ -34,49 +36,71 @@ def view(records: Sequence[Record]) -> RenderableType:
 
 def _comparison(rows: Rows) -> Table:
     made = _table(
-        "task", "method", "authorized", "best rival", "attacked", "by", "CPU s", "bytes", "n"
+        "task",
+        "method",
+        "authorized",
+        "best rival",
+        "attacked",
+        "CPU s",
+        "bytes",
+        "n",
+        "guaranteed, against whom",
     )
     for (task, method), records in rows.items():
         authorized, rival = _best(records, "authorized"), _best(records, "rival")
         attacked = _best(records, "attacked", "trained")
-        by = "" if attacked is None else f"{attacked.model}, {attacked.attack or 'trained on it'}"
+        by = "" if attacked is None else f" {attacked.model}, {attacked.attack or 'trained on it'}"
         count = next((str(one.n) for one in (authorized, rival) if one is not None), "")
-        made.add_row(
-            *map(
-                escape,
-                (
-                    task,
-                    method,
-                    _shown(records, authorized, "authorized"),
-                    _shown(records, rival, "rival"),
-                    _shown(records, attacked, "attacked"),
-                    by,
-                    _cost(records, SECONDS),
-                    _cost(records, BYTES),
-                    count,
-                ),
-            )
+        cells = (
+            task,
+            method,
+            _shown(records, authorized, "authorized"),
+            _shown(records, rival, "rival"),
+            _shown(records, attacked, "attacked") + by,
+            _cost(records, SECONDS),
+            _cost(records, BYTES),
+            count,
+            str(records[0].settings.get("guarantee", "")),
         )
+        made.add_row(*map(escape, cells))
     return made
 
 
-def _guarantees(rows: Rows) -> Table:
-    """What each kind of method guarantees; sweeps of one kind stand on one line."""
-    kinds: dict[str, list[str]] = {}
-    for (_, method), records in rows.items():
-        kind = method.split(", ε")[0].split(", degree")[0]
-        kinds.setdefault(str(records[0].settings.get("guarantee", "")), []).append(kind)
-    made = _table("method", "what is guaranteed, against whom")
-    for guarantee, names in kinds.items():
-        made.add_row(escape("; ".join(dict.fromkeys(names))), escape(guarantee))
-    for why in dict.fromkeys(
-        (f"{r.settings['shown']}", str(r.settings["reason"]))
-        for records in rows.values()
-        for r in records
-        if r.settings.get("quantity") == "reason"
+def _reasons(rows: Rows) -> list[Table]:
+    """Why a cell holds a word and no number."""
+    made = _table("in place of a number", "because")
+    said = [r for records in rows.values() for r in records if r.settings["quantity"] == "reason"]
+    for shown, why in dict.fromkeys(
+        (str(r.settings["shown"]), str(r.settings["reason"])) for r in said
     ):
-        made.add_row(*map(escape, (f"“{why[0]}”", why[1])))
-    return made
+        made.add_row(escape(f"“{shown}”"), escape(why))
+    return [made] if made.row_count else []
+
+
+def _private(rows: Rows) -> list[Table]:
+    """Training members and others read rightly, with privacy and without; what was spent for it."""
+    made = _table("task", "private", "ε spent", "δ", "members read", "others read")
+    made.add_column("without privacy: members, others", overflow="fold")
+    made.add_column("layers replaced", overflow="fold")
+    for (task, method), records in rows.items():
+        read = {
+            (r.model, r.settings["asked"]): interval_text(r)
+            for r in records
+            if "asked" in r.settings
+        }
+        spent = next((r.settings for r in records if "spent" in r.settings), None)
+        if spent is None or not read:
+            continue
+        numbers = [
+            read.get((who, what), "–")
+            for who in ("private", "without privacy")
+            for what in ("members", "others")
+        ]
+        made.add_row(
+            task, method, f"{spent['spent']:.3g}", f"{spent['delta']:g}", *numbers[:2],
+            ", ".join(numbers[2:]), escape(str(spent.get("replaced") or "none")),
+        )  # fmt: skip
+    return [made] if made.row_count else []
 
 
 def _best(records: Sequence[Record], *quantities: str) -> Record | None:
@@ -87,13 +111,17 @@ def _best(records: Sequence[Record], *quantities: str) -> Record | None:
 def _shown(records: Sequence[Record], best: Record | None, quantity: str) -> str:
     if best is not None:
         return interval_text(best)
-    said = [r for r in records if r.settings.get("quantity") == "reason" and r.metric == quantity]
+    # Who reads clean pictures, or none, gains nothing by an attack on this row.
+    metrics = (quantity, "rival") if quantity == "attacked" else (quantity,)
+    said = [r for r in records if r.settings.get("quantity") == "reason" and r.metric in metrics]
     return str(said[0].settings["shown"]) if said else "–"
 
 
 def _cost(records: Sequence[Record], metric: str) -> str:
     held = [record for record in records if record.metric == metric]
-    return number(held[0].value) if held else "–"
+    if held or metric != BYTES:
+        return number(held[0].value) if held else "–"
+    return "as clean" if _shown(records, None, "rival") == "as clean" else "–"
 
 
 def _encryption(rows: Rows) -> list[Table]:
@@ -107,11 +135,14 @@ def _encryption(rows: Rows) -> list[Table]:
                     (record.metric, str(record.settings.get("how", "")), record.model if record.metric == "accuracy" else "")
                 ).strip()  # fmt: skip
                 made.add_row(f"{task}, {method}", what, interval_text(record), str(record.n))
+    if made.row_count:
+        paper = QUOTED[0]
+        made.add_row("quoted, not measured here", paper.what, paper.figure, paper.source)
     return [made] if made.row_count else []
 
 
 def _ratios(rows: Rows) -> list[Table]:
-    """CPU seconds of an encrypted answer over those of an NTE, in this one run."""
+    """CPU seconds of an encrypted answer over those of making an NTE, in this one run."""
     made = _table("task", "encrypted", "NTE", "CKKS s", "NTE s", "ratio")
     seconds = {
         place: next((r.value for r in records if r.metric == SECONDS), None)

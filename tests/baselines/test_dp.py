@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.baselines.dp import PrivateTraining, noise_for, spent, train_private, validated
+from catch11.baselines.dp import (
+    PrivateTraining,
+    noise_for,
+    spent,
+    train_open,
+    train_private,
+    validated,
+)
 from catch11.baselines.dp_head import private_head
 from catch11.errors import InvalidArgument, MissingExtra, ModelRefused
 
@@ -129,6 +136,10 @@ class Bad(NamedTuple):
         Bad({"epsilon": 1.0, "delta": 1.0}, "delta"),
         Bad({"epsilon": 1.0, "epochs": 0}, "epochs"),
         Bad({"epsilon": 1.0, "clip": -1.0}, "clip"),
+        Bad({"epsilon": 1.0, "delta": math.nan}, "delta"),
+        Bad({"epsilon": 1.0, "delta": -1e-5}, "delta"),
+        Bad({"epsilon": 1.0, "clip": math.nan}, "clip"),
+        Bad({"epsilon": 1.0, "rate": math.inf}, "rate"),
     ],
     ids=repr,
 )
@@ -150,9 +161,33 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
         train_private(nn.Linear(4, 2), inputs, labels, settings, generator=torch.Generator())
 
 
+def test_numbers_that_are_none_are_refused() -> None:
+    inputs, labels = _two_clouds(10)
+    inputs[3, 1] = math.nan
+    settings = PrivateTraining(epsilon=1.0, batch=5)
+    with pytest.raises(InvalidArgument, match="inputs: expected finite numbers"):
+        train_private(nn.Linear(4, 2), inputs, labels, settings, generator=torch.Generator())
+    with pytest.raises(InvalidArgument, match="features: expected finite numbers"):
+        private_head(inputs, labels, epsilon=1.0, classes=2)
+
+
+def test_the_same_net_without_privacy() -> None:
+    inputs, labels = _two_clouds(200)
+    start = nn.Sequential(
+        nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 4, 2, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
+        nn.Flatten(), nn.Linear(36, 2),
+    )  # fmt: skip
+    settings = PrivateTraining(epsilon=1.0, epochs=5, batch=50, rate=0.05)
+    made = train_open(start, inputs, labels, settings, generator=torch.Generator().manual_seed(0))
+    kinds = [type(layer) for layer in made.children()]
+    assert nn.BatchNorm2d not in kinds, "its layers are replaced as the private one's are"
+    assert float((made(inputs).argmax(1) == labels).float().mean()) > 0.9
+    assert not made.training
+
+
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opacus.accountants", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'catch11\[baselines\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'catch11\[dp\]'"):
         spent(**ACCOUNT)
 
 
@@ -212,6 +247,9 @@ def test_long_features_are_shortened() -> None:
         ({"epsilon": 0.0}, "epsilon"),
         ({"classes": 1}, "head"),
         ({"norm": 0.0}, "head"),
+        ({"norm": math.inf}, "head"),
+        ({"strength": math.nan}, "head"),
+        ({"epsilon": math.nan}, "epsilon"),
         ({"strength": -1.0}, "head"),
     ],
 )

@@ -1,4 +1,6 @@
+import json
 import math
+import subprocess
 import sys
 from typing import Any, NamedTuple
 
@@ -6,13 +8,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from catch11.baselines import fhe_memory
 from catch11.baselines.fhe import (
     LINEAR_DEPTH,
     Client,
     Parameters,
     Server,
     linear_circuit,
-    resident,
     windows_of,
 )
 from catch11.baselines.fhe_cost import (
@@ -24,6 +26,7 @@ from catch11.baselines.fhe_cost import (
     measure_constants,
     scaled_seconds,
 )
+from catch11.baselines.fhe_memory import Memory, memory
 from catch11.baselines.fhe_net import (
     NET_DEPTH,
     NET_PARAMETERS,
@@ -149,8 +152,11 @@ def test_a_circuit_deeper_than_the_primes_is_one_sentence(sides: tuple[Client, S
             {"bits": (60, 60, 60, 60)},
             "bits: expected at most 218 in all for degree 8192, found 240",
         ),
-        ({"scale": 61}, "scale: expected 20 to 60 bits"),
+        ({"scale": 61}, "scale: expected as many bits as each middle prime"),
         ({"scale": 0}, "scale"),
+        ({"bits": (60, 40, 30, 60)}, r"scale: .* found 40 for \(60, 40, 30, 60\)"),
+        ({"bits": (43, 40, 60)}, "scale: expected .* 4 fewer than the first"),
+        ({"degree": 0}, "degree: expected one of 1024"),
     ],
 )
 def test_bad_parameters_are_refused(settings: dict[str, Any], match: str) -> None:
@@ -167,6 +173,39 @@ def test_bad_inputs_are_refused(sides: tuple[Client, Server]) -> None:
         sides[0].encrypt_windows(torch.ones(64, 64), kernel=5, stride=1)
     with pytest.raises(InvalidArgument, match="kernel"):
         SquareNet(4, 10, kernel=5)
+    for bad in (math.nan, math.inf, 1e30):
+        with pytest.raises(InvalidArgument, match="values: expected finite numbers that the"):
+            sides[0].encrypt(torch.tensor([1.0, bad]))
+        with pytest.raises(InvalidArgument, match="image: expected finite numbers that the"):
+            sides[0].encrypt_windows(torch.full((4, 4), bad), kernel=2, stride=1)
+
+
+@pytest.mark.parametrize("data", [b"", b"no ciphertext", bytes(1000)], ids=repr)
+def test_what_is_no_ciphertext_is_one_sentence(sides: tuple[Client, Server], data: bytes) -> None:
+    for act in (sides[0].decrypt, lambda one: sides[1].answer(one, lambda values: values)):
+        with pytest.raises(InvalidArgument, match="data: expected a CKKS ciphertext"):
+            act(data)
+
+
+def test_a_circuit_of_another_size_is_one_sentence(sides: tuple[Client, Server]) -> None:
+    circuit = linear_circuit(torch.ones(2, 5), torch.zeros(2))
+    with pytest.raises(InvalidArgument, match="circuit: expected one that fits"):
+        sides[1].answer(sides[0].encrypt(torch.ones(3)), circuit)
+
+
+def test_keys_are_as_large_as_what_is_sent(sides: tuple[Client, Server]) -> None:
+    sizes = sides[0].key_bytes()
+    secret = sizes["secret_key"]
+    assert all(size > 0 for size in sizes.values())
+    sent = sum(sizes.values()) - secret
+    assert sent < len(sides[0].public()) < sent + secret, "all keys but the secret one"
+
+
+def test_other_keys_read_nothing(sides: tuple[Client, Server]) -> None:
+    """CKKS does not notice a wrong key: the numbers are no error, they are far from the answer."""
+    values = torch.linspace(-1, 1, 50)
+    found = Client(SMALL).decrypt(sides[0].encrypt(values))
+    assert float((found - values).abs().median()) > 1e3
 
 
 def test_costs_are_what_the_formula_says() -> None:
@@ -189,11 +228,46 @@ def test_constants_are_measured() -> None:
         measure_constants(SMALL, size=1)
 
 
-def test_memory_is_a_number_or_unknown() -> None:
-    assert resident() is None or resident() > 1 << 20  # type: ignore[operator]
+def test_activations_are_counted() -> None:
+    """ResNet-50 as timm builds it: each block's stride is in its second convolution."""
+    relus, side = 64 * 112**2, 56
+    for width, blocks, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        before, side = side, side // stride
+        relus += width * before**2 + (blocks - 1) * width * side**2
+        relus += blocks * (width + 4 * width) * side**2
+    assert relus == NETS["ResNet-50"].activations
+    assert NETS["ViT-B/16"].activations == 12 * 197 * 3072
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("layer", (8, 3)), ("net", (4, 2))])
+def test_memory_is_that_of_another_process(kind: Any, shape: tuple[int, int]) -> None:
+    parameters = NET_PARAMETERS if kind == "net" else SMALL
+    before, keys, peak = fhe_memory._measure([_asked(parameters, kind, shape)])
+    if before is not None and keys is not None and peak is not None:
+        assert peak >= max(before, keys)
+    if kind == "layer":
+        held = memory(parameters, kind, shape)
+        assert held is None or 1e7 < held.keys <= held.peak, "keys alone are 18 MB"
+
+
+def _asked(parameters: Parameters, kind: str, shape: tuple[int, int]) -> str:
+    held = [parameters.degree, parameters.scale, list(parameters.bits), kind, *shape]
+    return json.dumps(held)
+
+
+def test_memory_that_is_not_told_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code, said in ((1, ""), (0, ""), (0, "[null, null, null]\n")):
+        done = subprocess.CompletedProcess([], code, stdout=said)
+        monkeypatch.setattr(fhe_memory.subprocess, "run", lambda *a, done=done, **k: done)
+        assert memory(SMALL, "layer", (2, 2)) is None
+    told = subprocess.CompletedProcess([], 0, stdout="[10, 15, 40]\n")
+    monkeypatch.setattr(fhe_memory.subprocess, "run", lambda *a, **k: told)
+    assert memory(SMALL, "layer", (2, 2)) == Memory(keys=5, peak=30)
 
 
 def test_missing_tenseal_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tenseal", None)
-    with pytest.raises(MissingExtra, match="tenseal is needed here"):
+    with pytest.raises(
+        MissingExtra, match=r"tenseal is needed here .* pip install 'catch11\[fhe\]'"
+    ):
         Client(SMALL)

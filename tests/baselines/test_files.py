@@ -106,7 +106,13 @@ def test_error_minimising_noise_keeps_its_radius_and_lowers_the_loss(per: Any) -
 
 @pytest.mark.parametrize(
     ("changes", "match"),
-    [({"radius": 0.0}, "radius"), ({"radius": 300.0}, "radius"), ({"rounds": 0}, "rounds")],
+    [
+        ({"radius": 0.0}, "radius"),
+        ({"radius": 300.0}, "radius"),
+        ({"radius": float("nan")}, "radius"),
+        ({"rounds": 0}, "rounds"),
+        ({"rate": float("inf")}, "rate"),
+    ],
 )
 def test_bad_noise_is_refused(changes: dict[str, Any], match: str) -> None:
     with pytest.raises(InvalidArgument, match=match):

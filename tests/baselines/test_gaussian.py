@@ -53,3 +53,8 @@ def test_no_noise_and_the_most_there_is() -> None:
 def test_refusal() -> None:
     with pytest.raises(InvalidArgument, match="decibels: expected 1 numbers"):
         noise_at(torch.zeros(1, 1, 4, 4), (), grid=GRIDS["png8"], generators=())
+    with pytest.raises(InvalidArgument, match="decibels: expected numbers"):
+        noise_at(
+            torch.zeros(1, 1, 4, 4), (math.nan,), grid=GRIDS["png8"],
+            generators=(item_generator("", seed=0),),
+        )  # fmt: skip

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from catch11.attacks.frame import Attack
 from catch11.baselines import dp_head, library
 from catch11.baselines.fhe_cost import Constants
+from catch11.baselines.fhe_memory import Memory
 from catch11.baselines.fhe_net import NET_PARAMETERS
 from catch11.cells import Cell
 from catch11.cli import app
@@ -51,6 +53,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(table3.SIZES["quick"], "digits", TINY)
     monkeypatch.setattr(table3, "_cells", few)
+    monkeypatch.setattr(table3.compute, "memory", lambda *asked: Memory(keys=10, peak=20))
     monkeypatch.setattr(table3.release, "UNTRAINED", ("blur",))
     monkeypatch.setattr(table3.release, "TRAINED", ())
 
@@ -69,9 +72,15 @@ def test_the_command_prints_one_table_and_is_taken_up(tmp_path: Path) -> None:
     for text in (
         "clean files", "AES-256-GCM", "block scrambling", "NTE, spectral", "DP-SGD head, ε = 8",
         "diffprivlib head, ε = 8", "CKKS, last layer", "polynomials, degree 3", "known pairs",
-        "inference is not gated", "quoted, not measured here", "about 4 hours", "ratio",
+        "quoted, not measured here", "about 4 hours", "ratio", "secret key, never sent", "1,800 s",
     ):  # fmt: skip
         assert text in first.output, text
+    (row,) = [
+        line
+        for line in first.output.splitlines()
+        if "DP-SGD head, ε = 8" in line and "[" in line and "nothing" not in line
+    ][:1]
+    assert "training members, against whoever" in row, "what it protects stands beside the number"
     lines = (tmp_path / "table3.jsonl").read_text(encoding="utf-8")
     again = CliRunner().invoke(app, [*words, "--json"], env={"COLUMNS": "220"})
     assert (tmp_path / "table3.jsonl").read_text(encoding="utf-8") == lines
@@ -107,6 +116,28 @@ def _ids(*cells: list[Cell]) -> dict[str, Cell]:
     return {cell.id: cell for part in cells for cell in part}
 
 
+@pytest.mark.parametrize(
+    ("way", "package", "extra"),
+    [
+        ("dp-sgd", "opacus", "dp"),
+        ("dp-head", "opacus", "dp"),
+        ("fhe head", "tenseal", "fhe"),
+        ("fhe net", "tenseal", "fhe"),
+    ],
+)
+def test_every_library_is_optional(
+    way: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(table3.SIZES["quick"], "digits", TINY)
+    for name in [n for n in sys.modules if n.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    cell = next(c for c in table3._cells("quick", "digits") if c.settings["way"] == way)
+    (record,) = table3.work(cell, DIGITS)
+    assert f"{package} is needed here" in record.settings["reason"]
+    assert f"catch11[{extra}]" in record.settings["reason"]
+
+
 def test_every_task_is_there_where_its_data_are() -> None:
     for scale in ("quick", "full"):
         alone = {c.settings["task"] for c in table3.cells(scale, DIGITS)}
@@ -121,6 +152,15 @@ def test_every_task_is_there_where_its_data_are() -> None:
                 if c.settings["task"] == name and c.settings["way"] == "dp-head"
             }
             assert held == {1.0, 3.0, 8.0}
+    for name in ("digits", "thumbnails", "photographs"):
+        fitted = [
+            c.settings["degree"]
+            for c in table3.cells("full", Place(config="local"))
+            if c.settings["task"] == name
+            and c.settings.get("fit") == "least-squares"
+            and c.settings["follow"]
+        ]
+        assert fitted == list(range(2, 10))
     assert study_of("table3") is table3.STUDY
 
 
@@ -169,6 +209,7 @@ def test_the_longer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         parameters=NET_PARAMETERS, diagonal=0.01, square=0.01, encrypt=0.1, decrypt=0.1
     )
     monkeypatch.setattr(table3.compute, "measure_constants", lambda parameters: constants)
+    monkeypatch.setattr(table3.compute, "memory", lambda *a: Memory(keys=10, peak=20))
     monkeypatch.setattr(table3_rows, "_attack", _refusing(table3_rows._attack))
     ways = ("gaussian", "nte-deep", "unlearnable", "dp-sgd", "fhe net")
     records: list[Record] = []
@@ -182,9 +223,16 @@ def test_the_longer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = [r for r in records if r.metric == "attack no-such-library"]
     assert len(reasons) == 2
     floors = [r.value for r in records if r.metric == "extrapolated seconds, ResNet-50"]
-    assert floors[0] == pytest.approx((4.1e9 * 0.01 + 11.1e6 * 0.01) / 4096)
+    assert floors[0] == pytest.approx((4.1e9 + 9_608_704) * 0.01 / 4096)
     agreement = [r for r in records if r.metric == "agreement"]
     assert [r.value for r in agreement] == [1.0]
+    (spent,) = [r.settings for r in records if "spent" in r.settings]
+    assert spent["replaced"].count("BatchNorm2d → GroupNorm") == 2
+    read = {(r.model, r.settings["asked"]) for r in records if "asked" in r.settings}
+    assert read == {(m, w) for m in ("private", "without privacy") for w in ("members", "others")}
+    text = shown(records)
+    assert "BatchNorm2d → GroupNorm" in text
+    assert "CPU seconds of one square" in text
 
 
 def _refusing(attack: Callable[[str, Task], Attack]) -> Callable[[str, Task], Attack]:

@@ -29,6 +29,7 @@ from catch11.record import Record, Role, Verdict
 from catch11.release import read_release
 from catch11.release.check import same_canvas
 from catch11.release.ledger import Row
+from catch11.release.manifest import signer_of
 from catch11.release.read import Release
 from catch11.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.scramble import Scramble
@@ -90,7 +91,7 @@ def verify(
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. Without labels a
     model's own clean answer is the truth, as it always is of models that answer in words: the same
     words or not, to the prompt they were loaded with. ledger: the owner's list; the one beside `dst` is used
-    where it stands. key: adds the front shift to what is re-measured. copy: the secret of `model`, a
+    where it stands. key: the one it must be signed with; adds the front shift to what is re-measured. copy: the secret of `model`, a
     personalised copy; its clean and control scores are then those on scrambled pictures. max_drop, max_rival: shares;
     the largest loss of the authorized model and the largest utility of a rival that pass. limit:
     files to judge, evenly spaced. Raises ReleaseError, KeyMismatch, InvalidArgument.
@@ -102,7 +103,7 @@ def verify(
     if copy is not None:
         copy.check_front(model.front(), model.canvas)
     scramble = None if copy is None else copy.scramble
-    trial = _set_up(dst, model, rivals, labels, source, ledger, scramble)
+    trial = _set_up(dst, model, rivals, labels, source, ledger, scramble, signer_of(key))
     tally = _run(trial, key, limit, batch, seed, progress)
     scores = score_answers(tally, trial.named, trial.truth, model)
     settings = {
@@ -163,8 +164,9 @@ def _set_up(
     source: str | os.PathLike[str] | None,
     ledger: str | os.PathLike[str] | None,
     scramble: Scramble | None,
+    signer: str | None,
 ) -> _Trial:
-    release = read_release(dst)
+    release = read_release(dst, signer=signer)
     if not release.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     same_canvas(model, release.canvas)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.key import build_key
 from catch11.matrix import Verification, verify
 from catch11.recode.spectral import SpectralRecoder
 from catch11.record import Condition, Record
@@ -170,6 +171,9 @@ def test_refusals(world: World, tmp_path: Path) -> None:
         verify(world.released, world.model, max_rival=0.1)
     with pytest.raises(ReleaseError, match="manifest"):
         verify(tmp_path, world.model)
+    another = build_key(world.model, secret=bytes(32))
+    with pytest.raises(ReleaseError, match=r"signed by .* give the key that it was released under"):
+        verify(world.released, world.model, key=another)
     (tmp_path / "empty").mkdir()
     release(tmp_path / "empty", tmp_path / "nothing", SpectralRecoder(world.key, psnr=9.0))
     with pytest.raises(ReleaseError, match="lists no files"):

@@ -37,7 +37,10 @@ def verify(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="The key file; adds the front shift to the checks."),
+        typer.Option(
+            metavar="KEY",
+            help="The key file: the release must be signed with it; of pictures, adds the front shift.",
+        ),
     ] = None,
     secret: Secret = None,
     rival: Annotated[

@@ -35,6 +35,7 @@ from catch11.models.table import TableModel, claims, load_table
 from catch11.recode.rows import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
 from catch11.recode.rows_deep import DeepRowRecoder
 from catch11.record import Condition
+from catch11.release.manifest import signer_of
 from catch11.release.tables import part_name, read_tables, release_tables
 from catch11.score import Score, Tally, to_record, to_verdict
 
@@ -98,13 +99,13 @@ def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Res
     """Score a release of tables: the authorized model, rivals and, with a source, the controls."""
     facts = dict(asked)
     device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
-    facts.pop("key", None), facts.pop("model", None)
+    key, _ = facts.pop("key", None), facts.pop("model", None)
     given = take(facts, _VERIFY, kind="tables")
     models = [
         load_table(s, device=device, allow_code=allow_code)
         for s in (spec, *(given.get("rival") or ()))
     ]
-    found = verify_rows(dst, models[0], rivals=models[1:], progress=progress, **{
+    found = verify_rows(dst, models[0], rivals=models[1:], key=key, progress=progress, **{
         name: value for name, value in given.items() if name != "rival"
     })  # fmt: skip
     view = verification_view(found, f"{found.files} files; dB with peak one standard deviation")
@@ -117,6 +118,7 @@ def verify_rows(
     *,
     rivals: Sequence[TableModel] = (),
     source: Path | None = None,
+    key: Key | None = None,
     target: str | None = None,
     ledger: Path | None = None,
     max_drop: float | None = None,
@@ -128,11 +130,12 @@ def verify_rows(
     the same strength a row, and on the rows as they are (zero noise).
 
     target: the column with the class, by name or number; without it a model's own clean answer is
-    the truth. ledger: says which rows were left out. Raises ReleaseError, InvalidArgument.
+    the truth. ledger: says which rows were left out. key: the one that the release must be signed
+    with. Raises ReleaseError, InvalidArgument.
     """
     if max_drop is not None and source is None:
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
-    held = read_tables(dst)
+    held = read_tables(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     named = named_models((model, *rivals))

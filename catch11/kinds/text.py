@@ -31,6 +31,7 @@ from catch11.models.textfile import load_text, reads_text
 from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
 from catch11.recode.tokens_deep import DeepTokens
 from catch11.record import Record, Verdict
+from catch11.release.manifest import signer_of
 from catch11.release.texts import read_texts, release_texts
 
 _KEY = ("energy", "tau", "cumulative", "rank", "layer")
@@ -98,7 +99,7 @@ def _verify(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
     found = verify_texts(
         dst, model, rivals=rivals, source=given.get("source"), target=given.get("target"),
         ledger=given.get("ledger"), max_drop=given.get("max_drop"),
-        max_rival=given.get("max_rival"), limit=given.get("limit"),
+        max_rival=given.get("max_rival"), limit=given.get("limit"), key=given.get("key"),
         command=shlex.join(["catch11", *sys.argv[1:]]), progress=progress,
     )  # fmt: skip
     foot = f"{found.files} documents; control: the authorized model's clean embeddings"
@@ -116,6 +117,7 @@ def verify_texts(
     max_drop: float | None = None,
     max_rival: float | None = None,
     limit: int | None = None,
+    key: Key | None = None,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -125,11 +127,11 @@ def verify_texts(
 
     source: the originals; everything needs them, because embeddings hold no text to judge by.
     target: the source's column with the class or score; else the model's own clean answers are the
-    truth. Raises ReleaseError, InvalidArgument.
+    truth. key: the one that the release must be signed with. Raises ReleaseError, InvalidArgument.
     """
     if source is None:
         raise InvalidArgument("--source", expected="the originals, for texts", found="none")
-    release = read_texts(dst)
+    release = read_texts(dst, signer=signer_of(key))
     corpus, kept, problems = originals(release, dst, source, target, ledger, limit, model)
     passages = [release.passage(entry) for entry in kept]
     released, types = [p.embeds for p in passages], [p.types for p in passages]

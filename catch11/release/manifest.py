@@ -61,6 +61,11 @@ def public_key(key: Key) -> str:
     return signing_key(key).public_key().public_bytes_raw().hex()
 
 
+def signer_of(key: Key | None) -> str | None:
+    """Who must have signed a release made under a key; None where anybody may have."""
+    return None if key is None else public_key(key)
+
+
 def read_manifest(path: Path, *, signer: str | None = None) -> Manifest:
     """The list in a file, every line verified; the input is treated as hostile.
 
@@ -85,7 +90,8 @@ def verify_lines(path: Path, lines: list[bytes], *, signer: str | None = None) -
         raise ReleaseError(path, f"expected manifest version {VERSION}, found {found}")
     named = str(header.get("public_key", ""))
     if signer is not None and named != signer:
-        raise ReleaseError(path, f"signed by {named[:16]}…, expected {signer[:16]}…")
+        found = f"signed by {named[:16]}…, expected {signer[:16]}…"
+        raise ReleaseError(path, found, "give the key that it was released under")
     public = _public(path, named)
     entries: dict[str, Entry] = {}
     previous, closed = "", False

@@ -102,10 +102,10 @@ class TableRelease:
             raise ReleaseError(path, error.reason, "release it again") from None
 
 
-def read_tables(dst: str | os.PathLike[str]) -> TableRelease:
+def read_tables(dst: str | os.PathLike[str], *, signer: str | None = None) -> TableRelease:
     """The release in a folder; treated as a stranger's. Raises ReleaseError."""
     root = Path(dst)
-    held = read_manifest(root / NAME)
+    held = read_manifest(root / NAME, signer=signer)
     facts = held.header
     if not all(isinstance(facts.get(name), str) for name in ("method", "key")):
         raise ReleaseError(root / NAME, "its header lacks facts", "release again into a new folder")

@@ -102,6 +102,17 @@ def test_recode_and_verify(world: Path) -> None:
     assert "failed:" in text
 
 
+def test_verify_holds_the_release_against_the_key(world: Path) -> None:
+    words = ("verify", world / "out", "--model", world / "net.safetensors", "--key")
+    assert (world / "out").is_dir() or recode(world, "out")[0] == 0
+    status, text = run(*words, world / "t.key")
+    assert status == 0, text
+    assert run("key", world / "net.safetensors", "-o", world / "other.key")[0] == 0
+    assert "expected" in (told := said(*words, world / "other.key"))
+    assert "signed by" in told
+    assert "give the key that it was released under" in told
+
+
 def test_a_second_run_changes_nothing_and_a_second_strength_is_refused(world: Path) -> None:
     assert recode(world, "again")[0] == 0
     before = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.calls import run
+from tests.calls import run, said
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
 
 
@@ -41,6 +41,17 @@ def test_verify_scores_models_and_reads_no_words(world: Path) -> None:
     assert ("wide", "nte", "spearman") not in rows
     assert any("wide takes 64 features" in warning for warning in found["warnings"])
     assert ("rival", "control", "spearman") in rows
+
+
+def test_verify_holds_the_release_against_the_key(world: Path, tmp_path: Path) -> None:
+    words = ("verify", world / "out", "--model", world / "model", "--source", world / "pairs.csv")
+    status, text = run(*words, "--key", world / "text.key", "--json", "-")
+    assert status == 0, text
+    other = tmp_path / "other.key"
+    assert run("key", world / "model", "--rank", 8, "-o", other)[0] == 0
+    told = said(*words, "--key", other)
+    assert "signed by" in told
+    assert "give the key that it was released under" in told
 
 
 def test_verify_without_truth_holds_against_own_answers(world: Path) -> None:
@@ -127,9 +138,9 @@ def test_a_wrong_pairing_is_one_sentence(name: str, world: Path, tmp_path: Path)
     }  # fmt: skip
     words, sentence = WRONG[name]
     status, text = run(*(word.format(**places) for word in words))
-    said = " ".join(text.split())
-    assert status == 2, said
-    assert sentence in said
-    assert said.startswith("catch11:")
-    assert said.count("catch11:") == 1
-    assert "Traceback" not in said
+    told = " ".join(text.split())
+    assert status == 2, told
+    assert sentence in told
+    assert told.startswith("catch11:")
+    assert told.count("catch11:") == 1
+    assert "Traceback" not in told

@@ -142,6 +142,7 @@ def build_key(
     rank: int | None = None,
     layer: str | None = None,
     secret: bytes | None = None,
+    private: bool | None = None,
 ) -> Key:
     """A key for `model`: a loaded model, or a torch module together with its canvas.
 
@@ -149,7 +150,8 @@ def build_key(
     cumulative (sum of singular values: the paper's Definition 1) or rank (directions); see
     `default_rule`.
     layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
-    system when not given. Raises NoFront, EmptySubspace, InvalidArgument.
+    system when not given. private: whether the model is a personalised copy; a loaded model knows,
+    a torch module does not, and counts as none. Raises NoFront, EmptySubspace, InvalidArgument.
     """
     rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     if isinstance(model, nn.Module):
@@ -164,7 +166,15 @@ def build_key(
         canvas = model.canvas if canvas is None else canvas
         front, name = model.front(layer), model.fingerprint
     chosen = default_rule(front) if rule is None else rule
-    return key_of(front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name)
+    copied = is_private(model) if private is None else private
+    return key_of(
+        front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name, private=copied
+    )
+
+
+def is_private(model: object) -> bool:
+    """Whether a loaded model says that it is a personalised copy."""
+    return getattr(model, "private", False) is True
 
 
 def _alike(estimate: Front, front: Front) -> bool:
@@ -200,7 +210,8 @@ def build_joint_key(
     members = tuple(front_fingerprint(f, m.canvas) for f, m in zip(fronts, models, strict=True))
     joined = joint_front(fronts, rule or DEFAULT_RULE, join=join)
     return key_of(
-        joined, canvas=models[0].canvas, rule=rule or default_rule(joined), secret=secret, members=members
+        joined, canvas=models[0].canvas, rule=rule or default_rule(joined), secret=secret,
+        members=members, private=any(map(is_private, models)),
     )  # fmt: skip
 
 
@@ -247,6 +258,7 @@ def key_of(
     model_fingerprint: str = "",
     members: tuple[str, ...] = (),
     modality: str = IMAGE,
+    private: bool = False,
 ) -> Key:
     """The key of a front already at hand: read from a file, probed, or joined from several."""
     return Key(
@@ -258,6 +270,7 @@ def key_of(
         model_fingerprint=model_fingerprint,
         members=members,
         modality=modality,
+        private=private,
     )
 
 

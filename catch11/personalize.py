@@ -109,7 +109,8 @@ def personalize(
 ) -> Any:
     """A private copy of a model: a loaded model, or a torch module together with its canvas.
 
-    secret: 32 bytes. See `make_copy`, which also hands over what the owner keeps.
+    secret: 32 bytes. See `make_copy`, which also hands over what the owner keeps. Of a module, tell
+    `build_key` that it is private.
     """
     return make_copy(model, secret=secret, canvas=canvas, layer=layer).model
 
@@ -207,8 +208,9 @@ def _moved(made: nn.Module, found: Found, canvas: Canvas) -> Front:
 
 
 def _renewed(model: Any, module: nn.Module) -> Any:
-    """A loaded model with other weights."""
-    return dataclasses.replace(model, module=module, fingerprint=module_fingerprint(module))
+    """A loaded model as its private copy: with other weights."""
+    name = module_fingerprint(module)
+    return dataclasses.replace(model, module=module, fingerprint=name, private=True)
 
 
 def _check_secret(secret: bytes) -> None:

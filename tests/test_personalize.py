@@ -23,6 +23,7 @@ from catch11.canvas import Canvas, plain_canvas
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.find import find_front, run_probe
 from catch11.key import build_key
+from catch11.keyfile import key_bytes, key_from_bytes
 from catch11.personalize import Copy, CopySecret, make_copy, personalize
 from catch11.studies import digits
 from tests.test_find import Net, patches
@@ -138,6 +139,14 @@ def test_the_secret_knows_the_fronts(row: Row) -> None:
     made.secret.check_front(find_front(made.model, row.canvas), row.canvas)
     with pytest.raises(KeyMismatch, match="expected the copy"):
         made.secret.check_front(find_front(model, row.canvas), row.canvas)
+
+
+def test_the_key_of_a_module_is_told_that_it_is_a_copy() -> None:
+    made = personalize(built(ROWS[0]), secret=SECRET, canvas=plain())
+    assert not build_key(made, canvas=plain()).private
+    key = build_key(made, canvas=plain(), private=True)
+    assert key.private
+    assert key_from_bytes(key_bytes(key)).private
 
 
 def test_weights_are_moved_and_signed_only() -> None:

@@ -1,6 +1,5 @@
 """catch11 key: build the key of a model and write it to a file."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -75,7 +74,6 @@ def key(
     passphrase = ask_passphrase(output, new=True) if seal else None
     from catch11.keyfile import save_key
     from catch11.kinds.frame import IMAGE, modality_of, plug
-    from catch11.models.copies import is_copy
 
     kind = modality_of(model)
     rule = Rules(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
@@ -88,8 +86,6 @@ def key(
             open_model(m, device=device, allow_code=allow_code) for m in [model, *(also or ())]
         ]
         made = _built(models, rule, layer)
-    if kind == IMAGE and probe is None and is_copy(model):
-        made = replace(made, private=True)
     save_key(made, output, passphrase=passphrase)
     facts = key_facts(made) | {"file": str(output), "sealed": seal}
     space = f"{made.subspace.dimension:,} of {made.subspace.ambient:,} directions unseen"

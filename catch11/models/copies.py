@@ -11,9 +11,9 @@ from torch import nn
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.models.frame import Model, load_model, parse_spec
 from catch11.models.hub import load_processor
+from catch11.models.sidecar import MARK, is_marked
 from catch11.personalize import Copy, CopySecret, make_copy
 
-MARK = "catch11-copy.json"  # beside a copy: says that it is one, and nothing secret
 PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 KIN = 0.25  # relative distance of two fronts up to which one is a descendant of the other
 
@@ -75,9 +75,7 @@ def _write_folder(module: nn.Module, source: str, folder: Path) -> None:
 
 def is_copy(spec: str) -> bool:
     """Whether a spec names weights that were written by `write_copy`."""
-    _, rest = parse_spec(spec)
-    path = Path(rest.partition("@")[2] or rest).expanduser()
-    return ((path if path.is_dir() else path.parent) / MARK).is_file()
+    return is_marked(parse_spec(spec)[1])
 
 
 def check_copy(model: Model, original: Model, secret: CopySecret) -> Likeness:

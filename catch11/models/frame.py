@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +20,7 @@ from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
 from catch11.find import find_front, first_tensor
 from catch11.front import Front
 from catch11.models.canvases import Prepare
+from catch11.models.sidecar import is_marked
 
 ADAPTERS = {
     "hf": "catch11.models.hub",
@@ -81,7 +82,8 @@ class Model:
 
     module: in evaluation mode, its parameters not asking for gradients; None for a graph that torch
     cannot run. labels: one a logit; none for words. fingerprint: SHA-256 over the sorted tensors. notes: sentences
-    on what is not exact, for instance a resize that differs by a level.
+    on what is not exact, for instance a resize that differs by a level. private: whether it is a
+    personalised copy, which reads scrambled pictures.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Model:
     graph: Graph | None = None
     device: str = "cpu"
     notes: tuple[str, ...] = field(default=())
+    private: bool = False
 
     def __repr__(self) -> str:
         size = f"{self.canvas.height}x{self.canvas.width}"
@@ -172,7 +175,8 @@ def load_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> M
     except RuntimeError:
         raise InvalidArgument("device", expected="cpu, cuda or cuda:N", found=device) from None
     load: Callable[..., Model] = importlib.import_module(ADAPTERS[kind]).load
-    return load(rest, device=device, allow_code=allow_code)
+    model = load(rest, device=device, allow_code=allow_code)
+    return replace(model, private=True) if is_marked(rest) else model
 
 
 def parse_spec(spec: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The JSON beside an ONNX or torch file: how pictures are prepared for it, and its class names."""
+"""The JSON beside a model: how pictures are prepared for it, its class names, the mark of a copy."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from catch11.errors import CanvasRefused, InvalidArgument, ModelRefused
 from catch11.fit import Fit, centre
 from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
+MARK = "catch11-copy.json"  # beside a copy: says that it is one, and nothing secret
 EXAMPLE = (
     '{"input_size": [3, 224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
 )
@@ -42,6 +43,15 @@ def facts_beside(spec: str, path: Path, *, lacks: str, remedy: str) -> dict[str,
     if not isinstance(facts, dict):
         raise ModelRefused(spec, f"{path.name} beside it is missing or no JSON{lacks}", remedy)
     return facts
+
+
+def is_marked(rest: str) -> bool:
+    """Whether a personalised copy lies where a spec, without its kind, says."""
+    for text in (rest.partition("?")[0], rest.partition("@")[2]):
+        path = Path(text).expanduser()
+        if text and path.exists():
+            return ((path if path.is_dir() else path.parent) / MARK).is_file()
+    return False
 
 
 def stated_canvas(facts: dict[str, Any]) -> Canvas:

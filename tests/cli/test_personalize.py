@@ -10,8 +10,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTForImageClassification
 
+from catch11.key import build_joint_key, build_key
+from catch11.keyfile import load_key
 from catch11.models import load_model
-from catch11.models.copies import MARK
+from catch11.models.sidecar import MARK
+from catch11.personalize import make_copy
 from catch11.secretfile import load_secret
 from catch11.studies import digits
 from tests.cli.test_commands import PATCH, run
@@ -40,6 +43,18 @@ def test_files(place: Path) -> None:
     mark = json.loads((place / "copy" / MARK).read_text())
     assert mark["copy"] == secret.copied
     assert secret.secret.hex() not in (place / "copy" / MARK).read_text()
+
+
+def test_keys_in_python_know_copies_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy from its file, in memory and beside another; its original is none, wherever one stands."""
+    copy, original = load_model(copied(place)), load_model(PATCH)
+    assert build_key(copy).private
+    assert load_key(place / "copy.key").private
+    assert build_key(make_copy(original, secret=bytes(32)).model).private
+    assert build_joint_key([original, copy]).private
+    assert not build_key(copy, private=False).private
+    monkeypatch.chdir(place / "copy")
+    assert not build_key(load_model(PATCH)).private
 
 
 @pytest.mark.parametrize("method", ["scramble", "spectral"])

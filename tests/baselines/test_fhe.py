@@ -2,6 +2,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -199,6 +200,32 @@ def test_keys_are_as_large_as_what_is_sent(sides: tuple[Client, Server]) -> None
     assert all(size > 0 for size in sizes.values())
     sent = sum(sizes.values()) - secret
     assert sent < len(sides[0].public()) < sent + secret, "all keys but the secret one"
+
+
+def test_a_server_elsewhere_needs_nothing_but_what_was_sent(
+    sides: tuple[Client, Server], tmp_path: Path
+) -> None:
+    """Another process answers from the public context and one ciphertext; it cannot decrypt."""
+    client, values = sides[0], torch.linspace(-1, 1, 6)
+    (tmp_path / "public").write_bytes(client.public())
+    (tmp_path / "asked").write_bytes(client.encrypt(values))
+    code = """
+import sys, torch
+from pathlib import Path
+from catch11.baselines.fhe import Server, linear_circuit
+home = Path(sys.argv[1])
+server = Server((home / "public").read_bytes())
+circuit = linear_circuit(torch.full((2, 6), 0.5), torch.ones(2))
+(home / "answer").write_bytes(server.answer((home / "asked").read_bytes(), circuit))
+print(server._context.has_secret_key())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "False"
+    found = client.decrypt((tmp_path / "answer").read_bytes())[:2]
+    assert torch.allclose(found, torch.ones(2), atol=1e-4), "half of a sum of 0, and 1"
 
 
 def test_other_keys_read_nothing(sides: tuple[Client, Server]) -> None:

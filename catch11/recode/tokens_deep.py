@@ -2,6 +2,12 @@
 
 With noise to start from, a file depends on its document through the answer, the number of tokens
 and the keyed stream alone: whatever is learned from it could be learned from those.
+
+Documents that are answered alike are searched alike: the model's slopes share a part whatever the
+noise, the same in every row, and a sum of rows shows it. So the first row stays as it was drawn and
+the changes of the others sum to zero; and the noise is loud beside the positions that the model adds
+to rows, so that they hardly tell one row from another. Sums of rows are then those of the noise;
+but in documents of fewer than six rows, which would find no answer.
 """
 
 import re
@@ -11,7 +17,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
@@ -23,8 +29,10 @@ from catch11.stream import KeyedStream
 
 COSINE = "cosine>0.99"
 SCORE = "score<0.1"
+_LOUD = 4.0  # the noise's entries, in units of the table's rms
+_FEW = 6  # documents of fewer rows have no answer within such bounds: theirs move as they like
 _SLACK = 1e-4  # so that another batch, which sums in another order, judges alike
-_PACE = 0.2  # the longest first step of an entry, in units of the table's rms
+_PACE = 0.2  # the longest first step of an entry, in units of the noise's
 _SLOWER = 0.8  # by this share the longest last step is shorter
 _POLYAK = 1.5  # of the step at whose end a straight slope would leave no pull
 _MOMENTUM = 0.75
@@ -84,8 +92,8 @@ def parse_alike(text: str | None, *, margin: float, classes: int) -> Alike:
 class DeepTokens(TokenRecoder):
     """Finds for each document a matrix near keyed noise that the authorized model answers alike.
 
-    model: the one the key was built from. radius: largest change of a token's noise, as a share of
-    its length. aside: share of the word table's principal directions that the search leaves alone,
+    model: the one the key was built from. radius: largest change of a row of the noise, as a share
+    of its length. aside: share of the word table's principal directions that the search leaves alone,
     so that a change along them never points at a word; 0 finds answers in fewer steps. agreement: cosine>V for embedding models; score<V
     for heads of one output; top1, topk:K or kl<V,
     with `margin` logits to spare, for classifiers. steps: at most; each document stops by itself.
@@ -102,7 +110,7 @@ class DeepTokens(TokenRecoder):
         agreement: str | None = None,
         margin: float = 0.5,
         steps: int = 100,
-        radius: float = 2.0,
+        radius: float = 4.0,
         aside: float = 0.25,
         tag: str = "",
         precise: Precise = "float32",
@@ -158,7 +166,8 @@ class DeepTokens(TokenRecoder):
         device = self.model.device
         clean, mask, kinds = pad(passages, types, device=device)
         noise = [stream.normal(tuple(p.shape)) for p, stream in zip(passages, streams, strict=True)]
-        start = pad([self.model.rms * values for values in noise], device=device)[0]
+        start = pad([_LOUD * self.model.rms * values for values in noise], device=device)[0]
+        moving = movable(mask)
         with torch.no_grad():
             wanted = self.model.answer(clean, mask, kinds).float()
         best, gaps = start.clone(), torch.full((len(start),), float("-inf"), device=device)
@@ -176,33 +185,35 @@ class DeepTokens(TokenRecoder):
             rows, slope = rows[left], slope[left]
             if step == self.steps or not len(rows):
                 break
-            slope = self._spared(slope)
+            slope = self._spared(slope, moving[rows])
             unit = slope / slope.abs().mean((1, 2), keepdim=True).clamp_min(1e-30)
             motion[rows] = _MOMENTUM * motion[rows] + unit
             length = self._length(pull.detach()[left], slope, step)
-            at[rows] = self._moved(at[rows], start[rows], motion[rows], length)
+            at[rows] = self._moved(at[rows], start[rows], motion[rows], length, moving[rows])
         lengths = [len(passage) for passage in passages]
         return [row[:n].cpu() for row, n in zip(best, lengths, strict=True)], gaps
 
     def _length(self, pull: Tensor, slope: Tensor, step: int) -> Tensor:
         """How far each document's entries go: Polyak's length, for which the least pull is 0, up to
         a longest one. Steps that shorten as the answers near halve what a tight agreement takes."""
-        longest = _PACE * self.model.rms * (1.0 - _SLOWER * step / self.steps)
+        longest = _PACE * _LOUD * self.model.rms * (1.0 - _SLOWER * step / self.steps)
         fall = slope.abs().sum((1, 2)).clamp_min(1e-30)
         return (_POLYAK * pull / fall).clamp(max=longest)[:, None, None]
 
-    def _moved(self, at: Tensor, start: Tensor, motion: Tensor, length: Tensor) -> Tensor:
-        """One step along the signs, off the words' directions, back into each token's ball."""
-        moved = at - length * self._spared(motion.sign()) - start
-        most = self.radius * start.norm(dim=2, keepdim=True)
-        return start + moved * (most / moved.norm(dim=2, keepdim=True).clamp_min(1e-30)).clamp(
-            max=1.0
-        )
+    def _moved(
+        self, at: Tensor, start: Tensor, motion: Tensor, length: Tensor, moving: Tensor
+    ) -> Tensor:
+        """One step along the signs, as far as `_spared` lets it, no row farther than its radius."""
+        moved = self._spared(at - length * motion.sign() - start, moving)
+        most = self.radius * start.norm(dim=2)
+        share = most / moved.norm(dim=2).clamp_min(1e-30)
+        share = torch.where(moving, share, torch.inf).amin(1).clamp(max=1.0)
+        return start + share[:, None, None] * moved
 
-    def _spared(self, change: Tensor) -> Tensor:
-        """The part of a change that leaves the words' directions alone."""
+    def _spared(self, change: Tensor, moving: Tensor) -> Tensor:
+        """The part of a change that leaves the words' directions and the sum of rows alone."""
         words = self._words.to(change)
-        return change - (change @ words) @ words.T
+        return levelled(change - (change @ words) @ words.T, moving)
 
     def _reason(self, gap: float) -> str | None:
         if gap >= 0.0:
@@ -211,6 +222,24 @@ class DeepTokens(TokenRecoder):
             f"no agreement ({self.alike.text}) within {self.radius:g} of the noise's size in "
             f"{self.steps} steps: short by {-gap:.3g}"
         )
+
+
+def movable(mask: Bool[Tensor, "batch token"]) -> Bool[Tensor, "batch token"]:
+    """Rows that a search may change: all but the first, which models read like no other; all of
+    them in documents of fewer than six."""
+    moving = mask.clone()
+    moving[:, 0] &= mask.sum(1) < _FEW
+    return moving
+
+
+def levelled(
+    change: Float[Tensor, "batch token feature"], moving: Bool[Tensor, "batch token"]
+) -> Float[Tensor, "batch token feature"]:
+    """The nearest change of the moving rows alone that sums to zero over them; where the first row
+    moves, the change of the moving rows as it is."""
+    share = moving[..., None].to(change)
+    mean = (change * share).sum(1, keepdim=True) / share.sum(1, keepdim=True).clamp_min(1.0)
+    return (change - mean * ~moving[:, :1, None]) * share
 
 
 def principal(

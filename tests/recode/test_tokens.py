@@ -16,7 +16,13 @@ from catch11.kinds.text import text_key
 from catch11.models.text import NORMALISED, TextModel
 from catch11.models.textfile import load_text
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder
-from catch11.recode.tokens_deep import DeepTokens, parse_alike, principal
+from catch11.recode.tokens_deep import (
+    DeepTokens,
+    levelled,
+    movable,
+    parse_alike,
+    principal,
+)
 from catch11.recode.tokens_norm import NormTokens, centred, norm_free_share
 from tests.text_world import save_text_model, sentence_transformer
 
@@ -105,23 +111,55 @@ def test_deep_documents_are_answered_alike(
     assert bool((near > 0.99).all())
 
 
-def test_deep_stays_off_the_words_directions(
-    key: Key, model: TextModel, rows: list[torch.Tensor]
-) -> None:
-    recoder = DeepTokens(model, key, aside=0.5)
-    made = recoder(rows)
-    noise = [
-        model.rms * key.stream(
-            b"deep", repr(sorted(recoder.settings.items())).encode(), r.numpy().tobytes(), b"None",
-            purpose="recode text",
+def _noise(recoder: DeepTokens, rows: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Where the search for each document began."""
+    settings = repr(sorted(recoder.settings.items())).encode()
+    return [
+        4.0 * recoder.model.rms * recoder.key.stream(
+            b"deep", settings, r.numpy().tobytes(), b"None", purpose="recode text"
         ).normal(tuple(r.shape))
         for r in rows
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("radius", [0.3, 4.0])
+def test_deep_stays_off_the_words_directions(
+    radius: float, key: Key, model: TextModel, rows: list[torch.Tensor]
+) -> None:
+    recoder = DeepTokens(model, key, aside=0.5, radius=radius, steps=20)
     words = principal(model.table, model.width // 2)
-    for made_one, start in zip(made.passages, noise, strict=True):
-        change = made_one - start
+    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+        change = made - start
         assert float((change @ words).norm()) < 1e-4 * float(change.norm())
-        assert bool((change.norm(dim=1) <= 2.0 * start.norm(dim=1) * (1 + 1e-5)).all())
+        assert bool((change.norm(dim=1) <= radius * start.norm(dim=1) * (1 + 1e-5)).all())
+
+
+def test_deep_leaves_the_first_row_and_the_sum_of_rows(
+    key: Key, model: TextModel, rows: list[torch.Tensor]
+) -> None:
+    recoder = DeepTokens(model, key)
+    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+        change = made - start
+        assert float(change[1:].norm()) > 0.1 * float(start.norm())
+        assert torch.equal(made[0], start[0]) is (len(made) >= 6)
+        level = float(change.sum(0).abs().max()) < 1e-4 * float(start.norm())
+        assert level is (len(made) >= 6)
+
+
+def test_where_rows_are_few_all_of_them_move_freely() -> None:
+    mask = torch.tensor([[1] * 7, [1] * 6 + [0], [1] * 5 + [0] * 2, [1] + [0] * 6]) > 0
+    moving = movable(mask)
+    assert moving.int().tolist() == [
+        [0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0, 0]
+    ]  # fmt: skip
+    change = torch.randn(4, 7, 3, generator=torch.Generator().manual_seed(0))
+    level = levelled(change, moving)
+    assert torch.allclose(level[:2].sum(1), torch.zeros(2, 3), atol=1e-6)
+    assert not level[~moving].any()
+    assert torch.equal(level[2:], change[2:] * moving[2:, :, None])
+    # The nearest one: what was taken off is the same in every row that moves.
+    taken = (change - level)[0, 1:]
+    assert torch.allclose(taken, taken[:1].expand_as(taken), atol=1e-6)
 
 
 def test_deep_keeps_a_classifiers_answer(tmp_path: Path, rows: list[torch.Tensor]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import draws
 
@@ -114,6 +115,11 @@ def test_a_fixture_draws_the_same_for_whoever_asks_and_takes_nothing_from_him(dr
 
 def test_another_seed_draws_others(drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     before = drawn("plain")
-    monkeypatch.setattr(draws, "SEED", "7")
+    monkeypatch.setattr(draws, "SEED", f"{draws.SEED}7")
     after = drawn("plain")
     assert all(a != b for a, b in zip(before["plain"], after["plain"], strict=True))
+
+
+def test_hypothesis_draws_the_same_examples_unless_a_seed_is_given() -> None:
+    assert settings().derandomize is not bool(draws.SEED)
+    assert settings().deadline is None

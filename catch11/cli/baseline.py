@@ -62,7 +62,7 @@ def baseline(
     ] = "digits",
     count: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Pictures judged; 5 encrypted ones unless given."),
+        typer.Option(metavar="N", help="Pictures judged, or encrypted: 5 unless given."),
     ] = None,
     assets: Annotated[
         Path | None,

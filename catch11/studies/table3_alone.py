@@ -31,7 +31,7 @@ _ASKED = 5  # pictures that are encrypted unless told
 class Choice:
     """Parameters of the ways; each is used by its own. epsilons, delta: of private training, where
     diffprivlib has no delta. parameters: of CKKS, those of the table unless given. degrees, fit: of
-    polynomials. count: pictures judged."""
+    polynomials. count: pictures judged, or encrypted."""
 
     epsilons: tuple[float, ...] = (1.0, 3.0, 8.0)
     delta: float = hidden.DELTA
@@ -47,7 +47,8 @@ def alone(place: Place, name: str, way: str, choice: Choice) -> Sequence[Record]
     _check(name, way, choice)
     judged, lessons = _SIZES[cast(Name, name)]
     with one_thread():
-        on = task(place, cast(Name, name), min(choice.count or judged, judged), lessons)
+        few = None if way.startswith("ckks") else choice.count  # NTEs are made in batches
+        on = task(place, cast(Name, name), min(few or judged, judged), lessons)
         made = [*release.clean(on, 0), *_rows(on, place, way, choice)]
     command, held = f"catch11 baseline {way}", versions()
     return [

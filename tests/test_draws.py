@@ -1,7 +1,7 @@
 """Tests of the tests: what a test draws hangs on its name alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,7 +74,7 @@ Draw = Callable[..., Drawn]
 
 
 @pytest.fixture
-def drawn(pytester: pytest.Pytester) -> Draw:
+def drawn(pytester: pytest.Pytester) -> Iterator[Draw]:
     """What the probe notes when the named tests run in this order."""
 
     def run(*names: str) -> Drawn:
@@ -87,7 +87,8 @@ def drawn(pytester: pytest.Pytester) -> Draw:
         found: Drawn = json.loads(file.read_text())
         return found
 
-    return run
+    yield run
+    draws.pytest_configure()  # a run inside has set hypothesis up by the seed it saw
 
 
 def test_nothing_that_ran_before_changes_a_draw(drawn: Draw) -> None:
@@ -115,8 +116,9 @@ def test_a_fixture_draws_the_same_for_whoever_asks_and_takes_nothing_from_him(dr
 
 def test_another_seed_draws_others(drawn: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     before = drawn("plain")
-    monkeypatch.setattr(draws, "SEED", f"{draws.SEED}7")
-    after = drawn("plain")
+    with monkeypatch.context() as patch:
+        patch.setattr(draws, "SEED", f"{draws.SEED}7")
+        after = drawn("plain")
     assert all(a != b for a, b in zip(before["plain"], after["plain"], strict=True))
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
+from catch11.attacks.similarity import read_similarity
 from catch11.cells import Cell, run_cells
 from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents
@@ -136,10 +137,9 @@ def scores(desk: Desk) -> list[Record]:
         found.append(_record(desk, accuracy(hits), "recall@10", name, len(hits)))
         share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=300)
         found.append(_record(desk, share, "token recovery", name, words))
-        # By nobody's model: the mean of a document's rows against that of its pair's.
-        means = torch.stack([row.mean(0) for row in desk.rows(name)])
-        value = spearman(pair_cosines(means, desk.corpus.pairs), desk.corpus.truth)
-        found.append(_record(desk, value, "spearman, mean row", name, len(near)))
+        for reading, near in read_similarity(desk.rows(name), desk.corpus.pairs).items():
+            value = spearman(near, desk.corpus.truth)
+            found.append(_record(desk, value, f"spearman, {reading}", name, len(near)))
     lost = drop(desk.corpus, answers["clean"], answers["nte"], classes=0)
     found.append(_record(desk, lost, "spearman drop", "nte", len(near)))
     cosine = torch.nn.functional.cosine_similarity(answers["clean"], answers["nte"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from catch11.attacks.similarity import read_similarity
 from catch11.errors import InvalidArgument
 from catch11.key import Key, build_key
 from catch11.kinds.frame import Facts, Plug, Progress, Result, take
@@ -26,6 +27,7 @@ from catch11.kinds.text_scores import (
 )
 from catch11.kinds.views import summary_view, verification_view
 from catch11.matrix import Verification
+from catch11.metrics import spearman
 from catch11.models.text import TextModel
 from catch11.models.textfile import load_text, reads_text
 from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
@@ -177,6 +179,13 @@ def verify_texts(
                    n=words, attack=attack, knowledge=("table",) if attack else (), key=release.key,
                    command=command)
         )  # fmt: skip
+    if corpus.pairs is not None and corpus.truth is not None:
+        for name, near in read_similarity(released, corpus.pairs).items():
+            found.append(
+                record(spearman(near, corpus.truth), model=model, role="authorized",
+                       condition="attack", metric="spearman", n=len(near), attack=name,
+                       knowledge=("released",), key=release.key, command=command)
+            )  # fmt: skip
     if not release.complete:
         said.append("the list has no closing line: the release was cut short or is still written")
     held = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)

@@ -49,7 +49,8 @@ def attack_result(records: Sequence[Record]) -> Result:
 
 def _score(one: Record) -> str:
     strength = "" if one.psnr is None else f", {one.psnr:.1f} dB"
-    return f"{one.model:<18} {one.role:<10} {one.condition:<8} {one.metric:<14} {_share(one)}{strength}"
+    how = one.attack or one.condition
+    return f"{one.model:<18} {one.role:<10} {how:<14} {one.metric:<14} {_share(one)}{strength}"
 
 
 def _share(one: Record) -> str:

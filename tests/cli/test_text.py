@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from catch11.attacks.similarity import READINGS
 from tests.calls import run, said
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
 
@@ -38,6 +39,8 @@ def test_verify_scores_models_and_reads_no_words(world: Path) -> None:
     # Six pairs: a rank that changes moves Spearman a lot.
     assert -1.0 <= rows["model", "nte", "spearman"] <= 1.0
     assert rows["model", "clean", "token recovery"] == 1.0
+    blind = {r["attack"]: r["n"] for r in found["records"] if r["knowledge"] == ["released"]}
+    assert blind == dict.fromkeys(READINGS, 6)
     assert ("wide", "nte", "spearman") not in rows
     assert any("wide takes 64 features" in warning for warning in found["warnings"])
     assert ("rival", "control", "spearman") in rows

@@ -54,6 +54,7 @@ TINY: Mapping[str, tuple[Family, int]] = {
 }  # fmt: skip
 TINY_SIZE = "?size=56x56"
 QUESTIONS = {"quick": 12, "full": 60}
+FEW = 4  # questions of the quick set to prompts of other shapes
 # What else a prompt may hold, on tiny models: name, settings of the spec, families, methods. A film has
 # two frames; deep recoding matches stills, so each frame of its film is shown twice, as a still is.
 LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {
@@ -92,12 +93,13 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 
 def _layouts(scale: Scale) -> list[Cell]:
     """Tiny models on prompts of other shapes."""
+    questions = min(FEW, QUESTIONS[scale]) if scale == "quick" else QUESTIONS[scale]
     return [
         Cell(
             name=f"{owner}, {layout}, {method}",
             settings={
                 "authorized": owner, "method": method, "scale": scale, "psnr": 10.0,
-                "questions": QUESTIONS[scale], "layout": layout,
+                "questions": questions, "layout": layout,
             },
         )
         for layout, (_, families, methods) in LAYOUTS.items()

@@ -4,12 +4,14 @@ With noise to start from, a file depends on its document through the answer, the
 and the keyed stream alone: whatever is learned from it could be learned from those.
 
 Documents that are answered alike are searched alike: the model's slopes share a part whatever the
-noise, the same in every row, and a sum of rows shows it. So the first row stays as it was drawn and
-the changes of the others sum to zero; and the noise is loud beside the positions that the model adds
-to rows, so that they hardly tell one row from another. Sums of rows are then those of the noise;
-but in documents of fewer than six rows, which would find no answer.
+noise, and sums and squares of rows show it to people without any model. So each document is searched
+in directions that the key draws for it; the first row stays as it was drawn and the changes of the
+others sum to zero; and the noise is loud beside the positions that the model adds to rows, so that
+they hardly tell one row from another. Documents of fewer than six rows would find no answer within
+such bounds: there rows move as they like, but for the words' directions.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ from catch11.stream import KeyedStream
 COSINE = "cosine>0.99"
 SCORE = "score<0.1"
 _LOUD = 4.0  # the noise's entries, in units of the table's rms
-_FEW = 6  # documents of fewer rows have no answer within such bounds: theirs move as they like
+_FEW = 6  # documents of fewer rows have no answer within such bounds
+_ROOM = 3  # changes of a document: as many times the width, at least
+_LEAST = 0.25  # of the width: the fewest directions drawn for a document
 _SLACK = 1e-4  # so that another batch, which sums in another order, judges alike
 _PACE = 0.2  # the longest first step of an entry, in units of the noise's
 _SLOWER = 0.8  # by this share the longest last step is shorter
@@ -110,7 +114,7 @@ class DeepTokens(TokenRecoder):
         agreement: str | None = None,
         margin: float = 0.5,
         steps: int = 100,
-        radius: float = 4.0,
+        radius: float = 8.0,
         aside: float = 0.25,
         tag: str = "",
         precise: Precise = "float32",
@@ -168,6 +172,9 @@ class DeepTokens(TokenRecoder):
         noise = [stream.normal(tuple(p.shape)) for p, stream in zip(passages, streams, strict=True)]
         start = pad([_LOUD * self.model.rms * values for values in noise], device=device)[0]
         moving = movable(mask)
+        spaces = torch.stack(
+            [self._space(stream, len(p)) for p, stream in zip(passages, streams, strict=True)]
+        ).to(device)
         with torch.no_grad():
             wanted = self.model.answer(clean, mask, kinds).float()
         best, gaps = start.clone(), torch.full((len(start),), float("-inf"), device=device)
@@ -185,35 +192,40 @@ class DeepTokens(TokenRecoder):
             rows, slope = rows[left], slope[left]
             if step == self.steps or not len(rows):
                 break
-            slope = self._spared(slope, moving[rows])
+            slope = levelled(slope @ spaces[rows], moving[rows])
             unit = slope / slope.abs().mean((1, 2), keepdim=True).clamp_min(1e-30)
             motion[rows] = _MOMENTUM * motion[rows] + unit
-            length = self._length(pull.detach()[left], slope, step)
-            at[rows] = self._moved(at[rows], start[rows], motion[rows], length, moving[rows])
+            way = levelled(motion[rows].sign() @ spaces[rows], moving[rows])
+            way = way / _rms(way, moving[rows])
+            length = self._length(pull.detach()[left], (slope * way).sum((1, 2)), step)
+            at[rows] = self._moved(at[rows] - length * way, start[rows], moving[rows])
         lengths = [len(passage) for passage in passages]
         return [row[:n].cpu() for row, n in zip(best, lengths, strict=True)], gaps
 
-    def _length(self, pull: Tensor, slope: Tensor, step: int) -> Tensor:
-        """How far each document's entries go: Polyak's length, for which the least pull is 0, up to
-        a longest one. Steps that shorten as the answers near halve what a tight agreement takes."""
+    def _length(self, pull: Tensor, fall: Tensor, step: int) -> Tensor:
+        """How far each document goes: Polyak's length, for which the least pull is 0, up to a
+        longest one. Steps that shorten as the answers near halve what a tight agreement takes."""
         longest = _PACE * _LOUD * self.model.rms * (1.0 - _SLOWER * step / self.steps)
-        fall = slope.abs().sum((1, 2)).clamp_min(1e-30)
-        return (_POLYAK * pull / fall).clamp(max=longest)[:, None, None]
+        return (_POLYAK * pull / fall.clamp_min(1e-30)).clamp(max=longest)[:, None, None]
 
-    def _moved(
-        self, at: Tensor, start: Tensor, motion: Tensor, length: Tensor, moving: Tensor
-    ) -> Tensor:
-        """One step along the signs, as far as `_spared` lets it, no row farther than its radius."""
-        moved = self._spared(at - length * motion.sign() - start, moving)
+    def _moved(self, at: Tensor, start: Tensor, moving: Tensor) -> Tensor:
+        """Back to where no row is farther from its noise than its radius."""
+        moved = at - start
         most = self.radius * start.norm(dim=2)
         share = most / moved.norm(dim=2).clamp_min(1e-30)
         share = torch.where(moving, share, torch.inf).amin(1).clamp(max=1.0)
         return start + share[:, None, None] * moved
 
-    def _spared(self, change: Tensor, moving: Tensor) -> Tensor:
-        """The part of a change that leaves the words' directions and the sum of rows alone."""
-        words = self._words.to(change)
-        return levelled(change - (change @ words) @ words.T, moving)
+    def _space(self, stream: KeyedStream, rows: int) -> Tensor:
+        """The projector, on the host, on the directions that a document of so many rows is searched
+        in: off the words' directions, and drawn for it alone."""
+        width = self.model.table.shape[1]
+        spared = torch.eye(width) - self._words @ self._words.T
+        count = drawn(rows, width)
+        if count >= width - self._words.shape[1]:
+            return spared
+        basis = torch.linalg.qr(spared @ stream.normal((width, count)))[0]
+        return basis @ basis.T
 
     def _reason(self, gap: float) -> str | None:
         if gap >= 0.0:
@@ -222,6 +234,20 @@ class DeepTokens(TokenRecoder):
             f"no agreement ({self.alike.text}) within {self.radius:g} of the noise's size in "
             f"{self.steps} steps: short by {-gap:.3g}"
         )
+
+
+def drawn(rows: int, width: int) -> int:
+    """How many directions are drawn for a document: enough for changes of three times the width,
+    which is more than answers need, and a quarter of the width at least."""
+    if rows < _FEW:
+        return width
+    return min(width, max(math.ceil(_LEAST * width), math.ceil(_ROOM * width / (rows - 2))))
+
+
+def _rms(change: Tensor, moving: Tensor) -> Tensor:
+    """Of each document's rows that move, kept above 0."""
+    entries = moving.sum(1) * change.shape[2]
+    return (change.square().sum((1, 2)) / entries).sqrt().clamp_min(1e-30)[:, None, None]
 
 
 def movable(mask: Bool[Tensor, "batch token"]) -> Bool[Tensor, "batch token"]:

@@ -18,6 +18,7 @@ from catch11.models.textfile import load_text
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder
 from catch11.recode.tokens_deep import (
     DeepTokens,
+    drawn,
     levelled,
     movable,
     parse_alike,
@@ -144,6 +145,29 @@ def test_deep_leaves_the_first_row_and_the_sum_of_rows(
         assert torch.equal(made[0], start[0]) is (len(made) >= 6)
         level = float(change.sum(0).abs().max()) < 1e-4 * float(start.norm())
         assert level is (len(made) >= 6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [(1, 384), (5, 384), (6, 288), (8, 192), (14, 96), (15, 96), (500, 96)]
+)
+def test_short_documents_are_searched_in_more_directions(rows: int, count: int) -> None:
+    assert drawn(rows, 384) == count
+
+
+def test_each_document_is_searched_in_directions_of_its_own(key: Key, model: TextModel) -> None:
+    """Changes of a document fill as many directions as are drawn for it, and none but those."""
+    text = " ".join(["the dog eats a man in the house with a red cat"] * 3)
+    rows = [model.embed(model.encode(text)), model.embed(model.encode(f"two {text}"))]
+    recoder = DeepTokens(model, key)
+    count = drawn(len(rows[0]), model.width)
+    assert count < model.width - round(0.25 * model.width)
+    spans = []
+    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+        sizes = torch.linalg.svd((made - start).double())
+        assert float(sizes.S[count:].max()) < 1e-4 * float(sizes.S[0])
+        assert float(sizes.S[count - 1]) > 1e-4 * float(sizes.S[0])
+        spans.append(sizes.Vh[:count])
+    assert float((spans[0] @ spans[1].T).norm() ** 2) < 0.9 * count
 
 
 def test_where_rows_are_few_all_of_them_move_freely() -> None:

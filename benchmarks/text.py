@@ -50,10 +50,9 @@ Rows = list[Tensor]
 
 @dataclass
 class Desk:
-    """A release beside its source: whole pairs, in the source's order."""
+    """Releases beside their sources: whole pairs, in the sources' order."""
 
-    released: Path
-    source: Path
+    places: Sequence[tuple[Path, Path]]
     assets: Path
     known: "Desk | None" = None
 
@@ -67,25 +66,14 @@ class Desk:
 
     @cached_property
     def found(self) -> tuple[Corpus, Rows]:
-        release = read_texts(self.released)
-        held = read_documents(self.source, columns=release.columns, target="score")
-        texts = {item.name: item.text for item in held.items}
-        rows = [
-            r for r in read_ledger(Path(f"{self.released}.ledger.jsonl")) if r.outcome == "released"
-        ]
-        entries = {e.file: e for e in release.entries}
-        made = {
-            r.source: release.passage(entries[r.file]).embeds for r in rows if r.file in entries
-        }
-        names = [[f"{row}/{column}" for column in release.columns] for row in sorted(held.targets)]
-        whole = [pair for pair in names if all(name in made for name in pair)]
-        flat = [name for pair in whole for name in pair]
-        corpus = Corpus(
-            texts=[(texts[name], None) for name in flat],
-            pairs=torch.arange(len(flat)).reshape(-1, 2),
-            truth=[float(held.targets[pair[0].split("/")[0]]) for pair in whole],
-        )
-        return corpus, [made[name] for name in flat]
+        texts: list[tuple[str, None]] = []
+        truth: list[float] = []
+        rows: Rows = []
+        for released, source in self.places:
+            corpus, part = _pairs(released, source)
+            texts, truth, rows = [*texts, *corpus[0]], [*truth, *corpus[1]], [*rows, *part]
+        pairs = torch.arange(len(texts)).reshape(-1, 2)
+        return Corpus(texts=texts, pairs=pairs, truth=truth), rows
 
     @property
     def corpus(self) -> Corpus:
@@ -108,7 +96,7 @@ class Desk:
 
     def some(self, count: int) -> "Desk":
         """The first pairs only."""
-        part = Desk(self.released, self.source, self.assets)
+        part = Desk(self.places, self.assets)
         pairs = min(count, len(self.found[1]) // 2)
         corpus = Corpus(
             texts=self.corpus.texts[: 2 * pairs], pairs=torch.arange(2 * pairs).reshape(-1, 2),
@@ -116,6 +104,24 @@ class Desk:
         )  # fmt: skip
         part.found = (corpus, self.found[1][: 2 * pairs])  # type: ignore[misc]
         return part
+
+
+def _pairs(released: Path, source: Path) -> tuple[tuple[list[tuple[str, None]], list[float]], Rows]:
+    """Texts and scores of the pairs of which both were released, and their rows."""
+    release = read_texts(released)
+    held = read_documents(source, columns=release.columns, target="score")
+    texts = {item.name: item.text for item in held.items}
+    entries = {entry.file: entry for entry in release.entries}
+    made = {
+        row.source: release.passage(entries[row.file]).embeds
+        for row in read_ledger(Path(f"{released}.ledger.jsonl"))
+        if row.outcome == "released" and row.file in entries
+    }
+    names = [[f"{row}/{column}" for column in release.columns] for row in sorted(held.targets)]
+    whole = [pair for pair in names if all(name in made for name in pair)]
+    flat = [name for pair in whole for name in pair]
+    truth = [float(held.targets[pair[0].split("/")[0]]) for pair in whole]
+    return ([(texts[name], None) for name in flat], truth), [made[name] for name in flat]
 
 
 def spearman_of(desk: Desk, model: TextModel, rows: Rows) -> tuple[Interval, int]:
@@ -298,14 +304,19 @@ def main() -> None:
         "--known", nargs=2, type=Path, metavar=("DST", "CSV"),
         help="a further release and its source, which inverters learn from too",
     )  # fmt: skip
+    parser.add_argument(
+        "--more", nargs=2, type=Path, action="append", default=[], metavar=("DST", "CSV"),
+        help="a further release and its source, judged together with the first; repeatable",
+    )  # fmt: skip
     parser.add_argument("--assets", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("text.jsonl"))
     parser.add_argument("--part", choices=PARTS, action="append")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    known = None if given.known is None else Desk(*given.known, given.assets)
-    desk = Desk(given.released, given.source, given.assets, known)
-    files = len(read_texts(given.released).entries)
+    known = None if given.known is None else Desk([given.known], given.assets)
+    places = [(given.released, given.source), *map(tuple, given.more)]
+    desk = Desk(places, given.assets, known)
+    files = sum(len(read_texts(released).entries) for released, _ in places)
     cells = [
         Cell(name=name, settings={"part": name, "files": files, "known": str(given.known or "")})
         for name in given.part or PARTS

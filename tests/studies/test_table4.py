@@ -93,6 +93,16 @@ def test_prompts_of_other_shapes_and_known_prompts(
     assert "spectral, two pictures" in text.export_text()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_films_are_asked_of_where_they_can_be_cut(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table4, "find_spec", lambda name: object() if there else None)
+    names = [cell.name for cell in table4.cells("quick", TINY)]
+    assert any("film" in name for name in names) is there
+    assert "tiny InternVL, two pictures, deep" in names
+
+
 def test_a_film_shows_each_frame_and_its_follower() -> None:
     pictures = [Image.new("RGB", (2, 2), (level, 0, 0)) for level in (1, 2, 3)]
     assert table4_release.shown_of(pictures, 2, "two pictures") == [pictures[2], pictures[0]]

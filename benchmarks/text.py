@@ -157,14 +157,21 @@ def rivals(desk: Desk) -> list[Record]:
     """Rivals on their own clean text, the authorized clean embeddings, the release and noise."""
     found = []
     folder = str(desk.assets / "text")
-    small = small_encoder(folder, pairs=1200, epochs=2)
-    for model, role in ((small, "ga"), (sibling_encoder(folder, steps=10), "sibling")):
+    family = [
+        ("one layer", small_encoder(folder, pairs=1200, epochs=2), "ga"),
+        ("one layer, trained on", small_encoder(folder, pairs=1200, epochs=3), "ga"),
+        ("two layers", small_encoder(folder, layers=2, pairs=1200, epochs=2, seed=8), "ga"),
+        ("tuned", sibling_encoder(folder, steps=10), "sibling"),
+    ]
+    for kind, model, role in family:
         own = [model.embed(row) for row in encode_all(model, desk.corpus)]
         fed = {"clean": own, "control": desk.clean, "nte": desk.rows("nte"), "gaussian": desk.noise}
         for name, rows in fed.items():
             value, n = spearman_of(desk, model, rows)
             found.append(
-                record(value, model=model, role=role, condition=name, metric="spearman", n=n)
+                record(
+                    value, model=model, role=role, condition=name, metric="spearman", n=n, of=kind
+                )
             )
     return found
 

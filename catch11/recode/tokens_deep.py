@@ -97,9 +97,9 @@ class DeepTokens(TokenRecoder):
     """Finds for each document a matrix near keyed noise that the authorized model answers alike.
 
     model: the one the key was built from. radius: largest change of a row of the noise, as a share
-    of its length. aside: share of the word table's principal directions that the search leaves alone,
-    so that a change along them never points at a word; 0 finds answers in fewer steps. agreement: cosine>V for embedding models; score<V
-    for heads of one output; top1, topk:K or kl<V,
+    of its length. aside: share of the word table's principal directions that the search leaves
+    alone, so that a change along them never points at a word; 0 finds answers in fewer steps.
+    agreement: cosine>V for embedding models; score<V for heads of one output; top1, topk:K or kl<V,
     with `margin` logits to spare, for classifiers. steps: at most; each document stops by itself.
     chunk: documents worked on together. Raises InvalidArgument, KeyMismatch.
     """

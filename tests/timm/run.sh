@@ -10,7 +10,7 @@ if ! "$venv/bin/python" -c 'import timm' 2>/dev/null && [ ! -f "$venv/.ready" ];
     "$python" -m venv "$venv"
     pip="$venv/bin/python -m pip install --quiet --disable-pip-version-check"
     [ -f "$root/constraints.txt" ] && pip="$pip -c $root/constraints.txt"
-    $pip -e "$root" pytest beartype pyyaml
+    $pip -e "$root" pytest hypothesis beartype pyyaml
     # Without their dependencies: torchvision would pull a torch of its own.
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps timm torchvision
     touch "$venv/.ready"

@@ -5,14 +5,12 @@ read back, `verify`. What is printed is what was measured, whatever it is.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import torch
 from PIL import Image
 
 from catch11.conditions import find_sources, read_batch
@@ -32,6 +30,7 @@ from catch11.studies.digits import (
     load_digits,
     write_pictures,
 )
+from catch11.studies.threads import one_thread
 
 SHOWN = 8  # pictures in the grid
 RADIUS = 24.0  # 255ths, of the deep recoder
@@ -55,18 +54,7 @@ class Demo:
     folder: Path
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Nets of a few thousand weights run no faster on two threads, and far slower on busy cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@_one_thread()
+@one_thread()
 def run_demo(
     folder: Path, *, count: int = 300, psnr: float = 8.0, step: Step | None = None
 ) -> Demo:

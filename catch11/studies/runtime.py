@@ -24,6 +24,7 @@ from catch11.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot
+from catch11.studies.threads import one_thread
 from catch11.studies.trial import STRENGTH, Trial
 
 RUNS = {"quick": 3, "full": 9}
@@ -46,15 +47,16 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     """Processor time of each task, all tasks in turn in every run, so that a ratio is of one run."""
     trial, runs = Trial.of(cell, place), int(str(cell.settings["runs"]))
     tasks = works(trial)
-    for task in tasks.values():
-        task()
     times: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(runs):
-        for name, task in tasks.items():
-            start = time.process_time()
+    with one_thread():
+        for task in tasks.values():
             task()
-            share = 1 if name == KEY else len(trial.clean)
-            times[name].append((time.process_time() - start) / share * 1000)
+        for _ in range(runs):
+            for name, task in tasks.items():
+                start = time.process_time()
+                task()
+                share = 1 if name == KEY else len(trial.clean)
+                times[name].append((time.process_time() - start) / share * 1000)
     records = [
         _record(trial, name, "ms in all" if name == KEY else "ms an image", values)
         for name, values in times.items()

@@ -21,9 +21,10 @@ from catch11.studies import table3_private as hidden
 from catch11.studies import table3_release as release
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
-from catch11.studies.table3_rows import Row, one_thread
+from catch11.studies.table3_rows import Row
 from catch11.studies.table3_tasks import Task, task
 from catch11.studies.table3_view import view
+from catch11.studies.threads import one_thread
 
 EPSILONS = (1.0, 3.0, 8.0)
 

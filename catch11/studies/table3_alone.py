@@ -14,8 +14,8 @@ from catch11.studies import table3_compute as compute
 from catch11.studies import table3_private as hidden
 from catch11.studies import table3_release as release
 from catch11.studies.place import Place
-from catch11.studies.table3_rows import one_thread
 from catch11.studies.table3_tasks import Name, Task, task
+from catch11.studies.threads import one_thread
 
 WAYS = ("dp-net", "dp-head", "diffprivlib", "ckks-layer", "ckks-net", "polynomials")
 TASKS: tuple[Name, ...] = get_args(Name)

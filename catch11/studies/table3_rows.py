@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -138,14 +137,3 @@ def timed(act: Callable[[], Found]) -> tuple[Found, float]:
     start = time.process_time()
     made = act()
     return made, time.process_time() - start
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """CPU seconds of several threads would add up their waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

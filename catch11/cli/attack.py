@@ -73,7 +73,10 @@ def attack(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Files to attack.")] = 60,
     target: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Tables: the source's column with the class."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Tables: the source's column with the class; texts: with the score of each pair.",
+        ),
     ] = None,
     training: Annotated[
         int, typer.Option(metavar="N", min=0, help="Further files that attackers learn from.")
@@ -88,8 +91,8 @@ def attack(
     """Attack a release and show what each rival gets: the best try of every attack.
 
     An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
-    texts, words are read back: give --model, whose table is public, and --source. Of sounds and
-    tables, give --rival and --source; --public and --key add filters that know more.
+    texts, words are read back: give --model, whose table is public, and --source; with --target
+    their similarity is read too. Of sounds and tables, give --rival and --source; --public and --key add filters that know more.
 
     Example: catch11 attack released --rival onnx:models/squeezenet1_1.onnx --source photos
     --public pictures --key deit.key --labels labels.csv

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from catch11.attacks.similarity import read_similarity
 from catch11.errors import InvalidArgument
 from catch11.key import Key, build_key
 from catch11.kinds.frame import Facts, Plug, Progress, Result, take
@@ -24,10 +23,10 @@ from catch11.kinds.text_scores import (
     record,
     role_of,
     scores,
+    similarities,
 )
 from catch11.kinds.views import summary_view, verification_view
 from catch11.matrix import Verification
-from catch11.metrics import spearman
 from catch11.models.text import TextModel
 from catch11.models.textfile import load_text, reads_text
 from catch11.recode.tokens import TEXT, SpectralTokens, TokenRecoder, check_reader
@@ -41,7 +40,9 @@ _RECODE = (
     "method", "model", "check", "names", "ledger", "resume", "agreement", "margin", "steps",
     "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
 )  # fmt: skip
-_ATTACK = ("model", "source", "ledger", "limit", "training", "seed", "device", "allow_code")
+_ATTACK = (
+    "model", "source", "target", "ledger", "limit", "training", "seed", "device", "allow_code",
+)  # fmt: skip
 _VERIFY = (
     "model", "source", "rival", "target", "ledger", "max_drop", "max_rival", "limit", "device",
     "allow_code",
@@ -179,13 +180,7 @@ def verify_texts(
                    n=words, attack=attack, knowledge=("table",) if attack else (), key=release.key,
                    command=command)
         )  # fmt: skip
-    if corpus.pairs is not None and corpus.truth is not None:
-        for name, near in read_similarity(released, corpus.pairs).items():
-            found.append(
-                record(spearman(near, corpus.truth), model=model, role="authorized",
-                       condition="attack", metric="spearman", n=len(near), attack=name,
-                       knowledge=("released",), key=release.key, command=command)
-            )  # fmt: skip
+    found += similarities(corpus, released, model=model, key=release.key, command=command)
     if not release.complete:
         said.append("the list has no closing line: the release was cut short or is still written")
     held = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
@@ -217,8 +212,8 @@ def _attack(dst: Path, asked: Facts, progress: Progress) -> Result:
 
     model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
     found = attack_texts(
-        dst, model, source=given["source"], ledger=given.get("ledger"),
-        judged=given.get("limit", 60), training=given.get("training", 200),
+        dst, model, source=given["source"], target=given.get("target"),
+        ledger=given.get("ledger"), judged=given.get("limit", 60), training=given.get("training", 200),
         seed=given.get("seed", 0), command=shlex.join(["catch11", *sys.argv[1:]]),
         progress=lambda name, done, total: progress(done, total, name),
     )  # fmt: skip

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.errors import InvalidArgument
-from catch11.kinds.text_scores import Rows, encode_all, originals, read_back, record
+from catch11.kinds.text_scores import (
+    Rows,
+    encode_all,
+    originals,
+    read_back,
+    record,
+    similarities,
+)
 from catch11.models.text import Encoded, TextModel
 from catch11.recode.tokens import pad
 from catch11.record import Record
@@ -50,6 +57,7 @@ def attack_texts(
     model: TextModel,
     *,
     source: Path,
+    target: str | None = None,
     ledger: Path | None = None,
     judged: int = 60,
     training: int = 200,
@@ -60,11 +68,12 @@ def attack_texts(
     """What is read back of a release, and of its clean embeddings beside it.
 
     judged: documents that are read, evenly spaced. training: others, whose text the attacker
-    knows. The model's table is public; attacks that need its weights say so. Raises ReleaseError,
-    InvalidArgument.
+    knows. The model's table is public; attacks that need its weights say so. target: the source's
+    column with a score of each pair, which is then read off the rows without any model, all pairs
+    judged. Raises ReleaseError, InvalidArgument.
     """
     release = read_texts(dst)
-    corpus, entries, _ = originals(release, dst, source, None, ledger, None, model)
+    corpus, entries, _ = originals(release, dst, source, target, ledger, None, model)
     encoded = encode_all(model, corpus)
     every = range(len(entries))
     read = sorted(
@@ -85,6 +94,9 @@ def attack_texts(
             record(share, model=model, role="authorized", condition="attack", metric="token recovery",
                    n=words, attack="nearest tokens", knowledge=("table",), key=release.key,
                    command=command, of=of)
+        )  # fmt: skip
+        found += similarities(
+            corpus, rows, model=model, key=release.key, command=command, of=of
         )  # fmt: skip
     for number, (of, what, leak) in enumerate(inversions(spoils, Learning(seed=seed))):
         if progress is not None:

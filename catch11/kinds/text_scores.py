@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from catch11.attacks.similarity import read_similarity
 from catch11.attacks.tokens import recovery
 from catch11.data.texts import Document, read_documents, row_name
 from catch11.errors import InvalidArgument, ReleaseError
@@ -267,6 +268,27 @@ def record(
         attack=attack, knowledge=knowledge, model_fingerprint=model.fingerprint,
         key_fingerprint=key, command=command, settings=settings, versions=versions(),
     )  # fmt: skip
+
+
+def similarities(
+    corpus: Corpus,
+    rows: Rows,
+    *,
+    model: TextModel,
+    key: str | None = None,
+    command: str | None = None,
+    **settings: str | int | float | bool,
+) -> list[Record]:
+    """How the pairs are ranked by what can be read off the released rows without any model; nothing
+    where the corpus has no pairs, or no score of them."""
+    if corpus.pairs is None or corpus.truth is None:
+        return []
+    return [
+        record(spearman(near, corpus.truth), model=model, role="authorized", condition="attack",
+               metric="spearman", n=len(near), attack=name, knowledge=("released",), key=key,
+               command=command, **settings)
+        for name, near in read_similarity(rows, corpus.pairs).items()
+    ]  # fmt: skip
 
 
 def _takes_types(model: TextModel) -> bool:

@@ -96,6 +96,31 @@ def test_attack_reads_words_back(world: Path, tmp_path: Path) -> None:
     assert "training: expected 40 documents or more" in " ".join(text.split())
 
 
+def test_attack_ranks_pairs_without_a_model(world: Path, tmp_path: Path) -> None:
+    """Clean rows show which pairs are alike: equal ones score highest here, and are the most alike."""
+    ways = [f"{a} {b} {c}" for a in ("a man", "the dog", "two cat") for b in ("plays", "eats", "sings")
+            for c in ("guitar", "food", "the house")]  # fmt: skip
+    rows = [f"{x},{ways[(i * j) % len(ways)]},{5 if j == 1 else 1}"
+            for j in (1, 5) for i, x in enumerate(ways)]  # fmt: skip
+    (tmp_path / "pairs.csv").write_text("\n".join(["first,second,score", *rows]))
+    status, text = run(
+        "recode", tmp_path / "pairs.csv", tmp_path / "out", "--key", world / "text.key", "--model",
+        world / "model", "--column", "first", "--column", "second", "--method", "spectral",
+        "--psnr", 40,
+    )  # fmt: skip
+    assert status == 0, text
+    status, text = run(
+        "attack", tmp_path / "out", "--model", world / "model", "--source", tmp_path / "pairs.csv",
+        "--limit", 10, "--training", 50, "--target", "score", "--json", "-",
+    )  # fmt: skip
+    assert status == 0, text
+    records = json.loads(text[text.index("{") :])["records"]
+    found = {(r["attack"], r["settings"]["of"]): r for r in records if r["metric"] == "spearman"}
+    assert set(found) == {(name, of) for name in READINGS for of in ("clean", "released")}
+    assert all(r["n"] == len(rows) and r["knowledge"] == ["released"] for r in found.values())
+    assert found["rows by place", "clean"]["value"] > 0.8
+
+
 def test_a_spectral_release(world: Path) -> None:
     status, text = run(
         "recode", world / "pairs.csv", world / "spectral", "--key", world / "text.key", "--model",

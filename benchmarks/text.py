@@ -25,15 +25,8 @@ from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents
 from catch11.key import Key
 from catch11.kinds.text import text_key
-from catch11.kinds.text_scores import (
-    Corpus,
-    drop,
-    encode_all,
-    pair_cosines,
-    read_back,
-    recall_at,
-    record,
-)
+from catch11.kinds.text_corpus import Corpus, encode_all
+from catch11.kinds.text_scores import drop, pair_cosines, read_back, recall_at, record
 from catch11.metrics import Interval, accuracy, spearman
 from catch11.models.text import NORMALISED, Encoded, TextModel
 from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder, pad

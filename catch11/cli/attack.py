@@ -92,7 +92,8 @@ def attack(
 
     An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
     texts, words are read back: give --model, whose table is public, and --source; with --target
-    their similarity is read too. Of sounds and tables, give --rival and --source; --public and --key add filters that know more.
+    their similarity is read too. Of sounds and tables, give --rival and --source; --public and
+    --key add filters that know more.
 
     Example: catch11 attack released --rival onnx:models/squeezenet1_1.onnx --source photos
     --public pictures --key deit.key --labels labels.csv

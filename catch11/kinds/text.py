@@ -13,11 +13,10 @@ import torch
 from catch11.errors import InvalidArgument
 from catch11.key import Key, build_key
 from catch11.kinds.frame import Facts, Plug, Progress, Result, take
+from catch11.kinds.text_corpus import encode_all, originals
 from catch11.kinds.text_scores import (
     drop,
-    encode_all,
     fed_answers,
-    originals,
     own_answers,
     read_back,
     record,

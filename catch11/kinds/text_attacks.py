@@ -10,14 +10,8 @@ from torch import Tensor
 
 from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.errors import InvalidArgument
-from catch11.kinds.text_scores import (
-    Rows,
-    encode_all,
-    originals,
-    read_back,
-    record,
-    similarities,
-)
+from catch11.kinds.text_corpus import Rows, encode_all, originals
+from catch11.kinds.text_scores import read_back, record, similarities
 from catch11.models.text import Encoded, TextModel
 from catch11.recode.tokens import pad
 from catch11.record import Record
@@ -74,6 +68,10 @@ def attack_texts(
     """
     release = read_texts(dst)
     corpus, entries, _ = originals(release, dst, source, target, ledger, None, model)
+    if target is not None and corpus.pairs is None:
+        raise InvalidArgument(
+            "--target", expected="a release of pairs, whose score it names", found="no pairs"
+        )
     encoded = encode_all(model, corpus)
     every = range(len(entries))
     read = sorted(

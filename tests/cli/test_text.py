@@ -97,7 +97,7 @@ def test_attack_reads_words_back(world: Path, tmp_path: Path) -> None:
 
 
 def test_attack_ranks_pairs_without_a_model(world: Path, tmp_path: Path) -> None:
-    """Clean rows show which pairs are alike: equal ones score highest here, and are the most alike."""
+    """Rows of equal documents are equal, and equal ones score highest here."""
     ways = [f"{a} {b} {c}" for a in ("a man", "the dog", "two cat") for b in ("plays", "eats", "sings")
             for c in ("guitar", "food", "the house")]  # fmt: skip
     rows = [f"{x},{ways[(i * j) % len(ways)]},{5 if j == 1 else 1}"
@@ -119,6 +119,15 @@ def test_attack_ranks_pairs_without_a_model(world: Path, tmp_path: Path) -> None
     assert set(found) == {(name, of) for name in READINGS for of in ("clean", "released")}
     assert all(r["n"] == len(rows) and r["knowledge"] == ["released"] for r in found.values())
     assert found["rows by place", "clean"]["value"] > 0.8
+    status, text = run(
+        "recode", tmp_path / "pairs.csv", tmp_path / "single", "--key", world / "text.key",
+        "--model", world / "model", "--column", "first", "--method", "spectral", "--psnr", 40,
+    )  # fmt: skip
+    assert status == 0, text
+    assert "--target: expected a release of pairs" in said(
+        "attack", tmp_path / "single", "--model", world / "model", "--source",
+        tmp_path / "pairs.csv", "--target", "score",
+    )  # fmt: skip
 
 
 def test_a_spectral_release(world: Path) -> None:

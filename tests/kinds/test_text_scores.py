@@ -6,15 +6,8 @@ import pytest
 import torch
 
 from catch11.errors import InvalidArgument
-from catch11.kinds.text_scores import (
-    Corpus,
-    drop,
-    fed_answers,
-    read_back,
-    recall_at,
-    role_of,
-    scores,
-)
+from catch11.kinds.text_corpus import Corpus
+from catch11.kinds.text_scores import drop, fed_answers, read_back, recall_at, role_of, scores
 from catch11.metrics import spearman
 from catch11.models.textfile import load_text
 from tests.text_world import save_text_model

@@ -5,6 +5,9 @@ is Fourier-transformed, one small matrix a frequency (Sedghi, Gupta and Long, 18
 Its singular values over all frequencies are those of the whole operator. A window is embedded in a
 torus with room for the kernel's reach, so that nothing wraps around: the torus operator is then the
 full convolution of the window, partial overlaps at all borders included.
+
+Recoding runs `split`, `spread` and `join` sixty times a picture: they reshape by hand, as einops
+took a fifth of the time of a small one.
 """
 
 import math
@@ -51,23 +54,18 @@ class Torus:
         height, width = self.size
         padded = F.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
         (rows, columns), (down, across) = self.cells, self.stride
-        planes = rearrange(
-            padded, "b c (row y) (column x) -> b (c y x) row column", row=rows, y=down, column=columns, x=across
-        )  # fmt: skip
-        return rearrange(torch.fft.rfft2(planes, norm="ortho"), "b plane u v -> b u v plane")
+        parts = padded.reshape(*padded.shape[:2], rows, down, columns, across)
+        planes = parts.permute(0, 1, 3, 5, 2, 4).reshape(-1, self.planes, rows, columns)
+        return torch.fft.rfft2(planes, norm="ortho").permute(0, 2, 3, 1)
 
     def join(
         self, waves: Complex[Tensor, "batch u v plane"]
     ) -> Float[Tensor, "batch channel height width"]:
         """The window cut out of the torus image with these transforms: the adjoint of `split`."""
-        planes = torch.fft.irfft2(
-            rearrange(waves, "b u v plane -> b plane u v"), s=self.cells, norm="ortho"
-        )
-        down, across = self.stride
-        images = rearrange(
-            planes, "b (c y x) row column -> b c (row y) (column x)", y=down, x=across
-        )
-        _, height, width = self.window
+        planes = torch.fft.irfft2(waves.permute(0, 3, 1, 2), s=self.cells, norm="ortho")
+        channels, height, width = self.window
+        parts = planes.reshape(-1, channels, *self.stride, *self.cells)
+        images = parts.permute(0, 1, 4, 2, 5, 3).reshape(-1, channels, *self.size)
         return images[..., :height, :width]
 
     def multiplicity(self) -> Float[Tensor, "u v"]:
@@ -152,9 +150,9 @@ def spread(
     waves: Complex[Tensor, "batch u v all"],
 ) -> Complex[Tensor, "batch u v all"]:
     """Block matrices, one a group and frequency, times the planes of images."""
-    groups = group_waves.shape[0]
-    each = rearrange(waves, "b u v (g n) -> g u v n b", g=groups)
-    return rearrange(group_waves @ each, "g u v n b -> b u v (g n)")
+    groups, size = group_waves.shape[0], group_waves.shape[-1]
+    each = waves.reshape(*waves.shape[:3], groups, size).permute(3, 1, 2, 4, 0)
+    return (group_waves @ each).permute(4, 1, 2, 0, 3).reshape(waves.shape)
 
 
 def _taps(

@@ -53,14 +53,17 @@ def ssim(
 
 
 def _gaussian_mean(values: Tensor, *, window: int, sigma: float) -> Tensor:
-    place = torch.arange(window, dtype=values.dtype, device=values.device) - (window - 1) / 2
+    """Rows, then columns, tap by tap: float64 convolutions of torch take eight times as long."""
+    place = torch.arange(window, dtype=values.dtype) - (window - 1) / 2
     weight = torch.exp(-place.square() / (2 * sigma**2))
-    weight = weight / weight.sum()
-    channels = values.shape[1]
-    row = weight.expand(channels, 1, 1, window)
-    column = row.transpose(2, 3)
-    across = torch.nn.functional.conv2d(values, row, groups=channels)
-    return torch.nn.functional.conv2d(across, column, groups=channels)
+    taps = (weight / weight.sum()).tolist()
+    for axis in (3, 2):
+        size = values.shape[axis] - window + 1
+        mean = values.narrow(axis, 0, size) * taps[0]
+        for first, tap in enumerate(taps[1:], start=1):
+            mean.add_(values.narrow(axis, first, size), alpha=tap)
+        values = mean
+    return values
 
 
 def _same_shape(reference: Tensor, image: Tensor) -> None:

@@ -44,12 +44,16 @@ def study(
     digits: Annotated[
         bool, typer.Option("--digits", help="Small nets on embedded digits: nothing is needed.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Studies run at once, a process each.")
+    ] = 1,
     device: Device = "cpu",
 ) -> Answer:
     """Run a study and print its table. Stopped, it goes on where it was when asked again.
 
     Example: catch11 study table1 --quick --assets assets --out studies
     """
+    from catch11.studies.beside import run_beside
     from catch11.studies.frame import run_studies, run_study, studies, study_of
     from catch11.studies.place import Place
 
@@ -65,6 +69,8 @@ def study(
     chosen = list(studies().values()) if names == ["all"] else [study_of(name) for name in names]
     with progress("studies") as tick:
         if len(chosen) > 1:
+            if jobs > 1:
+                run_beside(chosen, place, scale=scale, out=out, only=only, jobs=jobs, progress=tick)
             done, skipped = run_studies(
                 chosen, place, scale=scale, out=out, only=only, progress=tick
             )

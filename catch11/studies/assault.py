@@ -5,29 +5,37 @@ from dataclasses import replace
 
 import torch
 
-from catch11.attacks.frame import Attack, Jury, Material, Unsuited
+from catch11.attacks.frame import Attack, Jury, Knowledge, Material, Unsuited
 from catch11.record import Record
 from catch11.studies.trial import Trial
 
 
-def material(trial: Trial, *, training: int, rivals: Sequence[str]) -> Material:
-    """Everything an attacker could hold: other pictures of the training part, released with the
-    same key, half as many again as public pictures, and a second release of the judged ones."""
+def material(
+    trial: Trial, knowledge: frozenset[Knowledge], *, training: int, rivals: Sequence[str]
+) -> Material:
+    """What attackers of that knowledge hold: other pictures of the training part, released with the
+    same key, half as many again as public pictures, and a second release of the judged ones, which
+    is None where some other of the pictures were withheld."""
     lessons = replace(trial, part="train", n=training)
-    second = replace(trial, tag="second")
-    clean, made = lessons.clean, lessons.made
-    public = replace(lessons, n=training + training // 2).clean[training:]
-    return Material(
+    held = Material(
         canvas=trial.model.canvas,
         released=trial.made.windows,
         rivals={name: trial.place.model(trial.family, name) for name in rivals},
-        others=(second.made.windows,) if second.made.kept == trial.made.kept else None,
-        public=public if len(public) else clean,
-        front=trial.key.front,
-        subspace=trial.key.subspace,
-        labelled=(made.windows, lessons.truth),
-        pairs=(clean, made.windows),
     )
+    if "others" in knowledge:
+        second = replace(trial, tag="second").made
+        same = second.kept == trial.made.kept
+        held = replace(held, others=(second.windows,) if same else None)
+    if "public" in knowledge:
+        more = replace(lessons, n=training + training // 2).source
+        held = replace(held, public=more[training:] if len(more) > training else more)
+    if "front" in knowledge:
+        held = replace(held, front=trial.key.front, subspace=trial.key.subspace)
+    if "labels" in knowledge:
+        held = replace(held, labelled=(lessons.made.windows, lessons.truth))
+    if "pairs" in knowledge:
+        held = replace(held, pairs=(lessons.clean, lessons.made.windows))
+    return held
 
 
 def jury(trial: Trial, rivals: Sequence[str]) -> Jury:
@@ -44,7 +52,8 @@ def jury(trial: Trial, rivals: Sequence[str]) -> Jury:
 def assault(trial: Trial, attacks: Sequence[Attack], *, training: int) -> list[Record]:
     """Each attack's best try against every rival that it can use, and the rival as it is."""
     rivals = [name for name in trial.place.names(trial.family) if name != trial.authorized]
-    held, judge = material(trial, training=training, rivals=rivals), jury(trial, rivals)
+    wanted = frozenset().union(*(attack.knowledge for attack in attacks))
+    held, judge = material(trial, wanted, training=training, rivals=rivals), jury(trial, rivals)
     records = [trial.record(name, which) for name in rivals for which in ("clean", "nte")]
     for attack in attacks:
         if attack.knowledge - held.knowledge:

@@ -24,4 +24,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=15,
 )

@@ -95,4 +95,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=4,
 )

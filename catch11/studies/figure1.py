@@ -94,4 +94,5 @@ STUDY = Study(
     work=work,
     view=view,
     draw=draw,
+    minutes=35,
 )

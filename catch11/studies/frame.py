@@ -27,7 +27,9 @@ class Study:
 
     cells: of a scale and a place; whatever decides a cell's numbers stands in its settings. work:
     one cell's records; raises Unavailable or MissingExtra where something is not at hand. view: the
-    table of all records. draw: the figure, written to a path, if the study has one.
+    table of all records. draw: the figure, written to a path, if the study has one. minutes: of
+    the full scale, roughly, so that long ones can be begun first. alone: it measures times, and
+    nothing should run beside it.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Study:
     work: Callable[[Cell, Place], Sequence[Record]]
     view: Callable[[Sequence[Record]], RenderableType]
     draw: Callable[[Sequence[Record], Place, Path], None] | None = None
+    minutes: int = 1
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,12 +46,13 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     records = [trial.record(name, "clean" if source == "clean" else "nte") for name in place.names(trial.family)]  # fmt: skip
     for change in survival(str(cell.settings["changes"])):
         changed = change.real(windows, 1.0)
+        quality = trial.quality(changed)
         for name in place.names(trial.family):
             hits = (trial.read(name, changed) == trial.truth).tolist()
             records.append(
                 trial.judged(
                     name, hits, condition="attack", attack=change.name,
-                    knowledge=("released",), windows=changed,
+                    knowledge=("released",), **quality,
                 )
             )  # fmt: skip
     return records
@@ -73,4 +74,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=20,
 )

@@ -127,4 +127,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    alone=True,
 )

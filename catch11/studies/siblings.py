@@ -197,4 +197,5 @@ STUDY = Study(
     work=work,
     view=view,
     draw=draw,
+    minutes=10,
 )

@@ -171,4 +171,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=3,
 )

@@ -98,4 +98,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=crossing_view,
+    minutes=20,
 )

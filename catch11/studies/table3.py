@@ -160,4 +160,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=table,
+    alone=True,
 )

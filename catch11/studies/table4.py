@@ -254,4 +254,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=45,
 )

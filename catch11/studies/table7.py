@@ -242,4 +242,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=37,
 )

@@ -70,4 +70,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=40,
 )

@@ -136,4 +136,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=46,
 )

@@ -97,9 +97,14 @@ class Trial:
         return _made(self)
 
     @property
+    def source(self) -> Windows:
+        """The clean windows of all pictures, released or withheld; nothing is released for them."""
+        return _clean(self)
+
+    @property
     def clean(self) -> Windows:
         """The clean windows of what was released."""
-        return _clean(self)[list(self.made.kept)]
+        return self.source[list(self.made.kept)]
 
     @property
     def truth(self) -> Int[Tensor, " batch"]:
@@ -141,9 +146,8 @@ class Trial:
 
     def record(self, name: str, condition: Condition) -> Record:
         """One model under one condition; the loss against clean is in the settings, paired."""
-        hits = self.hits(name, condition)
-        windows = None if condition == "clean" else _condition(self, condition)
-        return self.judged(name, hits, condition=condition, windows=windows)
+        quality = {} if condition == "clean" else _quality(self, condition)
+        return self.judged(name, self.hits(name, condition), condition=condition, **quality)
 
     def judged(
         self,
@@ -265,6 +269,11 @@ def _deep(trial: Trial, clean: Windows) -> Made:
 @lru_cache(maxsize=16)
 def _condition(trial: Trial, condition: Condition) -> Windows:
     return trial.condition(condition)
+
+
+@lru_cache(maxsize=16)
+def _quality(trial: Trial, condition: Condition) -> Mapping[str, float]:
+    return trial.quality(_condition(trial, condition))
 
 
 def _hits(trial: Trial, name: str, condition: Condition) -> tuple[bool, ...]:

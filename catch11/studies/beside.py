@@ -1,0 +1,97 @@
+"""Studies beside one another, a process each: small nets gain little from a second thread, and much
+from a second study. Each process keeps its own models and releases in memory."""
+
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context, parent_process
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from threading import Thread
+
+import torch
+
+from catch11.errors import InvalidArgument
+from catch11.studies.frame import Progress, Scale, Study, run_studies, study_of
+from catch11.studies.place import Place, Unavailable
+
+Step = tuple[str, int, str]  # a study, how many of its cells are done, the one at hand
+_POLL = 0.2  # seconds
+_told: "SimpleQueue[Step]"
+
+
+def run_beside(
+    chosen: Sequence[Study],
+    place: Place,
+    *,
+    scale: Scale = "quick",
+    out: Path,
+    only: str = "",
+    jobs: int,
+    progress: Progress | None = None,
+) -> None:
+    """Work out the cells of several studies, `jobs` studies at a time, the longest begun first.
+
+    Studies that measure times are left out, and so is what cannot run here: `run_studies` on the
+    same folder does the former, says why of the latter, and takes up all that is done. Raises
+    InvalidArgument for jobs below 1, and whatever else ends a study.
+    """
+    if jobs < 1:
+        raise InvalidArgument("jobs", expected="1 or more", found=jobs)
+    able = sorted((s for s in chosen if not s.alone), key=lambda study: -study.minutes)
+    totals = {study.name: _count(study, place, scale, only) for study in able}
+    done = dict.fromkeys(totals, 0)
+    context = get_context("spawn")
+    told: SimpleQueue[Step] = context.SimpleQueue()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(jobs, context, _begin, (told, threads))
+    try:
+        waiting: set[Future[None]] = {
+            pool.submit(_run, study.name, place, scale, out, only) for study in able
+        }
+        while waiting:
+            ended, waiting = wait(waiting, timeout=_POLL, return_when="FIRST_COMPLETED")
+            for future in ended:
+                future.result()
+            while not told.empty():
+                name, cells, cell = told.get()
+                done[name] = cells
+                if progress is not None:
+                    progress(sum(done.values()), sum(totals.values()), f"{name}: {cell}")
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _count(study: Study, place: Place, scale: Scale, only: str) -> int:
+    try:
+        return sum(only in cell.name for cell in study.cells(scale, place))
+    except Unavailable:
+        return 0
+
+
+def _begin(told: "SimpleQueue[Step]", threads: int) -> None:
+    """A worker ends at once on Ctrl-C, and with the process that began it."""
+    global _told
+    _told = told
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _run(name: str, place: Place, scale: Scale, out: Path, only: str) -> None:
+    run_studies(
+        [study_of(name)], place, scale=scale, out=out, only=only,
+        progress=lambda done, total, cell: _told.put((name, done, cell)),
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from catch11.studies.trial import Trial
 STRENGTHS: Mapping[Scale, Mapping[str, tuple[float, ...]]] = {
     "quick": {"thumbnails": (20.0, 16.0, 14.0, 12.0), "photographs": (20.0, 14.0, 10.0, 7.0)},
     "full": dict.fromkeys(
-        ("photographs", "thumbnails"), (40.0, 30.0, 25.0, 20.0, 16.0, 14.0, 12.0, 10.0, 8.0, 7.0)
+        ("photographs", "thumbnails"), (40.0, 30.0, 20.0, 16.0, 14.0, 12.0, 10.0, 7.0)
     ),
 }
 IMAGES: Mapping[Scale, Mapping[str, int]] = {

@@ -18,7 +18,7 @@ CHANGES = {
     "full": ("crop:0.9", "crop:0.8", "crop:0.7", "crop:0.6", "jpeg:95", "jpeg:90", "jpeg:85",
              "jpeg:75", "resize:0.75", "resize:0.5", "blur:0.5", "blur:1", "blur:2"),
 }  # fmt: skip
-IMAGES = {"quick": {"thumbnails": 200, "photographs": 60}, "full": {"photographs": 200, "thumbnails": 2000}}  # fmt: skip
+IMAGES = {"quick": {"thumbnails": 200, "photographs": 60}, "full": {"photographs": 150, "thumbnails": 1000}}  # fmt: skip
 SOURCES = ("clean", "spectral", "deep")
 
 

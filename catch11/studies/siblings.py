@@ -38,7 +38,7 @@ DRIFTS = (0.0, 0.002, 0.008, 0.027)  # of the first layer, relative
 # Adam's rate for the first layer on the way to each drift, and for the rest: where all of a model is
 # tuned as fast, it forgets more than a drift of some percent costs (.62 left of .86).
 RATES, REST = (0.0, 2e-5, 6e-5, 2e-4), 1e-5
-IMAGES = {"quick": 60, "full": 500}
+IMAGES = {"quick": 60, "full": 300}
 OTHERS, BATCH, MOST = 200, 8, 200  # pictures to tune on; a step's; steps at most
 COPIED = {"public model": False, "personalised copy": True}
 

@@ -13,7 +13,7 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     names = place.names("photographs")
     if scale == "full":
         pairs = [(name, method) for name in names for method in METHODS]
-        return crossing_cells("photographs", pairs, n=250)
+        return crossing_cells("photographs", pairs, n=200)
     pairs = [(names[0], m) for m in METHODS] + [(names[1], m) for m in METHODS[3:]]
     return crossing_cells("photographs", pairs, n=40)
 

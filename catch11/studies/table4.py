@@ -55,7 +55,8 @@ TINY: Mapping[str, tuple[Family, int]] = {
 }  # fmt: skip
 TINY_SIZE = "?size=56x56"
 QUESTIONS = {"quick": 12, "full": 60}
-FEW = 4  # questions of the quick set to prompts of other shapes
+ASKED = {"quick": 12, "full": 24}  # deep, asked: a search of a thousand rounds a question
+FEW = {"quick": 4, "full": 16}  # to prompts of other shapes
 # What else a prompt may hold, on tiny models: name, settings of the spec, families, methods. A film has
 # two frames; deep recoding matches stills, so each frame of its film is shown twice, as a still is.
 LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {
@@ -86,7 +87,8 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     for owner in owners:
         for method in METHODS:
             facts: dict[str, Value] = {"authorized": owner, "method": method, "scale": scale}
-            facts |= {"questions": (0 if scale == "full" else 200) if hub else QUESTIONS[scale]}
+            asked = ASKED if method == METHODS[2] else QUESTIONS
+            facts |= {"questions": (0 if scale == "full" else 200) if hub else asked[scale]}
             facts |= {"psnr": 15.0 if hub else 10.0, "layout": ONE}
             rows.append(Cell(name=f"{owner}, {method}", settings=facts))
     return rows if hub else [*rows, *_layouts(scale)]
@@ -94,13 +96,12 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 
 def _layouts(scale: Scale) -> list[Cell]:
     """Tiny models on prompts of other shapes; films where torchvision, which cuts them, is there."""
-    questions = min(FEW, QUESTIONS[scale]) if scale == "quick" else QUESTIONS[scale]
     return [
         Cell(
             name=f"{owner}, {layout}, {method}",
             settings={
                 "authorized": owner, "method": method, "scale": scale, "psnr": 10.0,
-                "questions": questions, "layout": layout,
+                "questions": FEW[scale], "layout": layout,
             },
         )
         for layout, (_, families, methods) in LAYOUTS.items()

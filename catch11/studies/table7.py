@@ -31,7 +31,7 @@ from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import pivot
 
 LOCAL = ("sst2", "stsb", "cola", "rte")
-COUNTS = {"quick": 40, "full": 300}
+COUNTS = {"quick": 40, "full": 200}
 RECODERS = ("clean", "spectral 0.3", "spectral 1", "spectral 3", "deep", "noise")
 HUB = {"bert": "textattack/bert-base-uncased-{}", "roberta": "textattack/roberta-base-{}"}
 HUB_NAMES = {

@@ -21,7 +21,7 @@ METHODS = ("spectral", "deep", "gaussian")
 # Pictures judged and learned from; learning rates; epochs.
 EFFORT = {
     "quick": (200, 400, "0.001", "4"),
-    "full": (1000, 1500, "0.0003,0.001,0.003", "3,10"),
+    "full": (1000, 1000, "0.0003,0.001,0.003", "3,10"),
 }
 
 

@@ -21,7 +21,7 @@ from catch11.studies.trial import Trial
 FAMILY = "thumbnails"
 LESSONS = ("clean", "gaussian", "spectral", "deep", "unlearnable")
 # Pictures to learn from, to be judged on, epochs, width of the net.
-EFFORT = {"quick": (3000, 500, 15, 16), "full": (10_000, 2000, 15, 32)}
+EFFORT = {"quick": (3000, 500, 15, 16), "full": (10_000, 2000, 15, 16)}
 RATE, BATCH = 3e-3, 50
 
 

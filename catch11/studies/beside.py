@@ -5,20 +5,32 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context, parent_process
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from threading import Thread
 
 import torch
 
-from catch11.errors import InvalidArgument
-from catch11.studies.frame import Progress, Scale, Study, run_studies, study_of
+from catch11.errors import Catch11Error, InvalidArgument
+from catch11.studies.frame import Progress, Scale, Study, run_study, study_of
 from catch11.studies.place import Place, Unavailable
 
 Step = tuple[str, int, str]  # a study, how many of its cells are done, the one at hand
 _POLL = 0.2  # seconds
 _told: "SimpleQueue[Step]"
+
+
+class Ended(Catch11Error, RuntimeError):
+    """A process went away with its study undone; what its files hold is whole."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a study's process was ended from outside, perhaps as memory ran out; its cells done so "
+            "far are kept: run it again, with fewer --jobs."
+        )
 
 
 def run_beside(
@@ -33,9 +45,9 @@ def run_beside(
 ) -> None:
     """Work out the cells of several studies, `jobs` studies at a time, the longest begun first.
 
-    Studies that measure times are left out, and so is what cannot run here: `run_studies` on the
-    same folder does the former, says why of the latter, and takes up all that is done. Raises
-    InvalidArgument for jobs below 1, and whatever else ends a study.
+    Studies that measure times are left out, and a study that is refused stops where it is:
+    `run_studies` on the same folder runs the former, says why of the latter, and takes up all that
+    is done. Raises InvalidArgument for jobs below 1, and Ended.
     """
     if jobs < 1:
         raise InvalidArgument("jobs", expected="1 or more", found=jobs)
@@ -45,26 +57,29 @@ def run_beside(
     context = get_context("spawn")
     told: SimpleQueue[Step] = context.SimpleQueue()
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(jobs, context, _begin, (told, threads))
-    try:
-        waiting: set[Future[None]] = {
-            pool.submit(_run, study.name, place, scale, out, only) for study in able
-        }
-        while waiting:
-            ended, waiting = wait(waiting, timeout=_POLL, return_when="FIRST_COMPLETED")
-            for future in ended:
-                future.result()
-            while not told.empty():
-                name, cells, cell = told.get()
-                done[name] = cells
-                if progress is not None:
-                    progress(sum(done.values()), sum(totals.values()), f"{name}: {cell}")
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    others = active_children()
+    with ProcessPoolExecutor(jobs, context, _begin, (told, threads)) as pool:
+        try:
+            waiting: set[Future[None]] = {
+                pool.submit(_run, study.name, place, scale, out, only) for study in able
+            }
+            while waiting:
+                ended, waiting = wait(waiting, timeout=_POLL, return_when="FIRST_COMPLETED")
+                while not told.empty():
+                    name, cells, cell = told.get()
+                    done[name] = cells
+                    if progress is not None:
+                        progress(sum(done.values()), sum(totals.values()), f"{name}: {cell}")
+                for future in ended:
+                    future.result()
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                if process not in others:
+                    process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise Ended from None
+            raise
 
 
 def _count(study: Study, place: Place, scale: Scale, only: str) -> int:
@@ -91,7 +106,9 @@ def _end_with_parent() -> None:
 
 
 def _run(name: str, place: Place, scale: Scale, out: Path, only: str) -> None:
-    run_studies(
-        [study_of(name)], place, scale=scale, out=out, only=only,
-        progress=lambda done, total, cell: _told.put((name, done, cell)),
-    )  # fmt: skip
+    def tell(done: int, total: int, cell: str) -> None:
+        _told.put((name, done, cell))
+
+    # Errors of this package do not cross over to another process, which meets them itself.
+    with suppress(Catch11Error):
+        run_study(study_of(name), place, scale=scale, out=out, only=only, progress=tell)

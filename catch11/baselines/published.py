@@ -36,9 +36,11 @@ class NoStem(Catch11Error, ValueError):
 
 def stem(model: Model) -> nn.Conv2d:
     """The model's first layer, a convolution of any stride. Raises NoStem."""
-    layer = None if model.module is None else model.module.get_submodule(model.front().layer)
+    name = model.front().layer
+    # An ONNX graph names its layers by itself, and its torch reading has others.
+    layer = None if model.module is None else dict(model.module.named_modules()).get(name)
     if not isinstance(layer, nn.Conv2d):
-        raise NoStem(model.name, type(layer).__name__)
+        raise NoStem(model.name, f"{type(layer).__name__} for the layer {name}")
     return layer
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from catch11.attacks import Effort, attack_release
+from catch11.baselines import published
 from catch11.key import Key, build_key
 from catch11.matrix import verify
 from catch11.models import load_model
@@ -80,3 +81,9 @@ def test_the_front_opens_a_real_release(real: Real) -> None:
     assert opened.value >= plain.value + 0.3
     assert opened.psnr is not None
     assert opened.psnr >= 25.0
+
+
+def test_the_published_recoder_names_an_onnx_stem_that_it_cannot_replace(assets: Path) -> None:
+    model = load_model(f"onnx:{assets / 'models' / 'mobilenet_v2_1.0_224.onnx'}")
+    with pytest.raises(published.NoStem, match="needs a torch convolution, found .* /Conv"):
+        published.stem(model)

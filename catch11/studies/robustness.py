@@ -52,7 +52,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
             records.append(
                 trial.judged(
                     name, hits, condition="attack", attack=change.name,
-                    knowledge=("released",), **quality,
+                    knowledge=("released",), quality=quality,
                 )
             )  # fmt: skip
     return records

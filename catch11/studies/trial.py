@@ -146,8 +146,9 @@ class Trial:
 
     def record(self, name: str, condition: Condition) -> Record:
         """One model under one condition; the loss against clean is in the settings, paired."""
-        quality = {} if condition == "clean" else _quality(self, condition)
-        return self.judged(name, self.hits(name, condition), condition=condition, **quality)
+        quality = None if condition == "clean" else _quality(self, condition)
+        hits = self.hits(name, condition)
+        return self.judged(name, hits, condition=condition, quality=quality)
 
     def judged(
         self,
@@ -155,20 +156,19 @@ class Trial:
         hits: Sequence[bool],
         *,
         condition: Condition,
-        windows: Windows | None = None,
+        quality: Mapping[str, float] | None = None,
         **facts: Any,
     ) -> Record:
-        """Hits as a record; facts: further fields of it, settings among them."""
+        """Hits as a record; quality: see `Trial.quality`; facts: further fields, settings among them."""
         share = accuracy(hits)
         drop = paired_difference(self.hits(name, "clean"), hits)
         ends = {"drop": drop.estimate, "drop low": drop.low, "drop high": drop.high}
-        quality = {} if windows is None else self.quality(windows)
         settings = {"withheld": self.n - len(self.made.kept), **ends, **facts.pop("settings", {})}
         return Record(
             model=name, role=self.role(name), condition=condition, metric="accuracy",
             value=share.estimate, low=share.low, high=share.high, n=len(hits),
             model_fingerprint=self.place.model(self.family, name).fingerprint, seed=0,
-            settings=settings, **{**quality, **facts},
+            settings=settings, **{**(quality or {}), **facts},
         )  # fmt: skip
 
     def quality(self, windows: Windows) -> dict[str, float]:

@@ -67,7 +67,8 @@ LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {
 }
 STEPS = 1500
 # deep, asked: the prompt is known when the picture is recoded, and its words are held to a margin.
-METHODS = ("spectral", "deep", "deep, asked")
+ASKING = "deep, asked"
+METHODS = ("spectral", "deep", ASKING)
 _NAMES = {"clean": "clean", "control": "zero noise", "gaussian": "Gaussian", "nte": "released"}
 CAPTION = (
     "agreement: the same generated words as to the clean picture on the authorized canvas. accuracy: "
@@ -87,8 +88,8 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     for owner in owners:
         for method in METHODS:
             facts: dict[str, Value] = {"authorized": owner, "method": method, "scale": scale}
-            asked = ASKED if method == METHODS[2] else QUESTIONS
-            facts |= {"questions": (0 if scale == "full" else 200) if hub else asked[scale]}
+            some = QUESTIONS[scale] if method != ASKING else min(ASKED[scale], QUESTIONS[scale])
+            facts |= {"questions": (0 if scale == "full" else 200) if hub else some}
             facts |= {"psnr": 15.0 if hub else 10.0, "layout": ONE}
             rows.append(Cell(name=f"{owner}, {method}", settings=facts))
     return rows if hub else [*rows, *_layouts(scale)]
@@ -101,7 +102,7 @@ def _layouts(scale: Scale) -> list[Cell]:
             name=f"{owner}, {layout}, {method}",
             settings={
                 "authorized": owner, "method": method, "scale": scale, "psnr": 10.0,
-                "questions": FEW[scale], "layout": layout,
+                "questions": min(FEW[scale], QUESTIONS[scale]), "layout": layout,
             },
         )
         for layout, (_, families, methods) in LAYOUTS.items()

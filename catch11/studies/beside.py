@@ -47,7 +47,8 @@ def run_beside(
 
     Studies that measure times are left out, and a study that is refused stops where it is:
     `run_studies` on the same folder runs the former, says why of the latter, and takes up all that
-    is done. Raises InvalidArgument for jobs below 1, and Ended.
+    is done. Raises InvalidArgument for jobs below 1, Ended, and, once the others are through, the first
+    error of a study that is none of this package's.
     """
     if jobs < 1:
         raise InvalidArgument("jobs", expected="1 or more", found=jobs)
@@ -58,6 +59,7 @@ def run_beside(
     told: SimpleQueue[Step] = context.SimpleQueue()
     threads = max(1, (os.cpu_count() or 1) // jobs)
     others = active_children()
+    failed: list[BaseException] = []
     with ProcessPoolExecutor(jobs, context, _begin, (told, threads)) as pool:
         try:
             waiting: set[Future[None]] = {
@@ -70,16 +72,17 @@ def run_beside(
                     done[name] = cells
                     if progress is not None:
                         progress(sum(done.values()), sum(totals.values()), f"{name}: {cell}")
-                for future in ended:
-                    future.result()
-        except BaseException as error:
+                failed += [error for future in ended if (error := future.exception())]
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
                 if process not in others:
                     process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise Ended from None
             raise
+    if any(isinstance(error, BrokenProcessPool) for error in failed):
+        raise Ended
+    if failed:
+        raise failed[0]
 
 
 def _count(study: Study, place: Place, scale: Scale, only: str) -> int:

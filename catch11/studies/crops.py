@@ -24,5 +24,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=15,
+    minutes=13,
 )

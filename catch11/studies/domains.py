@@ -12,10 +12,11 @@ from catch11.grid import psnr
 from catch11.metrics import accuracy
 from catch11.recode.spectral import SpectralRecoder
 from catch11.record import Record
+from catch11.studies.answers import answers
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Pictures, Place
 from catch11.studies.tables import model, pivot, setting
-from catch11.studies.trial import STRENGTH, Trial, answers
+from catch11.studies.trial import STRENGTH, Trial
 from catch11.suitability import photograph_like
 
 FAMILY = "photographs"
@@ -95,5 +96,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=4,
+    minutes=5,
 )

@@ -94,5 +94,5 @@ STUDY = Study(
     work=work,
     view=view,
     draw=draw,
-    minutes=35,
+    minutes=20,
 )

@@ -74,5 +74,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=20,
+    minutes=13,
 )

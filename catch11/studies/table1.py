@@ -25,5 +25,5 @@ STUDY = Study(
     cells=cells,
     work=cross,
     view=crossing_view,
-    minutes=33,
+    minutes=40,
 )

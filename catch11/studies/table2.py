@@ -98,5 +98,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=crossing_view,
-    minutes=20,
+    minutes=25,
 )

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from catch11.attacks.frame import Jury, Material, as_pictures
 from catch11.errors import ModelRefused
 from catch11.models.frame import Model
+from catch11.studies.answers import answers
 from catch11.studies.place import Pictures, Place
-from catch11.studies.trial import answers
 
 Name = Literal["digits", "thumbnails", "photographs"]
 TITLES: Mapping[Name, str] = {

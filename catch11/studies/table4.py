@@ -256,5 +256,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=45,
+    minutes=22,
 )

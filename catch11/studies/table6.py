@@ -137,4 +137,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
+    minutes=6,
 )

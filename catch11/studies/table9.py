@@ -70,5 +70,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=37,
+    minutes=28,
 )

@@ -136,5 +136,5 @@ STUDY = Study(
     cells=cells,
     work=work,
     view=view,
-    minutes=46,
+    minutes=17,
 )

@@ -14,11 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from catch11 import trust
-from catch11.attacks.frame import as_pictures
 from catch11.baselines import published
 from catch11.baselines.gaussian import item_generator, noise_at
 from catch11.cells import Cell
-from catch11.errors import InvalidArgument
 from catch11.grid import GRIDS, Format, psnr
 from catch11.key import Key, build_key
 from catch11.metrics import accuracy, paired_difference, ssim
@@ -26,6 +24,7 @@ from catch11.models.frame import Model
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.spectral import SpectralRecoder
 from catch11.record import Condition, Record, Role
+from catch11.studies.answers import answers, clean_answers
 from catch11.studies.place import Part, Pictures, Place
 
 Windows = Float[Tensor, "_ channel height width"]
@@ -99,7 +98,7 @@ class Trial:
     @property
     def source(self) -> Windows:
         """The clean windows of all pictures, released or withheld; nothing is released for them."""
-        return _clean(self)
+        return _windows(self.place, self.family, self.authorized, self.n, self.part)
 
     @property
     def clean(self) -> Windows:
@@ -189,24 +188,6 @@ def _role(place: Place, family: str, authorized: str, name: str) -> Role:
     return trust.role_of(place.model(family, authorized), place.model(family, name))
 
 
-def answers(
-    model: Model, authorized: Model, windows: Windows, *, exact: bool = False
-) -> Int[Tensor, " batch"]:
-    """A model's classes of another model's windows: as 8-bit pictures on the authorized canvas, or,
-    exact, as the values they are."""
-    if exact and model.canvas.shape != authorized.canvas.shape:
-        expected = f"a window of {authorized.canvas.shape}, as floats are read as they are"
-        raise InvalidArgument(f"model {model.name}", expected=expected, found=model.canvas.shape)
-    given = []
-    for part in windows.split(32):
-        if exact:
-            values = model.canvas.normalise(part)
-        else:
-            values = model.preprocess(as_pictures(part, authorized.canvas))
-        given.append(model.logits(values).argmax(1))
-    return torch.cat(given)
-
-
 @lru_cache(maxsize=8)
 def _key(place: Place, family: str, authorized: str) -> Key:
     model = place.model(family, authorized)
@@ -220,13 +201,9 @@ def _windows(place: Place, family: str, authorized: str, n: int, part: Part) -> 
     return place.pictures(family, n, part=part).windows(place.model(family, authorized).canvas)
 
 
-def _clean(trial: Trial) -> Windows:
-    return _windows(trial.place, trial.family, trial.authorized, trial.n, trial.part)
-
-
 @lru_cache(maxsize=16)
 def _made(trial: Trial) -> Made:
-    clean = _clean(trial)
+    clean = trial.source
     whole = tuple(range(len(clean)))
     strength = STRENGTH[trial.kind] if trial.psnr is None else trial.psnr
     if trial.method == "spectral":
@@ -278,7 +255,7 @@ def _quality(trial: Trial, condition: Condition) -> Mapping[str, float]:
 
 def _hits(trial: Trial, name: str, condition: Condition) -> tuple[bool, ...]:
     if condition == "clean":
-        given = _clean_answers(trial.place, trial.family, name, trial.n, trial.part)
+        given = clean_answers(trial.place, trial.family, name, trial.n, trial.part)
         given = given[list(trial.made.kept)]
     elif condition == "control" and len(trial.made.kept) == trial.n:
         same: Mapping[str, Any] = {"method": "spectral", "psnr": None, "tag": ""}
@@ -289,19 +266,5 @@ def _hits(trial: Trial, name: str, condition: Condition) -> tuple[bool, ...]:
 
 
 @lru_cache(maxsize=32)
-def _clean_answers(
-    place: Place, family: str, name: str, n: int, part: Part
-) -> Int[Tensor, " batch"]:
-    """Of the pictures as they are, through the model's own preprocessing."""
-    model, pictures = place.model(family, name), place.pictures(family, n, part=part)
-    return torch.cat(
-        [
-            model.logits(model.preprocess(list(pictures.images[low : low + 32]))).argmax(1)
-            for low in range(0, len(pictures.images), 32)
-        ]
-    )
-
-
-@lru_cache(maxsize=32)
 def _control_answers(trial: Trial, name: str) -> Int[Tensor, " batch"]:
-    return trial.read(name, GRIDS[trial.format].round(_clean(trial)))
+    return trial.read(name, GRIDS[trial.format].round(trial.source))

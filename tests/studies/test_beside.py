@@ -63,6 +63,16 @@ def test_a_refused_study_stops_no_other(tmp_path: Path) -> None:
         run_studies(CHOSEN, DIGITS, out=tmp_path)
 
 
+def test_a_study_that_fails_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "table5.jsonl").mkdir()
+    with pytest.raises(IsADirectoryError):
+        run_beside(CHOSEN, DIGITS, out=tmp_path, jobs=2)
+    cells = study_of("assumption2").cells("quick", DIGITS)
+    assert {r.settings["cell name"] for r in read_records(tmp_path / "assumption2.jsonl")} == {
+        cell.name for cell in cells
+    }
+
+
 def test_no_jobs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="jobs: expected 1 or more"):
         run_beside(CHOSEN, DIGITS, out=tmp_path, jobs=0)

@@ -73,6 +73,11 @@ def release(
         raise InvalidArgument("format", expected=expected, found=format)
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
+    if recoder.key.private and recoder.scramble is None:
+        raise InvalidArgument(
+            "copy", expected="the secret of the personalised copy that the key is of", found="none",
+            remedy="a copy reads scrambled pictures only: give the recoder copy=load_secret(FILE)",
+        )  # fmt: skip
     if check is not None:
         same_canvas(check, recoder.key.canvas)
         recoder.key.check_reader(check)

@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTForImageClassification
 
+from catch11.errors import InvalidArgument
 from catch11.key import build_joint_key, build_key
 from catch11.keyfile import load_key
 from catch11.models import load_model
 from catch11.models.sidecar import MARK
 from catch11.personalize import make_copy
+from catch11.recode.spectral import SpectralRecoder
+from catch11.release.frame import release
 from catch11.secretfile import load_secret
 from catch11.studies import digits
 from tests.cli.test_commands import PATCH, run
@@ -55,6 +58,16 @@ def test_keys_in_python_know_copies_too(place: Path, monkeypatch: pytest.MonkeyP
     assert not build_key(copy, private=False).private
     monkeypatch.chdir(place / "copy")
     assert not build_key(load_model(PATCH)).private
+
+
+def test_a_release_in_python_wants_the_secret_too(place: Path, tmp_path: Path) -> None:
+    """Without it the copy would be given pictures it cannot read, and nothing would say so."""
+    key, secret = load_key(place / "copy.key"), load_secret(place / "a.secret")
+    with pytest.raises(InvalidArgument, match="the secret of the personalised copy"):
+        release(place / "source", tmp_path / "out", SpectralRecoder(key, psnr=14.0))
+    assert not (tmp_path / "out").exists()
+    done = release(place / "source", tmp_path / "out", SpectralRecoder(key, psnr=14.0, copy=secret))
+    assert done.written == COUNT
 
 
 @pytest.mark.parametrize("method", ["scramble", "spectral"])

@@ -12,13 +12,7 @@ from catch11.data.labels import LabelsRefused
 from catch11.errors import InvalidArgument
 from catch11.grid import Format
 from catch11.key import Key, build_key
-from catch11.kinds.frame import (
-    Facts,
-    Plug,
-    Progress,
-    Result,
-    take,
-)
+from catch11.kinds.frame import Facts, Plug, Progress, Result, loading, radius_of, take
 from catch11.kinds.tries import needed_to_attack
 from catch11.kinds.views import attack_result, summary_view, verification_view
 from catch11.matrix import verify
@@ -52,14 +46,13 @@ def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
 
 def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
     """Recode the wave files of a folder; see `release`."""
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
     rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
     given = take(facts, rest, kind=f"sounds with --method {method}")
     model = None
     if given.get("model") is not None:
-        model = load_audio(str(given["model"]), device=device, allow_code=allow_code)
+        model = load_audio(str(given["model"]), **how)
     if key.canvas.shape[:2] != (1, 1) and model is None:
         raise InvalidArgument(
             "--model", expected="the model, which makes its features of sounds", found="none"
@@ -92,11 +85,10 @@ def sound_recoder(
     if method == "deep":
         if model is None:
             raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
-        radius = given.get("radius", RADIUS)
         return DeepRecoder(
             model, key, format=format,
             at=given.get("at", "logits"), steps=given.get("steps", 60),
-            radius="auto" if radius == "auto" else _number(radius),
+            radius=radius_of(given.get("radius", RADIUS)),
             agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
         )  # fmt: skip
     return SpectralRecoder(
@@ -107,12 +99,11 @@ def sound_recoder(
 
 def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
     """Score a release of sounds: the authorized model, rivals and controls; see `matrix.verify`."""
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     key, _ = facts.pop("key", None), facts.pop("model", None)
     given = take(facts, _VERIFY, kind="sounds")
     specs = (spec, *(given.pop("rival", None) or ()))
-    model, *rivals = [load_audio(s, device=device, allow_code=allow_code) for s in specs]
+    model, *rivals = [load_audio(s, **how) for s in specs]
     try:
         found = verify(dst, model, rivals=rivals, key=key, progress=progress, **given)
     except LabelsRefused as error:
@@ -125,12 +116,11 @@ def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
     """Attack a release of sounds; see `attack_sounds`."""
     from catch11.kinds.sound_attacks import attack_sounds
 
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     given = take(facts, _ATTACK, kind="sounds")
     needed_to_attack(given, "sounds")
     rivals, model = given.pop("rival"), given.pop("model", None)
-    load = partial(load_audio, device=device, allow_code=allow_code)
+    load = partial(load_audio, **how)
     try:
         found = attack_sounds(
             dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
@@ -140,13 +130,6 @@ def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
     except LabelsRefused as error:
         raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
     return attack_result(found)
-
-
-def _number(radius: object) -> float:
-    try:
-        return float(str(radius))
-    except ValueError:
-        raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
 
 
 PLUG = Plug(

@@ -13,13 +13,7 @@ from torch import Tensor
 from catch11.data.tables import Table
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.key import Key, build_key
-from catch11.kinds.frame import (
-    Facts,
-    Plug,
-    Progress,
-    Result,
-    take,
-)
+from catch11.kinds.frame import Facts, Plug, Progress, Result, loading, radius_of, take
 from catch11.kinds.table_scores import (
     classes_of,
     clean_table,
@@ -57,8 +51,7 @@ def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
 
 def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
     """Recode a table or a folder of tables; see `release_tables`."""
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
     rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
     given = take(facts, rest, kind=f"tables with --method {method}")
@@ -66,7 +59,7 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         raise InvalidArgument(
             "--model", expected="the model, which names the columns and their units", found="none"
         )
-    model = load_table(str(given["model"]), device=device, allow_code=allow_code)
+    model = load_table(str(given["model"]), **how)
     if model.fingerprint != key.model_fingerprint:
         raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
     done = release_tables(
@@ -84,27 +77,19 @@ def row_recoder(key: Key, model: TableModel, method: str, given: Mapping[str, An
     tag = str(given.get("client", ""))
     if method == "spectral":
         return SpectralRowRecoder(key, model.cells, psnr=given.get("psnr", STRENGTH), tag=tag)
-    radius = given.get("radius", "auto")
-    try:
-        size = "auto" if radius == "auto" else float(radius)
-    except ValueError:
-        raise InvalidArgument("radius", expected="auto or a number", found=repr(radius)) from None
     return DeepRowRecoder(
-        model, key, model.cells, steps=given.get("steps", 60), radius=size, tag=tag,  # type: ignore[arg-type]
+        model, key, model.cells, tag=tag,
+        steps=given.get("steps", 60), radius=radius_of(given.get("radius", "auto")),
         agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
     )  # fmt: skip
 
 
 def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
     """Score a release of tables: the authorized model, rivals and, with a source, the controls."""
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     key, _ = facts.pop("key", None), facts.pop("model", None)
     given = take(facts, _VERIFY, kind="tables")
-    models = [
-        load_table(s, device=device, allow_code=allow_code)
-        for s in (spec, *(given.get("rival") or ()))
-    ]
+    models = [load_table(one, **how) for one in (spec, *(given.get("rival") or ()))]
     found = verify_rows(dst, models[0], rivals=models[1:], key=key, progress=progress, **{
         name: value for name, value in given.items() if name != "rival"
     })  # fmt: skip
@@ -222,12 +207,11 @@ def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:
     """Attack a release of tables; see `attack_rows`."""
     from catch11.kinds.row_attacks import attack_rows
 
-    facts = dict(asked)
-    device, allow_code = str(facts.pop("device", "cpu")), bool(facts.pop("allow_code", False))
+    facts, how = loading(asked)
     given = take(facts, _ATTACK, kind="tables")
     needed_to_attack(given, "tables")
     rivals, model = given.pop("rival"), given.pop("model", None)
-    load = partial(load_table, device=device, allow_code=allow_code)
+    load = partial(load_table, **how)
     found = attack_rows(
         dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
         attacks=given.pop("attack", None), progress=lambda name, done, total: progress(done, total, name),

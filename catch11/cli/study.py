@@ -45,7 +45,12 @@ def study(
         bool, typer.Option("--digits", help="Small nets on embedded digits: nothing is needed.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Studies worked out at once, a process each.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Studies worked out at once, a process each; one study is one process.",
+        ),
     ] = 1,
     device: Device = "cpu",
 ) -> Answer:

@@ -21,9 +21,19 @@ from catch11 import build_key, load_model
 from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.recode.deep import DeepRecoder
+from catch11.survival import survival
 
 BATCH = 100
 CLASSES = 10
+BOTH = "jpeg:75,jpeg:50"
+WAYS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "least": {"radius": "least", "steps": 160, "margin": 0.1, "survive": BOTH},
+    "least, three": {"radius": "least", "steps": 160, "margin": 0.1, "survive": f"jpeg:90,{BOTH}"},
+    "auto": {"radius": "auto", "margin": 0.1, "survive": "jpeg:50"},
+    "auto, both": {"radius": "auto", "margin": 0.1, "survive": BOTH},
+    "least, nothing to survive": {"radius": "least", "steps": 160},
+}
 
 
 def labelled(path: Path, count: int) -> tuple[Tensor, Tensor]:
@@ -110,6 +120,13 @@ def files(recoder: DeepRecoder, images: Tensor, cache: Path | None = None) -> Fi
     return Files(images=torch.cat(parts), kept=torch.tensor(kept), seconds=seconds).first(
         len(images)
     )
+
+
+def made_as(way: str, model: Model, key: Key) -> DeepRecoder:
+    """The recoder of one of `WAYS`."""
+    settings = dict(WAYS[way])
+    survive = survival(str(settings.pop("survive", "")))
+    return DeepRecoder(model, key, chunk=BATCH, survive=survive, **settings)  # type: ignore[arg-type]
 
 
 class Vgg(nn.Module):

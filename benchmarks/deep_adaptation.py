@@ -4,7 +4,7 @@ ResNet-20 authorized on CIFAR-10. Rivals: ResNet-32, and a plain convolutional n
 clean training pictures. A cell is one run of learning; JSON lines, kept in WORK, where a second run
 goes on. From the project's root:
 
-    python benchmarks/deep_adaptation.py ASSETS --work WORK
+    python benchmarks/deep_adaptation.py ASSETS --work WORK [--way least]
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from cifar import (
+    WAYS,
     Course,
     Fronted,
     Lines,
@@ -23,6 +24,7 @@ from cifar import (
     fresh,
     learn,
     lessons,
+    made_as,
     models,
     reader,
     scratch,
@@ -30,8 +32,6 @@ from cifar import (
     tests,
 )  # fmt: skip
 from torch import nn
-
-from catch11 import DeepRecoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,22 +98,25 @@ def main() -> None:
     ask.add_argument("--work", type=Path, required=True)
     ask.add_argument("--test", type=int, default=1000)
     ask.add_argument("--cells", type=int, default=len(sweep()))
+    ask.add_argument("--most", type=int, default=10_000, help="Leave cells with more files out.")
+    ask.add_argument("--way", choices=WAYS, default="as it is", help="How the files are made.")
     given = ask.parse_args()
     torch.set_num_threads(1)
-    given.work.mkdir(parents=True, exist_ok=True)
+    home = given.work if given.way == "as it is" else given.work / given.way.replace(" ", "-")
+    home.mkdir(parents=True, exist_ok=True)
     model, key, other = models(given.assets)
     normalise = other.canvas.normalise
-    recoder = DeepRecoder(model, key, chunk=100)
+    recoder = made_as(given.way, model, key)
     test, truth = tests(given.assets, given.test)
-    judged = files(recoder, test, given.work / "test.npz")
+    judged = files(recoder, test, home / "test.npz")
     clean = answers(model, test)
-    lines = Lines(given.work / "adaptation.jsonl")
+    lines = Lines(home / "adaptation.jsonl")
     score = reader(normalise(judged.images), truth)
     if not lines.has(what="files"):
         net = plain(given.assets, given.work, normalise)
         own = reader(normalise(test), truth)
         lines.add({
-            "what": "files", "count": given.test, "authorized, clean": share(clean, truth),
+            "what": "files", "way": given.way, "count": given.test, "authorized, clean": share(clean, truth),
             "same answers": share(answers(model, judged.images), clean),
             "withheld": int((~judged.kept).sum()),
             "ResNet-32, clean": share(answers(other, test), truth),
@@ -122,9 +125,9 @@ def main() -> None:
         })  # fmt: skip
     train, labels = lessons(given.assets, 10_000)
     for cell in sweep()[: given.cells]:
-        if lines.has(**cell.line):
+        if cell.count > given.most or lines.has(**cell.line):
             continue
-        got = files(recoder, train[: cell.count], given.work / "train.npz")
+        got = files(recoder, train[: cell.count], home / "train.npz")
         net = (
             fresh(other)
             if cell.rival == "ResNet-32"
@@ -137,7 +140,7 @@ def main() -> None:
                 else Fronted(net, free=cell.begins != "front")
             )
         begun = time.time()
-        state = given.work / ("-".join(str(v) for v in cell.line.values()) + ".pt")
+        state = home / ("-".join(str(v) for v in cell.line.values()) + ".pt")
         learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score, state)
         lines.add({
             **cell.line, "best": learnt.best, "last": learnt.curve[-1][2], "ran": learnt.curve[-1][0],

@@ -11,25 +11,15 @@ import argparse
 from pathlib import Path
 
 import torch
-from cifar import Lines, answers, files, forward_seconds, models, share, tests
+from cifar import WAYS, Lines, answers, files, forward_seconds, made_as, models, share, tests
 from deep_adaptation import plain
 
-from catch11 import DeepRecoder
 from catch11.metrics import accuracy
 from catch11.studies.place import Place
 from catch11.studies.twin import Schooling, twin
-from catch11.survival import Jpeg, survival
+from catch11.survival import Jpeg
 
 QUALITIES = (90, 75, 50)
-BOTH = "jpeg:75,jpeg:50"
-WAYS: dict[str, dict[str, object]] = {
-    "as it is": {},
-    "least": {"radius": "least", "steps": 160, "margin": 0.1, "survive": BOTH},
-    "least, three": {"radius": "least", "steps": 160, "margin": 0.1, "survive": f"jpeg:90,{BOTH}"},
-    "auto": {"radius": "auto", "margin": 0.1, "survive": "jpeg:50"},
-    "auto, both": {"radius": "auto", "margin": 0.1, "survive": BOTH},
-    "least, nothing to survive": {"radius": "least", "steps": 160},
-}
 
 
 def main() -> None:
@@ -37,7 +27,7 @@ def main() -> None:
     ask.add_argument("assets", type=Path)
     ask.add_argument("--work", type=Path, required=True)
     ask.add_argument("--count", type=int, default=1000)
-    ask.add_argument("--ways", nargs="*", default=["as it is", "least", "auto"])
+    ask.add_argument("--ways", nargs="*", choices=WAYS, default=["as it is", "least", "auto"])
     ask.add_argument("--twin", type=int, default=0, help="Ask a twin of so many epochs too.")
     given = ask.parse_args()
     torch.set_num_threads(1)
@@ -55,9 +45,7 @@ def main() -> None:
         readers["twin"] = twin(place, "resnet20", Schooling(epochs=given.twin), keep=True)
     lines = Lines(given.work / "survival.jsonl")
     for way in given.ways:
-        settings = dict(WAYS[way])
-        survive = survival(str(settings.pop("survive", "")))
-        recoder = DeepRecoder(model, key, chunk=100, survive=survive, **settings)  # type: ignore[arg-type]
+        recoder = made_as(way, model, key)
         cache = given.work / f"survival-{way.replace(' ', '-')}.npz"
         made = files(recoder, pictures, cache)
         kept = made.kept

@@ -15,6 +15,7 @@ from rich.console import RenderableType
 from catch11.cells import Cell, run_cells
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.record import Record, versions
+from catch11.studies.basis import basis
 from catch11.studies.place import Place, Unavailable
 
 Scale = Literal["quick", "full"]
@@ -25,7 +26,8 @@ Progress = Callable[[int, int, str], None]
 class Study:
     """A table or figure as cells to work out.
 
-    cells: of a scale and a place; whatever decides a cell's numbers stands in its settings. work:
+    cells: of a scale and a place; whatever decides a cell's numbers stands in its settings, or is
+    in the `basis` that joins them. work:
     one cell's records; raises Unavailable or MissingExtra where something is not at hand. view: the
     table of all records. draw: the figure, written to a path, if the study has one. minutes: of
     the full scale, roughly, so that long ones can be begun first. alone: it measures times, and
@@ -95,10 +97,12 @@ def run_study(
 
     only: a part of the names of the cells wanted; the figure is drawn of all cells alone. Raises Unavailable or MissingExtra where the study cannot run in this place.
     """
-    cells = [_placed(cell, place) for cell in study.cells(scale, place) if only in cell.name]
+    cells = [cell for cell in study.cells(scale, place) if only in cell.name]
     if not cells:
         names = ", ".join(cell.name for cell in study.cells(scale, place))
         raise InvalidArgument("only", expected=f"a part of one of: {names}", found=only)
+    stands = basis(study.work.__module__, place)
+    cells = [_placed(cell, place, stands) for cell in cells]
     flags = {"digits": " --digits", "paper": " --hub", "local": ""}[place.config]
     command = f"catch11 study {study.name} --{scale}{flags}"
 
@@ -142,8 +146,8 @@ def run_studies(
     return done, skipped
 
 
-def _placed(cell: Cell, place: Place) -> Cell:
-    return replace(cell, settings={**cell.settings, "config": place.config})
+def _placed(cell: Cell, place: Place, stands: str) -> Cell:
+    return replace(cell, settings={**cell.settings, "config": place.config, "basis": stands})
 
 
 def _marked(record: Record, command: str) -> Record:

@@ -11,14 +11,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from catch11.errors import InvalidArgument
-from catch11.key import build_key
+from catch11.errors import EmptySubspace, InvalidArgument
+from catch11.key import Key, build_key, is_private, key_of
 from catch11.models.frame import Model
 from catch11.panel import Panel, Setting, Trial
 from catch11.recode.deep import DeepRecoder
 from catch11.recode.spectral import SpectralRecoder
+from catch11.spectrum import Rule
 
-ENERGIES = (1e-6, 1e-4, 5e-4, 1e-3)
+RULES = tuple(Rule(kind="energy", value=share) for share in (1e-6, 1e-4, 5e-4, 1e-3))
 STRENGTHS = (14.0, 12.0, 10.0, 8.5, 7.0)
 PLACES = ("logits",)
 STEPS = (10, 20, 40, 60)
@@ -80,26 +81,28 @@ def tune_spectral(
     *,
     target: float = 0.98,
     rivals: Sequence[Model] = (),
-    energies: Sequence[float] = ENERGIES,
+    rules: Sequence[Rule] = RULES,
     strengths: Sequence[float] = STRENGTHS,
     count: int = 60,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Rule and PSNR whose release hurts the best rival most while keeping the target.
+    """Rule, which may be a rank, and PSNR whose release hurts the best rival most while keeping the target.
 
-    energies: shares of the front's energy that may be touched; strengths: dB asked for. From weak to
-    strong noise each rule is tried until it surely falls below the target. Raises InvalidArgument.
+    rules: of the directions that may be touched, as many once; strengths: dB asked for. From weak
+    to strong noise each rule is tried until it surely falls below the target. Raises
+    InvalidArgument, EmptySubspace.
     """
-    _check(target, energies=energies, psnr=strengths)
+    _check(target, rules=rules, psnr=strengths)
     panel = Panel(model, rivals, probe, count)
+    keys = _keys(model, rules)
     lines: list[list[Setting]] = [
-        [{"energy": energy, "psnr": psnr} for psnr in sorted(strengths, reverse=True)]
-        for energy in energies
+        [{rule.kind: rule.value, "psnr": psnr} for psnr in sorted(strengths, reverse=True)]
+        for rule in keys
     ]
-    keys = {energy: build_key(model, energy=energy) for energy in energies}
 
     def measure(setting: Setting) -> Trial:
-        key = keys[float(setting["energy"])]
+        kind, value = next(iter(setting.items()))
+        key = next(key for rule, key in keys.items() if (rule.kind, rule.value) == (kind, value))
         return panel.trial(setting, SpectralRecoder(key, psnr=float(setting["psnr"])), key)
 
     trials = search(
@@ -107,6 +110,26 @@ def tune_spectral(
     )
     best = choose(trials, target, worth=lambda trial: (trial.rival, trial.psnr))
     return Tuned(trials=trials, target=target, chosen=best)
+
+
+def _keys(model: Model, rules: Sequence[Rule]) -> dict[Rule, Key]:
+    """A key for each rule; of rules that admit as many directions the first, and of those that admit
+    none nothing, where others admit some. Raises EmptySubspace."""
+    found: dict[int, tuple[Rule, Key]] = {}
+    empty: list[EmptySubspace] = []
+    for rule in rules:
+        try:
+            key = key_of(
+                model.front(), canvas=model.canvas, rule=rule,
+                model_fingerprint=model.fingerprint, private=is_private(model),
+            )  # fmt: skip
+        except EmptySubspace as error:
+            empty.append(error)
+        else:
+            found.setdefault(key.subspace.dimension, (rule, key))
+    if empty and not found:
+        raise empty[-1]
+    return dict(found.values())
 
 
 def tune_deep(
@@ -122,7 +145,7 @@ def tune_deep(
 ) -> Tuned:
     """Depth and fewest steps that keep the target. Each depth is tried with more and more steps until
     it does; of those that do, the one with the weakest best rival, then with fewest steps."""
-    _check(target, steps=steps, at=[1.0] * len(places))
+    _check(target, steps=steps, at=places)
     panel = Panel(model, rivals, probe, count)
     lines: list[list[Setting]] = [
         [{"at": place, "steps": number} for number in sorted(steps)] for place in places
@@ -140,7 +163,7 @@ def tune_deep(
     return Tuned(trials=trials, target=target, chosen=best)
 
 
-def _check(target: float, **grids: Sequence[float]) -> None:
+def _check(target: float, **grids: Sequence[object]) -> None:
     if not 0.0 < target <= 1.0:
         raise InvalidArgument("target", expected="a share above 0", found=target)
     for name, values in grids.items():
@@ -158,7 +181,8 @@ def commands(chosen: Trial, spec: str, *, method: Literal["spectral", "deep"]) -
     """The `key` and `recode` commands that make such a release."""
     setting = chosen.setting
     if method == "spectral":
-        key = f"catch11 key {spec} -o my.key --energy {setting['energy']:g}"
+        rule, value = next(iter(setting.items()))
+        key = f"catch11 key {spec} -o my.key --{rule} {value:g}"
         return key, f"catch11 recode SRC DST --key my.key --psnr {setting['psnr']:g}"
     at = "" if setting["at"] == "logits" else f" --at {setting['at']}"
     steps = f" --steps {setting['steps']}"

@@ -2,17 +2,21 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from torch import nn
 from typer.testing import CliRunner
 
 from catch11 import tune
 from catch11.cli import app
-from catch11.errors import InvalidArgument
+from catch11.errors import EmptySubspace, InvalidArgument
+from catch11.fingerprint import module_fingerprint
 from catch11.metrics import wilson
+from catch11.spectrum import Rule
 from catch11.tune import Setting, Trial, Tuned, choose, commands, search, tune_deep, tune_spectral
 from tests.world import World, build_world
 
@@ -86,7 +90,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def test_spectral_trials_are_what_a_release_would_be(world: World) -> None:
     found = tune_spectral(
-        world.model, world.source, rivals=[world.rival], energies=(1e-6,), strengths=(8.0, 20.0),
+        world.model, world.source, rivals=[world.rival], rules=(Rule(kind="energy", value=1e-6),), strengths=(8.0, 20.0),
         count=8,
     )  # fmt: skip
     weak, strong = found.trials
@@ -97,6 +101,31 @@ def test_spectral_trials_are_what_a_release_would_be(world: World) -> None:
     assert strong.unseen == world.key.subspace.dimension
     assert found.chosen is not None
     assert found.chosen.rival == min(trial.rival for trial in found.trials)
+
+
+def test_each_rank_is_tried_once_and_told(world: World) -> None:
+    null, tiles = world.key.subspace.dimension, (24 // 8) ** 2
+    rules = [
+        Rule(kind="rank", value=3), Rule(kind="energy", value=1e-6),
+        Rule(kind="tau", value=1e-3), Rule(kind="energy", value=1e-7),
+    ]  # fmt: skip
+    found = tune_spectral(
+        world.model, world.source, rivals=[world.rival], rules=rules, strengths=(12.0,), count=8
+    )
+    tried = [(next(iter(trial.setting)), trial.unseen) for trial in found.trials]
+    assert tried == [("rank", 3 * tiles), ("energy", null)]
+    key, _ = commands(found.trials[0], "m", method="spectral")
+    assert key.endswith("--rank 3")
+
+
+def test_a_rule_that_admits_nothing_is_left_out(world: World) -> None:
+    seen = nn.Sequential(nn.Conv2d(3, 200, 8, stride=8), nn.Flatten(), nn.Linear(1800, 4)).eval()
+    model = replace(world.model, module=seen, fingerprint=module_fingerprint(seen))
+    nothing, some = Rule(kind="energy", value=0.0), Rule(kind="rank", value=2)
+    found = tune_spectral(model, world.source, rules=[nothing, some], strengths=(20.0,), count=2)
+    assert [trial.unseen for trial in found.trials] == [2 * 9]
+    with pytest.raises(EmptySubspace):
+        tune_spectral(model, world.source, rules=[nothing], count=2)
 
 
 def test_deep_takes_as_few_steps_as_it_needs(world: World) -> None:
@@ -117,7 +146,7 @@ class Bad(NamedTuple):
     "bad",
     [
         Bad({"target": 0.0}, "target: expected a share above 0"),
-        Bad({"energies": ()}, "energies: expected one value or more"),
+        Bad({"rules": ()}, "rules: expected one value or more"),
         Bad({"count": 0}, "count: expected 1 or more"),
     ],
     ids=repr,
@@ -150,15 +179,17 @@ def _run(world: World, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple
 def test_the_door(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "found.json"
     status, told = _run(
-        world, monkeypatch, "--rival", "theirs", "--count", 4, "--energy", "1e-6", "--psnr", 9,
-        "--psnr", 15, "--json", out, "--plot", tmp_path / "a.svg",
+        world, monkeypatch, "--rival", "theirs", "--count", 4, "--energy", "1e-6", "--rank", 5,
+        "--psnr", 9, "--psnr", 15, "--json", out, "--plot", tmp_path / "a.svg",
     )  # fmt: skip
     assert status == 0, told
     assert "catch11 recode SRC DST --key my.key --psnr" in told
     assert "on so few pictures" in told
     found = json.loads(out.read_text())
     assert found["target"] == 0.98
-    assert [trial["setting"]["psnr"] for trial in found["trials"]] == [15.0, 9.0]
+    assert [trial["setting"]["psnr"] for trial in found["trials"]][:2] == [15.0, 9.0]
+    assert any(trial["setting"].get("rank") == 5 for trial in found["trials"])
+    assert "directions" in told
     assert found["chosen"]["kept"]["estimate"] == 1.0
     assert len(found["commands"]) == 2
     assert math.isfinite(found["chosen"]["shift"])

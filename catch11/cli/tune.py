@@ -38,6 +38,10 @@ def tune(
         list[float] | None,
         typer.Option(metavar="E", help="Spectral: a rule to try; repeatable."),
     ] = None,
+    rank: Annotated[
+        list[int] | None,
+        typer.Option(metavar="K", help="Spectral: a number of directions to try; repeatable."),
+    ] = None,
     psnr: Annotated[
         list[float] | None,
         typer.Option(metavar="DB", help="Spectral: a strength to try; repeatable."),
@@ -64,17 +68,20 @@ def tune(
     Example: catch11 tune hf:models/deit-tiny-patch16-224 photos --rival onnx:models/squeezenet1_1.onnx
     """
     from catch11 import tune as tuning
+    from catch11.spectrum import Rule
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
     authorized, *rivals = [
         open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
     ]
+    rules = [Rule(kind="energy", value=share) for share in energy or ()]
+    rules += [Rule(kind="rank", value=number) for number in rank or ()]
     with progress("tuning") as tick:
         if method == "spectral":
             found = tuning.tune_spectral(
                 authorized, probe, target=target, rivals=rivals, count=count, progress=tick,
-                energies=energy or tuning.ENERGIES, strengths=psnr or tuning.STRENGTHS,
+                rules=rules or tuning.RULES, strengths=psnr or tuning.STRENGTHS,
             )  # fmt: skip
         else:
             found = tuning.tune_deep(
@@ -96,13 +103,13 @@ def _view(found: "Tuned", use: tuple[str, ...]) -> RenderableType:
 
     rivals = list(found.trials[0].rivals)
     table = Table(box=None, pad_edge=False)
-    for name in ("setting", "PSNR", "front shift", "kept", *rivals):
+    for name in ("setting", "directions", "PSNR", "front shift", "kept", *rivals):
         left = name == "setting"
         table.add_column(escape(name), justify="left" if left else "right", no_wrap=left)
     for trial in found.trials:
         mark = "[bold green]> " if trial is found.chosen else "  "
         table.add_row(
-            mark + escape(describe(trial.setting)), f"{trial.psnr:.1f}", f"{trial.shift:.3f}",
+            mark + escape(describe(trial.setting)), f"{trial.unseen:,}" if trial.unseen else "–", f"{trial.psnr:.1f}", f"{trial.shift:.3f}",
             _share(trial.kept), *(_share(trial.rivals[name]) for name in rivals),
         )  # fmt: skip
     if found.chosen is None:

@@ -11,7 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-_GRID = 16  # frequencies a side; what lies between them is bounded, not sampled
+from catch11.errors import InvalidArgument
+from catch11.interval import Interval
+
+# Frequencies a side of a convolution, at least, and for each tap beyond the first: six of them keep
+# what may lie between two within 1 / cos²(π/12) = 1.072 of the largest found.
+_LEAST, _EACH = 16, 6
 _GELU, _SILU, _HARDSWISH = 1.1290, 1.0999, 1.5  # largest slopes, rounded up
 
 # --- one module -------------------------------------------------------------------------------
@@ -54,7 +59,8 @@ def _(module: nn.Hardswish, given: Tensor) -> float:
 @gain.register(nn.BatchNorm1d)
 @gain.register(nn.BatchNorm2d)
 def _(module: nn.BatchNorm2d, given: Tensor) -> float:
-    assert module.running_var is not None
+    if module.running_var is None:
+        return math.inf
     weight = torch.ones(()) if module.weight is None else module.weight.detach()
     return float((weight.double().abs() / (module.running_var.double() + module.eps).sqrt()).max())
 
@@ -87,25 +93,50 @@ def convolution_gain(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
-    grid: int = _GRID,
 ) -> float:
-    """A certain upper bound on the norm of a zero-padded convolution on pictures of any size.
+    """A certain upper bound on the norm of a zero-padded convolution on pictures of any size: the
+    upper end of `convolution_norm`."""
+    return convolution_norm(weight, stride=stride, dilation=dilation, groups=groups).high
 
-    A zero-padded convolution is a part of the one on the whole plane, whose norm is the largest
-    singular value of Σ w e^{ijθ} over all θ. On a grid of N frequencies a side it is found exactly;
-    in between, for a trigonometric sum of degree n, the largest value is at most the grid's over
-    cos(πn/N) a side (Bernstein). A stride is a longer list of channels (polyphase).
+
+def convolution_norm(
+    weight: Float[Tensor, "out channel kernel_h kernel_w"],
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    each: int = _EACH,
+) -> Interval:
+    """The norm of a convolution on the whole plane, of which a zero-padded one is a part: certain.
+
+    It is the largest singular value of Σ w e^{ijθ} over all θ. On a grid of N frequencies a side it
+    is found exactly; in between, since a sum of n taps is of exponential type (n − 1)/2 once it is
+    centred, the largest value is at most the grid's over cos(π(n − 1)/2N) a side (Bernstein), which
+    asks for N > n − 1. A stride is a longer list of channels (polyphase); with both a stride and a
+    dilation the norm of the convolution without the stride is bounded, which is no less.
+    each: frequencies a tap, 2 or more: N is at least each·(n − 1), and 16. Raises InvalidArgument.
     """
+    if each < 2:
+        raise InvalidArgument("each", expected="2 or more frequencies a tap", found=each)
     weight = weight.double()
     if dilation == (1, 1):
         weight = _polyphase(weight, stride)
     kernel = weight.shape[2:]
-    sampled = torch.fft.fft2(weight, s=(grid, grid)).movedim((2, 3), (0, 1))
-    largest = max(
-        float(torch.linalg.matrix_norm(part, 2).max()) for part in sampled.chunk(groups, dim=2)
+    grid = [max(_LEAST, each * (size - 1)) for size in kernel]
+    # Half a plane: the other half holds the conjugates, with the same singular values.
+    sampled = torch.fft.rfft2(weight, s=grid).movedim((2, 3), (0, 1))
+    largest = max(_largest_value(part) for part in sampled.chunk(groups, dim=2))
+    between = [math.cos(math.pi * (n - 1) / (2 * N)) for n, N in zip(kernel, grid, strict=True)]
+    return Interval(
+        low=largest, estimate=largest, high=largest / (between[0] * between[1]), confidence=1.0
     )
-    between = [math.cos(math.pi * (size - 1) / (2 * grid)) for size in kernel]
-    return largest / (between[0] * between[1])
+
+
+def _largest_value(matrices: Tensor) -> float:
+    """The largest singular value of any of some matrices; of a single row or column, its length."""
+    if 1 in matrices.shape[-2:]:
+        return float(matrices.abs().square().sum(dim=(-2, -1)).max().sqrt())
+    return float(torch.linalg.matrix_norm(matrices, 2).max())
 
 
 def _polyphase(weight: Tensor, stride: tuple[int, int]) -> Tensor:
@@ -119,12 +150,15 @@ def _polyphase(weight: Tensor, stride: tuple[int, int]) -> Tensor:
 
 @gain.register(nn.MaxPool2d)
 def _(module: nn.MaxPool2d, given: Tensor) -> float:
-    return math.sqrt(_shared(module.kernel_size, module.stride))
+    return math.sqrt(_shared(module.kernel_size, module.stride, module.dilation))
 
 
 @gain.register(nn.AvgPool2d)
 def _(module: nn.AvgPool2d, given: Tensor) -> float:
-    return _average(module.kernel_size, module.stride, module.padding)
+    return _average(
+        module.kernel_size, module.stride, module.padding,
+        ceil=module.ceil_mode, divisor=module.divisor_override,
+    )  # fmt: skip
 
 
 @gain.register(nn.AdaptiveAvgPool2d)
@@ -136,14 +170,21 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
-def _shared(kernel: Any, stride: Any) -> int:
-    """How many windows a pixel is in, at most."""
+def _shared(kernel: Any, stride: Any, dilation: Any = 1) -> int:
+    """How many windows a pixel is in, at most: of dilated ones, as many as a window has pixels."""
     sizes, steps = _pair(kernel), _pair(stride if stride is not None else kernel)
+    if _pair(dilation) != (1, 1):
+        return math.prod(sizes)
     return math.prod(math.ceil(k / s) for k, s in zip(sizes, steps, strict=True))
 
 
-def _average(kernel: Any, stride: Any = None, padding: Any = 0) -> float:
-    size = 1 if any(_pair(padding)) else math.prod(_pair(kernel))
+def _average(
+    kernel: Any, stride: Any = None, padding: Any = 0, *, ceil: bool = False, divisor: Any = None
+) -> float:
+    """A window that reaches over the border may be the mean of a single pixel."""
+    if divisor is not None:
+        return math.inf
+    size = 1 if ceil or any(_pair(padding)) else math.prod(_pair(kernel))
     return math.sqrt(_shared(kernel, stride) / size)
 
 
@@ -162,7 +203,16 @@ def _same(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> flo
 
 
 def _sum(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> float:
+    """Of terms as large as the sum; see `stretch` for smaller ones."""
     return math.inf if kwargs.get("alpha", 1) != 1 else math.fsum(given)
+
+
+def stretch(target: Any, term: Any, made: Any) -> float:
+    """How much longer a term of a sum gets where it is repeated to the size of the sum; 1 of any
+    other operation."""
+    if RULES.get(target) is not _sum or not isinstance(made, Tensor):
+        return 1.0
+    return math.sqrt(max(1.0, made.numel() / term.numel()))
 
 
 def _join(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> float:
@@ -193,15 +243,19 @@ def _mean(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> flo
 
 
 def _pooled(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> float:
-    found = {**dict(zip(("kernel_size", "stride", "padding"), args[1:], strict=False)), **kwargs}
+    names = ("kernel_size", "stride", "padding", "ceil_mode", "", "divisor_override")
+    found = {**dict(zip(names, args[1:], strict=False)), **kwargs}
     return given[0] * _average(
-        found["kernel_size"], found.get("stride") or None, found.get("padding", 0)
-    )
+        found["kernel_size"], found.get("stride") or None, found.get("padding", 0),
+        ceil=found.get("ceil_mode", False), divisor=found.get("divisor_override"),
+    )  # fmt: skip
 
 
 def _largest(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> float:
-    found = {**dict(zip(("kernel_size", "stride"), args[1:], strict=False)), **kwargs}
-    return given[0] * math.sqrt(_shared(found["kernel_size"], found.get("stride") or None))
+    names = ("kernel_size", "stride", "padding", "dilation")
+    found = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+    shared = _shared(found["kernel_size"], found.get("stride") or None, found.get("dilation", 1))
+    return given[0] * math.sqrt(shared)
 
 
 def _adaptive(given: list[float], args: Arguments, kwargs: Mapping[str, Any]) -> float:

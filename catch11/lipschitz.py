@@ -21,7 +21,7 @@ from catch11.conditions import clean_window
 from catch11.data.folder import walk
 from catch11.data.pictures import open_picture
 from catch11.errors import InvalidArgument
-from catch11.gains import RULES, gain
+from catch11.gains import RULES, gain, stretch
 from catch11.key import Key
 from catch11.models.frame import Model
 from catch11.recode.spectral import SpectralRecoder
@@ -170,7 +170,10 @@ def _factors(
             continue
         if any(n not in factors for n in given):
             continue  # before the front, or beside it
-        factors[node] = _factor(graph, node, [factors[n] for n in given], values)
+        terms = [
+            factors[n] * stretch(node.target, values[n.name], values[node.name]) for n in given
+        ]
+        factors[node] = _factor(graph, node, terms, values)
     return factors
 
 

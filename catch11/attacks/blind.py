@@ -21,6 +21,7 @@ from catch11.attacks.tiles import (
 
 Windows = Float[Tensor, "_ channel height width"]
 SIZES = (4, 8, 14, 16, 28, 32)  # patch sizes in use; those that do not tile the window are skipped
+WEIGHTS = (1.0, 2.0)  # of the public covariance, see `tiles.wiener`
 _MOST = 6000  # tiles that FastICA looks at: its time grows with them, its answer hardly changes
 _REPEATS = 16  # tiles a picture: the mean of fewer holds content of its own
 _SAMPLES = 3  # tiles a pixel of a tile: with fewer a covariance is mostly its own noise
@@ -80,13 +81,21 @@ class BlindWiener(Attack):
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.public is not None
         for size in tile_sizes(material.released):
-            tiles = cut(material.released, size)
-            _, ours = moments(tiles.flatten(0, 1))
-            usual, theirs = moments(cut(material.public, size).flatten(0, 1))
-            for weight in (1.0, 2.0):
-                gain = wiener(ours, theirs, weight=weight)
-                images = paste((tiles - usual) @ gain.T + usual, material.released, size)
-                yield Attempt(setting=f"tile {size[0]}, weight {weight:.0f}", images=images)
+            for setting, images in filtered_tiles(material.released, material.public, size):
+                yield Attempt(setting=setting, images=images)
+
+
+def filtered_tiles(
+    released: Windows, public: Windows, size: tuple[int, int]
+) -> Iterator[tuple[str, Windows]]:
+    """Released windows through the Wiener filter of their tiles, at each weight: (setting, windows)."""
+    tiles = cut(released, size)
+    _, ours = moments(tiles.flatten(0, 1))
+    usual, theirs = moments(cut(public, size).flatten(0, 1))
+    for weight in WEIGHTS:
+        gain = wiener(ours, theirs, weight=weight)
+        images = paste((tiles - usual) @ gain.T + usual, released, size)
+        yield f"tile {size[0]}, weight {weight:.0f}", images
 
 
 @register
@@ -130,17 +139,23 @@ class SpectralWiener(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.public is not None
-        mean = material.public.mean((0, 2, 3), keepdim=True)
-        ours, theirs = (_density(w - mean) for w in (material.released, material.public))
-        for floor in (0.0, 0.1):
-            eye = torch.eye(ours.shape[-1], dtype=ours.dtype)
-            scale = theirs.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
-            noise = _positive(ours - theirs)
-            gain = theirs @ torch.linalg.inv(theirs + noise + (1e-6 + floor) * scale * eye)
-            spectrum = torch.fft.fft2((material.released - mean).double())
-            made = torch.einsum("hwij,bjhw->bihw", gain, spectrum)
-            images = (torch.fft.ifft2(made).real.to(mean) + mean).clamp(0, 1)
-            yield Attempt(setting=f"floor {floor}", images=images)
+        for setting, images in filtered_waves(material.released, material.public):
+            yield Attempt(setting=setting, images=images)
+
+
+def filtered_waves(released: Windows, public: Windows) -> Iterator[tuple[str, Windows]]:
+    """Released windows through the Wiener filter in frequency, at each floor: (setting, windows)."""
+    mean = public.mean((0, 2, 3), keepdim=True)
+    ours, theirs = (_density(windows - mean) for windows in (released, public))
+    for floor in (0.0, 0.1):
+        eye = torch.eye(ours.shape[-1], dtype=ours.dtype)
+        scale = theirs.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
+        noise = _positive(ours - theirs)
+        gain = theirs @ torch.linalg.inv(theirs + noise + (1e-6 + floor) * scale * eye)
+        spectrum = torch.fft.fft2((released - mean).double())
+        made = torch.einsum("hwij,bjhw->bihw", gain, spectrum)
+        images = (torch.fft.ifft2(made).real.to(mean) + mean).clamp(0, 1)
+        yield f"floor {floor}", images
 
 
 def _density(windows: Windows) -> Tensor:

@@ -1,16 +1,32 @@
 """Attacks with further releases of the same pictures: averaging, extrapolating, colluding."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, product
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.blind import tile_contrast, tile_sizes
-from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.tiles import cut, moments, paste, seen_by_difference, widest_gap
+from catch11.attacks.blind import (
+    WEIGHTS,
+    filtered_tiles,
+    filtered_waves,
+    tile_contrast,
+    tile_sizes,
+)
+from catch11.attacks.frame import Attack, Attempt, Material, Windows, register
+from catch11.attacks.tiles import (
+    cut,
+    moments,
+    noise_of,
+    paste,
+    pooled_wiener,
+    seen_by_difference,
+    widest_gap,
+)
 
 _RIDGE = 1e-4  # pixel units squared, as for one release
+_FLOORS = (1e-3, 1e-2)  # of noise, pixel units squared: a pool trusts most what it underrates
 
 
 @register
@@ -49,30 +65,74 @@ class Extrapolate(Attack):
 @register
 class Collude(Attack):
     """Licensees of several models pool their releases: what one front does not see, another may.
-    Each release's seen directions are estimated blindly, then all are fitted together."""
+    Each release is tried as it is and filtered blindly by itself, with tiles of its own; then their
+    mean, a filter that weighs all of them by their noise, and the seen directions of all together."""
 
     name = "collude"
     knowledge = frozenset({"released", "others", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.others is not None
-        usual = material.public
-        assert usual is not None
+        public = material.public
+        assert public is not None
         releases = (material.released, *material.others)
-        sizes = tile_sizes(material.released)
-        sizes.sort(key=lambda size: -tile_contrast(material.released, usual, size))
-        for size in sizes[:2]:
-            mean, public = moments(cut(usual, size).flatten(0, 1))
-            bases, parts = [], []
-            for windows in releases:
-                tiles = cut(windows, size)
-                _, covariance = moments(tiles.flatten(0, 1))
-                vectors, values = seen_by_difference(covariance, public, weight=2.0)
-                bases.append(vectors[:, : widest_gap(values)])
-                parts.append((tiles - mean) @ bases[-1])
-            gain = pooled_gain(torch.cat(bases, dim=1), public)
-            images = paste(torch.cat(parts, dim=-1) @ gain.T + mean, material.released, size)
-            yield Attempt(setting=f"tile {size[0]}, {len(releases)} releases", images=images)
+        for number, windows in enumerate(releases):
+            yield Attempt(setting=f"release {number} as it is", images=windows)
+        mean = torch.stack(releases).mean(0)
+        yield Attempt(setting=f"mean of {len(releases)}", images=mean.clamp(0, 1))
+        likely = [likely_tiles(windows, public) for windows in releases]
+        for number, (windows, sizes) in enumerate(zip(releases, likely, strict=True)):
+            alone = [filtered_tiles(windows, public, size) for size in sizes]
+            for setting, images in chain(*alone, filtered_waves(windows, public)):
+                yield Attempt(setting=f"release {number} alone, {setting}", images=images)
+        sharpest = dict.fromkeys(chain(*(sizes[:1] for sizes in likely)))
+        for size, weight, floor in product(sharpest, WEIGHTS, _FLOORS):
+            setting = f"all filtered, tile {size[0]}, weight {weight:.0f}, floor {floor:g}"
+            images = weighed_together(releases, public, size, weight=weight, floor=floor)
+            yield Attempt(setting=setting, images=images)
+        for size in likely[0]:
+            setting = f"tile {size[0]}, {len(releases)} releases"
+            yield Attempt(setting=setting, images=seen_together(releases, public, size))
+
+
+def likely_tiles(released: Windows, public: Windows, *, most: int = 2) -> list[tuple[int, int]]:
+    """The tile sizes that split directions most sharply, the sharpest first."""
+    sizes = tile_sizes(released)
+    return sorted(sizes, key=lambda size: -tile_contrast(released, public, size))[:most]
+
+
+def weighed_together(
+    releases: Sequence[Windows],
+    public: Windows,
+    size: tuple[int, int],
+    *,
+    weight: float,
+    floor: float,
+) -> Windows:
+    """One picture from its releases: each counts, direction by direction of a tile, as it is quiet.
+    weight, floor (pixel units squared): of what is taken for a release's noise, see `noise_of`."""
+    mean, usual = moments(cut(public, size).flatten(0, 1))
+    tiles = [cut(windows, size) for windows in releases]
+    noises = [
+        noise_of(moments(one.flatten(0, 1))[1], usual, weight=weight, floor=floor) for one in tiles
+    ]
+    gains = pooled_wiener(noises, usual)
+    parts = [(one - mean) @ gain.T for one, gain in zip(tiles, gains, strict=True)]
+    return paste(torch.stack(parts).sum(0) + mean, releases[0], size)
+
+
+def seen_together(releases: Sequence[Windows], public: Windows, size: tuple[int, int]) -> Windows:
+    """One picture from the directions that each release's front seems to see, fitted together."""
+    mean, usual = moments(cut(public, size).flatten(0, 1))
+    bases, parts = [], []
+    for windows in releases:
+        tiles = cut(windows, size)
+        _, covariance = moments(tiles.flatten(0, 1))
+        vectors, values = seen_by_difference(covariance, usual, weight=2.0)
+        bases.append(vectors[:, : widest_gap(values)])
+        parts.append((tiles - mean) @ bases[-1])
+    gain = pooled_gain(torch.cat(bases, dim=1), usual)
+    return paste(torch.cat(parts, dim=-1) @ gain.T + mean, releases[0], size)
 
 
 @register

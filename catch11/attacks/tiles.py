@@ -4,6 +4,8 @@ Tiles are (n, channel * height * width) float64 rows in pixel units; S a covaria
 basis Q has orthonormal columns (pixel, direction) that the authorized front sees.
 """
 
+from collections.abc import Sequence
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -94,15 +96,41 @@ def wiener(
     weight: float = 1.0,
     floor: float = 1e-4,
 ) -> Float[Tensor, "pixel pixel"]:
-    """G = S_public (S_public + N)⁻¹, N the positive part of S_released − weight·S_public.
+    """G = S_public (S_public + N)⁻¹, N as `noise_of` has it.
 
     S_public·S_released⁻¹ would do for independent noise and endless samples; here it amplifies
     what the sample, or the box, made smaller than the public pictures have it.
     """
+    noise = noise_of(released, public, weight=weight, floor=floor)
+    return torch.linalg.solve(public + noise, public).T
+
+
+def noise_of(
+    released: Float[Tensor, "pixel pixel"],
+    public: Float[Tensor, "pixel pixel"],
+    *,
+    weight: float,
+    floor: float = 1e-4,
+) -> Float[Tensor, "pixel pixel"]:
+    """N = the positive part of S_released − weight·S_public, and floor (pixel units²) everywhere."""
     values, vectors = torch.linalg.eigh(released - weight * public)
     noise = (vectors * values.clamp(min=0.0)) @ vectors.T
     noise.diagonal().add_(floor)
-    return torch.linalg.solve(public + noise, public).T
+    return noise
+
+
+def pooled_wiener(
+    noises: Sequence[Float[Tensor, "pixel pixel"]], public: Float[Tensor, "pixel pixel"]
+) -> tuple[Float[Tensor, "pixel pixel"], ...]:
+    """G₁, G₂, … of E[x | x + n₁, x + n₂, …] = mean + Σ Gᵢ (yᵢ − mean), nᵢ independent of covariance Nᵢ.
+
+    Gᵢ = S (S + P⁻¹)⁻¹ P⁻¹ Nᵢ⁻¹ with P = Σ Nᵢ⁻¹: each release counts where it is quiet. One noise
+    gives `wiener`.
+    """
+    shares = [torch.linalg.inv(noise) for noise in noises]
+    left = torch.linalg.inv(torch.stack(shares).sum(0))
+    gain = torch.linalg.solve(public + left, public).T @ left
+    return tuple(gain @ share for share in shares)
 
 
 def neighbours(

@@ -35,6 +35,7 @@ from catch11.attacks.matching import (
     share_right,
     traits,
 )
+from catch11.attacks.nets import Clock
 from catch11.attacks.recovery import (
     Tuned,
     covariance,
@@ -272,7 +273,7 @@ def _front(bench: Bench, released: Tensor) -> str:
     reader.body.requires_grad_(False)
     fit(
         reader, torch.optim.Adam(front.parameters(), lr=1e-3), released[TRAINED], bench.labels[TRAINED],
-        epochs=3, batch=16, end=time.process_time() + 600.0, generator=_seeded(),
+        epochs=3, batch=16, clock=Clock(600.0), generator=_seeded(),
     )  # fmt: skip
     which = slice(0, min(bench.images, 100))
     with torch.no_grad():

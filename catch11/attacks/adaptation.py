@@ -2,10 +2,9 @@
 
 import copy
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, Windows, register
-from catch11.attacks.nets import seeded
+from catch11.attacks.nets import Clock, seeded
 from catch11.errors import InvalidArgument
 from catch11.find import first_tensor
 from catch11.models.frame import Model
@@ -25,17 +24,17 @@ Start = Literal["pretrained", "scratch"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """Settings to try, every combination. rates: of Adam. epochs: over the labelled NTEs. seconds:
-    of processor time after which a single training stops."""
+    of processor time after which a single training is cut."""
 
     rates: tuple[float, ...] = (1e-4, 1e-3)
     epochs: tuple[int, ...] = (1, 5)
     starts: tuple[Start, ...] = ("pretrained", "scratch")
     batch: int = 16
-    seconds: float = 120.0
+    seconds: float = 1200.0
 
     def __post_init__(self) -> None:
-        if not (self.rates and self.epochs and self.starts) or self.batch < 1:
-            found = (self.rates, self.epochs, self.starts, self.batch)
+        if not (self.rates and self.epochs and self.starts) or min(self.batch, self.seconds) <= 0:
+            found = (self.rates, self.epochs, self.starts, self.batch, self.seconds)
             raise InvalidArgument("sweep", expected="one setting or more of each", found=found)
 
 
@@ -87,6 +86,12 @@ def trainable(material: Material) -> dict[str, Model]:
     return rivals
 
 
+def steps_of(count: int, batch: int) -> int:
+    """Steps of an epoch of `count` windows; a single leftover is no batch."""
+    whole, left = divmod(count, batch)
+    return whole + (left >= min(batch, 2))
+
+
 def fit(
     reader: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -95,23 +100,33 @@ def fit(
     *,
     epochs: int,
     batch: int,
-    end: float,
+    clock: Clock,
     generator: torch.Generator,
 ) -> nn.Module:
-    """Train what the optimiser holds with cross-entropy, until `end` of the process's own time at
-    most; back in evaluation mode. Normalisation layers learn only with a batch to learn from."""
+    """Train what the optimiser holds with cross-entropy, as far as the clock allows; back in
+    evaluation mode. Normalisation layers learn only with a batch to learn from."""
     reader.train(batch > 1)
+    least = min(batch, 2)  # a batch norm cannot take a single leftover
+    clock.asked = max(clock.asked, clock.ran + epochs * steps_of(len(windows), batch))
     for _ in range(epochs):
         for index in torch.randperm(len(windows), generator=generator).split(batch):
-            if len(index) < 2 <= batch:
-                continue  # a batch norm cannot take a single leftover
+            if len(index) < least:
+                continue
             loss = functional.cross_entropy(reader(windows[index]), labels[index])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if time.process_time() > end:
+            if not clock.step():
                 return reader.eval()
     return reader.eval()
+
+
+class Stage(NamedTuple):
+    """A trained net, what ran of its training in words, and whether time cut it."""
+
+    text: str
+    net: nn.Module
+    cut: bool
 
 
 def stages(
@@ -123,10 +138,12 @@ def stages(
     *,
     rate: float,
     generator: torch.Generator,
-) -> Iterator[tuple[int, nn.Module]]:
-    """One training, as it stands after each of the sweep's numbers of epochs."""
+) -> Iterator[Stage]:
+    """One training, as it stands after each of the sweep's numbers of epochs; the last where it was
+    cut."""
     optimiser = torch.optim.Adam(parameters, lr=rate)
-    end, done = time.process_time() + sweep.seconds, 0
+    longest, done = max(sweep.epochs), 0
+    clock = Clock(sweep.seconds, asked=longest * steps_of(len(windows), sweep.batch))
     for epochs in sorted(set(sweep.epochs)):
         with seeded(generator):
             fit(
@@ -136,11 +153,15 @@ def stages(
                 labels,
                 epochs=epochs - done,
                 batch=sweep.batch,
-                end=end,
+                clock=clock,
                 generator=generator,
             )
         done = epochs
-        yield epochs, copy.deepcopy(reader).requires_grad_(False)
+        learned = copy.deepcopy(reader).requires_grad_(False)
+        epochs = longest if clock.cut else epochs
+        yield Stage(text=f"{epochs} epochs, {clock}", net=learned, cut=clock.cut)
+        if clock.cut:
+            return
 
 
 def forget(module: nn.Module) -> None:
@@ -158,7 +179,7 @@ def trained(
     sweep: Sweep,
     *,
     generator: torch.Generator,
-) -> Iterator[tuple[str, nn.Module]]:
+) -> Iterator[Stage]:
     """A rival fine-tuned, or trained from scratch, at every setting."""
     for start, rate in itertools.product(sweep.starts, sweep.rates):
         with seeded(generator):
@@ -166,10 +187,11 @@ def trained(
             if start == "scratch":
                 forget(reader.body)
         parameters = list(reader.body.parameters())
-        for epochs, learned in stages(
+        for stage in stages(
             reader, parameters, windows, labels, sweep, rate=rate, generator=generator
         ):
-            yield f"{start}, rate {rate}, {epochs} epochs, {len(windows)} labelled", learned
+            text = f"{start}, rate {rate}, {stage.text}, {len(windows)} labelled"
+            yield stage._replace(text=text)
 
 
 @register
@@ -185,10 +207,8 @@ class FineTune(Attack):
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.labelled is not None
         for name, rival in trainable(material).items():
-            for setting, reader in trained(
-                rival, *material.labelled, self.sweep, generator=generator
-            ):
-                yield Attempt(setting=setting, classify=reader, rival=name)
+            for stage in trained(rival, *material.labelled, self.sweep, generator=generator):
+                yield Attempt(setting=stage.text, classify=stage.net, rival=name, cut=stage.cut)
 
 
 @register
@@ -210,7 +230,7 @@ class LearnedFront(Attack):
                 front = TileFront(channels, size)
                 reader = Reader(rival, front=front)
                 reader.body.requires_grad_(False)
-                for epochs, learned in stages(
+                for stage in stages(
                     reader,
                     list(front.parameters()),
                     *material.labelled,
@@ -218,5 +238,5 @@ class LearnedFront(Attack):
                     rate=rate,
                     generator=generator,
                 ):
-                    setting = f"tile {size}, rate {rate}, {epochs} epochs"
-                    yield Attempt(setting=setting, classify=learned, rival=name)
+                    setting = f"tile {size}, rate {rate}, {stage.text}"
+                    yield Attempt(setting=setting, classify=stage.net, rival=name, cut=stage.cut)

@@ -5,7 +5,6 @@ released files, noise alike is laid on public pictures, and the rival learns to 
 answers the originals.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from torch.nn import functional
 from catch11.attacks.adaptation import Reader, trainable
 from catch11.attacks.blind import tile_contrast, tile_sizes
 from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
-from catch11.attacks.nets import seeded
+from catch11.attacks.nets import Clock, seeded
 from catch11.attacks.tiles import cut, moments, paste
 from catch11.errors import InvalidArgument
 
@@ -27,12 +26,12 @@ Windows = Float[Tensor, "_ channel height width"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
     """rates: of Adam, each tried. epochs: over the public pictures, noise drawn anew in each.
-    seconds: of processor time after which a single training stops."""
+    seconds: of processor time after which a single training is cut."""
 
     rates: tuple[float, ...] = (1e-4, 1e-3)
     epochs: int = 6
     batch: int = 16
-    seconds: float = 120.0
+    seconds: float = 1200.0
 
     def __post_init__(self) -> None:
         if not self.rates or min(self.epochs, self.batch) < 1 or self.seconds <= 0:
@@ -84,9 +83,9 @@ class CounterTrain(Attack):
         for name, rival in trainable(material).items():
             for rate in self.counter.rates:
                 with seeded(generator):
-                    reader = self._taught(Reader(rival), public, root, size, rate, generator)
-                setting = f"tile {size[0]}, rate {rate}, {len(public)} public"
-                yield Attempt(setting=setting, classify=reader, rival=name)
+                    reader, clock = self._taught(Reader(rival), public, root, size, rate, generator)
+                setting = f"tile {size[0]}, rate {rate}, {len(public)} public, {clock}"
+                yield Attempt(setting=setting, classify=reader, rival=name, cut=clock.cut)
 
     def _taught(
         self,
@@ -96,13 +95,14 @@ class CounterTrain(Attack):
         size: tuple[int, int],
         rate: float,
         generator: torch.Generator,
-    ) -> Reader:
-        """The reader after its training; batch norms keep their own statistics."""
+    ) -> tuple[Reader, Clock]:
+        """The reader after its training, and what ran of it; batch norms keep their own statistics."""
         reader.eval()
         with torch.no_grad():
             wanted = torch.cat([reader(part) for part in public.split(self.counter.batch)])
         optimiser = torch.optim.Adam(reader.body.parameters(), lr=rate)
-        end = time.process_time() + self.counter.seconds
+        clock = Clock(self.counter.seconds)
+        clock.asked = self.counter.epochs * -(-len(public) // self.counter.batch)
         for _ in range(self.counter.epochs):
             order = torch.randperm(len(public), generator=generator)
             for index in order.split(self.counter.batch):
@@ -113,6 +113,6 @@ class CounterTrain(Attack):
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-                if time.process_time() > end:
-                    return reader.requires_grad_(False)
-        return reader.requires_grad_(False)
+                if not clock.step():
+                    return reader.requires_grad_(False), clock
+        return reader.requires_grad_(False), clock

@@ -83,13 +83,14 @@ _HELD: Mapping[Knowledge, str] = {
 class Attempt:
     """One try. images: the released windows restored; or classify: pixel windows to logits, of a
     classifier trained on top of the named rival, judged on the released windows as they are, or on
-    clean ones where `on` says so."""
+    clean ones where `on` says so. cut: its training ran out of time, as the setting says."""
 
     setting: str
     images: Windows | None = None
     classify: Classify | None = None
     rival: str | None = None
     on: Literal["released", "clean"] = "released"
+    cut: bool = False
 
     def __post_init__(self) -> None:
         if (self.images is None) == (self.classify is None):
@@ -101,7 +102,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """The best of an attack's tries against one rival. hits: one an image, under `setting`, the
-    best of `tries` settings on these same images, which favours the attacker. psnr, ssim: mean
+    best of `tries` settings on these same images, which favours the attacker. cut: of those, the
+    tries whose training ran out of time and might have done better. psnr, ssim: mean
     against the clean windows, None where there are none."""
 
     attack: str
@@ -112,6 +114,7 @@ class Finding:
     tries: int
     psnr: float | None = None
     ssim: float | None = None
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -194,18 +197,21 @@ class Attack(ABC):
             self._check(attempt, material)
             names = list(jury.rivals) if attempt.rival is None else [attempt.rival]
             for name in names:
+                before = best[name][0] if name in best else None
                 finding = Finding(
                     attack=self.name,
                     knowledge=tuple(sorted(self.knowledge)),
                     rival=name,
                     setting=attempt.setting,
                     hits=jury.hits(name, attempt),
-                    tries=1 + (best[name][0].tries if name in best else 0),
+                    tries=1 + (before.tries if before else 0),
+                    cut=attempt.cut + (before.cut if before else 0),
                 )
-                if name not in best or sum(finding.hits) > sum(best[name][0].hits):
+                if before is None or sum(finding.hits) > sum(before.hits):
                     best[name] = finding, attempt
                 else:
-                    best[name] = replace(best[name][0], tries=finding.tries), best[name][1]
+                    counts = {"tries": finding.tries, "cut": finding.cut}
+                    best[name] = replace(before, **counts), best[name][1]
             if progress is not None:
                 progress(attempt.setting)
         # The similarity of pictures takes longer than an answer, so it is measured of the best only.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -21,19 +21,45 @@ _GRID = 32  # crops start at its multiples, so that patches up to this size keep
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """A restoration network's training. width: channels of its first layer. crop: side in pixels,
-    rounded down to a multiple of 32 where the window is larger. seconds: of processor time, when it stops early."""
+    rounded down to a multiple of 32 where the window is larger. seconds: of processor time, after which it is cut."""
 
     steps: int = 300
     batch: int = 8
     rate: float = 2e-3
     width: int = 24
     crop: int = 96
-    seconds: float = 240.0
+    seconds: float = 1800.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "rate", "width", "crop", "seconds"):
             if getattr(self, name) <= 0:
                 raise InvalidArgument(name, expected="above 0", found=getattr(self, name))
+
+
+@dataclass(slots=True)
+class Clock:
+    """Counts the steps that a training runs, and cuts it after so many seconds of processor time.
+
+    `asked` steps, raised by whoever trains; `ran` of them ran; `cut` where time ended it before.
+    """
+
+    seconds: float
+    asked: int = 0
+    ran: int = 0
+    cut: bool = False
+    _begun: float = field(default_factory=time.process_time)
+
+    def step(self) -> bool:
+        """One step more has run; whether there is time for the next."""
+        self.ran += 1
+        late = time.process_time() - self._begun > self.seconds
+        self.cut = self.cut or (late and self.ran < self.asked)
+        return not self.cut
+
+    def __str__(self) -> str:
+        if not self.cut:
+            return f"{self.ran} steps"
+        return f"ran {self.ran} of {self.asked} steps, cut at {self.seconds:g} s"
 
 
 class Phase(nn.Module):
@@ -115,8 +141,9 @@ def train_restorer(
     kind: Kind,
     training: Training,
     generator: torch.Generator,
-) -> Callable[[Windows], Windows]:
-    """A network that brings inputs to targets (mean square), as a function of windows of any size.
+) -> tuple[Callable[[Windows], Windows], Clock]:
+    """A network that brings inputs to targets (mean square), as a function of windows of any size,
+    and what its training ran.
 
     Noisy targets of mean x teach it x as well as clean ones do (Noise2Noise, Lehtinen et al. 2018).
     """
@@ -129,7 +156,7 @@ def train_restorer(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=training.rate, total_steps=training.steps
         )
-        end = time.process_time() + training.seconds
+        clock = Clock(training.seconds, asked=training.steps)
         for _ in range(training.steps):
             index = torch.randint(len(inputs), (training.batch,), generator=generator)
             top, left = (
@@ -142,11 +169,11 @@ def train_restorer(
             loss.backward()
             optimiser.step()
             schedule.step()
-            if time.process_time() > end:
+            if not clock.step():
                 break
     net.eval().requires_grad_(False)
 
     def restore(windows: Windows) -> Windows:
         return torch.cat([net(part).clamp(0, 1) for part in windows.split(8)])
 
-    return restore
+    return restore, clock

@@ -1,6 +1,5 @@
 """An attacker who tunes a few numbers of a preprocessor on a few labelled NTEs through a rival."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,20 +9,21 @@ from torch.nn import functional
 
 from catch11.attacks.adaptation import Reader, trainable
 from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.nets import seeded
+from catch11.attacks.nets import Clock, seeded
 from catch11.errors import InvalidArgument
 from catch11.models.frame import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """samples: labelled NTEs to tune on. steps, rate: of Adam. kernel: side of the filter, odd."""
+    """samples: labelled NTEs to tune on. steps, rate: of Adam. kernel: side of the filter, odd.
+    seconds: of processor time after which a single tuning is cut."""
 
     samples: int = 32
     steps: int = 40
     rate: float = 0.03
     kernel: int = 9
-    seconds: float = 120.0
+    seconds: float = 600.0
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.steps < 1 or self.rate <= 0 or self.kernel % 2 == 0:
@@ -72,22 +72,25 @@ class TunedPreprocessor(Attack):
             # Few samples are soon learned by heart, so earlier states are tries of their own.
             for steps in (0, self.tuning.steps // 4, self.tuning.steps):
                 with seeded(torch.Generator().manual_seed(generator.initial_seed())):
-                    front = self._tuned(rival, windows, labels, steps)
+                    front, clock = self._tuned(rival, windows, labels, steps)
                 images = torch.cat([front(part) for part in material.released.split(16)])
-                yield Attempt(setting=f"tuned through {name}, {steps} steps", images=images)
+                setting = f"tuned through {name}, {clock}"
+                yield Attempt(setting=setting, images=images, cut=clock.cut)
 
-    def _tuned(self, rival: Model, windows: Tensor, labels: Tensor, steps: int) -> nn.Module:
+    def _tuned(
+        self, rival: Model, windows: Tensor, labels: Tensor, steps: int
+    ) -> tuple[nn.Module, Clock]:
         front = Preprocessor(windows.shape[1], self.tuning.kernel)
         reader = Reader(rival, front=front).eval()
         reader.body.requires_grad_(False)
         optimiser = torch.optim.Adam(front.parameters(), lr=self.tuning.rate)
-        end = time.process_time() + self.tuning.seconds
+        clock = Clock(self.tuning.seconds, asked=steps)
         for _ in range(steps):
             index = torch.randint(len(windows), (16,))
             loss = functional.cross_entropy(reader(windows[index]), labels[index])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if time.process_time() > end:
+            if not clock.step():
                 break
-        return front.requires_grad_(False)
+        return front.requires_grad_(False), clock

@@ -33,11 +33,11 @@ class Learned(Attack):
         if not len(inputs):
             raise InvalidArgument(note, expected="pictures to learn from", found="none")
         for kind in self.kinds:
-            restore = train_restorer(
+            restore, clock = train_restorer(
                 inputs, targets, kind=kind, training=self.training, generator=generator
             )
-            setting = f"{kind}, {self.training.steps} steps, {len(inputs)} {note}"
-            yield Attempt(setting=setting, images=restore(material.released))
+            setting = f"{kind}, {clock}, {len(inputs)} {note}"
+            yield Attempt(setting=setting, images=restore(material.released), cut=clock.cut)
 
 
 @register

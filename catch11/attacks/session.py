@@ -231,6 +231,7 @@ def _record(
     settings: Mapping[str, Any] = {
         "setting": found.setting,
         "tries": found.tries,
+        "cut": found.cut,
         "method": scene.release.method,
         "format": scene.release.form.name,
         "release": release_id(scene.release),

@@ -22,7 +22,7 @@ class TrainingUse(Attack):
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.labelled is not None
         for name, rival in trainable(material).items():
-            for setting, reader in trained(
+            for setting, reader, cut in trained(
                 rival, *material.labelled, self.sweep, generator=generator
             ):
-                yield Attempt(setting=setting, classify=reader, rival=name, on="clean")
+                yield Attempt(setting=setting, classify=reader, rival=name, on="clean", cut=cut)

@@ -67,7 +67,7 @@ def assault(trial: Trial, attacks: Sequence[Attack], *, training: int) -> list[R
             trial.judged(
                 found.rival, found.hits, condition="attack", attack=found.attack,
                 knowledge=found.knowledge, psnr=found.psnr, ssim=found.ssim,
-                settings={"setting": found.setting, "tries": found.tries, "training": training},
+                settings={"setting": found.setting, "tries": found.tries, "cut": found.cut, "training": training},
             )
             for found in findings
         ]  # fmt: skip

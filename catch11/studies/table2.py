@@ -88,7 +88,7 @@ def _sibling(place: Place, name: str) -> nn.Module:
     sweep = Sweep(rates=(1e-4,), epochs=(1,), batch=64, seconds=1800.0, starts=("pretrained",))
     generator = torch.Generator().manual_seed(0)
     runs = trained(model, shown.windows(model.canvas), shown.labels, sweep, generator=generator)
-    return next(runs)[1]
+    return next(runs).net
 
 
 STUDY = Study(

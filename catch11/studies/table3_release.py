@@ -203,7 +203,7 @@ def _taught(row: Row, lessons: Tensor, quantity: str) -> list[Record]:
         if rival.module is None:
             continue
         generator = torch.Generator().manual_seed(1)
-        for setting, reader in trained(
+        for setting, reader, _ in trained(
             rival, lessons, task.lesson_labels, sweep, generator=generator
         ):
             with torch.no_grad():

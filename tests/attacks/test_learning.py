@@ -9,7 +9,7 @@ from torch import nn
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Reader, Sweep, TileFront, trainable
 from catch11.attacks.frame import Attempt, Unsuited
-from catch11.attacks.nets import SRResNet, Training, UNet, seeded, train_restorer
+from catch11.attacks.nets import Clock, SRResNet, Training, UNet, seeded, train_restorer
 from catch11.attacks.optimisation import Preprocessor, TunedPreprocessor, Tuning
 from catch11.attacks.reconstruction import PairsNetwork
 from catch11.attacks.restoration import (
@@ -47,7 +47,7 @@ def test_training_repeats_and_leaves_the_global_generator_alone(scene: Scene, ki
     state = torch.get_rng_state()
     short = Training(steps=3, batch=4, width=4)
     one, other = (
-        train_restorer(released, clean, kind=kind, training=short, generator=_seeded())  # type: ignore[arg-type]
+        train_restorer(released, clean, kind=kind, training=short, generator=_seeded())[0]  # type: ignore[arg-type]
         for _ in range(2)
     )
     assert torch.equal(one(released), other(released))
@@ -57,8 +57,12 @@ def test_training_repeats_and_leaves_the_global_generator_alone(scene: Scene, ki
 def test_training_stops_in_time(scene: Scene) -> None:
     clean, released = scene.material.pairs or (scene.clean, scene.clean)
     endless = Training(steps=100_000, batch=4, width=4, seconds=0.2)
-    restore = train_restorer(released, clean, kind="unet", training=endless, generator=_seeded())
+    restore, clock = train_restorer(
+        released, clean, kind="unet", training=endless, generator=_seeded()
+    )
     assert restore(released).shape == released.shape
+    assert clock.cut
+    assert 0 < clock.ran < clock.asked == 100_000
 
 
 @pytest.mark.parametrize("net", [UNet(3, 4), SRResNet(3, 4)], ids=["unet", "srresnet"])
@@ -114,9 +118,9 @@ def test_a_preprocessor_is_tuned_on_every_class(
 
     def tuned(
         self: object, rival: object, windows: object, labels: torch.Tensor, steps: int
-    ) -> nn.Module:
+    ) -> tuple[nn.Module, Clock]:
         seen.append(labels)
-        return nn.Identity()
+        return nn.Identity(), Clock(1.0)
 
     monkeypatch.setattr(TunedPreprocessor, "_tuned", tuned)
     sorted_ = replace(scene.material, labelled=(windows[order], labels[order]))
@@ -155,6 +159,7 @@ class Bad(NamedTuple):
     [
         Bad(Training, {"steps": 0}, "steps: expected above 0"),
         Bad(Sweep, {"rates": ()}, "sweep: expected one setting or more"),
+        Bad(Sweep, {"seconds": 0.0}, "sweep: expected one setting or more"),
         Bad(Tuning, {"kernel": 4}, "tuning: expected counts, a rate, an odd kernel"),
     ],
     ids=repr,

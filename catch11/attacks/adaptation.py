@@ -11,6 +11,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
 from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, Windows, register
 from catch11.attacks.nets import Clock, seeded
@@ -19,6 +21,7 @@ from catch11.find import first_tensor
 from catch11.models.frame import Model
 
 Start = Literal["pretrained", "scratch"]
+Hold = Literal["frozen", "adapting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +43,26 @@ class Sweep:
 
 class Reader(nn.Module):
     """A rival with a front of the attacker's: windows in pixel units to logits, differentiable.
-    Windows of another size than the rival's own are resized (bilinear), then normalised."""
+    Windows of another size than the rival's own are resized (bilinear), then normalised. frozen: the
+    rival's weights do not learn, and it stays in evaluation mode while the front trains."""
 
-    def __init__(self, rival: Model, *, front: nn.Module | None = None) -> None:
+    def __init__(
+        self, rival: Model, *, front: nn.Module | None = None, frozen: bool = False
+    ) -> None:
         super().__init__()
         if rival.module is None:
             raise Unsuited("adaptation", f"{rival.name} cannot be trained: torch does not run it")
         self.canvas = rival.canvas
         self.front = nn.Identity() if front is None else front
-        self.body = copy.deepcopy(rival.module).requires_grad_(True)
+        self.frozen = frozen
+        self.body = copy.deepcopy(rival.module).requires_grad_(not frozen)
+        self.body.train(self.body.training and not frozen)
+
+    def train(self, mode: bool = True) -> "Reader":
+        """Training mode, of the front alone where the rival is frozen."""
+        super().train(mode)
+        self.body.train(mode and not self.frozen)
+        return self
 
     def forward(self, windows: Tensor) -> Tensor:
         images = self.front(windows)
@@ -211,25 +225,46 @@ class FineTune(Attack):
                 yield Attempt(setting=stage.text, classify=stage.net, rival=name, cut=stage.cut)
 
 
+def unsettled(module: nn.Module) -> tuple[str, ...]:
+    """What frozen weights leave in motion when a net is in training mode, in words."""
+    parts = list(module.modules())
+    norms = any(isinstance(part, _NormBase) and part.track_running_stats for part in parts)
+    drops = any(isinstance(part, _DropoutNd) and part.p > 0 for part in parts)
+    return ("statistics adapt",) * norms + ("dropout on",) * drops
+
+
 @register
 class LearnedFront(Attack):
-    """A linear map of tiles in front of a frozen rival, learned from labelled NTEs."""
+    """A linear map of tiles in front of a rival whose weights are frozen, learned from labelled NTEs.
+
+    rivals: "frozen", all of the rival as it was; "adapting", in training mode: batch norms take the
+    statistics of the NTEs and dropout is on. The second is left out where it would change nothing.
+    """
 
     name = "learned-front"
     knowledge = frozenset({"released", "labels"})
 
-    def __init__(self, sweep: Sweep = Sweep(starts=("pretrained",))) -> None:
-        self.sweep = sweep
+    def __init__(
+        self,
+        sweep: Sweep = Sweep(starts=("pretrained",)),
+        rivals: tuple[Hold, ...] = ("frozen", "adapting"),
+    ) -> None:
+        self.sweep, self.rivals = sweep, rivals
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.labelled is not None
         channels, height, width = material.canvas.shape
         sizes = [size for size in (8, 16) if height % size == 0 and width % size == 0]
         for name, rival in trainable(material).items():
-            for size, rate in itertools.product(sizes, self.sweep.rates):
+            assert rival.module is not None
+            moving = ", ".join(unsettled(rival.module))
+            for hold, size, rate in itertools.product(self.rivals, sizes, self.sweep.rates):
+                if hold == "adapting" and not moving:
+                    continue
                 front = TileFront(channels, size)
-                reader = Reader(rival, front=front)
+                reader = Reader(rival, front=front, frozen=hold == "frozen")
                 reader.body.requires_grad_(False)
+                held = "rival frozen" if hold == "frozen" else f"weights frozen, {moving}"
                 for stage in stages(
                     reader,
                     list(front.parameters()),
@@ -238,5 +273,5 @@ class LearnedFront(Attack):
                     rate=rate,
                     generator=generator,
                 ):
-                    setting = f"tile {size}, rate {rate}, {stage.text}"
+                    setting = f"{held}, tile {size}, rate {rate}, {stage.text}"
                     yield Attempt(setting=setting, classify=stage.net, rival=name, cut=stage.cut)

@@ -210,8 +210,8 @@ class Attack(ABC):
                 if before is None or sum(finding.hits) > sum(before.hits):
                     best[name] = finding, attempt
                 else:
-                    counts = {"tries": finding.tries, "cut": finding.cut}
-                    best[name] = replace(before, **counts), best[name][1]
+                    kept = replace(before, tries=finding.tries, cut=finding.cut)
+                    best[name] = kept, best[name][1]
             if progress is not None:
                 progress(attempt.setting)
         # The similarity of pictures takes longer than an answer, so it is measured of the best only.

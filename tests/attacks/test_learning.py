@@ -1,5 +1,6 @@
 """Attackers who train: small networks, one loop, no trace outside."""
 
+import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -7,7 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.attacks.adaptation import FineTune, LearnedFront, Reader, Sweep, TileFront, trainable
+from catch11.attacks.adaptation import (
+    FineTune,
+    LearnedFront,
+    Reader,
+    Sweep,
+    TileFront,
+    trainable,
+    unsettled,
+)
 from catch11.attacks.frame import Attempt, Unsuited
 from catch11.attacks.nets import Clock, SRResNet, Training, UNet, seeded, train_restorer
 from catch11.attacks.optimisation import Preprocessor, TunedPreprocessor, Tuning
@@ -22,6 +31,7 @@ from catch11.attacks.restoration import (
 from catch11.attacks.training_use import TrainingUse
 from catch11.errors import InvalidArgument
 from catch11.grid import psnr
+from catch11.models.frame import Model
 from tests.attacks.conftest import Scene
 
 torch.set_num_threads(1)
@@ -91,6 +101,61 @@ def test_adapted_rivals_learn(scene: Scene, attack: FineTune | LearnedFront) -> 
     assert max(sum(jury.hits("theirs", attempt)) for attempt in attempts) > plain + 6
     after = scene.rival.module.state_dict().values()
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def _unsteady(rival: Model, *layers: nn.Module) -> Model:
+    """The rival with further layers that training mode moves."""
+    assert isinstance(rival.module, nn.Sequential)
+    module = nn.Sequential(*layers, *copy.deepcopy(rival.module)).eval().requires_grad_(False)
+    return replace(rival, module=module)
+
+
+def test_a_frozen_rival_stays_as_it_was(scene: Scene) -> None:
+    """With a batch norm and dropout: frozen, nothing of it moves; adapting, its statistics do."""
+    rival = _unsteady(scene.rival, nn.BatchNorm2d(3), nn.Dropout(0.2))
+    assert rival.module is not None
+    before = rival.module.state_dict()
+    material = replace(scene.material, rivals={"theirs": rival})
+    sweep = Sweep(rates=(1e-3,), epochs=(1,), starts=("pretrained",))
+    frozen, moved = 0, 0
+    for attempt in LearnedFront(sweep).run(material, generator=_seeded()):
+        assert isinstance(attempt.classify, Reader)
+        after = attempt.classify.body.state_dict()
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        if attempt.setting.startswith("rival frozen"):
+            assert changed == set()
+            frozen += 1
+        else:
+            assert attempt.setting.startswith("weights frozen, statistics adapt, dropout on")
+            assert {name.split(".")[-1] for name in changed} == {
+                "running_mean", "running_var", "num_batches_tracked",
+            }  # fmt: skip
+            moved += 1
+    assert frozen == moved == 2  # tiles of 8 and of 16
+
+
+def test_a_steady_rival_is_tried_once(scene: Scene) -> None:
+    """Without batch norm or dropout training mode changes nothing."""
+    sweep = Sweep(rates=(1e-3,), epochs=(1,), starts=("pretrained",))
+    attempts = list(LearnedFront(sweep).run(scene.material, generator=_seeded()))
+    assert [attempt.setting.split(",")[0] for attempt in attempts] == ["rival frozen"] * 2
+    assert list(LearnedFront(sweep, ("adapting",)).run(scene.material, generator=_seeded())) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.BatchNorm2d(3), ("statistics adapt",)),
+        (nn.BatchNorm2d(3, track_running_stats=False), ()),
+        (nn.Dropout(0.5), ("dropout on",)),
+        (nn.Dropout(0.0), ()),
+        (nn.Sequential(nn.Dropout2d(0.1), nn.BatchNorm1d(3)), ("statistics adapt", "dropout on")),
+        (nn.LayerNorm(3), ()),
+    ],
+    ids=repr,
+)
+def test_what_training_mode_moves(layer: nn.Module, words: tuple[str, ...]) -> None:
+    assert unsettled(nn.Sequential(nn.Conv2d(3, 3, 1), layer)) == words
 
 
 def test_training_use_is_judged_on_clean_pictures(scene: Scene) -> None:

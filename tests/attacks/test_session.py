@@ -49,6 +49,7 @@ def test_a_record_an_attack_and_model(assault: Assault) -> None:
         assert record.n == 12
         assert record.role == ("authorized" if record.model == "ours" else "ta")
         assert record.settings["setting"]
+        assert record.settings["cut"] == 0
         assert "released" in record.knowledge
     assert json.loads(json.dumps(assault.to_dict()))["records"]
 

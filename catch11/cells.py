@@ -13,6 +13,7 @@ Value = str | int | float | bool | None
 Work = Callable[["Cell"], Sequence[Record]]
 Progress = Callable[[int, int], None]
 _MARK = "cell"  # the setting that ties a record to its cell
+_PLACE = "cell records"  # "2 of 4"; the number alone in files of earlier versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,8 @@ def run_cells(
 ) -> tuple[Record, ...]:
     """Work out the cells that the file does not hold yet and append their records, a cell at once.
 
-    A stop loses the cell at hand and no other; of a cell cut short, what was written is worked out
-    again. Returns the records of these cells, in their order. Raises InvalidArgument for two cells
+    A stop loses the cell at hand and no other; a cell cut short is worked out again whole, however
+    often it was cut. Returns the records of these cells, in their order. Raises InvalidArgument for two cells
     alike, for a cell without records, and for a file of other lines.
     """
     rows = tuple(cells)
@@ -53,7 +54,7 @@ def run_cells(
         made = tuple(work(cell))
         if not made:
             raise InvalidArgument(f"cell {cell.name}", expected="records", found="none")
-        marked = [_marked(record, cell, len(made)) for record in made]
+        marked = [_marked(one, cell, place, len(made)) for place, one in enumerate(made, start=1)]
         write_records(path, marked)
         done[cell.id] = marked
     if progress is not None:
@@ -61,22 +62,55 @@ def run_cells(
     return tuple(record for cell in rows for record in done[cell.id])
 
 
-def _marked(record: Record, cell: Cell, count: int) -> Record:
-    mark = {_MARK: cell.id, "cell name": cell.name, "cell records": count, **cell.settings}
+def _marked(record: Record, cell: Cell, place: int, count: int) -> Record:
+    mark = {_MARK: cell.id, "cell name": cell.name, _PLACE: f"{place} of {count}", **cell.settings}
     return replace(record, settings={**record.settings, **mark})
 
 
 def _held(path: Path) -> dict[str, list[Record]]:
-    """Records by cell, of the cells that are whole: the last of them as written last."""
-    held: dict[str, list[Record]] = {}
+    """Records by cell, of the cells that are whole: the last whole run of each.
+
+    A run is whole where its records stand in order, from 1 of n to n of n; one that was cut short
+    is no part of the next.
+    """
+    runs: dict[str, list[Record]] = {}
+    whole: dict[str, list[Record]] = {}
+    unplaced: dict[str, list[Record]] = {}
     for record in read_records(path) if path.exists() else ():
-        held.setdefault(str(record.settings.get(_MARK)), []).append(record)
+        name, mark = str(record.settings.get(_MARK)), record.settings.get(_PLACE)
+        if isinstance(mark, int):
+            unplaced.setdefault(name, []).append(record)
+            continue
+        run = runs.setdefault(name, [])
+        place, _, count = str(mark).partition(" of ")
+        before = f"{len(run)} of {count}"
+        if place != str(len(run) + 1) or (run and run[-1].settings[_PLACE] != before):
+            run.clear()
+        if place == str(len(run) + 1):
+            run.append(record)
+        if run and str(len(run)) == count:
+            whole[name] = list(run)
+    return _unplaced(unplaced) | whole
+
+
+def _unplaced(held: Mapping[str, list[Record]]) -> dict[str, list[Record]]:
+    """Whole cells of files whose records say how many they are and not which: the last so many,
+    unless one of them stands there twice, as after two runs that were cut short."""
     whole = {}
     for name, records in held.items():
-        count = int(records[0].settings.get("cell records", 0))
-        if 0 < count <= len(records):
-            whole[name] = records[-count:]
+        count = int(records[-1].settings[_PLACE])
+        last = records[-count:]
+        if 0 < count == len(last) == len({_what(record) for record in last}):
+            whole[name] = last
     return whole
+
+
+def _what(record: Record) -> str:
+    """What a record is of, its numbers apart."""
+    settings = sorted(record.settings.items())
+    return repr(
+        (record.model, record.role, record.condition, record.metric, record.attack, settings)
+    )
 
 
 def _trim(path: Path) -> None:

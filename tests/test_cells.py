@@ -1,8 +1,12 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from catch11.cells import Cell, run_cells
 from catch11.errors import InvalidArgument
@@ -50,6 +54,58 @@ def test_a_cell_cut_short_is_worked_out_again(tmp_path: Path, cut: int) -> None:
     assert "5 dB" not in worker.seen
     assert "20 dB" in worker.seen
     assert [r.to_line() for r in again] == [r.to_line() for r in whole]
+
+
+def _four(cell: Cell) -> Sequence[Record]:
+    return [replace(ROW, model=f"m{number}") for number in range(4)]
+
+
+def _unnumbered(path: Path) -> None:
+    """The file as earlier versions wrote it: how many records a cell has, and not which is which."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        row["settings"]["cell records"] = int(str(row["settings"]["cell records"]).split()[-1])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@settings(deadline=None, max_examples=40)
+@given(cuts=st.lists(st.integers(0, 3), max_size=6), torn=st.booleans())
+def test_a_cell_cut_again_and_again_is_never_taken_for_whole(
+    cuts: list[int], torn: bool, earlier: bool
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "matrix.jsonl"
+        for cut in cuts:
+            before = path.read_bytes() if path.exists() else b""
+            before = before[: before.rfind(b"\n") + 1]
+            run_cells(CELLS[:1], path, _four)
+            made = path.read_bytes()[len(before) :].splitlines(keepends=True)
+            assert len(made) == 4  # what is there was not enough
+            path.write_bytes(before + b"".join(made[:cut]))
+            if earlier:
+                _unnumbered(path)
+            if torn:
+                path.write_bytes(path.read_bytes() + made[cut][:40])
+        found = run_cells(CELLS[:1], path, _four)
+        assert [record.model for record in found] == ["m0", "m1", "m2", "m3"]
+        if earlier:
+            _unnumbered(path)
+        again = run_cells(CELLS[:1], path, _refused)
+        assert [record.model for record in again] == ["m0", "m1", "m2", "m3"]
+
+
+def _refused(cell: Cell) -> Sequence[Record]:
+    raise AssertionError("worked out again")
+
+
+def test_two_writers_in_turn_leave_no_whole_cell(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.jsonl"
+    run_cells(CELLS[:1], path, _four)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines for _ in "ab"))
+    with pytest.raises(AssertionError, match="worked out again"):
+        run_cells(CELLS[:1], path, _refused)
 
 
 def test_another_setting_is_another_cell(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from catch11.attacks import restoration, reconstruction  # isort: skip
 from catch11.attacks import adaptation, counter, optimisation, training_use  # isort: skip
 from catch11.attacks import unscramble, recovery  # isort: skip
 from catch11.attacks import detection, tokens  # isort: skip
+from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
-from catch11.attacks.gather import Effort
 from catch11.attacks.session import Assault, attack_release
 
 __all__ = [

@@ -7,12 +7,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.effort import Effort
+from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
+from catch11.attacks.gather import Scene
 from catch11.attacks.purify import each, gaussian, median, total_variation
+from catch11.errors import InvalidArgument
 from catch11.metrics import Interval, auc
+from catch11.record import Record, versions
+from catch11.score import release_id
 
 Windows = Float[Tensor, "_ channel height width"]
 _OCTAVES = 4
+DETECTION = "detection"  # its name among attacks: it restores nothing, so it is none of them
+DETECTOR_KNOWS: frozenset[Knowledge] = frozenset({"released", "public"})
+LEAST = 4  # public pictures: half to learn from, half to compare with, two of each
 _USUAL = 0.95  # share of public pictures that a detector must not call released
 
 
@@ -51,11 +59,44 @@ def detector(public: Windows) -> Callable[[Windows], Float[Tensor, " _"]]:
 
 def detect(released: Windows, public: Windows, *, confidence: float = 0.95) -> Interval:
     """Probability that a released picture looks stranger than a public one to a detector that
-    learned from other public ones: .5 would be hidden, 1 is told apart every time."""
-    learn = public[::2] if len(public) >= 4 else public
-    distance = detector(learn)
+    learned from other public ones: .5 would be hidden, 1 is told apart every time. Raises InvalidArgument for fewer than `LEAST` public pictures."""
+    if len(public) < LEAST:
+        raise InvalidArgument("public", expected=f"{LEAST} pictures or more", found=len(public))
+    distance = detector(public[::2])
     scores = (distance(windows).tolist() for windows in (released, public[1::2]))
     return auc(*scores, confidence=confidence)
+
+
+def detection_record(scene: Scene, effort: Effort, *, command: str | None = None) -> Record:
+    """Whether released files can be told from public ones, as a record of its own.
+
+    Raises InvalidArgument for fewer than `LEAST` public ones; the scene holds some.
+    """
+    assert scene.material.public is not None
+    found = detect(scene.material.released, scene.material.public)
+    return Record(
+        model="octave detector",
+        role="ga",
+        condition="attack",
+        attack=DETECTION,
+        knowledge=tuple(sorted(DETECTOR_KNOWS)),
+        metric="auc",
+        value=found.estimate,
+        low=found.low,
+        high=found.high,
+        n=len(scene.judged.files),
+        key_fingerprint=scene.release.key,
+        seed=effort.seed,
+        command=command,
+        settings={
+            "setting": "released against public",
+            "method": scene.release.method,
+            "release": release_id(scene.release),
+            "public": len(scene.material.public),
+            "control": effort.control,
+        },
+        versions=versions(),
+    )
 
 
 @register

@@ -161,6 +161,17 @@ class Jury:
         return float(decibels.mean()), None if small else float(ssim(self.clean, images).mean())
 
 
+def check_knowledge(name: str, needed: frozenset[Knowledge], material: Material) -> None:
+    """Raises InvalidArgument where the material lacks what the attack of that name needs."""
+    missing = needed - material.knowledge
+    if missing:
+        raise InvalidArgument(
+            f"attack {name}",
+            expected="an attacker who holds " + ", ".join(sorted(needed)),
+            found="without " + ", ".join(sorted(missing)),
+        )
+
+
 class Attack(ABC):
     """An attack with its settings. Subclasses are registered by name and yield attempts."""
 
@@ -184,13 +195,7 @@ class Attack(ABC):
 
         seed: of the attack's own randomness. progress: called with each setting tried.
         """
-        missing = self.knowledge - material.knowledge
-        if missing:
-            raise InvalidArgument(
-                f"attack {self.name}",
-                expected="an attacker who holds " + ", ".join(sorted(self.knowledge)),
-                found="without " + ", ".join(sorted(missing)),
-            )
+        check_knowledge(self.name, self.knowledge, material)
         generator = torch.Generator().manual_seed(seed)
         best: dict[str, tuple[Finding, Attempt]] = {}
         for attempt in self.run(material.cut(self.knowledge), generator=generator):

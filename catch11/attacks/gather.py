@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.attacks.frame import Jury, Material
+from catch11.attacks.effort import Effort
+from catch11.attacks.frame import Jury, Knowledge, Material
 from catch11.baselines.gaussian import item_generator, noise_at
 from catch11.canvas import Canvas
 from catch11.conditions import Given, Sources, clean_window, find_sources, find_truth, ledger_rows
@@ -26,26 +27,10 @@ from catch11.release.read import Release, read_release
 
 Windows = Float[Tensor, "_ channel height width"]
 Folder = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effort:
-    """How much an assault looks at. judged: files that are attacked and scored, evenly spaced.
-    training: other files of the release that labelled and paired attackers learn from. public:
-    pictures read from the public folder. control: attack Gaussian noise of the same PSNR instead,
-    which says what an attack does to ordinary noise."""
-
-    judged: int = 60
-    training: int = 200
-    public: int = 200
-    control: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("judged", 1), ("training", 0), ("public", 1)):
-            if getattr(self, name) < least:
-                found = getattr(self, name)
-                raise InvalidArgument(name, expected=f"{least} or more", found=found)
+_UNLEARNED = (
+    "a control has no originals of the lessons to add noise to; without them it learns from "
+    "further files of the release"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +47,19 @@ class Spoils:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """Everything an assault works with. metric: by rival, accuracy or agreement. overlap: public
-    pictures that were originals of the release and were left out."""
+    pictures that were originals of the release and were left out. withheld: sources that the
+    ledger lists as such. kept_out: why something that was given is not in the material."""
 
     release: Release
+    sources: Sources | None
+    truth: Labels | None
+    withheld: int
     judged: Spoils
     material: Material
     jury: Jury
     metric: Mapping[str, str]
     overlap: int
+    kept_out: Mapping[Knowledge, str]
 
 
 def gather(
@@ -88,12 +78,13 @@ def gather(
     effort: Effort,
 ) -> Scene:
     """Read a release and all that is given beside it. names: the authorized model's classes.
-    learn: a further release to learn labels from, instead of further files of this one.
+    learn: a further release to learn labels from, instead of further files of this one; a control
+    leaves it out, for its originals are not at hand.
 
     Raises ReleaseError, InvalidArgument where there is nothing to judge answers by.
     """
     release = read_release(dst)
-    rows, _ = ledger_rows(release, dst, ledger)
+    rows, withheld = ledger_rows(release, dst, ledger)
     sources = None if source is None else find_sources(release, source, rows)
     truth, _ = find_truth(release, sources, labels, names=names)
     entries = release.entries
@@ -101,17 +92,20 @@ def gather(
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
     judged, rest = _split(entries, effort)
     ours = _spoils(release, judged, sources, truth, effort)
-    extra = (
-        _spoils(release, rest, sources, truth, effort)
-        if learn is None
-        else _lessons(learn, release, labels, names, effort)
-    )
+    kept_out: dict[Knowledge, str] = {}
+    if learn is None:
+        extra = _spoils(release, rest, sources, truth, effort)
+    else:
+        extra = _lessons(learn, release, labels, names, effort)
+        if effort.control:
+            extra = replace(extra, labels=None)
+            kept_out["labels"] = _UNLEARNED
     found, overlap = _public(public, release.canvas, ours, effort)
     material = Material(
         canvas=release.canvas,
         released=ours.windows,
         rivals=rivals,
-        others=tuple(_same(read_release(other), ours.files) for other in others) or None,
+        others=_others(others, release, ours, effort),
         public=found,
         front=None if key is None else key.front,
         subspace=None if key is None else key.subspace,
@@ -121,7 +115,16 @@ def gather(
     )
     jury, metric = _jury(release, ours, sources, rivals, names)
     return Scene(
-        release=release, judged=ours, material=material, jury=jury, metric=metric, overlap=overlap
+        release=release,
+        sources=sources,
+        truth=truth,
+        withheld=withheld,
+        judged=ours,
+        material=material,
+        jury=jury,
+        metric=metric,
+        overlap=overlap,
+        kept_out=kept_out,
     )
 
 
@@ -165,12 +168,7 @@ def _spoils(
             shots.append(clean_window(open_picture(sources.path(entry.file)), release.canvas))
         clean = torch.cat(shots)
         if effort.control:
-            windows = noise_at(
-                clean,
-                tuple(psnr(windows, clean).tolist()),
-                grid=GRIDS[release.form.name],
-                generators=tuple(item_generator(e.file, seed=effort.seed) for e in entries),
-            )
+            windows = _as_noise(release, windows, clean, [e.file for e in entries], effort)
     elif effort.control:
         raise InvalidArgument("control", expected="a source to add noise to", found="no source")
     rows = None if truth is None else [truth.of(entry.file) for entry in entries]
@@ -179,6 +177,18 @@ def _spoils(
         windows=windows,
         clean=clean,
         labels=None if rows is None else torch.tensor(rows, dtype=torch.long),
+    )
+
+
+def _as_noise(
+    release: Release, windows: Windows, clean: Windows, names: Sequence[str], effort: Effort
+) -> Windows:
+    """The control of released windows: Gaussian noise of each one's PSNR, drawn by its name."""
+    return noise_at(
+        clean,
+        tuple(psnr(windows, clean).tolist()),
+        grid=GRIDS[release.form.name],
+        generators=tuple(item_generator(name, seed=effort.seed) for name in names),
     )
 
 
@@ -209,12 +219,30 @@ def _public(
     return torch.cat(windows), overlap
 
 
-def _same(release: Release, files: Sequence[str]) -> Windows:
+def _others(
+    folders: Sequence[Folder], release: Release, judged: Spoils, effort: Effort
+) -> tuple[Windows, ...] | None:
+    """The same files of other releases; in a control each has Gaussian noise of its own."""
+    made = []
+    for number, folder in enumerate(folders):
+        other = read_release(folder)
+        windows = _same(other, release.canvas, judged.files)
+        if effort.control:
+            assert judged.clean is not None
+            names = [f"{file} of other {number}" for file in judged.files]
+            windows = _as_noise(other, windows, judged.clean, names, effort)
+        made.append(windows)
+    return tuple(made) or None
+
+
+def _same(release: Release, canvas: Canvas, files: Sequence[str]) -> Windows:
     """The same files of another release."""
     entries = {entry.file: entry for entry in release.entries}
     missing = [file for file in files if file not in entries]
-    if missing:
-        found = f"{len(missing)} of them missing, {missing[0]} for one"
+    found = f"{len(missing)} of them missing, {missing[0]} for one" if missing else ""
+    if release.canvas.shape != canvas.shape:
+        found = f"windows {release.canvas.shape} beside {canvas.shape}"
+    if found:
         raise InvalidArgument("others", expected="releases of the same pictures", found=found)
     return release.windows([entries[file] for file in files])
 

@@ -1,6 +1,5 @@
 """A release under attack: run the attacks, judge them with every rival, keep records."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,14 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from catch11 import trust
-from catch11.attacks.detection import detect
-from catch11.attacks.frame import Attack, Finding, Unsuited, attack_names, attack_of
-from catch11.attacks.gather import Effort, Folder, Scene, gather
-from catch11.cells import Cell, Value, run_cells
+from catch11.attacks.detection import DETECTION, DETECTOR_KNOWS, LEAST, detection_record
+from catch11.attacks.effort import Effort
+from catch11.attacks.frame import (
+    Finding,
+    Knowledge,
+    Unsuited,
+    attack_names,
+    attack_of,
+    check_knowledge,
+)
+from catch11.attacks.gather import Folder, Scene, gather
+from catch11.attacks.inputs import read_inputs
+from catch11.attacks.several import NearDuplicates
+from catch11.cells import Cell, run_cells
 from catch11.conditions import Given
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.key import Key
-from catch11.matrix import verify
+from catch11.matrix import Verification, verify
 from catch11.metrics import accuracy
 from catch11.models.frame import Model
 from catch11.recode.frame import Recoder
@@ -25,6 +34,7 @@ from catch11.score import release_id
 
 Progress = Callable[[str, int, int], None]
 ORDINARY = Effort()
+_DOUBTS = "doubts"  # the setting in which a record keeps warnings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +76,9 @@ def attack_release(
 ) -> Assault:
     """Run attacks on a release and judge each with each rival, through the rival's own pipeline.
 
-    attacks: names; without them every attack that what is given here allows. source: the clean
-    pictures, which are the truth where there are no labels, give the PSNR of restorations, and
-    pairs to learn from. key: gives the front (white-box attackers) and, with `recoder` or a
+    attacks: names, `detection` among them, which tells released files from public ones; without
+    them every attack that what is given here allows. source: the clean pictures, which are the
+    truth where there are no labels, give the PSNR of restorations, and pairs to learn from. key: gives the front (white-box attackers) and, with `recoder` or a
     spectral release, queries. model: the authorized model, judged beside the rivals. public: a
     folder of other pictures. others: further releases of the same sources. learn: a release for
     the same model whose labelled files attackers learn from; further files of this one without it.
@@ -94,91 +104,62 @@ def attack_release(
         effort=effort,
     )
     roles = {name: _role(one, model, key) for name, one in named.items()}
+    inputs = read_inputs(scene, named, roles, key=key, recoder=recoder, effort=effort)
 
-    def work(variant: type[Attack]) -> tuple[Record, ...]:
-        findings = variant()(scene.material, scene.jury, seed=effort.seed)
-        return tuple(
-            _record(found, scene, named[found.rival], roles[found.rival], effort, command)
-            for found in findings
-        )
-
-    def kept(variant: type[Attack]) -> tuple[Record, ...]:
+    def kept(cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
         if records is None:
-            return work(variant)
-        return run_cells(
-            [_cell(variant, scene, named, effort)], Path(records), lambda _: work(variant)
+            return tuple(work())
+        return run_cells([cell], Path(records), lambda _: work())
+
+    def run(name: str) -> tuple[Record, ...]:
+        if name == DETECTION:
+            return kept(
+                inputs.detection(), lambda: [detection_record(scene, effort, command=command)]
+            )
+        variant = attack_of(name)
+        return kept(
+            inputs.attack(variant, learned=_learned(scene)),
+            lambda: [
+                _record(found, scene, named[found.rival], roles[found.rival], effort, command)
+                for found in variant()(scene.material, scene.jury, seed=effort.seed)
+            ],
         )
 
-    made, skipped = _run(scene, attacks, kept, progress)
+    made, skipped = _run(scene, attacks, effort, run, progress)
     doubts = () if model is None else trust.doubts_of_models(model, rivals)
     if records is not None and model is not None:
-        made = (
-            *_unattacked(
-                dst, model, rivals, labels, source, ledger, scene, effort, records, command
+        plain = kept(
+            inputs.conditions(sourced=source is not None),
+            lambda: _unattacked(
+                verify(
+                    dst,
+                    model,
+                    rivals=rivals,
+                    labels=labels,
+                    source=source,
+                    ledger=ledger,
+                    limit=len(scene.judged.files),
+                    seed=effort.seed,
+                    command=command,
+                )
             ),
-            *made,
         )
-    if attacks is None and scene.material.public is not None:
-        made += (_detection(scene, effort, command),)
-    return Assault(records=made, warnings=(*_warnings(scene, effort), *doubts), skipped=skipped)
+        made = (*plain, *made)
+        doubts += tuple(str(text) for record in plain for text in record.settings.get(_DOUBTS, ()))
+    warnings = tuple(dict.fromkeys((*_warnings(scene, effort), *doubts)))
+    return Assault(records=made, warnings=warnings, skipped=skipped)
 
 
-def _unattacked(
-    dst: Folder,
-    model: Model,
-    rivals: Sequence[Model],
-    labels: Given,
-    source: Folder | None,
-    ledger: Folder | None,
-    scene: Scene,
-    effort: Effort,
-    path: Folder,
-    command: str | None,
-) -> tuple[Record, ...]:
-    """The same files clean, as released, and under both controls, by every model."""
-    named = trust.by_name((model, *rivals))
-    same = _cell_of("conditions", "released", scene, named, effort)
-    cell = replace(same, settings={**same.settings, "sourced": source is not None})
-    return run_cells(
-        [cell],
-        Path(path),
-        lambda _: (
-            verify(
-                dst,
-                model,
-                rivals=rivals,
-                labels=labels,
-                source=source,
-                ledger=ledger,
-                limit=len(scene.judged.files),
-                seed=effort.seed,
-                command=command,
-            ).records
-        ),
-    )
-
-
-def _cell(variant: type[Attack], scene: Scene, named: Mapping[str, Model], effort: Effort) -> Cell:
-    known = ",".join(sorted(scene.material.knowledge & variant.knowledge))
-    return _cell_of(f"attack {variant.name}", known, scene, named, effort)
-
-
-def _cell_of(
-    name: str, known: str, scene: Scene, named: Mapping[str, Model], effort: Effort
-) -> Cell:
-    """Everything that decides an attack's numbers, its code apart."""
-    listed = {entry.file: entry.sha256 for entry in scene.release.entries}
-    files = "".join(listed[file] for file in scene.judged.files)
-    models = "".join(sorted(one.fingerprint for one in named.values()))
-    settings: dict[str, Value] = {
-        "files": hashlib.sha256(files.encode()).hexdigest()[:16],
-        "models": hashlib.sha256(models.encode()).hexdigest()[:16],
-        "known": known,
-        "effort": f"{len(scene.judged.files)} judged, {_learned(scene)} learned from",
-        "seed": effort.seed,
-        "control": effort.control,
-    }
-    return Cell(name=name, settings=settings)
+def _unattacked(found: Verification) -> tuple[Record, ...]:
+    """The same files clean, as released, and under both controls, by every model; the first record
+    keeps why not to rely on them, so that a run taken up again still says it."""
+    doubts = list(found.warnings)
+    if found.problems:
+        doubts.append(f"{len(found.problems)} files were left out or disagree: verify names them")
+    first, *rest = found.records
+    if doubts:
+        first = replace(first, settings={**first.settings, _DOUBTS: doubts})
+    return (first, *rest)
 
 
 def _learned(scene: Scene) -> int:
@@ -190,30 +171,57 @@ def _learned(scene: Scene) -> int:
 def _run(
     scene: Scene,
     attacks: Sequence[str] | None,
-    work: Callable[[type[Attack]], tuple[Record, ...]],
+    effort: Effort,
+    work: Callable[[str], tuple[Record, ...]],
     progress: Progress | None,
 ) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
-    """Records of every attack, and those left out because nobody asked for them by name."""
-    chosen = attack_names() if attacks is None else tuple(attacks)
+    """Records of every attack, and those left out because nobody asked for them by name. What
+    cannot run is refused before anything does."""
+    chosen = (*attack_names(), DETECTION) if attacks is None else tuple(attacks)
+    unfit = {name: reason for name in chosen if (reason := _unfit(name, scene, effort))}
+    if attacks is not None and unfit:
+        raise Unsuited(*next(iter(unfit.items())))
+    if attacks is not None:
+        for name in chosen:
+            check_knowledge(name, _knowledge(name), scene.material)
     made: tuple[Record, ...] = ()
     skipped = []
-    variants = [attack_of(name) for name in chosen]
-    for number, variant in enumerate(variants):
-        missing = variant.knowledge - scene.material.knowledge
-        if attacks is None and missing:
-            skipped.append((variant.name, "needs " + ", ".join(sorted(missing))))
-            continue
+    for number, name in enumerate(chosen):
+        if attacks is None:
+            missing = _knowledge(name) - scene.material.knowledge
+            reason = unfit.get(name) or ("needs " + ", ".join(sorted(missing)) if missing else "")
+            if reason:
+                skipped.append((name, reason))
+                continue
         if progress is not None:
-            progress(variant.name, number, len(chosen))
+            progress(name, number, len(chosen))
         try:
-            made += work(variant)
+            made += work(name)
         except (MissingExtra, Unsuited) as error:
             if attacks is not None:
                 raise
-            skipped.append((variant.name, str(error)))
+            skipped.append((name, str(error)))
     if progress is not None:
         progress("", len(chosen), len(chosen))
     return made, tuple(skipped)
+
+
+def _knowledge(name: str) -> frozenset[Knowledge]:
+    if name not in (*attack_names(), DETECTION):
+        known = ", ".join((*attack_names(), DETECTION))
+        raise InvalidArgument("attack", expected=f"one of {known}", found=name)
+    return DETECTOR_KNOWS if name == DETECTION else attack_of(name).knowledge
+
+
+def _unfit(name: str, scene: Scene, effort: Effort) -> str:
+    """Why what was given does not do for an attack; empty where it does or was not given."""
+    public = scene.material.public
+    if name == DETECTION and public is not None and len(public) < LEAST:
+        return f"needs {LEAST} public pictures to learn from and to compare with, not {len(public)}"
+    if name == NearDuplicates.name and effort.control:
+        return "a control has no originals of the moved pictures to add noise to"
+    kept_out = (scene.kept_out.get(kind) for kind in sorted(_knowledge(name)))
+    return next((reason for reason in kept_out if reason), "")
 
 
 def _role(rival: Model, model: Model | None, key: Key | None) -> Role:
@@ -257,34 +265,6 @@ def _record(
         seed=effort.seed,
         command=command,
         settings=settings,
-        versions=versions(),
-    )
-
-
-def _detection(scene: Scene, effort: Effort, command: str | None) -> Record:
-    """Whether released files can be told from public ones, as a record of its own."""
-    assert scene.material.public is not None
-    found = detect(scene.material.released, scene.material.public)
-    return Record(
-        model="octave detector",
-        role="ga",
-        condition="attack",
-        attack="detection",
-        knowledge=("public", "released"),
-        metric="auc",
-        value=found.estimate,
-        low=found.low,
-        high=found.high,
-        n=len(scene.judged.files),
-        key_fingerprint=scene.release.key,
-        seed=effort.seed,
-        command=command,
-        settings={
-            "setting": "released against public",
-            "method": scene.release.method,
-            "release": release_id(scene.release),
-            "public": len(scene.material.public),
-        },
         versions=versions(),
     )
 

@@ -57,6 +57,8 @@ def test_the_detector_tells_noise_and_not_other_pictures(scene: Scene) -> None:
     others = detect(pictures(60, seed=77), scene.material.public)
     assert others.low < 0.6
     assert others.estimate < 0.7
+    with pytest.raises(InvalidArgument, match="public: expected 4 pictures or more"):
+        detect(scene.material.released, scene.material.public[:3])
 
 
 def test_stripping_helps_and_leaves_ordinary_pictures_alone(scene: Scene) -> None:

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from catch11.attacks import Assault, Effort, attack_release
-from catch11.attacks.frame import attack_names
+from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
+from catch11.attacks.frame import Unsuited
+from catch11.card import cards
 from catch11.errors import InvalidArgument
+from catch11.grid import psnr
+from catch11.key import build_key
+from catch11.matrix import verify
 from catch11.recode.spectral import SpectralRecoder
 from catch11.record import read_records
 from catch11.release import release
+from tests.attacks.conftest import classifier
 from tests.world import World, build_world
 
 QUICK = ("none", "blur", "mean-patch", "project-out", "project-inpaint", "linear-reconstruction")
@@ -82,7 +88,8 @@ def test_without_names_everything_possible_runs(world: World) -> None:
     assert {"none", "codec", "blur", "resize"} <= ran
     assert dict(found.skipped)["project-out"] == "needs front"
     assert dict(found.skipped)["fine-tune"] == "needs labels"  # nothing is left to learn from
-    assert ran | {name for name, _ in found.skipped} == set(attack_names())
+    assert dict(found.skipped)["detection"] == "needs public"
+    assert ran | {name for name, _ in found.skipped} == {*attack_names(), "detection"}
     assert seen[-1] == ""
 
 
@@ -166,6 +173,156 @@ def test_the_matrix_tells_siblings_from_strangers(world: World, tmp_path: Path) 
     assert any("kin descends from" in warning for warning in found.warnings)
 
 
+def test_a_matrix_says_why_not_to_rely_on_it(world: World, tmp_path: Path) -> None:
+    """As `verify` of the same files says it, and again where the records are taken up."""
+    weak = replace(
+        world.rival, name="weak", prepare=lambda p: torch.zeros(len(p), 3, 24, 24),
+        fingerprint="weak",
+    )  # fmt: skip
+    checked = verify(
+        world.released, world.model, rivals=[weak], source=world.source, labels=world.labels
+    )
+    assert any(text.startswith("weak scores") for text in checked.warnings)
+    for _ in "first", "taken up":
+        found = attack_release(
+            world.released, [weak], attacks=["none"], source=world.source, model=world.model,
+            labels=world.labels, effort=Effort(judged=36, training=0),
+            records=tmp_path / "records.jsonl",
+        )  # fmt: skip
+        assert set(checked.warnings) <= set(found.warnings)
+        assert len(set(found.warnings)) == len(found.warnings)
+        assert found.to_dict()["warnings"] == list(found.warnings)
+
+
+def test_files_that_disagree_are_told(world: World, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    lines = Path(f"{world.released}.ledger.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for row in rows:
+        if "psnr" in row:
+            row["psnr"] += 1.0
+    ledger.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = attack_release(
+        world.released, [world.rival], attacks=["none"], source=world.source, model=world.model,
+        labels=world.labels, effort=FEW, records=tmp_path / "records.jsonl", ledger=ledger,
+    )  # fmt: skip
+    assert any(text.startswith("12 files were left out or disagree") for text in found.warnings)
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_the_detector_has_a_record_in_the_file(
+    control: bool, world: World, public: Path, tmp_path: Path
+) -> None:
+    """A control's is marked as one, so that no card shows it as the release's."""
+    path = tmp_path / "records.jsonl"
+
+    def run() -> Assault:
+        return attack_release(
+            world.released, [world.rival], attacks=["detection"], labels=world.labels,
+            source=world.source, public=public, effort=replace(FEW, control=control), records=path,
+        )  # fmt: skip
+
+    (record,) = run().records
+    assert (record.metric, record.attack, record.n) == ("auc", "detection", 12)
+    assert record.settings["control"] is control
+    assert record.settings["public"] == 12
+    assert [r.to_line() for r in read_records(path)] == [record.to_line()]
+    assert run().records == (record,)
+    assert len(path.read_text().splitlines()) == 1
+    assert len(cards(read_records(path))) == (0 if control else 1)
+
+
+def test_too_few_public_pictures_to_detect_by(world: World, tmp_path: Path) -> None:
+    """Left out with the reason, or refused before anything is run."""
+    few = tmp_path / "few"
+    few.mkdir()
+    for number in range(3):
+        (few / f"{number}.png").symlink_to(world.source / f"{number + 1:02}.png")
+    seen: list[str] = []
+    reason = "needs 4 public pictures"
+    found = attack_release(
+        world.released, [world.rival], labels=world.labels, public=few,
+        effort=Effort(judged=4, training=0),
+    )  # fmt: skip
+    assert dict(found.skipped)["detection"].startswith(reason)
+    assert "mean-patch" in {record.attack for record in found.records}
+    with pytest.raises(Unsuited, match=f"attack detection: {reason}"):
+        attack_release(
+            world.released, [world.rival], attacks=["none", "detection"], labels=world.labels,
+            public=few, effort=FEW, progress=lambda name, done, total: seen.append(name),
+        )  # fmt: skip
+    with pytest.raises(InvalidArgument, match=r"attack detection: .* without public"):
+        attack_release(
+            world.released, [world.rival], attacks=["none", "detection"], labels=world.labels,
+            effort=FEW, progress=lambda name, done, total: seen.append(name),
+        )  # fmt: skip
+    assert seen == []
+
+
+def test_a_control_has_noise_in_every_release(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its own, as strong as the release it stands for."""
+    for tag, strength in (("b", 9.0), ("c", 15.0)):
+        made = SpectralRecoder(world.key, psnr=strength, tag=tag)
+        release(world.source, tmp_path / tag, made)
+    held: dict[bool, tuple[Material, torch.Tensor]] = {}
+
+    def call(self: Attack, material: Material, jury: Jury, *, seed: int) -> tuple[()]:
+        assert jury.clean is not None
+        held[control] = material, jury.clean
+        return ()
+
+    monkeypatch.setattr(Attack, "__call__", call)
+    for control in (False, True):
+        attack_release(
+            world.released, [world.rival], attacks=["average"], source=world.source,
+            labels=world.labels, others=[tmp_path / "b", tmp_path / "b", tmp_path / "c"],
+            effort=replace(FEW, control=control),
+        )  # fmt: skip
+    real, clean = held[False]
+    noise, _ = held[True]
+    assert real.others is not None
+    assert noise.others is not None
+    drawn = [windows - clean for windows in (noise.released, *noise.others)]
+    both = zip((real.released, *real.others), (noise.released, *noise.others), strict=True)
+    for one, other in both:
+        assert psnr(other, clean).tolist() == pytest.approx(psnr(one, clean).tolist(), abs=0.01)
+        assert not torch.equal(one, other)
+    for first, second in itertools.combinations(drawn, 2):
+        away = torch.cosine_similarity(first.flatten(1), second.flatten(1))
+        assert float(away.abs().max()) < 0.15
+
+
+def test_a_control_leaves_out_what_it_cannot_do(world: World, tmp_path: Path) -> None:
+    release(world.source, tmp_path / "b", SpectralRecoder(world.key, psnr=9.0, tag="b"))
+
+    def run(*attacks: str) -> Assault:
+        return attack_release(
+            world.released, [world.rival], attacks=attacks or None, source=world.source,
+            labels=world.labels, others=[tmp_path / "b"], learn=tmp_path / "b",
+            effort=Effort(judged=4, training=4, control=True),
+        )  # fmt: skip
+
+    skipped = dict(run().skipped)
+    assert "no originals of the lessons" in skipped["fine-tune"]
+    assert "no originals of the moved pictures" in skipped["near-duplicates"]
+    with pytest.raises(Unsuited, match="attack near-duplicates: a control has no originals"):
+        run("near-duplicates")
+    with pytest.raises(Unsuited, match="attack learned-front: a control has no originals"):
+        run("learned-front")
+
+
+def test_releases_of_another_size_are_no_further_ones(world: World, tmp_path: Path) -> None:
+    other = build_key(classifier(1, name="wide"), secret=bytes(range(32)))
+    release(world.source, tmp_path / "wide", SpectralRecoder(other, psnr=20.0))
+    with pytest.raises(InvalidArgument, match=r"others: .* windows \(3, 32, 32\) beside"):
+        attack_release(
+            world.released, [world.rival], attacks=["average"], labels=world.labels,
+            others=[tmp_path / "wide"], effort=FEW,
+        )  # fmt: skip
+
+
 def test_lessons_come_from_another_release(world: World, tmp_path: Path) -> None:
     release(world.source, tmp_path / "lessons", SpectralRecoder(world.key, psnr=9.0, tag="b"))
     found = attack_release(
@@ -189,7 +346,7 @@ def test_refusals(world: World, tmp_path: Path) -> None:
         attack(attacks=["none"])
     with pytest.raises(InvalidArgument, match=r"attack project-out: .* without front"):
         attack(attacks=["project-out"], labels=world.labels)
-    with pytest.raises(InvalidArgument, match="attack: expected one of none"):
+    with pytest.raises(InvalidArgument, match=r"attack: expected one of none.* detection,? found"):
         attack(attacks=["nonsense"], labels=world.labels)
     with pytest.raises(InvalidArgument, match="public: expected a folder of other pictures"):
         attack(attacks=["none"], labels=world.labels, public=tmp_path)

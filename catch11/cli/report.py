@@ -51,15 +51,16 @@ def report(
     """Write one self-contained page: threat model, attacks, matrix, curves, pictures, commands.
 
     It loads nothing from a network and holds no secret of a key. Numbers keep their intervals and
-    the command that made them.
+    the command that made them. Beside each release stand the reasons not to rely on what was measured
+    of it: few pictures, weak or missing rivals, no clean scores.
 
     Example: catch11 report released.records.jsonl -o report.html --release released --source photos
     """
-    from catch11.report import load_records
+    from catch11.report import load_records, load_warnings
 
-    held = load_records(records)
+    held, told = load_records(records), load_warnings(records)
     if card:
-        return _card(held, output)
+        return _card(held, told, output)
     if output is None:
         raise InvalidArgument("--output", expected="a file for the page", found="none")
     from catch11.report import Extras, report_page
@@ -69,19 +70,22 @@ def report(
     shown: "tuple[Sample, ...]" = ()
     if release is not None:
         shown = samples(release, source=source, key=opened, public=public)
-    extras = Extras(title=title, samples=shown, **({} if opened is None else spectrum_of(opened)))
+    layer = {} if opened is None else spectrum_of(opened)
+    extras = Extras(title=title, samples=shown, warnings=told, **layer)
     page = report_page(held, extras)
     output.write_text(page, encoding="utf-8")
     facts = {"page": str(output), "records": len(held), "bytes": len(page.encode())}
     return Answer(facts=facts, view=rows_view(facts))
 
 
-def _card(held: "tuple[Record, ...]", output: Path | None) -> Answer:
+def _card(held: "tuple[Record, ...]", told: tuple[str, ...], output: Path | None) -> Answer:
     from catch11.card import cards, markdown
 
     text = "\n".join(markdown(one) for one in cards(held))
     if not text:
         raise InvalidArgument("records", expected="released or attacked files", found="none")
+    if told:
+        text += "\n".join(("", "Warnings of the runs:", "", *(f"- {one}" for one in told), ""))
     if output is not None:
         output.write_text(text, encoding="utf-8")
     return Answer(

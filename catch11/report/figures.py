@@ -1,54 +1,91 @@
 """The page's charts: retention over strength, siblings over their drift, the spectrum of a front."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from catch11.card import preferred
+from catch11.card import clean_of, largest, line_of, preferred, share
 from catch11.record import Record
 from catch11.report.charts import Axis, Point, Series, axis_over, plot
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval
 
 
 def strength_chart(records: Sequence[Record]) -> Markup | None:
-    """Share of its clean score that each model keeps over the PSNR; None for fewer than two."""
-    rows = preferred([r for r in records if r.condition != "attack" and r.metric in SHARES])
-    clean = {(r.model, r.metric): r for r in rows if r.condition == "clean"}
-    held: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for r in rows:
-        own = clean.get((r.model, r.metric))
-        scale = own.value if own is not None and own.value > 0 else 1.0
-        if r.condition == "nte" and r.psnr is not None:
-            held[r.model, r.role].append(
-                Point(
-                    x=r.psnr, y=r.value / scale, low=r.low / scale, high=r.high / scale,
-                    says=f"{r.psnr:.1f} dB: {interval(r)}, n = {r.n}",
-                )
-            )  # fmt: skip
-    strengths = [p.x for points in held.values() for p in points]
-    if len({round(x, 1) for x in strengths}) < 2:
+    """Share of its clean score that each model keeps over the PSNR: a chart for each key, method
+    and authorized model that was released at two strengths or more; None where there is none. A
+    score without a clean one of as many pictures of the same release is not drawn, and counted."""
+    held: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for r in records:
+        if r.condition != "attack" and r.metric in SHARES and not r.settings.get("control"):
+            held[line_of(r)].append(r)
+    charts, bare = [], 0
+    titles = Counter(_title(line, rows) for line, rows in held.items())
+    for line, rows in held.items():
+        series, missing = _strengths(largest(preferred(rows)))
+        if len({round(p.x, 1) for one in series for p in one.points}) > 1:
+            title = _title(line, rows)
+            named = title if titles[title] == 1 else f"{title}, {line[0][:8]}"
+            charts.append(Markup("<h3>{}</h3>{}").format(named, _strength_plot(series, named)))
+            bare += missing
+    if not charts:
         return None
+    if bare:
+        says = "scores have no clean score of as many pictures beside them and are not drawn."
+        charts.append(Markup('<p class="dim">{} {}</p>').format(bare, says))
+    return Markup("").join(charts)
+
+
+def _title(line: tuple[str, str, str], rows: Sequence[Record]) -> str:
+    _, method, authorized = line
+    whom = authorized or next((r.model for r in rows if r.role == "authorized"), "")
+    return (method or "release") + (f" for {whom}" if whom else "")
+
+
+def _strengths(rows: Sequence[Record]) -> tuple[list[Series], int]:
+    """A series a model, and how many scores have no clean one to be held against."""
+    held: dict[tuple[str, str], list[Point]] = defaultdict(list)
+    bare = 0
+    for r in rows:
+        if r.condition != "nte" or r.psnr is None:
+            continue
+        own = clean_of(r, rows)
+        if own is None or own.n != r.n or not own.value > 0:
+            bare += 1
+            continue
+        held[r.model, r.role].append(
+            Point(
+                x=r.psnr, y=r.value / own.value, low=r.low / own.value, high=r.high / own.value,
+                says=f"{r.psnr:.1f} dB: {interval(r)} of {share(own.value)}, n = {r.n}",
+            )
+        )  # fmt: skip
     series = [
         Series(name=f"{model} ({ROLES[role]})", points=sorted(points, key=lambda p: p.x))
         for (model, role), points in held.items()
     ]
+    return series, bare
+
+
+def _strength_plot(series: Sequence[Series], title: str) -> Markup:
     return plot(
         series,
-        x=axis_over(strengths, "PSNR of the release, dB (stronger noise to the left)"),
+        x=axis_over(
+            [p.x for one in series for p in one.points],
+            "PSNR of the release, dB (stronger noise to the left)",
+        ),
         y=Axis(label="share of the clean score", low=0.0, high=1.1, ticks=(0, 0.25, 0.5, 0.75, 1)),
-        title="Retention of the authorized model and of rivals over PSNR",
+        title=f"Retention of the authorized model and of rivals over PSNR: {title}",
     )
 
 
 def drift_chart(records: Sequence[Record]) -> Markup | None:
     """Siblings: how well descendants of the authorized weights read, over how far they drifted."""
-    held: dict[str, list[Point]] = defaultdict(list)
+    held: dict[tuple[str, int], list[Point]] = defaultdict(list)
     for r in records:
         drift = r.settings.get("first layer moved", r.settings.get("drift"))
         if isinstance(drift, int | float) and r.condition in ("clean", "nte"):
             whose = r.settings.get("release for") or r.settings.get("method", r.metric)
-            held[f"{CONDITIONS[r.condition]}, {whose}"].append(
+            held[f"{CONDITIONS[r.condition]}, {whose}", r.n].append(
                 Point(
                     x=100 * float(drift), y=r.value, low=r.low, high=r.high,
                     says=f"drift {drift:.2%}: {interval(r)}, n = {r.n}",
@@ -57,8 +94,15 @@ def drift_chart(records: Sequence[Record]) -> Markup | None:
     drifts = [p.x for points in held.values() for p in points]
     if len(set(drifts)) < 2:
         return None
+    names = Counter(name for name, _ in held)
     return plot(
-        [Series(name=name, points=sorted(p, key=lambda q: q.x)) for name, p in held.items()],
+        [
+            Series(
+                name=name if names[name] == 1 else f"{name}, n = {n}",
+                points=sorted(points, key=lambda p: p.x),
+            )
+            for (name, n), points in held.items()
+        ],
         x=axis_over([0.0, *drifts], "relative drift of the first layer, percent"),
         y=Axis(label="score", low=0.0, high=1.0, ticks=(0, 0.25, 0.5, 0.75, 1)),
         title="Scores of fine-tuned descendants over their drift",

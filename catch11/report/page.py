@@ -10,7 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from catch11.attacks import attack_names
-from catch11.card import Card, cards, knows, preferred, release_of, share
+from catch11.card import (
+    cards,
+    clean_cell,
+    clean_of,
+    knows,
+    preferred,
+    release_of,
+    share,
+    tried,
+)
 from catch11.record import Record
 from catch11.report.figures import drift_chart, spectrum_chart, strength_chart
 from catch11.report.samples import Sample
@@ -23,7 +32,8 @@ _HERE = Path(__file__).parent
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extras:
     """What is shown beside the records. spectrum: singular values of the front, ascending, of
-    which `unseen` are in the key's subspace; samples: pictures of a release; warnings: sentences."""
+    which `unseen` are in the key's subspace; samples: pictures of a release; warnings: sentences, beside the doubts that the
+    records themselves raise and that stand with each release."""
 
     title: str = "catch11 report"
     spectrum: Sequence[float] = ()
@@ -36,9 +46,17 @@ class Extras:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """A number of the heat map. good: the authorized model's, where high is what the owner wants;
-    bad: others' of released files; plain: anybody's of what was not recoded."""
+    bad: others' of released files; plain: anybody's of what was not recoded. others: further
+    measurements of the same, on as many pictures or on fewer."""
 
     record: Record
+    others: tuple[Record, ...] = ()
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> "Cell":
+        """The one of most pictures, the owner's worst case first, and the others."""
+        first, *others = sorted(records, key=lambda r: (-r.n, _sign(r) * r.value))
+        return cls(record=first, others=tuple(others))
 
     @property
     def kind(self) -> str:
@@ -53,6 +71,11 @@ class Cell:
         return round(min(max(self.record.value, 0.0), 1.0) * 70)
 
 
+def _sign(record: Record) -> int:
+    """1 where a low score is the owner's worst case, -1 where a high one is."""
+    return 1 if record.role == "authorized" else -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heat:
     """One release's matrix: a row a condition or attack, a column a model."""
@@ -61,6 +84,11 @@ class Heat:
     metric: str
     models: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, str, tuple[Cell | None, ...]], ...]
+
+    @property
+    def repeated(self) -> bool:
+        """Whether something was measured more than once."""
+        return any(cell.others for *_, cells in self.rows for cell in cells if cell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +108,7 @@ def report_page(records: Sequence[Record], extras: Extras | None = None) -> str:
         c: n + 1 for n, c in enumerate(dict.fromkeys(r.command for r in records if r.command))
     }
     direct = [r for r in records if not (r.command or "").startswith(STUDY)]
-    tried = {record.attack for record in records if record.attack}
+    ran = {record.attack for record in records if record.attack}
     return (
         _environment()
         .get_template("page.html")
@@ -91,7 +119,7 @@ def report_page(records: Sequence[Record], extras: Extras | None = None) -> str:
             cards=cards(direct),
             heats=heats(direct),
             bars={name: made for name, rows in _by_release(direct).items() if (made := bars(rows))},
-            untried=[name for name in attack_names() if name not in tried],
+            untried=[name for name in attack_names() if name not in ran],
             strength=strength_chart(records),
             drift=drift_chart(records),
             spectrum=spectrum_chart(extras.spectrum, unseen=extras.unseen, front=extras.front),
@@ -119,21 +147,26 @@ def heats(records: Sequence[Record]) -> list[Heat]:
             held[release_of(record), record.metric].append(record)
     for (release, metric), rows in held.items():
         models = tuple(dict.fromkeys((r.model, ROLES[r.role]) for r in rows))
-        cells: dict[tuple[str, str], dict[str, Cell]] = defaultdict(dict)
+        parts: dict[tuple[str, str], dict[tuple[str, str], list[Record]]] = {}
         for r in rows:
-            name = CONDITIONS.get(r.condition) or str(r.attack)
-            cells[name, knows(r) if r.attack else ""][r.model] = Cell(record=r)
+            place = CONDITIONS.get(r.condition) or str(r.attack), knows(r) if r.attack else ""
+            row = parts.setdefault(place, defaultdict(list))
+            row[r.model, ROLES[r.role]].append(r)
+        cells = {
+            place: {model: Cell.of(held) for model, held in row.items()}
+            for place, row in parts.items()
+        }
         order = list(CONDITIONS.values())
 
         def rank(
-            item: tuple[tuple[str, str], Mapping[str, Cell]], order: list[str] = order
+            item: tuple[tuple[str, str], Mapping[tuple[str, str], Cell]], order: list[str] = order
         ) -> tuple[int, float]:
             (name, _), row = item
             worst = max((c.record.value for c in row.values() if c.kind == "bad"), default=0.0)
             return (order.index(name), 0.0) if name in order else (len(order), -worst)
 
         lines = tuple(
-            (name, known, tuple(row.get(model) for model, _ in models))
+            (name, known, tuple(row.get(model) for model in models))
             for (name, known), row in sorted(cells.items(), key=rank)
         )
         found.append(Heat(release=release, metric=metric, models=models, rows=lines))
@@ -143,7 +176,6 @@ def heats(records: Sequence[Record]) -> list[Heat]:
 def bars(records: Sequence[Record]) -> list[Bar]:
     """What an attacker gets, the worst case first; one bar an attack and rival."""
     rows = preferred([r for r in records if not r.settings.get("control")])
-    clean = {r.model: r for r in rows if r.condition == "clean"}
     plain = {r.model for r in rows if r.condition == "nte"}
     made = []
     for r in rows:
@@ -151,10 +183,14 @@ def bars(records: Sequence[Record]) -> list[Bar]:
             continue  # the same files twice
         if r.condition not in ("nte", "attack") or r.role == "authorized" or r.metric == "auc":
             continue
-        own = clean.get(r.model)
+        own = clean_of(r, rows)
         recovered = r.value / own.value if own is not None and own.value > 0 else None
         made.append(Bar(record=r, clean=own, recovered=recovered, knows=knows(r)))
-    return sorted(made, key=lambda bar: -(bar.recovered or bar.record.value))
+    return sorted(made, key=_worst)
+
+
+def _worst(bar: Bar) -> float:
+    return -(bar.record.value if bar.recovered is None else bar.recovered)
 
 
 def _studies(records: Iterable[Record]) -> Mapping[str, list[Record]]:
@@ -173,11 +209,6 @@ def _versions(records: Iterable[Record]) -> Mapping[str, str]:
     return {name: ", ".join(sorted(texts)) for name, texts in sorted(found.items())}
 
 
-def card_rows(card: Card) -> list[object]:
-    """The licensee, then the attackers."""
-    return [*([card.authorized] if card.authorized else []), *card.rows]
-
-
 @cache
 def _environment() -> Environment:
     found = Environment(
@@ -189,6 +220,6 @@ def _environment() -> Environment:
     )
     found.filters |= {
         "interval": interval, "share": share, "percent": percent, "setting": setting,
-        "card_rows": card_rows, "knows": knows,
+        "knows": knows, "clean_cell": clean_cell, "tried": tried,
     }  # fmt: skip
     return found

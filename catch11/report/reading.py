@@ -27,6 +27,22 @@ def load_records(paths: Iterable[str | os.PathLike[str]]) -> tuple[Record, ...]:
     return tuple(found.values())
 
 
+def load_warnings(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """What `catch11 verify` and `attack` warned of when they wrote these `.json` files, each once.
+    Records say less: a line of JSON lines holds none. Raises InvalidArgument as load_records does."""
+    found: dict[str, None] = {}
+    for given in paths:
+        path = Path(given)
+        held = _decoded(path) if path.suffix == ".json" and not path.is_dir() else {}
+        told = held.get("warnings", []) if isinstance(held, dict) else []
+        if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
+            raise InvalidArgument(
+                "records", expected=f"`warnings` of sentences in {path.name}", found="other things"
+            )
+        found |= dict.fromkeys(told)
+    return tuple(found)
+
+
 def beside(folder: Path) -> Path:
     """Where the records of a release stand: beside its folder."""
     return Path(f"{os.path.abspath(folder)}{BESIDE}")
@@ -48,11 +64,15 @@ def _lines(path: Path) -> tuple[Record, ...]:
         raise InvalidArgument("records", expected="JSON lines", found=path.name) from None
 
 
-def _object(path: Path) -> tuple[Record, ...]:
+def _decoded(path: Path) -> object:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidArgument("records", expected=f"JSON in {path}", found=str(error)) from None
+
+
+def _object(path: Path) -> tuple[Record, ...]:
+    held = _decoded(path)
     rows = held.get("records") if isinstance(held, dict) else None
     if not isinstance(rows, list):
         raise InvalidArgument(

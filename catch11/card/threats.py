@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from catch11.card.doubts import doubts, judged
+from catch11.card.groups import clean_of, largest, preferred, release_of
 from catch11.record import Record
 
 KNOWN = {
@@ -48,7 +50,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """What is known of one release. psnr: mean dB as released. rows: the least knowing attacker
-    first. attacks: names of all that were tried."""
+    first. attacks: names of all that were tried; counts: files and the attacks that ran on them,
+    the most files first. doubts: sentences."""
 
     release: str
     method: str
@@ -56,22 +59,25 @@ class Card:
     authorized: Row | None
     rows: tuple[Row, ...]
     attacks: tuple[str, ...]
+    counts: tuple[tuple[int, tuple[str, ...]], ...]
+    doubts: tuple[str, ...]
     commands: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[Row, ...]:
+        """The licensee, then the attackers."""
+        return (*([self.authorized] if self.authorized else []), *self.rows)
 
     @property
     def worst(self) -> Row | None:
         """The attacker who gets most of a model's clean score, or most where that is unknown."""
-        judged = [row for row in self.rows if row.record.metric != "auc"]
-        return max(judged, key=lambda row: (row.recovered or 0.0, row.record.value), default=None)
-
-
-def release_of(record: Record) -> str:
-    """What tells releases apart: the listed files where stated, the key and the method else."""
-    settings = record.settings
-    stated = settings.get("release")
-    return str(
-        stated or f"{(record.key_fingerprint or '')[:8]} {settings.get('method', '')}".strip()
-    )
+        rows = [row for row in self.rows if row.record.metric != "auc"]
+        known = all(row.recovered is not None for row in rows)
+        return max(
+            rows,
+            key=lambda row: ((row.recovered or 0.0) if known else 0.0, row.record.value),
+            default=None,
+        )
 
 
 def cards(records: Iterable[Record]) -> tuple[Card, ...]:
@@ -80,17 +86,16 @@ def cards(records: Iterable[Record]) -> tuple[Card, ...]:
     for record in records:
         if not record.settings.get("control"):
             held[release_of(record)].append(record)
-    return tuple(card_of(rows) for rows in held.values() if any(map(_judged, rows)))
+    return tuple(card_of(rows) for rows in held.values() if any(map(judged, rows)))
 
 
 def card_of(records: Sequence[Record]) -> Card:
     """The card of one release's records."""
-    rows = preferred(records)
-    clean = {record.model: record for record in rows if record.condition == "clean"}
-    released = [record for record in rows if record.condition == "nte"]
-    attacks = [record for record in rows if record.condition == "attack"]
+    rows = largest(preferred(records))
+    clean = [record for record in rows if record.condition == "clean"]
+    released = [r for r in rows if r.condition == "nte" or r.attack == "none"]
+    attacks = [r for r in rows if r.condition == "attack" and r.attack != "none"]
     authorized = [record for record in released if record.role == "authorized"]
-    named = dict.fromkeys(record.attack for record in attacks if record.attack)
     decibels = [record.psnr for record in released if record.psnr is not None]
     return Card(
         release=release_of(records[0]),
@@ -98,22 +103,30 @@ def card_of(records: Sequence[Record]) -> Card:
         psnr=decibels[0] if decibels else None,
         authorized=_row("the licensee", "the authorized model", authorized, clean),
         rows=tuple(_attackers(released, attacks, clean)),
-        attacks=tuple(name for name in named if name != "none"),
+        attacks=tuple(dict.fromkeys(str(record.attack) for record in attacks)),
+        counts=_counts(attacks),
+        doubts=doubts(records),
         commands=tuple(dict.fromkeys(record.command for record in records if record.command)),
     )
 
 
+def _counts(attacks: Sequence[Record]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    held: dict[int, dict[str, None]] = defaultdict(dict)
+    for record in attacks:
+        held[record.n][str(record.attack)] = None
+    return tuple((n, tuple(held[n])) for n in sorted(held, reverse=True))
+
+
 def _attackers(
-    released: Sequence[Record], attacks: Sequence[Record], clean: dict[str, Record]
+    released: Sequence[Record], attacks: Sequence[Record], clean: Sequence[Record]
 ) -> Iterable[Row]:
-    rivals = [r for r in released if r.role in ("ta", "ga")]
-    rivals += [r for r in attacks if r.attack == "none" and r.role in ("ta", "ga")]
+    rivals = [record for record in released if record.role in ("ta", "ga")]
     plain = _row("any other model", "nothing", rivals, clean)
     if plain is not None:
         yield plain
     held: dict[tuple[int, bool], list[Record]] = defaultdict(list)
     for record in attacks:
-        if record.attack != "none" and record.role in ("ta", "ga"):
+        if record.role in ("ta", "ga"):
             rank = sum(_RANK.get(name, 0) for name in record.knowledge)
             held[rank, record.attack == _CLEAN].append(record)
     for (_, trains), group in sorted(held.items(), key=lambda item: item[0]):
@@ -123,7 +136,7 @@ def _attackers(
             row = _row(who, knows(part[0]), part, clean)
             if row is not None:
                 yield row
-    siblings = [record for record in released if record.role == "sibling"]
+    siblings = [r for r in released if r.role == "sibling" and r.condition == "nte"]
     row = _row("a descendant", "weights that descend from the authorized ones", siblings, clean)
     if row is not None:
         yield row
@@ -135,69 +148,14 @@ def knows(record: Record) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def _row(who: str, known: str, records: Sequence[Record], clean: dict[str, Record]) -> Row | None:
-    """The best of these records: the most of a clean score, or the most where none is known."""
+def _row(who: str, known: str, records: Sequence[Record], clean: Sequence[Record]) -> Row | None:
+    """The best of these records: the most of a clean score, or the most where one is unknown."""
     if not records:
         return None
-
-    def worth(record: Record) -> float:
-        own = clean.get(record.model)
-        return record.value / own.value if own is not None and own.value > 0 else record.value
-
-    best = max(records, key=worth)
     tries = sum(int(record.settings.get("tries", 1)) for record in records)
-    return Row(who=who, knows=known, record=best, clean=clean.get(best.model), tries=tries)
-
-
-def preferred(records: Sequence[Record]) -> list[Record]:
-    """Of each model and condition the records of one metric: accuracy where there is one, then
-    what stands first."""
-    chosen: dict[tuple[object, ...], str] = {}
-    for record in records:
-        place = (record.model, record.condition, record.attack)
-        if place not in chosen or record.metric == "accuracy":
-            chosen[place] = record.metric
-    return [r for r in records if chosen[r.model, r.condition, r.attack] == r.metric]
-
-
-def _judged(record: Record) -> bool:
-    return record.condition in ("nte", "attack")
-
-
-def markdown(card: Card) -> str:
-    """The card as a Markdown table, with the attacks tried and the commands that measured them."""
-    strength = "" if card.psnr is None else f", {card.psnr:.1f} dB"
-    lines = [
-        f"**{card.method or 'release'}{strength}** (release {card.release})",
-        "",
-        "| who | knows | best attack | model | gets | clean | n |",
-        "|---|---|---|---|---|---|---|",
+    rows = [
+        Row(who=who, knows=known, record=record, clean=clean_of(record, clean), tries=tries)
+        for record in records
     ]
-    rows = (*([card.authorized] if card.authorized else []), *card.rows)
-    lines += [_line(row) for row in rows]
-    if card.attacks:
-        names = ", ".join(f"`{name}`" for name in card.attacks)
-        lines += ["", f"Attacks tried, each the best of its settings on the same files: {names}."]
-    lines += ["", *(f"    {command}" for command in card.commands)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _line(row: Row) -> str:
-    record = row.record
-    attack = record.attack if record.attack not in (None, "none") else ""
-    cells = (
-        row.who,
-        row.knows,
-        f"`{attack}`" if attack else "",
-        record.model,
-        f"{share(record.value)} [{share(record.low)}, {share(record.high)}]"
-        + ("" if record.metric == "accuracy" else f" {record.metric}"),
-        "" if row.clean is None else share(row.clean.value),
-        str(record.n),
-    )
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def share(value: float) -> str:
-    """A share with two digits and no leading zero."""
-    return f"{value:.2f}".replace("0.", ".", 1) if 0 <= value < 0.995 else f"{value:.2f}"
+    known_all = all(row.recovered is not None for row in rows)
+    return max(rows, key=lambda row: (row.recovered or 0.0) if known_all else row.record.value)

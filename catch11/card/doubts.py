@@ -7,7 +7,7 @@ are compared as if they were independent, which doubts more.
 import math
 from collections.abc import Iterator, Sequence
 
-from catch11.card.groups import clean_of
+from catch11.card.groups import clean_of, largest
 from catch11.record import Condition, Record
 from catch11.trust import FEW, WEAK
 
@@ -58,7 +58,7 @@ def _labels(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _amount(records: Sequence[Record]) -> Iterator[str]:
-    rows = [r for r in records if judged(r)]
+    rows = largest(r for r in records if judged(r))
     for n in sorted({r.n for r in rows if r.n < FEW}, reverse=True):
         names = dict.fromkeys(r.attack or "the release as it is" for r in rows if r.n == n)
         where = "" if all(r.n == n for r in rows) else f" for {', '.join(names)}"

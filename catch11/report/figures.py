@@ -19,18 +19,19 @@ def strength_chart(records: Sequence[Record]) -> Markup | None:
     for r in records:
         if r.condition != "attack" and r.metric in SHARES and not r.settings.get("control"):
             held[line_of(r)].append(r)
-    charts, bare = [], 0
-    titles = Counter(_title(line, rows) for line, rows in held.items())
-    for line, rows in held.items():
-        series, missing = _strengths(largest(preferred(rows)))
-        if len({round(p.x, 1) for one in series for p in one.points}) > 1:
-            title = _title(line, rows)
-            named = title if titles[title] == 1 else f"{title}, {line[0][:8]}"
-            charts.append(Markup("<h3>{}</h3>{}").format(named, _strength_plot(series, named)))
-            bare += missing
-    if not charts:
+    made = {line: _strengths(largest(preferred(rows))) for line, rows in held.items()}
+    drawn = {
+        line: _title(line, held[line])
+        for line, (series, _) in made.items()
+        if len({round(p.x, 1) for one in series for p in one.points}) > 1
+    }
+    if not drawn:
         return None
-    if bare:
+    names, charts = Counter(drawn.values()), []
+    for line, title in drawn.items():
+        named = title if names[title] == 1 else f"{title}, {line[0][:8]}"
+        charts.append(Markup("<h3>{}</h3>{}").format(named, _strength_plot(made[line][0], named)))
+    if bare := sum(made[line][1] for line in drawn):
         says = "scores have no clean score of as many pictures beside them and are not drawn."
         charts.append(Markup('<p class="dim">{} {}</p>').format(bare, says))
     return Markup("").join(charts)

@@ -187,6 +187,7 @@ def test_a_card_takes_the_most_pictures_and_says_where_numbers_differ() -> None:
     ]  # fmt: skip
     best = {row.knows: row for row in card.rows}
     assert best["public pictures"].record.n == 100
+    assert card.doubts == ("only 40 images were scored for bm3d: below 100 the intervals are wide",)
     text = markdown(card)
     assert "| `bm3d` | mobile | .97 [.87, 1.00] | .82 (n 100) | 40 |" in text
     assert "on 40 files `bm3d`. A line of fewer files than others is less sure" in text

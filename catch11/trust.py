@@ -1,7 +1,7 @@
 """Is this evaluation itself sound? Facts of an evaluation in, one sentence a doubt out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -9,7 +9,7 @@ from catch11.errors import Catch11Error
 from catch11.front import Front
 from catch11.metrics import Interval, paired_difference
 from catch11.models.frame import Model
-from catch11.record import Role
+from catch11.record import Record, Role
 
 FEW = 100  # images: below this an accuracy of .8 is known no better than to ± .08
 WEAK = (
@@ -63,6 +63,18 @@ def doubts_of_models(model: Model, rivals: Sequence[Model]) -> tuple[str, ...]:
             )
         seen.setdefault(rival.fingerprint, rival.name)
     return tuple(found)
+
+
+def doubts_of_shares(records: Iterable[Record]) -> tuple[str, ...]:
+    """Doubts about a table of accuracies and agreements, from how many items stand behind each."""
+    counts = [record.n for record in records if record.metric in ("accuracy", "agreement")]
+    few = [count for count in counts if count < FEW]
+    if not few:
+        return ()
+    return (
+        f"{len(few)} of {len(counts)} shares are of fewer than {FEW} items, one of {min(few)}: "
+        "their intervals are wide",
+    )
 
 
 def by_name(models: Sequence[Model]) -> dict[str, Model]:

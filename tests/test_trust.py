@@ -12,6 +12,7 @@ from catch11.fingerprint import module_fingerprint
 from catch11.front import Front
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model
+from catch11.record import Record
 from catch11.trust import Facts
 
 N = 200
@@ -141,3 +142,22 @@ def test_names_are_made_unique() -> None:
     assert names[0] == "m"
     assert names[1] == f"m@{other.fingerprint[:8]}"
     assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ((), ()),
+        ((100, 500), ()),
+        ((99,), ("1 of 1 shares are of fewer than 100 items, one of 99: ",)),
+        ((24, 500, 60), ("2 of 3 shares are of fewer than 100 items, one of 24: ",)),
+    ],
+    ids=repr,
+)
+def test_a_table_of_few_items_is_doubted(counts: tuple[int, ...], found: tuple[str, ...]) -> None:
+    row = Record(
+        model="m", role="ga", condition="nte", metric="accuracy", value=0.5, low=0.4, high=0.6, n=9
+    )
+    times = replace(row, metric="seconds", n=3)  # of a number that is no share nothing is said
+    told = trust.doubts_of_shares([times, *(replace(row, n=count) for count in counts)])
+    assert told == tuple(sentence + "their intervals are wide" for sentence in found)

@@ -94,6 +94,7 @@ def _facts(done: "Done") -> dict[str, object]:
         "title": done.study.title,
         "source": done.study.source,
         "records": [json.loads(record.to_line()) for record in done.records],
+        "warnings": list(done.doubts),
         "file": str(done.file),
         "figure": None if done.figure is None else str(done.figure),
     }
@@ -105,6 +106,7 @@ def _view(done: "list[Done]", skipped: list[tuple[str, str]]) -> RenderableType:
         parts += [
             f"[bold]{escape(one.study.title)}[/] [dim]({escape(one.study.source)})[/]",
             one.study.view(one.records),
+            *(f"[yellow]note[/] {escape(doubt)}" for doubt in one.doubts),
             f"[dim]records: {escape(str(one.file))}[/]",
         ]
         parts += [] if one.figure is None else [f"[dim]figure: {escape(str(one.figure))}[/]"]

@@ -12,6 +12,7 @@ from typing import Literal
 
 from rich.console import RenderableType
 
+from catch11 import trust
 from catch11.cells import Cell, run_cells
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.record import Record, versions
@@ -53,6 +54,11 @@ class Done:
     records: tuple[Record, ...]
     file: Path
     figure: Path | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """One sentence for each reason not to rely on the table."""
+        return trust.doubts_of_shares(self.records)
 
 
 @cache

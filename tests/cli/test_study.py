@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from catch11.cells import Cell
 from catch11.cli import app
+from catch11.record import Record
+from catch11.studies.frame import Study
 
 runner = CliRunner()
 
@@ -25,6 +28,26 @@ def test_a_study_from_end_to_end(tmp_path: Path) -> None:
     assert {record["metric"] for record in facts["records"]} >= {"P95", "P99"}
     assert Path(facts["figure"]).stat().st_size > 1000
     assert runner.invoke(app, words).stdout == first.stdout, "taken up from its file"
+
+
+@pytest.mark.parametrize(("n", "told"), [(24, True), (100, False)])
+def test_a_table_of_few_pictures_says_so(
+    n: int, told: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = Record(
+        model="m", role="ga", condition="nte", metric="accuracy", value=0.5, low=0.4, high=0.6, n=n
+    )
+    study = Study(
+        name="s", title="A study", source="here", view=lambda records: "the table",
+        cells=lambda scale, place: [Cell(name="a", settings={})], work=lambda cell, place: [row],
+    )  # fmt: skip
+    monkeypatch.setattr("catch11.studies.frame.study_of", lambda name: study)
+    words = ["study", "s", "--digits", "--out", str(tmp_path)]
+    shown = runner.invoke(app, words).output
+    assert shown.index("the table") < shown.index("records:")
+    assert ("fewer than 100 items" in " ".join(shown.split())) is told
+    facts = json.loads(runner.invoke(app, [*words, "--json"]).stdout)
+    assert len(facts["studies"]["s"]["warnings"]) == told
 
 
 @pytest.mark.parametrize(

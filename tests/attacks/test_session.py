@@ -216,12 +216,15 @@ def test_the_detector_has_a_record_in_the_file(
     """A control's is marked as one, so that no card shows it as the release's."""
     path = tmp_path / "records.jsonl"
 
-    def run() -> Assault:
+    def run(records: Path | None = path) -> Assault:
         return attack_release(
             world.released, [world.rival], attacks=["detection"], labels=world.labels,
-            source=world.source, public=public, effort=replace(FEW, control=control), records=path,
+            source=world.source, public=public, effort=replace(FEW, control=control),
+            records=records,
         )  # fmt: skip
 
+    (record,) = run(None).records
+    assert record.settings["control"] is control
     (record,) = run().records
     assert (record.metric, record.attack, record.n) == ("auc", "detection", 12)
     assert record.settings["control"] is control

@@ -12,7 +12,7 @@ from catch11.attacks.tiles import cut, paste
 
 @register
 class PairsNetwork(NoiseToClean):
-    """A U-Net on pairs (the paper's reconstruction attack)."""
+    """A U-Net on pairs, by itself (the paper's reconstruction attack); `noise2clean` tries it too."""
 
     name = "reconstruction"
     kinds = ("unet",)

@@ -14,9 +14,9 @@ from catch11.spectrum import Rule
 
 
 class Learned(Attack):
-    """An attack that trains networks, each with the same training."""
+    """An attack that trains both networks, each with the same training, and is judged by the better."""
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("srresnet",)
+    kinds: ClassVar[tuple[Kind, ...]] = ("srresnet", "unet")
 
     def __init__(self, training: Training = Training()) -> None:  # noqa: B008 - frozen
         self.training = training
@@ -69,12 +69,11 @@ class NoiseToNoise(Learned):
 
 @register
 class WhiteBoxRestoration(Learned):
-    """Knows the front: recodes public pictures with a secret of its own at several strengths and
-    trains on those; the noise differs, its law does not."""
+    """Knows the front: recodes public pictures with a secret of its own, at the one strength that it
+    guesses from the released files, and trains on those; the noise differs, its law does not."""
 
     name = "white-box-restoration"
     knowledge = frozenset({"released", "front", "public"})
-    kinds = ("srresnet", "unet")
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         front, subspace, public = material.front, material.subspace, material.public

@@ -51,6 +51,14 @@ def test_restorers_restore(scene: Scene, attack: type[Learned]) -> None:
     assert found.tries == len(attack.kinds)
 
 
+@pytest.mark.parametrize("attack", [NoiseToClean, NoiseToNoise, WhiteBoxRestoration])
+def test_both_nets_are_trained_either_way(scene: Scene, attack: type[Learned]) -> None:
+    once = Training(steps=1, batch=2, width=4)
+    given = scene.material.cut(attack.knowledge)
+    found = [attempt.setting for attempt in attack(once).run(given, generator=_seeded())]
+    assert [setting.split(",")[0] for setting in found] == ["srresnet", "unet"]
+
+
 @pytest.mark.parametrize("kind", ["unet", "srresnet"])
 def test_training_repeats_and_leaves_the_global_generator_alone(scene: Scene, kind: str) -> None:
     clean, released = scene.material.pairs or (scene.clean, scene.clean)

@@ -73,6 +73,12 @@ def test_cells_are_listed_without_a_model(name: str, config: str, scale: str) ->
     assert len({cell.id for cell in cells}) == len(cells)
 
 
+def test_table8_judges_every_attacker_by_both_nets(out: Path) -> None:
+    done = run_study(study_of("table8"), DIGITS, out=out)
+    tries = {record.attack: record.settings["tries"] for record in done.records if record.attack}
+    assert tries == {"noise2clean": 2, "noise2noise": 2, "white-box-restoration": 2}
+
+
 def test_a_killed_study_gives_the_same_table(tmp_path: Path) -> None:
     whole = run_study(study_of("figure1"), DIGITS, out=tmp_path / "whole")
     study = study_of("figure1")

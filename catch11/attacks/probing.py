@@ -25,7 +25,12 @@ def seen_by_queries(
 
 @register
 class Probe(Attack):
-    """Recode a few pictures, read the seen directions off the differences, inpaint the others."""
+    """Recode a few pictures, read the seen directions off the differences, inpaint the others.
+
+    By tiles, whatever the front. That is exact for dense and patch fronts. An overlapping convolution
+    has no tile: noise that runs across an edge makes a direction look moved that is seen, and what
+    is seen of each frequency is not told apart, so this gets less than `front-wiener` does.
+    `benchmarks/probing.py` measures how much of a patch front's basis so many queries give."""
 
     name = "probe"
     knowledge = frozenset({"released", "public", "key-queries"})

@@ -70,8 +70,12 @@ class Card:
 
     @property
     def worst(self) -> Row | None:
-        """The attacker who gets most of a model's clean score, or most where that is unknown."""
-        rows = [row for row in self.rows if row.record.metric != "auc"]
+        """The attacker who gets most of a model's clean score, or most where that is unknown. Whoever
+        holds weights that descend from the authorized ones needs no attack and is none."""
+        rows = [
+            row for row in self.rows
+            if row.record.metric != "auc" and row.record.role != "sibling"
+        ]  # fmt: skip
         known = all(row.recovered is not None for row in rows)
         return max(
             rows,
@@ -136,7 +140,7 @@ def _attackers(
             row = _row(who, knows(part[0]), part, clean)
             if row is not None:
                 yield row
-    siblings = [r for r in released if r.role == "sibling" and r.condition == "nte"]
+    siblings = [r for r in (*released, *attacks) if r.role == "sibling" and r.attack != "none"]
     row = _row("a descendant", "weights that descend from the authorized ones", siblings, clean)
     if row is not None:
         yield row

@@ -33,7 +33,7 @@ def tried(name: str, **limits: int) -> list[Record]:
     """What rivals got by attacks; n: of that many files."""
     return [
         r for r in held(name)
-        if r.condition == "attack" and r.attack != "none" and r.role != "authorized"
+        if r.condition == "attack" and r.attack != "none" and r.role in ("ta", "ga")
         and limits.get("n", r.n) == r.n
     ]  # fmt: skip
 

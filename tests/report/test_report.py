@@ -120,6 +120,16 @@ def test_a_card_ranks_attackers_by_what_they_know() -> None:
     assert card.attacks[0] == "blur"
 
 
+def test_a_descendant_has_a_row_and_is_no_attack() -> None:
+    attacked = next(r for r in FIRST if r.attack == "blur" and r.model == "mobile")
+    facts = {"model": "child", "role": "sibling", "value": 0.99, "high": 1.0}
+    plain = replace(attacked, condition="nte", attack=None, knowledge=(), **{**facts, "value": 0.9})
+    card = card_of([*FIRST, plain, replace(attacked, **facts)])
+    assert (card.rows[-1].who, card.rows[-1].record.value) == ("a descendant", 0.99)
+    assert card.worst is not None
+    assert card.worst.record.model != "child"
+
+
 def test_a_card_names_the_best_over_all_rivals_and_settings() -> None:
     card = card_of(FIRST)
     blind = next(row for row in card.rows if row.knows == "public pictures")

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -122,7 +123,7 @@ def test_a_card_ranks_attackers_by_what_they_know() -> None:
 
 def test_a_descendant_has_a_row_and_is_no_attack() -> None:
     attacked = next(r for r in FIRST if r.attack == "blur" and r.model == "mobile")
-    facts = {"model": "child", "role": "sibling", "value": 0.99, "high": 1.0}
+    facts: dict[str, Any] = {"model": "child", "role": "sibling", "value": 0.99, "high": 1.0}
     plain = replace(attacked, condition="nte", attack=None, knowledge=(), **{**facts, "value": 0.9})
     card = card_of([*FIRST, plain, replace(attacked, **facts)])
     assert (card.rows[-1].who, card.rows[-1].record.value) == ("a descendant", 0.99)

@@ -22,10 +22,12 @@ from catch11.data.folder import walk
 from catch11.data.pictures import open_picture
 from catch11.errors import InvalidArgument
 from catch11.gains import RULES, gain, stretch
+from catch11.grid import Format
 from catch11.key import Key
 from catch11.models.frame import Model
+from catch11.recode.noise import Noise
 from catch11.recode.spectral import SpectralRecoder
-from catch11.suitability import photograph_like
+from catch11.written import random_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,20 +95,28 @@ def chain(
 
 
 def chain_of_key(
-    key: Key, model: Model, *, psnr: float, source: str | Path | None = None, count: int = 8
+    key: Key,
+    model: Model,
+    *,
+    psnr: float,
+    source: str | Path | None = None,
+    count: int = 8,
+    noise: Noise = "content",
+    format: Format = "png8",
 ) -> tuple[Link, ...]:
     """The chain of a key's model, with pictures of a folder, or random fields with the spectrum of
-    photographs, recoded at a PSNR (dB, peak 1) into 8 bits. Raises KeyMismatch, InvalidArgument."""
+    photographs, recoded at a PSNR (dB, peak 1). Raises KeyMismatch, InvalidArgument."""
     key.check_reader(model)
     if source is None:
-        clean = photograph_like(key.canvas.shape)[:count]
+        generator = torch.Generator().manual_seed(0)
+        clean = random_fields(key.canvas.shape, count, generator=generator)
     else:
         files = walk(source).files[:count]
         if not files:
             raise InvalidArgument("source", expected="pictures", found="none")
         paths = [os.path.join(source, file) for file in files]
         clean = torch.cat([clean_window(open_picture(path), key.canvas) for path in paths])
-    released = SpectralRecoder(key, psnr=psnr)(clean).images
+    released = SpectralRecoder(key, psnr=psnr, noise=noise, format=format)(clean).images
     return chain(model, layer=key.front.layer, clean=clean, released=released)
 
 

@@ -140,6 +140,25 @@ class Quadratic:
         return max(0.0, (low + high) / 2) if min(self.weights) >= 0 else (low + high) / 2
 
 
+def sphere_quantile(
+    squares: Sequence[float], share: float, *, times: int = 1, blind: int = 0
+) -> float:
+    """The value that Σ squares·u² stays under with a probability of `share`, u uniform on the unit
+    sphere: P(Σ squares·u² > c) = P(Σ (squares − c) z² > 0), z normal.
+
+    times: how often each square stands; blind: further directions of square 0. Raises
+    InvalidArgument where the law cannot be inverted.
+    """
+    low, high = 0.0 if blind else min(squares), max(squares)
+    for _ in range(40):
+        middle = (low + high) / 2
+        law = Quadratic.of([s - middle for s in squares], times=times)
+        if blind:
+            law = Quadratic(weights=(*law.weights, -middle), counts=(*law.counts, blind))
+        low, high = (middle, high) if law.cdf(0.0) < share else (low, middle)
+    return (low + high) / 2
+
+
 def _share(name: str, value: float) -> None:
     if not 0.0 < value < 1.0:
         raise InvalidArgument(name, expected="a number between 0 and 1", found=value)

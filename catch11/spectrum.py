@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Inexact
 from torch import Tensor
 
 from catch11.errors import EmptySubspace, InvalidArgument
@@ -93,18 +93,19 @@ def spectrum(
 
 
 def principal_angles(
-    first: Float[Tensor, "pixel a"], second: Float[Tensor, "pixel b"]
+    first: Inexact[Tensor, "pixel a"], second: Inexact[Tensor, "pixel b"]
 ) -> Float[Tensor, " angle"]:
-    """Angles in radians between the spans of two orthonormal bases, ascending.
+    """Angles in radians between the spans of two orthonormal bases, real or complex, ascending.
 
     Small angles come from the sine, large ones from the cosine, so both are exact to rounding
     (Björck and Golub 1973).
     """
     if second.shape[1] > first.shape[1]:
         first, second = second, first
-    product = first.double().T @ second.double()
+    exact = torch.complex128 if first.is_complex() or second.is_complex() else torch.float64
+    first, second = first.to(exact), second.to(exact)
+    product = first.mH @ second
     cosine = torch.linalg.svdvals(product).clamp(max=1.0)
-    rest = second.double() - first.double() @ product
-    sine = torch.linalg.svdvals(rest).clamp(max=1.0).flip(0)
+    sine = torch.linalg.svdvals(second - first @ product).clamp(max=1.0).flip(0)
     by_sine: Bool[Tensor, " angle"] = cosine**2 > 0.5
     return torch.where(by_sine, sine.asin(), cosine.acos())

@@ -20,7 +20,7 @@ SHAPE_CHECKED = (
     "fit", "canvas", "strip", "key", "keyfile", "front", "reading", "layer", "find", "grid", "spectrum", "circulant", "chebyshev", "subspace",
     "subspace_conv", "box", "box_conv", "stream", "recode",
     "personalize", "scramble", "site", "secretfile", "release", "models", "data", "interval", "metrics", "record", "attacks", "panel", "tune", "baselines",
-    "bounds", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "kinds", "cells", "trust", "studies", "report", "scale",
+    "bounds", "written", "comparison", "prediction", "norms", "gains", "lipschitz", "misalignment", "quadratic", "matrix", "conditions", "score", "kinds", "cells", "trust", "studies", "report", "scale",
 )  # fmt: skip
 if os.environ.get("CATCH11_SHAPES", "1") != "0":
     from jaxtyping import install_import_hook

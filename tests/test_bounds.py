@@ -14,6 +14,7 @@ from catch11.key import Key, key_of
 from catch11.metrics import Interval
 from catch11.recode.spectral import SpectralRecoder
 from catch11.spectrum import Rule
+from catch11.subspace import TileSubspace
 
 torch.set_num_threads(1)
 
@@ -77,8 +78,9 @@ def test_sphere_coverage(law: Law) -> None:
 def test_no_attack_beats_the_certificate() -> None:
     """The worst direction, found by an eigenvector, is inside and touches the ends."""
     matrix = _matrix(6, 10, seed=3)
-    inside = torch.linalg.svd(matrix)[2][3:].T
-    values = misalignment.response(matrix, inside)
+    right = torch.linalg.svd(matrix)[2].T
+    inside = right[:, 3:]
+    values = misalignment.response(matrix, right[:, :3])
     sure = bounds.certificate(values, 1.5)
     worst = torch.linalg.svd(matrix @ inside)[2]
     shifts = torch.stack([(matrix @ inside @ v * 1.5).norm() for v in worst])
@@ -135,13 +137,18 @@ def test_wedin_bounds_the_turn(seed: int) -> None:
 
 
 def test_responses() -> None:
-    rival, inside = _matrix(4, 9, seed=5), torch.linalg.qr(_matrix(9, 6, seed=6))[0]
-    found = misalignment.response(rival, inside)
+    rival = _matrix(4, 9, seed=5)
+    basis = torch.linalg.qr(_matrix(9, 9, seed=6))[0]
+    inside = basis[:, :6]
+    found = misalignment.response(rival, basis[:, 6:])
     assert len(found) == 6
     assert found[:2] == (0.0, 0.0)
+    direct = torch.linalg.svdvals(rival @ inside).flip(0).tolist()
+    assert found[2:] == pytest.approx(direct)
     assert sum(s * s for s in found) == pytest.approx(float((rival @ inside).norm() ** 2))
     assert bounds.rival_floor(found, 3.0).low == 0.0
-    narrow = misalignment.response(rival, inside[:, :3])
+    narrow = misalignment.response(rival, basis[:, 3:])
+    assert narrow == pytest.approx(torch.linalg.svdvals(rival @ inside[:, :3]).flip(0).tolist())
     floor = bounds.rival_floor(narrow, 3.0)
     draws = _matrix(3, 200, seed=7)
     shifts = (rival @ inside[:, :3] @ (3.0 * draws / draws.norm(dim=0))).norm(dim=0)
@@ -189,7 +196,8 @@ def test_an_unclipped_release_keeps_the_certificate(key: Key) -> None:
     released = SpectralRecoder(key, psnr=12.0, format="tensor")(clean).images
     for one, other in zip(released.split(1), clean.split(1), strict=True):
         radius = float((one - other).norm())
-        values = misalignment.response(key.front.weight.flatten(1), bounds._inside(key.subspace))  # type: ignore[arg-type]
+        assert isinstance(key.subspace, TileSubspace)
+        values = misalignment.response(key.front.weight.flatten(1), key.subspace.kept)
         moved = bounds.file_shift(key.front, one, other)
         assert moved.low == moved.high <= bounds.certificate(values, radius).high * (1 + 1e-5)
 

@@ -11,11 +11,12 @@ from torch.nn import functional
 from catch11.canvas import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.fingerprint import module_fingerprint
-from catch11.gains import convolution_gain, convolution_norm, gain
+from catch11.gains import convolution_gain, gain
 from catch11.key import build_key
 from catch11.lipschitz import chain, chain_of_key
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model
+from catch11.norms import convolution_norm
 
 torch.set_num_threads(1)
 CANVAS = plain_canvas(12, 12)
@@ -299,6 +300,7 @@ def test_a_recoded_picture_through_a_key_s_model(tmp_path: Path) -> None:
         links = chain_of_key(key, model, psnr=20.0, source=source, count=1)
         assert max(links[-1].moved) <= links[-1].bound
         assert links[0].to_dict()["ceiling"] == 1.0
+    assert len(chain_of_key(key, model, psnr=20.0, count=3)[0].moved) == 3
     (tmp_path / "none").mkdir()
     with pytest.raises(InvalidArgument, match="source: expected pictures"):
         chain_of_key(key, model, psnr=20.0, source=tmp_path / "none")

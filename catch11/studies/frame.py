@@ -107,7 +107,7 @@ def run_study(
     if not cells:
         names = ", ".join(cell.name for cell in study.cells(scale, place))
         raise InvalidArgument("only", expected=f"a part of one of: {names}", found=only)
-    stands = basis(study.work.__module__, place)
+    stands = basis(study.cells.__module__, place)
     cells = [_placed(cell, place, stands) for cell in cells]
     flags = {"digits": " --digits", "paper": " --hub", "local": ""}[place.config]
     command = f"catch11 study {study.name} --{scale}{flags}"

@@ -13,7 +13,7 @@ from catch11.studies.basis import basis, constants
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.place import Place
 
-HOME = table1.STUDY.work.__module__
+HOME = table1.STUDY.cells.__module__
 DIGITS = Place(config="digits")
 
 Change = Callable[[pytest.MonkeyPatch], None]

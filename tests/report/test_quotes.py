@@ -118,6 +118,26 @@ def thumbnails() -> str:
     )
 
 
+def same_architecture() -> str:
+    name = "deep-resnet20"
+    anew = [r for r in tried(name) if r.model == "resnet20-twin"]
+    assert {r.role for r in anew} == {"ta"}
+    sibling = one(name, "resnet20-sibling", "nte")
+    return (
+        f"ResNet-20 trained anew gets at most {i(best(anew))} by {len(anew)} of them, while a "
+        f"sibling, fine-tuned from the authorized weights, reads {i(sibling)} as they are."
+    )
+
+
+def colluders() -> str:
+    weak, strong = (one(f"{kind}-deit-tiny", MOBILE, "collude") for kind in ("spectral", "deep"))
+    whole = clean(weak, "spectral-deit-tiny")
+    return (
+        f"the one for SqueezeNet gives MobileNetV2 {i(weak)} of {whole}; two deep ones give "
+        f"{i(strong)}."
+    )
+
+
 def as_they_are() -> str:
     released = one("deep-resnet20", RESNET, "nte")
     return f"ResNet-32 and a ResNet-20 trained anew read them at {v(released)},"
@@ -151,6 +171,8 @@ QUOTES: list[tuple[str, Callable[[], str]]] = [
     ("README.md", deep),
     ("README.md", thumbnails),
     ("README.md", as_they_are),
+    ("README.md", same_architecture),
+    ("README.md", colluders),
     ("docs/results.md", row_spectral),
     ("docs/results.md", row_convolutions),
     ("docs/results.md", row_deep),

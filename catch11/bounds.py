@@ -21,7 +21,7 @@ from catch11.interval import Interval
 from catch11.key import Key
 from catch11.misalignment import response
 from catch11.norms import operator_norm
-from catch11.prediction import draws_for, next_one
+from catch11.prediction import draws_for, failure_of, next_one
 from catch11.quadratic import Method, Quadratic, sphere_quantile
 from catch11.subspace import Subspace, TileSubspace
 from catch11.subspace_conv import ConvSubspace
@@ -132,7 +132,7 @@ def sphere_shift(
         return sure
     squares = [s * s for s in singular]
     mean = math.fsum(squares) * times / directions
-    failure = _failure(confidence) / 2
+    failure = failure_of(confidence) / 2
     try:
         low, high = (
             sphere_quantile(squares, share, times=times, blind=blind)
@@ -204,14 +204,8 @@ def bounds_of_key(
             law = sampled_shift(front, subspace, radius, confidence=confidence, generator=draws)
             rows = [("sampled", ISOTROPIC, law, "holds for one more draw of such noise")]
         elif isinstance(subspace, ConvSubspace) and name == "authorized":
-            rows = [
-                (
-                    "certificate",
-                    INSIDE,
-                    _within(subspace.cut * radius),
-                    "holds for every noise within the cut",
-                )
-            ]
+            sure = _within(subspace.cut * radius)
+            rows = [("certificate", INSIDE, sure, "holds for every noise within the cut")]
         text = "holds for every noise of this norm or less, in a box or not"
         rows.append(("ceiling", ANY, ceiling(front, radius), text))
         found += [Bound(name=n, of=name, noise=z, interval=i, says=t) for n, z, i, t in rows]
@@ -284,14 +278,8 @@ def _check(singular: Sequence[float], **numbers: float) -> None:
             raise InvalidArgument(name, expected="a finite number of 0 or more", found=value)
 
 
-def _failure(confidence: float) -> float:
-    if not 0.0 < confidence < 1.0:
-        raise InvalidArgument("confidence", expected="a number between 0 and 1", found=confidence)
-    return 1.0 - confidence
-
-
 def _two_sided(law: Quadratic, confidence: float, method: Method) -> tuple[float, float]:
-    failure = _failure(confidence) / 2
+    failure = failure_of(confidence) / 2
     try:
         return law.below(failure, method=method), law.above(failure, method=method)
     except InvalidArgument:

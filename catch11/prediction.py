@@ -18,7 +18,7 @@ def next_one(
     confidence, (n − 1)/(n + 1), says what is left of the one asked for. estimate: the median.
     The probability is over all n + 1 draws together. Raises InvalidArgument below two draws.
     """
-    failure, n = _failure(confidence), len(draws)
+    failure, n = failure_of(confidence), len(draws)
     if n < 2:
         raise InvalidArgument("draws", expected="two or more", found=n)
     ordered = sorted(draws)
@@ -35,10 +35,11 @@ def next_one(
 
 def draws_for(confidence: float) -> int:
     """The fewest draws whose range holds one more with this confidence: 39 for .95."""
-    return math.ceil(2 / _failure(confidence) - 1e-9) - 1
+    return math.ceil(2 / failure_of(confidence) - 1e-9) - 1
 
 
-def _failure(confidence: float) -> float:
+def failure_of(confidence: float) -> float:
+    """1 − confidence. Raises InvalidArgument outside 0 to 1."""
     if not 0.0 < confidence < 1.0:
         raise InvalidArgument("confidence", expected="a number between 0 and 1", found=confidence)
     return 1.0 - confidence

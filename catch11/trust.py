@@ -11,6 +11,7 @@ from catch11.metrics import Interval, paired_difference
 from catch11.models.frame import Model
 from catch11.record import Record, Role
 
+HANDLING = 0.02  # accuracy that the way through the canvas may cost
 FEW = 100  # images: below this an accuracy of .8 is known no better than to ± .08
 WEAK = (
     0.5  # a rival that knows less than this share of what the authorized model knows proves little
@@ -171,7 +172,7 @@ def _handling(facts: Facts) -> Iterator[str]:
     """The zero-noise control shows what the trip through the canvas alone costs."""
     for name in (facts.authorized, *facts.rivals):
         cost = _gap(facts, (name, "clean"), (name, "control"))
-        if cost is not None and cost.low > 0.02:
+        if cost is not None and cost.low > HANDLING:
             yield (
                 f"{name} loses {cost.estimate:.2f} on clean pictures brought to the canvas: "
                 "its preprocessing does not match, and that part is not the recoding's doing"

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from catch11.card.groups import clean_of, largest
 from catch11.record import Condition, Record
-from catch11.trust import FEW, WEAK
+from catch11.trust import FEW, HANDLING, WEAK
 
 _AGREEMENT = ("agreement", "agreement with the authorized model")
 _TASK = ("accuracy", "mcc")  # scores that mean little without the clean one beside them
-_HANDLING = 0.02  # what the way through the canvas may cost, as in catch11.trust
 
 
 def doubts(records: Sequence[Record]) -> tuple[str, ...]:
@@ -115,7 +114,7 @@ def _handling(records: Sequence[Record]) -> Iterator[str]:
     """The zero-noise control shows what the trip through the canvas alone costs."""
     for r in records:
         clean = clean_of(r, records) if r.condition == "control" else None
-        if clean is not None and _least(clean, r) > _HANDLING:
+        if clean is not None and _least(clean, r) > HANDLING:
             yield (
                 f"{r.model} loses {clean.value - r.value:.2f} on clean pictures brought to the "
                 "canvas: its preprocessing does not match, and that part is not the recoding's "

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from catch11 import build_key
 from catch11.attacks.frame import Attempt, Jury, Material, attack_of
-from catch11.grid import psnr
-from catch11.metrics import accuracy
+from catch11.canvas.grid import psnr
+from catch11.evaluation.metrics import accuracy
 from catch11.models.frame import Model
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
-from catch11.recode.spectral import SpectralRecoder
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.frame import Recoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 
 COUNTS = (1, 2, 4, 8, 16)

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from catch11 import build_key, load_model
-from catch11.key import Key
+from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recode.deep import DeepRecoder
-from catch11.survival import survival
+from catch11.recoding.codecs import survival
+from catch11.recoding.deep.recoder import DeepRecoder
 
 BATCH = 100
 CLASSES = 10

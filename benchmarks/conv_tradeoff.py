@@ -25,14 +25,14 @@ from PIL import Image
 from torch import Tensor
 
 from catch11 import load_model
+from catch11.canvas.grid import GRIDS, grid_of, psnr
 from catch11.data.pictures import fit_picture, open_picture
-from catch11.grid import GRIDS, grid_of, psnr
-from catch11.key import Key, default_rule, key_of
-from catch11.metrics import paired_difference, wilson
+from catch11.evaluation.metrics import paired_difference, wilson
+from catch11.keys.key import Key, default_rule, key_of
 from catch11.models.frame import Model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import Rule
-from catch11.subspace_conv import ConvSubspace
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.conv import ConvSubspace
+from catch11.subspaces.rule import Rule
 
 ASSETS = Path(os.environ.get("CATCH11_ASSETS", "../shared/assets"))
 MODELS = {

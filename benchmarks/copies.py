@@ -45,15 +45,15 @@ from catch11.attacks.recovery import (
 )
 from catch11.attacks.tiles import cut, paste
 from catch11.attacks.unscramble import lay_out, order_of, recover, recover_seen, restore
-from catch11.key import build_key
-from catch11.metrics import accuracy
+from catch11.copies.personalize import make_copy
+from catch11.evaluation.metrics import accuracy
+from catch11.keys.key import build_key
 from catch11.models.frame import Model
-from catch11.personalize import make_copy
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
-from catch11.recode.quiet import Quiet, quiet_of
-from catch11.recode.spectral import SpectralRecoder
-from catch11.recode.start import FINE
+from catch11.recoding.deep.quiet import Quiet, quiet_of
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.deep.start import FINE
+from catch11.recoding.frame import Recoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 from catch11.studies.siblings import DRIFTS, siblings
 

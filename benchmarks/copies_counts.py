@@ -23,13 +23,13 @@ from catch11.attacks.matching import Guess, share_right, traits
 from catch11.attacks.recovery import covariance, matched, printed, without_coarse
 from catch11.attacks.tiles import cut
 from catch11.attacks.unscramble import order_of, recover, recover_seen, restore
-from catch11.key import build_key
-from catch11.metrics import accuracy
-from catch11.personalize import make_copy
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
-from catch11.recode.scramble import ScrambleRecoder
-from catch11.recode.spectral import SpectralRecoder
+from catch11.copies.personalize import make_copy
+from catch11.evaluation.metrics import accuracy
+from catch11.keys.key import build_key
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.frame import Recoder
+from catch11.recoding.scramble import ScrambleRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 
 SECRET, KEY = bytes(range(32)), bytes([7]) * 32
 SIZE, BLOCKS = (TILE, TILE), 3

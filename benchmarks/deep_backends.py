@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from catch11 import DeepRecoder, build_key, load_model
 from catch11.data.pictures import open_picture
-from catch11.find import first_tensor
+from catch11.fronts.find import first_tensor
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model
 

@@ -31,9 +31,9 @@ from cifar import (
 from torch import Tensor
 
 from catch11 import DeepRecoder
-from catch11.key import Key
+from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.survival import Jpeg
+from catch11.recoding.codecs import Jpeg
 
 QUALITIES = (90, 75, 50)
 COURSE = Course(rate=0.01, epochs=4)

@@ -18,11 +18,11 @@ from deep_dial import Scene, scene
 from torch import Tensor
 
 from catch11 import DeepRecoder
-from catch11.recode.agreement import lead
-from catch11.recode.descent import Descended, descend
-from catch11.recode.question import Question
-from catch11.stream import KeyedStream
-from catch11.survival import survival
+from catch11.crypto.stream import KeyedStream
+from catch11.recoding.codecs import survival
+from catch11.recoding.deep.agreement import lead
+from catch11.recoding.deep.descent import Descended, descend
+from catch11.recoding.deep.question import Question
 
 STAGE = "layer3"
 

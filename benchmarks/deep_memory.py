@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from catch11 import DeepRecoder, build_key, load_model
 from catch11.models.frame import Model
-from catch11.survival import survival
+from catch11.recoding.codecs import survival
 
 CASES = ("base", "training", "deep", "deep, survive jpeg:50", "deep, at features")
 ROUNDS = 2  # the second shows what stays

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification
 
 from catch11 import DeepRecoder, build_key
-from catch11.canvas import Canvas, Fit
+from catch11.canvas.frame import Canvas, Fit
 from catch11.errors import InvalidArgument
 
 CANVAS = Canvas(

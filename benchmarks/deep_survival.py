@@ -14,10 +14,10 @@ import torch
 from cifar import WAYS, Lines, answers, files, forward_seconds, made_as, models, share, tests
 from deep_adaptation import plain
 
-from catch11.metrics import accuracy
+from catch11.evaluation.metrics import accuracy
+from catch11.recoding.codecs import Jpeg
+from catch11.studies.nets.twin import Schooling, twin
 from catch11.studies.place import Place
-from catch11.studies.twin import Schooling, twin
-from catch11.survival import Jpeg
 
 QUALITIES = (90, 75, 50)
 

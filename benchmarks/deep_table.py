@@ -7,7 +7,7 @@ lines. For instance, from the project's root:
     onnx:ASSETS/models/squeezenet1_1.onnx onnx:ASSETS/models/mobilenet_v2_1.0_224.onnx
     --images ASSETS/images/nips2017 --count 500
 
-For ResNet-20 the same architecture trained anew is one more rival: `python -m catch11.studies.twin ASSETS`
+For ResNet-20 the same architecture trained anew is one more rival: `python -m catch11.studies.nets.twin ASSETS`
 prints its spec.
 """
 
@@ -27,11 +27,11 @@ from PIL import Image
 from torch import Tensor
 
 from catch11 import DeepRecoder, build_key, load_model
+from catch11.crypto.stream import KeyedStream
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.models.frame import Model
-from catch11.recode.descent import Descended
-from catch11.stream import KeyedStream
-from catch11.survival import survival
+from catch11.recoding.codecs import survival
+from catch11.recoding.deep.descent import Descended
 
 BATCH = 16
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from deep_table import Watched
 from torch import Tensor, nn
 
-from catch11.recode.agreement import divergence
-from catch11.recode.target import Reading, Target
+from catch11.recoding.deep.agreement import divergence
+from catch11.recoding.deep.target import Reading, Target
 
 HIDDEN = "layer2"
 ANIMALS = (2, 3, 4, 5, 6, 7)

@@ -28,13 +28,13 @@ from torch import Tensor
 from catch11.attacks.frame import Attempt, Jury
 from catch11.attacks.probing import seen_by_queries
 from catch11.attacks.tiles import conditional, cut, moments, paste
-from catch11.metrics import accuracy
+from catch11.evaluation.metrics import accuracy
 from catch11.models.frame import Model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import principal_angles
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 from catch11.studies.trial import Trial
-from catch11.subspace import TileSubspace
+from catch11.subspaces.rule import principal_angles
+from catch11.subspaces.tiles import TileSubspace
 
 FAMILY, PUBLIC, STEP = "photographs", 200, 0.02
 QUERIES = (1, 2, 3, 4, 5, 8, 24)

@@ -12,8 +12,8 @@ from cifar import lessons
 from torch import Tensor, nn
 from torch.nn import functional
 
-from catch11.canvas import plain_canvas
-from catch11.fingerprint import module_fingerprint
+from catch11.canvas.frame import plain_canvas
+from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish
 

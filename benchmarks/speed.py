@@ -28,12 +28,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from catch11 import build_key, load_model, release
-from catch11.canvas import Canvas, Fit
+from catch11.canvas.frame import Canvas, Fit
 from catch11.data.pictures import fit_picture, open_picture
-from catch11.front import conv_front
-from catch11.key import Key, key_of
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import Rule
+from catch11.fronts.front import conv_front
+from catch11.keys.key import Key, key_of
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.rule import Rule
 
 ASSETS = Path(os.environ.get("CATCH11_ASSETS", "../shared/assets"))
 DEIT = f"hf:{ASSETS}/models/deit-tiny-patch16-224"

@@ -18,23 +18,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from catch11.attacks.inverter import Leak, Learning, invert_bag, invert_places
-from catch11.attacks.similarity import read_similarity
-from catch11.cells import Cell, run_cells
-from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents
-from catch11.key import Key
-from catch11.kinds.text import text_key
-from catch11.kinds.text_corpus import Corpus, encode_all
-from catch11.kinds.text_scores import drop, pair_cosines, read_back, recall_at, record
-from catch11.metrics import Interval, accuracy, spearman
-from catch11.models.text import NORMALISED, Encoded, TextModel
-from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder, pad
-from catch11.recode.tokens_norm import NormTokens, centred
-from catch11.record import Record
-from catch11.release.ledger import read_ledger
-from catch11.release.texts import read_texts
-from catch11.studies.encoders import known_encoder, sibling_encoder, small_encoder
+from catch11.evaluation.cells import Cell, run_cells
+from catch11.evaluation.metrics import Interval, accuracy, spearman
+from catch11.evaluation.record import Record
+from catch11.keys.key import Key
+from catch11.modalities.text.corpus import Corpus, encode_all
+from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
+from catch11.modalities.text.model import NORMALISED, Encoded, TextModel
+from catch11.modalities.text.norm import NormTokens, centred
+from catch11.modalities.text.plug import text_key
+from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder, pad
+from catch11.modalities.text.release import read_texts
+from catch11.modalities.text.scores import drop, pair_cosines, read_back, recall_at, record
+from catch11.modalities.text.similarity import read_similarity
+from catch11.releases.ledger import read_ledger
+from catch11.studies.nets.encoders import known_encoder, sibling_encoder, small_encoder
+from catch11.studies.tasks.glue import load_glue
 
 SECRET = bytes(range(32))
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)

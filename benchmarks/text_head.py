@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from catch11.data.glue import load_glue
 from catch11.data.texts import read_documents, row_name
-from catch11.kinds.text import text_key
-from catch11.metrics import accuracy, paired_difference
-from catch11.recode.tokens import NoiseTokens
-from catch11.release.ledger import read_ledger
-from catch11.release.texts import read_texts
-from catch11.studies.encoders import known_encoder
+from catch11.evaluation.metrics import accuracy, paired_difference
+from catch11.modalities.text.plug import text_key
+from catch11.modalities.text.recoder import NoiseTokens
+from catch11.modalities.text.release import read_texts
+from catch11.releases.ledger import read_ledger
+from catch11.studies.nets.encoders import known_encoder
+from catch11.studies.tasks.glue import load_glue
 
 SECRET = bytes(range(32))
 

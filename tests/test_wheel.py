@@ -42,6 +42,6 @@ def test_installed_elsewhere_it_runs(wheel: Path, tmp_path: Path) -> None:
     where = run("-c", "import catch11; print(catch11.__file__)", cwd=tmp_path, env=env)
     assert where.startswith(str(site))
     found = run(
-        "-m", "catch11", "inspect", "py:catch11.studies.digits:patch", cwd=tmp_path, env=env
+        "-m", "catch11", "inspect", "py:catch11.studies.nets.digits:patch", cwd=tmp_path, env=env
     )
     assert "good" in found

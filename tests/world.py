@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from catch11.canvas import Canvas, Fit
+from catch11.canvas.frame import Canvas, Fit
 from catch11.data.pictures import fit_picture
-from catch11.fingerprint import module_fingerprint
-from catch11.key import Key, build_key
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release import release
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
 
 CANVAS = Canvas(
     height=28, width=28, top=2, left=2, window_height=24, window_width=24,

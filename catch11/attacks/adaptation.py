@@ -17,7 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, Windows, register
 from catch11.attacks.nets import Clock, seeded
 from catch11.errors import InvalidArgument
-from catch11.find import first_tensor
+from catch11.fronts.find import first_tensor
 from catch11.models.frame import Model
 
 Start = Literal["pretrained", "scratch"]

@@ -12,9 +12,9 @@ from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
 from catch11.attacks.gather import Scene
 from catch11.attacks.purify import each, gaussian, median, total_variation
 from catch11.errors import InvalidArgument
-from catch11.metrics import Interval, auc
-from catch11.record import Record, versions
-from catch11.score import release_id
+from catch11.evaluation.metrics import Interval, auc
+from catch11.evaluation.record import Record, versions
+from catch11.evaluation.score import release_id
 
 Windows = Float[Tensor, "_ channel height width"]
 _OCTAVES = 4

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.canvas import Canvas
-from catch11.conditions import to_pixels
+from catch11.canvas.frame import Canvas
+from catch11.canvas.grid import GRIDS, psnr
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.front import Front
-from catch11.grid import GRIDS, psnr
-from catch11.metrics import ssim
+from catch11.evaluation.conditions import to_pixels
+from catch11.evaluation.metrics import ssim
+from catch11.fronts.front import Front
 from catch11.models.frame import Model
-from catch11.subspace import Subspace
+from catch11.subspaces.tiles import Subspace
 
 Knowledge = Literal["released", "others", "public", "front", "labels", "pairs", "key-queries"]
 Windows = Float[Tensor, "_ channel height width"]

@@ -10,20 +10,27 @@ from torch import Tensor
 
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Jury, Knowledge, Material
-from catch11.baselines.gaussian import item_generator, noise_at
-from catch11.canvas import Canvas
-from catch11.conditions import Given, Sources, clean_window, find_sources, find_truth, ledger_rows
+from catch11.canvas.frame import Canvas
+from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.folder import walk
 from catch11.data.labels import Labels
 from catch11.data.pictures import open_picture
 from catch11.errors import InvalidArgument, UnreadablePicture
-from catch11.grid import GRIDS, psnr
-from catch11.key import Key
+from catch11.evaluation.conditions import (
+    Given,
+    Sources,
+    clean_window,
+    find_sources,
+    find_truth,
+    ledger_rows,
+)
+from catch11.evaluation.gaussian import item_generator, noise_at
+from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recode.frame import Recoder
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release.manifest import Entry
-from catch11.release.read import Release, read_release
+from catch11.recoding.frame import Recoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.manifest import Entry
+from catch11.releases.read import Release, read_release
 
 Windows = Float[Tensor, "_ channel height width"]
 Folder = str | os.PathLike[str]

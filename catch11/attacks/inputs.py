@@ -10,13 +10,13 @@ from torch import Tensor
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Attack, Knowledge
 from catch11.attacks.gather import Scene
-from catch11.cells import Cell, Value
-from catch11.conditions import spread
-from catch11.key import Key
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.conditions import spread
+from catch11.evaluation.record import Role
+from catch11.evaluation.score import release_id
+from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recode.frame import Recoder
-from catch11.record import Role
-from catch11.score import release_id
+from catch11.recoding.frame import Recoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
 from catch11.attacks.tiles import conditional, cut, inpaint_by_neighbours, moments, paste
-from catch11.subspace import Subspace, TileSubspace
-from catch11.subspace_conv import ConvSubspace
+from catch11.subspaces.conv import ConvSubspace
+from catch11.subspaces.tiles import Subspace, TileSubspace
 
 Windows = Float[Tensor, "_ channel height width"]
 

@@ -20,13 +20,13 @@ from catch11.attacks.matching import Guess, assign, best_of, climb, flat_order, 
 from catch11.attacks.nets import seeded
 from catch11.attacks.tiles import cut
 from catch11.attacks.unscramble import blocks_of, both, originals, recover_seen
+from catch11.copies.personalize import make_copy
 from catch11.errors import InvalidArgument
-from catch11.key import build_key
+from catch11.keys.key import build_key
 from catch11.models.frame import Model
-from catch11.personalize import make_copy
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.spectral import SpectralRecoder
-from catch11.recode.start import CELLS
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.deep.start import CELLS
+from catch11.recoding.spectral.recoder import SpectralRecoder
 
 Windows = Float[Tensor, "_ channel height width"]
 Square = Float[Tensor, "place place"]

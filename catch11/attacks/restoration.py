@@ -8,9 +8,9 @@ import torch
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.nets import Kind, Training, train_restorer
 from catch11.errors import InvalidArgument
-from catch11.key import Key
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import Rule
+from catch11.keys.key import Key
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.rule import Rule
 
 
 class Learned(Attack):

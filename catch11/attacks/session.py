@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from catch11 import trust
 from catch11.attacks.detection import DETECTION, DETECTOR_KNOWS, LEAST, detection_record
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import (
@@ -21,16 +20,17 @@ from catch11.attacks.frame import (
 from catch11.attacks.gather import Folder, Scene, gather
 from catch11.attacks.inputs import read_inputs
 from catch11.attacks.several import NearDuplicates
-from catch11.cells import Cell, run_cells
-from catch11.conditions import Given
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.key import Key
-from catch11.matrix import Verification, verify
-from catch11.metrics import accuracy
+from catch11.evaluation import trust
+from catch11.evaluation.cells import Cell, run_cells
+from catch11.evaluation.conditions import Given
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Record, Role, versions
+from catch11.evaluation.score import release_id
+from catch11.evaluation.verify import Verification, verify
+from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recode.frame import Recoder
-from catch11.record import Record, Role, versions
-from catch11.score import release_id
+from catch11.recoding.frame import Recoder
 
 Progress = Callable[[str, int, int], None]
 ORDINARY = Effort()

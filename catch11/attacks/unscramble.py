@@ -29,7 +29,7 @@ from catch11.attacks.matching import (
     traits,
 )
 from catch11.attacks.tiles import cut, paste
-from catch11.canvas import Canvas
+from catch11.canvas.frame import Canvas
 from catch11.errors import Catch11Error
 from catch11.models.frame import Model
 

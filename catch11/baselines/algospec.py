@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from catch11.baselines.polynomial import Fit, Polynomial, activation_of, fit_polynomial
 from catch11.errors import InvalidArgument, ModelRefused
-from catch11.find import first_tensor
+from catch11.fronts.find import first_tensor
 
 PROTECTS = "nothing by itself: the form of the model that AlgoSpec makes other data for"
 _CALLS: dict[Any, str] = {

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from catch11.canvas.grid import Grid, psnr
 from catch11.errors import Catch11Error, EmptySubspace, InvalidArgument
-from catch11.find import first_tensor
-from catch11.grid import Grid, psnr
+from catch11.fronts.find import first_tensor
 from catch11.models.frame import Model
 
 TAU = 1e-4

@@ -9,8 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.crypto.stream import keyed_stream
 from catch11.errors import InvalidArgument
-from catch11.stream import keyed_stream
 
 PROTECTS = "the picture against who lacks the key and knows no picture in both forms"
 _SECRET = 32

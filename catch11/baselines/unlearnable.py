@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from catch11.canvas.grid import GRIDS
 from catch11.errors import InvalidArgument
-from catch11.grid import GRIDS
 
 PROTECTS = "against training from scratch on the release alone; finished models read it"
 

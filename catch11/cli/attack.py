@@ -17,7 +17,7 @@ from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from catch11.attacks import Assault
-    from catch11.record import Record
+    from catch11.evaluation.record import Record
 
 
 @command("Check")
@@ -99,7 +99,7 @@ def attack(
     --public pictures --key deit.key --labels labels.csv
     """
     from catch11.attacks import Effort, attack_release
-    from catch11.kinds.frame import IMAGE, plug, release_modality
+    from catch11.modalities.frame import IMAGE, plug, release_modality
 
     kind = release_modality(dst)
     if kind != IMAGE and (own := plug(kind).attack) is not None:

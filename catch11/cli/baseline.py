@@ -83,8 +83,8 @@ def baseline(
         "--degree": degree, "--fit": fit,
     }  # fmt: skip
     from catch11.studies.place import Place
-    from catch11.studies.table3_alone import WAYS, Choice, alone
-    from catch11.studies.table3_view import view
+    from catch11.studies.table3.alone import WAYS, Choice, alone
+    from catch11.studies.table3.view import view
 
     for name, value in given.items():
         if value is not None and way in WAYS and way not in OPTIONS[name]:
@@ -108,7 +108,7 @@ def _parameters(ring: int | None, primes: str | None, way: str) -> "Parameters":
     """CKKS parameters; the table's own where one of the two is not given."""
     from catch11.baselines.fhe import Parameters
     from catch11.baselines.fhe_net import NET_PARAMETERS
-    from catch11.studies.table3_compute import HEAD_PARAMETERS
+    from catch11.studies.table3.compute import HEAD_PARAMETERS
 
     usual = NET_PARAMETERS if way == "ckks-net" else HEAD_PARAMETERS
     try:

@@ -10,8 +10,8 @@ from catch11.cli.options import SPEC, AllowCode, Device, open_key, open_model
 from catch11.cli.recoding_options import Noise
 
 if TYPE_CHECKING:
-    from catch11.key import Key
-    from catch11.written import Written
+    from catch11.keys.key import Key
+    from catch11.theory.written import Written
 
 
 @command("Research")
@@ -25,12 +25,6 @@ def bounds(
         list[str] | None,
         typer.Option(metavar="MODEL", help=f"Another model; repeatable: {SPEC}"),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL", help="The authorized model: adds the chain over its depth, measured."
-        ),
-    ] = None,
     source: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Pictures to measure with; random fields unless given."),
@@ -41,7 +35,7 @@ def bounds(
             metavar="N",
             min=2,
             help="Pictures recoded, drawn from DIR: as many as the confidence "
-            "needs unless given, 39 for .95. For the chain its first ones, 8 unless given.",
+            "needs unless given, 39 for .95.",
         ),
     ] = None,
     noise: Noise = "content",
@@ -59,9 +53,9 @@ def bounds(
     """  # fmt: skip
     import torch
 
-    from catch11.bounds import bounds_of_key
     from catch11.cli.bounds_view import view
-    from catch11.comparison import compare
+    from catch11.theory.bounds import bounds_of_key
+    from catch11.theory.comparison import compare
 
     held = open_key(key)
     fronts = {}
@@ -80,16 +74,7 @@ def bounds(
         "bounds": [bound.to_dict() for bound in rows],
         "rivals": [one.to_dict() for one in beside],
     }
-    links = None
-    if model is not None:
-        from catch11.lipschitz import chain_of_key
-
-        authorized = open_model(model, device=device, allow_code=allow_code)
-        links = chain_of_key(
-            held, authorized, psnr=psnr, source=source, count=count or 8, noise=noise, format=format
-        )
-        facts["depth"] = [link.to_dict() for link in links]
-    return Answer(facts=facts, view=view(rows, files, beside, links, source=source))
+    return Answer(facts=facts, view=view(rows, files, beside, source=source))
 
 
 def _files(
@@ -98,8 +83,8 @@ def _files(
 ) -> "Written | str":  # fmt: skip
     """What recoded pictures did, or why that is not measured here."""
     from catch11.errors import InvalidArgument
-    from catch11.prediction import draws_for
-    from catch11.written import bounds_of_files, check_drawable, pictures_of, random_fields
+    from catch11.theory.prediction import draws_for
+    from catch11.theory.written import bounds_of_files, check_drawable, pictures_of, random_fields
 
     try:
         check_drawable(key)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -11,10 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from catch11.bounds import Bound
-    from catch11.comparison import Angles, Comparison
-    from catch11.lipschitz import Link
-    from catch11.written import Written
+    from catch11.theory.bounds import Bound
+    from catch11.theory.comparison import Angles, Comparison
+    from catch11.theory.written import Written
 
 LEGEND = (
     "[dim]Shift of a first layer's output, ‖A(x̃−x)‖₂, before its nonlinearity. recoded: of one more "
@@ -24,17 +22,11 @@ LEGEND = (
     "power; no setting writes it. ≈0: below single precision. Of a file at hand the ledger has the exact shift. A rival's shift, "
     "large as it may be, does not prove that its accuracy falls: `catch11 verify` measures that.[/]"
 )
-SHOWN = 14
-DEPTH = (
-    "[dim]‖h(x̃) − h(x)‖₂ of the authorized model, layer by layer, for recoded pictures: what the "
-    "Lipschitz chain allows for the front's shift, and what was measured: median and worst of the "
-    "pictures, and the median over ‖h(x)‖₂. inf: an operation without a known bound.[/]"
-)
 
 
 def view(
     rows: "Sequence[Bound]", files: "Written | str", beside: "Sequence[Comparison]",
-    links: "Sequence[Link] | None", *, source: Path | None,
+    *, source: Path | None,
 ) -> RenderableType:  # fmt: skip
     """Tables, and sentences about files and rivals."""
     parts: list[RenderableType] = [_written(files, source), ""]
@@ -44,8 +36,6 @@ def view(
         parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
         parts += [""]
     parts.append(LEGEND)
-    if links is not None:
-        parts += ["", _depth(links)]
     return Group(*parts)
 
 
@@ -91,7 +81,7 @@ def _sentences(one: "Comparison") -> list[str]:
     lines = [f"angles: none: {one.no_angles}." if one.angles is None else _angles(one.angles)]
     if not one.directions:
         return [*lines, f"Theorem 2: not asked: {one.no_directions}."]
-    from catch11.comparison import COUNTEREXAMPLE, worst
+    from catch11.theory.comparison import COUNTEREXAMPLE, worst
 
     most, count = worst(one.directions), len(one.directions)
     refuted = sum(d.refuted for d in one.directions)
@@ -124,18 +114,3 @@ def _angles(angles: "Angles") -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
-
-
-def _depth(links: "Sequence[Link]") -> RenderableType:
-    """Some layers and sums, evenly spaced, the first and the last among them."""
-    links = [link for link in links if link.kind[0].isupper() or link.kind in ("add", "cat")]
-    places = sorted({round(i * (len(links) - 1) / (SHOWN - 1)) for i in range(SHOWN)})
-    table = Table(box=None, pad_edge=False)
-    table.add_column("node", overflow="fold")
-    table.add_column("operation", overflow="fold")
-    for column in ("at most", "measured", "worst", "of the layer"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for link in (links[place] for place in places):
-        cells = [link.bound, median(link.moved), max(link.moved), median(link.relative)]
-        table.add_row(escape(link.name), escape(link.kind), *(f"{value:.3g}" for value in cells))
-    return Group(table, "", DEPTH)

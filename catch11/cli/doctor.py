@@ -18,7 +18,7 @@ def doctor() -> Answer:
 
     Example: catch11 doctor
     """
-    from catch11.environment import examine
+    from catch11.cli.environment import examine
 
     findings = examine()
     table = Table(box=None, pad_edge=False)

@@ -12,7 +12,7 @@ from catch11.cli.views import rows_view, sparkline
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.suitability import Suitability
+    from catch11.evaluation.suitability import Suitability
 
 
 @command("Start")
@@ -41,7 +41,7 @@ def inspect(
         return _release(path)
     if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
         return _lines({"file": target, "sealed": is_sealed(path), **key_facts(open_key(path))})
-    from catch11.suitability import draw_spectrum, suitability
+    from catch11.evaluation.suitability import draw_spectrum, suitability
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
@@ -87,7 +87,7 @@ def _by(shape: Any) -> str:
 
 
 def _release(path: Path) -> Answer:
-    from catch11.release import read_release
+    from catch11.releases.read import read_release
 
     held = read_release(path)
     for entry in held.entries:

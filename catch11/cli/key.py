@@ -10,7 +10,7 @@ from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase, open_mo
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.key import Key
+    from catch11.keys.key import Key
     from catch11.models.frame import Model
 
 
@@ -72,8 +72,8 @@ def key(
     Example: catch11 key hf:models/deit-tiny-patch16-224 -o deit.key
     """
     passphrase = ask_passphrase(output, new=True) if seal else None
-    from catch11.keyfile import save_key
-    from catch11.kinds.frame import IMAGE, modality_of, plug
+    from catch11.keys.file import save_key
+    from catch11.modalities.frame import IMAGE, modality_of, plug
 
     kind = modality_of(model)
     rule = Rules(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
@@ -103,7 +103,7 @@ class Rules(TypedDict):
 
 
 def _built(models: "list[Model]", rule: Rules, layer: str | None) -> "Key":
-    from catch11.key import build_joint_key, build_key
+    from catch11.keys.key import build_joint_key, build_key
 
     if len(models) == 1:
         return build_key(models[0], layer=layer, **rule)
@@ -118,8 +118,8 @@ def _probed(
 ) -> "Key":  # fmt: skip
     if also or any(value is not None for value in rule.values()):
         raise InvalidArgument("--probe", expected="no rule and no --also beside it", found="one")
-    from catch11.features import probed_key
-    from catch11.models.sidecar import read_sidecar, stated_canvas
+    from catch11.keys.features_file import probed_key
+    from catch11.models.files.sidecar import read_sidecar, stated_canvas
 
     if model.endswith(".json"):
         return probed_key(probe, stated_canvas(read_sidecar(Path(model))))
@@ -129,7 +129,7 @@ def _probed(
 
 def key_facts(made: Any) -> dict[str, Any]:
     """What may be known of a key: everything but the secret."""
-    from catch11.release import public_key
+    from catch11.releases.manifest import public_key
 
     return {
         "fingerprint": made.fingerprint,

@@ -11,9 +11,9 @@ import typer
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.key import Key
+    from catch11.copies.personalize import CopySecret
+    from catch11.keys.key import Key
     from catch11.models.frame import Model
-    from catch11.personalize import CopySecret
 
 PASSPHRASE = "CATCH11_PASSPHRASE"
 SPEC = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function, or a path."
@@ -66,14 +66,14 @@ def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "
 
 def open_key(path: Path) -> "Key":
     """Read a key file, asking for its passphrase if it is sealed."""
-    from catch11.keyfile import load_key
+    from catch11.keys.file import load_key
 
     return load_key(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
 
 
 def open_secret(path: Path) -> "CopySecret":
     """Read the secret of a personalised copy, asking for its passphrase if it is sealed."""
-    from catch11.secretfile import load_secret
+    from catch11.copies.secretfile import load_secret
 
     return load_secret(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
 
@@ -83,7 +83,7 @@ def check_copy_is_meant(spec: str | None, secret: Path | None, *, key: "Key | No
     reads no clean picture."""
     if secret is not None:
         return
-    from catch11.models.copies import is_copy
+    from catch11.copies.public import is_copy
 
     whose = "that the key is of" if key is not None and key.private else ""
     if spec is not None and is_copy(spec):
@@ -97,7 +97,7 @@ def check_copy_is_meant(spec: str | None, secret: Path | None, *, key: "Key | No
 
 def is_sealed(path: Path) -> bool:
     """Whether a file is a sealed key or secret; False where it cannot be read."""
-    from catch11.seal import MAGIC
+    from catch11.crypto.seal import MAGIC
 
     try:
         with path.open("rb") as file:

@@ -76,9 +76,9 @@ def personalize(
 def _made(
     original: "Model", output: Path, secret: Path, layer: str | None, *, seal: bool
 ) -> Answer:
-    from catch11.models.copies import write_copy
-    from catch11.personalize import make_copy
-    from catch11.secretfile import save_secret
+    from catch11.copies.personalize import make_copy
+    from catch11.copies.public import write_copy
+    from catch11.copies.secretfile import save_secret
 
     known = open_secret(secret) if secret.exists() else None
     passphrase = ask_passphrase(secret, new=True) if seal and known is None else None
@@ -119,7 +119,7 @@ def _facts(secret: Any) -> dict[str, Any]:
 
 
 def _checked(held: "Model", original: "Model", secret: Path, spec: str) -> Answer:
-    from catch11.models.copies import check_copy
+    from catch11.copies.public import check_copy
 
     found = check_copy(held, original, open_secret(secret))
     if found.exact:

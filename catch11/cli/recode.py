@@ -87,9 +87,9 @@ def recode(
     """
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
-    from catch11.kinds.frame import IMAGE, check_pairing, check_source, plug
-    from catch11.kinds.views import summary_view
-    from catch11.release import release
+    from catch11.modalities.frame import IMAGE, check_pairing, check_source, plug
+    from catch11.modalities.views import summary_view
+    from catch11.releases.frame import release
 
     held = open_key(key)
     check_source(held.modality, src)

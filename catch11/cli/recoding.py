@@ -10,12 +10,12 @@ from catch11.errors import InvalidArgument
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from catch11.key import Key
+    from catch11.copies.personalize import CopySecret
+    from catch11.keys.key import Key
     from catch11.models.frame import Model
-    from catch11.personalize import CopySecret
-    from catch11.recode.deep import DeepRecoder
-    from catch11.recode.frame import Recoder
-    from catch11.recode.quiet import Quiet
+    from catch11.recoding.deep.quiet import Quiet
+    from catch11.recoding.deep.recoder import DeepRecoder
+    from catch11.recoding.frame import Recoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Choice:
     def recoder(self, key: "Key", model: "Model | None") -> "Recoder":
         """The recoder; deep needs the model the key was built from. Raises InvalidArgument."""
         if self.method == "spectral":
-            from catch11.recode.spectral import SpectralRecoder
+            from catch11.recoding.spectral.recoder import SpectralRecoder
 
             return SpectralRecoder(
                 key, psnr=self.psnr, noise=self.noise, format=self.format, tag=self.client,
@@ -64,8 +64,8 @@ class Choice:
         return self._deep(key, model, made.quiet(folder_windows(source, key.canvas, most=count)))
 
     def _deep(self, key: "Key", model: "Model", quiet: "Quiet | None") -> "DeepRecoder":
-        from catch11.recode.deep import DeepRecoder
-        from catch11.survival import survival
+        from catch11.recoding.codecs import survival
+        from catch11.recoding.deep.recoder import DeepRecoder
 
         return DeepRecoder(
             model, key, at=self.at, start=self._start(key), look=self.look, psnr=self.psnr,
@@ -77,7 +77,7 @@ class Choice:
         )  # fmt: skip
 
     def _scrambled(self, key: "Key") -> "Recoder":
-        from catch11.recode.scramble import ScrambleRecoder
+        from catch11.recoding.scramble import ScrambleRecoder
 
         if self.copy is None:
             raise InvalidArgument(

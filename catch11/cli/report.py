@@ -12,7 +12,7 @@ from catch11.cli.views import rows_view
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.record import Record
+    from catch11.evaluation.record import Record
     from catch11.report.samples import Sample
 
 
@@ -79,7 +79,7 @@ def report(
 
 
 def _card(held: "tuple[Record, ...]", told: tuple[str, ...], output: Path | None) -> Answer:
-    from catch11.card import cards, markdown
+    from catch11.report.card import cards, markdown
 
     text = "\n".join(markdown(one) for one in cards(held))
     if not text:

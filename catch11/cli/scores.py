@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from catch11.matrix import Verification
-    from catch11.record import Record, Verdict
+    from catch11.evaluation.record import Record, Verdict
+    from catch11.evaluation.verify import Verification
 
 CONDITIONS = {
     "clean": "clean",

@@ -13,8 +13,8 @@ from catch11.cli.options import SPEC, AllowCode, Device, open_model, share
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.metrics import Interval
-    from catch11.tune import Tuned
+    from catch11.evaluation.metrics import Interval
+    from catch11.evaluation.tune import Tuned
 
 
 @command("Release")
@@ -67,8 +67,8 @@ def tune(
 
     Example: catch11 tune hf:models/deit-tiny-patch16-224 photos --rival onnx:models/squeezenet1_1.onnx
     """
-    from catch11 import tune as tuning
-    from catch11.spectrum import Rule
+    from catch11.evaluation import tune as tuning
+    from catch11.subspaces.rule import Rule
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
@@ -99,7 +99,7 @@ def tune(
 
 
 def _view(found: "Tuned", use: tuple[str, ...]) -> RenderableType:
-    from catch11.tune import describe
+    from catch11.evaluation.tune import describe
 
     rivals = list(found.trials[0].rivals)
     table = Table(box=None, pad_edge=False)

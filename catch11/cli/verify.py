@@ -93,8 +93,8 @@ def verify(
     Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
     """
-    from catch11.kinds.frame import IMAGE, check_pairing, plug, release_modality
-    from catch11.matrix import verify as run
+    from catch11.evaluation.verify import verify as run
+    from catch11.modalities.frame import IMAGE, check_pairing, plug, release_modality
 
     kind = release_modality(dst)
     for spec in (model, *(rival or ())):
@@ -115,7 +115,7 @@ def verify(
         open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
     ]
     if prompt is not None:
-        from catch11.models.vision_language import with_prompt
+        from catch11.models.vlm.load import with_prompt
 
         authorized = with_prompt(authorized, prompt)
         rivals = [with_prompt(one, prompt) if one.speaks else one for one in rivals]

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from catch11.canvas import Canvas
+from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, UnreadablePicture
 
 # Formats that Pillow decodes itself; EPS and the like would start an external program.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from catch11.canvas import RATE, Canvas
+from catch11.canvas.frame import RATE, Canvas
 from catch11.data.pictures import read_source
 from catch11.errors import UnreadablePicture, UnreadableSound
 

@@ -7,7 +7,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.canvas import Canvas
+from catch11.canvas.frame import Canvas
 from catch11.data.folder import walk
 from catch11.data.pictures import fit_picture, open_picture, quiet
 from catch11.errors import InvalidArgument, UnreadablePicture

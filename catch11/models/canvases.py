@@ -15,10 +15,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas import Canvas
+from catch11.canvas.fit import Fit, Resample, Resize, Rounding, centre
+from catch11.canvas.frame import Canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
-from catch11.fit import Fit, Resample, Resize, Rounding, centre
 
 Prepare = Callable[[Sequence[Image.Image]], Tensor]
 """Pictures to the model's input (n, c, h, w): the pipeline as its own library runs it."""

@@ -15,19 +15,19 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from catch11.canvas import Canvas
+from catch11.canvas.frame import Canvas
 from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
-from catch11.find import find_front, first_tensor
-from catch11.front import Front
+from catch11.fronts.find import find_front, first_tensor
+from catch11.fronts.front import Front
 from catch11.models.canvases import Prepare
-from catch11.models.sidecar import is_marked
+from catch11.models.files.sidecar import is_marked
 
 ADAPTERS = {
-    "hf": "catch11.models.hub",
-    "timm": "catch11.models.timm",
-    "onnx": "catch11.models.onnx",
-    "torch": "catch11.models.torchfile",
-    "py": "catch11.models.factory",
+    "hf": "catch11.models.hub.pictures",
+    "timm": "catch11.models.hub.timm",
+    "onnx": "catch11.models.onnx.load",
+    "torch": "catch11.models.files.torch",
+    "py": "catch11.models.files.function",
 }
 KNOWN = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from catch11.card import clean_of, largest, line_of, preferred, share
-from catch11.record import Record
+from catch11.evaluation.record import Record
+from catch11.report.card import clean_of, largest, line_of, preferred, share
 from catch11.report.charts import Axis, Point, Series, axis_over, plot
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval
 

@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from catch11.attacks import attack_names
-from catch11.card import (
+from catch11.evaluation.record import Record
+from catch11.report.card import (
     cards,
     clean_cell,
     clean_of,
@@ -20,7 +21,6 @@ from catch11.card import (
     share,
     tried,
 )
-from catch11.record import Record
 from catch11.report.figures import drift_chart, spectrum_chart, strength_chart
 from catch11.report.samples import Sample
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval, percent, setting

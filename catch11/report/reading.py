@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from catch11.errors import InvalidArgument
-from catch11.record import Record, read_records
+from catch11.evaluation.record import Record, read_records
 
 BESIDE = ".records.jsonl"
 

@@ -16,12 +16,12 @@ from catch11.attacks import Material
 from catch11.attacks.frame import Attack
 from catch11.attacks.projection import ProjectInpaint, ProjectOut
 from catch11.attacks.purify import each, gaussian
-from catch11.conditions import clean_window, find_sources, ledger_rows, spread, to_pixels
 from catch11.data.pictures import open_picture
 from catch11.data.windows import folder_windows
-from catch11.key import Key
-from catch11.release import read_release
-from catch11.spectrum import spectrum
+from catch11.evaluation.conditions import clean_window, find_sources, ledger_rows, spread, to_pixels
+from catch11.keys.key import Key
+from catch11.releases.read import read_release
+from catch11.subspaces.rule import spectrum
 
 Folder = str | os.PathLike[str]
 _SIDE = 224  # pixels: larger windows are shown smaller

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from catch11.attacks.frame import Attack, Jury, Knowledge, Material, Unsuited
-from catch11.record import Record
+from catch11.evaluation.record import Record
 from catch11.studies.trial import Trial
 
 

@@ -13,14 +13,14 @@ from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.attacks.tiles import cut
-from catch11.cells import Cell
-from catch11.metrics import bootstrap
-from catch11.record import Record
-from catch11.spectrum import spectrum
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.metrics import bootstrap
+from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot
 from catch11.studies.trial import Trial
+from catch11.subspaces.rule import spectrum
 
 IMAGES = {"quick": {"photographs": 60, "thumbnails": 300}, "full": {"photographs": 500, "thumbnails": 2000}}  # fmt: skip
 SHARE = 0.99  # of the front's energy, in the directions counted as seen

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from catch11 import __version__
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.spectral import SpectralRecoder
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 
 _READ = 1 << 26  # bytes of a file that are looked at; its size counts beside them

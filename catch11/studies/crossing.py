@@ -7,11 +7,11 @@ import torch
 from rich.console import Group, RenderableType
 
 from catch11.baselines import published
-from catch11.cells import Cell
+from catch11.canvas.grid import psnr
 from catch11.errors import EmptySubspace
-from catch11.grid import psnr
-from catch11.metrics import accuracy
-from catch11.record import Condition, Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Condition, Record
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot
 from catch11.studies.trial import Trial

@@ -13,16 +13,17 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
-from catch11.conditions import find_sources, read_batch
 from catch11.errors import InvalidArgument
-from catch11.key import Key, build_key
-from catch11.matrix import Verification, verify
+from catch11.evaluation.conditions import find_sources, read_batch
+from catch11.evaluation.verify import Verification, verify
+from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoder
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release import read_release, release
-from catch11.studies.digits import (
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.frame import Recoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
+from catch11.releases.read import read_release
+from catch11.studies.nets.digits import (
     AUTHORIZED,
     CLASSES,
     NETS,

@@ -7,17 +7,17 @@ from dataclasses import replace
 import torch
 from rich.console import RenderableType
 
-from catch11.cells import Cell, Value
-from catch11.grid import psnr
-from catch11.metrics import accuracy
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Record
+from catch11.canvas.grid import psnr
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Record
+from catch11.evaluation.suitability import photograph_like
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.answers import answers
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Pictures, Place
 from catch11.studies.tables import model, pivot, setting
 from catch11.studies.trial import STRENGTH, Trial
-from catch11.suitability import photograph_like
 
 FAMILY = "photographs"
 DOMAINS = ("own", "thumbnails", "digits", "noise")

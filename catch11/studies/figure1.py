@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from catch11.cells import Cell, Value
-from catch11.record import Condition, Record
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.record import Condition, Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot, setting

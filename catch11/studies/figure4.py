@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from catch11.attacks.blind import BlindSubspace
 from catch11.attacks.frame import Material
 from catch11.attacks.projection import ProjectInpaint
-from catch11.cells import Cell, Value
-from catch11.conditions import to_pixels
-from catch11.record import Record
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.conditions import to_pixels
+from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting

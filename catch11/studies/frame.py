@@ -12,10 +12,10 @@ from typing import Literal
 
 from rich.console import RenderableType
 
-from catch11 import trust
-from catch11.cells import Cell, run_cells
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.record import Record, versions
+from catch11.evaluation import trust
+from catch11.evaluation.cells import Cell, run_cells
+from catch11.evaluation.record import Record, versions
 from catch11.studies.basis import basis
 from catch11.studies.place import Place, Unavailable
 

@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas import Canvas
-from catch11.conditions import clean_window
+from catch11.canvas.frame import Canvas
 from catch11.data.pictures import open_picture
 from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
+from catch11.evaluation.conditions import clean_window
 from catch11.models.frame import Model, load_model
 
 Config = Literal["digits", "local", "paper"]
@@ -29,13 +29,13 @@ Part = Literal["test", "train"]
 FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     "digits": {
         "photographs": {
-            "patch": "py:catch11.studies.digits:patch",
-            "dense": "py:catch11.studies.digits:dense",
-            "convolution": "py:catch11.studies.digits:convolution",
+            "patch": "py:catch11.studies.nets.digits:patch",
+            "dense": "py:catch11.studies.nets.digits:dense",
+            "convolution": "py:catch11.studies.nets.digits:convolution",
         },
         "thumbnails": {
-            "patch": "py:catch11.studies.digits:patch",
-            "patch-twin": "py:catch11.studies.digits:patch_twin",
+            "patch": "py:catch11.studies.nets.digits:patch",
+            "patch-twin": "py:catch11.studies.nets.digits:patch_twin",
         },
     },
     "local": {
@@ -151,7 +151,7 @@ def _pictures(place: Place, family: str, count: int, part: Part) -> Pictures:
 
 
 def _digits(place: Place, count: int, part: Part) -> Pictures:
-    from catch11.studies.digits import load_digits
+    from catch11.studies.nets.digits import load_digits
 
     digits = load_digits()
     values = digits.test if part == "test" else digits.train

@@ -12,16 +12,16 @@ import torch
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.attacks.rows import projected, regressed, wiener
-from catch11.cells import Cell
-from catch11.key import DEFAULT_RULE, Key, key_of
-from catch11.metrics import accuracy
-from catch11.models.table import TableModel
-from catch11.recode.rows import TABLE, RecodedRows, RowRecoder, SpectralRowRecoder
-from catch11.recode.rows_deep import DeepRowRecoder
-from catch11.record import Condition, Record, Role
-from catch11.studies import rows as tables
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.keys.key import DEFAULT_RULE, Key, key_of
+from catch11.modalities.table.deep import DeepRowRecoder
+from catch11.modalities.table.model import TableModel
+from catch11.modalities.table.recoder import TABLE, RecodedRows, RowRecoder, SpectralRowRecoder
+from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.studies.frame import Scale, Study
+from catch11.studies.nets import rows as tables
 from catch11.studies.place import Place
 from catch11.studies.tables import model as model_name
 from catch11.studies.tables import pivot, setting

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
-from catch11.cells import Cell
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
+from catch11.recoding.codecs import survival
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot, setting
 from catch11.studies.trial import Trial
-from catch11.survival import survival
 
 CHANGES = {
     "quick": ("crop:0.9", "crop:0.6", "jpeg:75", "blur:1"),

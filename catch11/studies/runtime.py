@@ -15,12 +15,12 @@ from rich.console import RenderableType
 
 from catch11.attacks.frame import as_pictures
 from catch11.baselines import published
-from catch11.cells import Cell
 from catch11.errors import EmptySubspace
-from catch11.key import build_key
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
+from catch11.keys.key import build_key
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot

@@ -19,15 +19,15 @@ from rich.console import RenderableType
 from torch import Tensor
 from torch.nn import functional
 
-from catch11.cells import Cell
-from catch11.find import first_tensor
-from catch11.fingerprint import module_fingerprint
-from catch11.key import build_key
-from catch11.metrics import accuracy
+from catch11.copies.personalize import make_copy
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Record
+from catch11.fronts.find import first_tensor
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.keys.key import build_key
 from catch11.models.frame import Model
-from catch11.personalize import make_copy
-from catch11.recode.deep import DeepRecoder
-from catch11.record import Record
+from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting

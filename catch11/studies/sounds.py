@@ -11,21 +11,21 @@ import torch
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.attacks.sounds import blind_attacks, projected, wiener
-from catch11.baselines.gaussian import item_generator, noise_at
-from catch11.cells import Cell
+from catch11.canvas.grid import GRIDS
 from catch11.data.sounds import Clip
-from catch11.grid import GRIDS
-from catch11.key import Key, key_of
-from catch11.kinds.audio import RADIUS
-from catch11.metrics import accuracy
-from catch11.models.audio import AudioModel
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.frame import Recoded
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Condition, Record, Role
-from catch11.studies import spoken
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.gaussian import item_generator, noise_at
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.keys.key import Key, key_of
+from catch11.modalities.audio.filters import blind_attacks, projected, wiener
+from catch11.modalities.audio.model import AudioModel
+from catch11.modalities.audio.plug import RADIUS
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.frame import Recoded
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.frame import Scale, Study
+from catch11.studies.nets import spoken
 from catch11.studies.place import Place
 from catch11.studies.tables import model as model_name
 from catch11.studies.tables import pivot, setting
@@ -107,7 +107,7 @@ def inputs(model: AudioModel, windows: Tensor) -> Tensor:
 
 
 def _key(model: AudioModel) -> Key:
-    from catch11.key import default_rule
+    from catch11.keys.key import default_rule
 
     front = model.front()
     return key_of(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from catch11.cells import Cell
+from catch11.evaluation.cells import Cell
 from catch11.studies.crossing import METHODS, cross, crossing_cells, crossing_view
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place

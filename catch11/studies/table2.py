@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from catch11.attacks.adaptation import Reader, Sweep, trained
-from catch11.cells import Cell, Value
-from catch11.metrics import accuracy
-from catch11.record import Record, Role
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.record import Record, Role
 from catch11.studies.crossing import METHODS, cross, crossing_cells, crossing_view
 from catch11.studies.frame import Scale, Study
+from catch11.studies.nets.twin import Schooling, twin
 from catch11.studies.place import Place
 from catch11.studies.trial import CONDITIONS, Trial
-from catch11.studies.twin import Schooling, twin
 
 FAMILY = "thumbnails"
 TRAIN = {"quick": (4000, 5), "full": (14_000, 16)}  # pictures and epochs of the one trained anew

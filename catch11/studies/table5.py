@@ -13,12 +13,12 @@ from jaxtyping import Float
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.cells import Cell
-from catch11.record import Record
-from catch11.spectrum import spectrum
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot
+from catch11.subspaces.rule import spectrum
 
 _NULL = 1e-6  # of the largest singular value: a float32 weight does not see less
 

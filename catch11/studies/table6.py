@@ -11,10 +11,10 @@ from statistics import NormalDist
 from rich.console import RenderableType
 from torch import Tensor, nn
 
-from catch11.cells import Cell, Value
-from catch11.grid import psnr as measured
+from catch11.canvas.grid import psnr as measured
+from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.record import Record
 from catch11.models.frame import Model
-from catch11.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import number, pivot, setting

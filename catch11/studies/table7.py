@@ -16,19 +16,19 @@ from jaxtyping import Float
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.cells import Cell
-from catch11.data.glue import TASKS, Examples, chance, load_glue, measure
-from catch11.kinds.text import text_key
-from catch11.kinds.text_scores import record, role_of
-from catch11.models.text import TextModel
-from catch11.models.textfile import load_text
-from catch11.recode.tokens import NoiseTokens, SpectralTokens, TokenRecoder
-from catch11.recode.tokens_deep import DeepTokens
-from catch11.record import Condition, Record, Role
-from catch11.studies.encoders import known_encoder, small_encoder
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.modalities.text.deep import DeepTokens
+from catch11.modalities.text.file import load_text
+from catch11.modalities.text.model import TextModel
+from catch11.modalities.text.plug import text_key
+from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
+from catch11.modalities.text.scores import record, role_of
 from catch11.studies.frame import Scale, Study
+from catch11.studies.nets.encoders import known_encoder, small_encoder
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import pivot
+from catch11.studies.tasks.glue import TASKS, Examples, chance, load_glue, measure
 
 LOCAL = ("sst2", "stsb", "cola", "rte")
 COUNTS = {"quick": 40, "full": 200}

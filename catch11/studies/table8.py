@@ -7,8 +7,8 @@ from rich.console import RenderableType
 
 from catch11.attacks.nets import Training
 from catch11.attacks.restoration import NoiseToClean, NoiseToNoise, WhiteBoxRestoration
-from catch11.cells import Cell
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies.assault import assault
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
-from catch11.cells import Cell
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies.assault import assault
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place

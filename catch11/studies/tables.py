@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from catch11.record import Record
+from catch11.evaluation.record import Record
 
 Label = Callable[[Record], str]
 MANY = 400  # pictures from which a share is shown to three places

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from catch11.baselines.unlearnable import ErrorMinimising, unlearnable
-from catch11.cells import Cell
-from catch11.metrics import accuracy, matches
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.metrics import accuracy, matches
+from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting

@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11 import trust
 from catch11.baselines import published
-from catch11.baselines.gaussian import item_generator, noise_at
-from catch11.cells import Cell
-from catch11.grid import GRIDS, Format, psnr
-from catch11.key import Key, build_key
-from catch11.metrics import accuracy, paired_difference, ssim
+from catch11.canvas.grid import GRIDS, Format, psnr
+from catch11.evaluation import trust
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.gaussian import item_generator, noise_at
+from catch11.evaluation.metrics import accuracy, paired_difference, ssim
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Condition, Record, Role
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.answers import answers, clean_answers
 from catch11.studies.place import Part, Pictures, Place
 

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from catch11.attacks.frame import Jury, Material
-from catch11.canvas import Canvas, plain_canvas
-from catch11.find import find_front
-from catch11.fingerprint import module_fingerprint
-from catch11.key import Key, key_of
+from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.fronts.find import find_front
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.keys.key import Key, key_of
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import Rule
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.rule import Rule
 
 torch.set_num_threads(1)
 CANVAS = plain_canvas(32, 32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

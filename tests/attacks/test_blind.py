@@ -11,8 +11,8 @@ from catch11.attacks.frame import Attempt, Finding, attack_of
 from catch11.attacks.probing import seen_by_queries
 from catch11.attacks.projection import fill
 from catch11.attacks.tiles import cut, moments, seen_by_difference
-from catch11.grid import psnr
-from catch11.subspace import TileSubspace
+from catch11.canvas.grid import psnr
+from catch11.subspaces.tiles import TileSubspace
 from tests.attacks.conftest import PATCH, Scene, pictures
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from catch11.attacks.frame import (
     attack_of,
     register,
 )
-from catch11.canvas import Canvas, Fit
+from catch11.canvas.frame import Canvas, Fit
 from catch11.errors import InvalidArgument
 from tests.attacks.conftest import Scene
 

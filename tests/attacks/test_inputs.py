@@ -14,9 +14,9 @@ from PIL import Image
 from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
 from catch11.attacks.adaptation import FineTune, Sweep
 from catch11.attacks.frame import Finding, attack_of
-from catch11.key import build_key
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release import release
+from catch11.keys.key import build_key
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
 from tests.world import World, build_world
 
 COUNT = 16

@@ -29,8 +29,8 @@ from catch11.attacks.restoration import (
     likely_psnr,
 )
 from catch11.attacks.training_use import TrainingUse
+from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
-from catch11.grid import psnr
 from catch11.models.frame import Model
 from tests.attacks.conftest import Scene
 

@@ -13,12 +13,12 @@ from catch11.attacks.detection import detect, detector, octaves
 from catch11.attacks.frame import Unsuited, attack_of
 from catch11.attacks.projection import FrontWiener
 from catch11.attacks.tiles import cut, moments, paste
+from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
-from catch11.find import find_front
-from catch11.grid import psnr
-from catch11.key import key_of
-from catch11.recode.spectral import SpectralRecoder
-from catch11.spectrum import Rule
+from catch11.fronts.find import find_front
+from catch11.keys.key import key_of
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.rule import Rule
 from tests.attacks.conftest import CANVAS, PATCH, Scene, pictures
 
 torch.set_num_threads(1)

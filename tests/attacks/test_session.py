@@ -9,14 +9,14 @@ import torch
 
 from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
 from catch11.attacks.frame import Unsuited
-from catch11.card import cards
+from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
-from catch11.grid import psnr
-from catch11.key import build_key
-from catch11.matrix import verify
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import read_records
-from catch11.release import release
+from catch11.evaluation.record import read_records
+from catch11.evaluation.verify import verify
+from catch11.keys.key import build_key
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
+from catch11.report.card import cards
 from tests.attacks.conftest import classifier
 from tests.world import World, build_world
 

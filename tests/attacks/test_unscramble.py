@@ -26,10 +26,10 @@ from catch11.attacks.recovery import (
 )
 from catch11.attacks.tiles import cut, paste
 from catch11.attacks.unscramble import lay_out, order_of, originals, recover, recover_seen, restore
-from catch11.personalize import Copy, make_copy
-from catch11.recode.start import noise
-from catch11.scramble import keyed_scramble
-from catch11.stream import KeyedStream
+from catch11.copies.personalize import Copy, make_copy
+from catch11.copies.scramble import keyed_scramble
+from catch11.crypto.stream import KeyedStream
+from catch11.recoding.deep.start import noise
 from tests.attacks.conftest import CANVAS, PATCH, classes, classifier, pictures
 
 TILE = (PATCH, PATCH)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from catch11.cli import app
-from catch11.keyfile import save_key
+from catch11.keys.file import save_key
 from tests.world import World, build_world
 
 

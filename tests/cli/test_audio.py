@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from catch11.data.sounds import encode_clip, open_clip
-from catch11.models.sound_nets import Keywords, SpectrogramNet
-from catch11.release.ledger import read_ledger
+from catch11.modalities.audio.nets import Keywords, SpectrogramNet
+from catch11.releases.ledger import read_ledger
 from tests.calls import run, said
 
 RATE, SAMPLES = 4000, 1000

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from catch11.baselines.fhe_memory import Memory
 from catch11.cli import app
-from catch11.studies import table3_compute
+from catch11.studies.table3 import compute as table3_compute
 
 WIDE = {"COLUMNS": "240"}
 NET = "31,26,26,26,26,26,26,31"

@@ -9,36 +9,14 @@ from typer.testing import CliRunner
 from catch11.cli import app
 
 runner = CliRunner()
-PATCH = "py:catch11.studies.digits:patch"
-
-
-def test_the_chain_over_depth_stands_beside_what_was_measured(tmp_path: Path) -> None:
-    key = str(tmp_path / "patch.key")
-    made = runner.invoke(app, ["key", PATCH, "-o", key])
-    assert made.exit_code == 0, made.output
-    words = ["bounds", key, "--psnr", "10", "--model", PATCH]
-    told = runner.invoke(app, words)
-    assert told.exit_code == 0, told.output
-    assert "at most" in told.output
-    rows = json.loads(runner.invoke(app, [*words, "--json"]).stdout)["depth"]
-    assert rows[0]["ceiling"] == 1.0
-    for row in rows:
-        assert max(row["moved"]) <= row["bound"] * (1 + 1e-5), row["name"]
-
-
-def test_another_model_than_the_key_s_is_refused(tmp_path: Path) -> None:
-    key = str(tmp_path / "patch.key")
-    assert runner.invoke(app, ["key", PATCH, "-o", key]).exit_code == 0
-    result = runner.invoke(app, ["bounds", key, "--model", "py:catch11.studies.digits:patch_twin"])
-    assert result.exit_code == 2
-    assert "the key was built from another model" in " ".join(result.output.split())
+PATCH = "py:catch11.studies.nets.digits:patch"
 
 
 def test_each_line_names_its_noise_and_rivals_are_compared(tmp_path: Path) -> None:
     """Two patch fronts of one shape: recoded draws, laws, angles, Theorem 2 and Wedin."""
     key = str(tmp_path / "patch.key")
     assert runner.invoke(app, ["key", PATCH, "-o", key, "--energy", "0.1"]).exit_code == 0
-    twin = "py:catch11.studies.digits:patch_twin"
+    twin = "py:catch11.studies.nets.digits:patch_twin"
     words = ["bounds", key, "--psnr", "9", "--rival", twin]
     told = runner.invoke(app, words, env={"COLUMNS": "80"})
     assert told.exit_code == 0, told.output
@@ -89,7 +67,7 @@ def test_settings_reach_the_recoder(tmp_path: Path) -> None:
 def test_a_key_whose_files_are_not_drawn_says_so(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from catch11.keyfile import load_key, save_key
+    from catch11.keys.file import load_key, save_key
 
     path = tmp_path / "patch.key"
     assert runner.invoke(app, ["key", PATCH, "-o", str(path)]).exit_code == 0

@@ -16,10 +16,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from catch11.cli import app
-from catch11.keyfile import load_key
-from catch11.studies import digits
+from catch11.keys.file import load_key
+from catch11.studies.nets import digits
 
-NETS = "py:catch11.studies.digits:"
+NETS = "py:catch11.studies.nets.digits:"
 PATCH, DENSE = f"{NETS}patch", f"{NETS}dense"
 COUNT = 20
 

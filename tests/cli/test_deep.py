@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catch11.studies import digits
+from catch11.studies.nets import digits
 from tests.cli.test_commands import DENSE, PATCH, run
 
 COUNT = 12

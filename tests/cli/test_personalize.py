@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTForImageClassification
 
+from catch11.copies.personalize import make_copy
+from catch11.copies.secretfile import load_secret
 from catch11.errors import InvalidArgument
-from catch11.key import build_joint_key, build_key
-from catch11.keyfile import load_key
+from catch11.keys.file import load_key
+from catch11.keys.key import build_joint_key, build_key
 from catch11.models import load_model
-from catch11.models.sidecar import MARK
-from catch11.personalize import make_copy
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release.frame import release
-from catch11.secretfile import load_secret
-from catch11.studies import digits
+from catch11.models.files.sidecar import MARK
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
+from catch11.studies.nets import digits
 from tests.cli.test_commands import PATCH, run
 
 COUNT = 20
@@ -118,12 +118,12 @@ def test_what_is_refused(place: Path, tmp_path: Path) -> None:
     secret, key, source = place / "a.secret", place / "copy.key", place / "source"
     plain = tmp_path / "plain.key"
     assert run("key", PATCH, "-o", plain).status == 0
-    other = "py:catch11.studies.digits:patch_twin"
+    other = "py:catch11.studies.nets.digits:patch_twin"
     rows = [
         (("personalize", PATCH, "--secret", secret), "--output DIR or --check COPY"),
         (("personalize", PATCH, "-o", place / "copy", "--secret", secret), "a new or empty folder"),
         (("personalize", other, "-o", tmp_path / "x", "--secret", secret), "belongs to another copy"),
-        (("personalize", "py:catch11.studies.digits:convolution", "-o", tmp_path / "x", "--secret", tmp_path / "s"), "48 keys"),
+        (("personalize", "py:catch11.studies.nets.digits:convolution", "-o", tmp_path / "x", "--secret", tmp_path / "s"), "48 keys"),
         (("personalize", PATCH, "-o", tmp_path / "x", "--secret", key), "no secret of a personalised copy"),
         (("recode", source, tmp_path / "x", "--method", "scramble", "--key", plain), "--secret FILE beside it"),
         (("recode", source, tmp_path / "x", "--key", key), "the personalised copy that the key is of"),

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from catch11.cells import Cell
 from catch11.cli import app
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies.frame import Study
 
 runner = CliRunner()

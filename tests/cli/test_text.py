@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catch11.attacks.similarity import READINGS
+from catch11.modalities.text.similarity import READINGS
 from tests.calls import run, said
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from catch11.models.vision_language import ask
-from catch11.studies.tiny_vlm import Family
+from catch11.models.vlm.load import ask
+from catch11.studies.nets.tiny_vlm import Family
 from tests.cli.test_commands import run
-from tests.models.vlm import FAMILIES, folder, pictures, tiny
+from tests.models.vlm.tiny import FAMILIES, folder, pictures, tiny
 
 COUNT = 4
 PROMPT = "What is this?"

@@ -12,11 +12,11 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
 from transformers.image_processing_backends import PilBackend
 
-from catch11.canvas import Canvas, plain_canvas
+from catch11.canvas.fit import Fit, Resample, Resize
+from catch11.canvas.frame import Canvas, plain_canvas
 from catch11.data import pictures
 from catch11.data.pictures import decode_picture, fit_picture, open_picture, read_source
 from catch11.errors import InvalidArgument, UnreadablePicture
-from catch11.fit import Fit, Resample, Resize
 
 
 def save(picture: Image.Image, path: Path, **options: Any) -> Path:

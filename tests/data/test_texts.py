@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from catch11.data.glue import TASKS, chance, load_glue, measure
 from catch11.data.texts import MAX_BYTES, read_documents
 from catch11.errors import InvalidArgument, MissingExtra
+from catch11.studies.tasks.glue import TASKS, chance, load_glue, measure
 
 
 def test_lines_are_documents_and_empty_ones_problems(tmp_path: Path) -> None:

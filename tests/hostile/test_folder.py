@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.key import build_key
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release import read_release, release
-from catch11.release.ledger import read_ledger
+from catch11.keys.key import build_key
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
+from catch11.releases.ledger import read_ledger
+from catch11.releases.read import read_release
 
 # Tests are no package: the table is read from the file beside this one.
 _SPEC = importlib.util.spec_from_file_location(

@@ -11,13 +11,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from catch11.canvas import plain_canvas
+from catch11.canvas.frame import plain_canvas
 from catch11.data.sounds import encode_clip
-from catch11.key import build_key
-from catch11.keyfile import save_key
-from catch11.models.sound_nets import Keywords
-from catch11.models.table import Perceptron
-from catch11.release.ledger import read_ledger
+from catch11.keys.file import save_key
+from catch11.keys.key import build_key
+from catch11.modalities.audio.nets import Keywords
+from catch11.modalities.table.model import Perceptron
+from catch11.releases.ledger import read_ledger
 from tests.calls import run
 from tests.text_world import save_text_model
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
 from catch11.models import load_model
-from catch11.models.onnx_file import graph_fingerprint, read_graph
+from catch11.models.onnx.file import graph_fingerprint, read_graph
 
 FACTS = {"input_size": [3, 8, 8], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
 WEIGHT = np.random.default_rng(0).normal(size=(192, 4)).astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catch11.canvas import Canvas, Fit
+from catch11.canvas.frame import Canvas, Fit
 from catch11.data.pictures import MAX_PIXELS, fit_picture, open_picture
 from catch11.errors import UnreadablePicture
 

@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas import Canvas, Fit, plain_canvas
+from catch11.canvas.frame import Canvas, Fit, plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
 from catch11.models.canvases import (
@@ -21,7 +21,7 @@ from catch11.models.canvases import (
     prove_canvas,
     resample_name,
 )
-from catch11.models.hub import processor_canvas, processor_prepare
+from catch11.models.hub.pictures import processor_canvas, processor_prepare
 
 
 class Row(NamedTuple):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from catch11.key import build_key
+from catch11.keys.key import build_key
 from catch11.models.frame import load_model
-from catch11.recode.spectral import SpectralRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 
 pytestmark = pytest.mark.real
 

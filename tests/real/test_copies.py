@@ -8,13 +8,13 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from catch11.attacks.frame import as_pictures
 from catch11.attacks.unscramble import order_of
+from catch11.copies.personalize import make_copy
+from catch11.copies.public import check_copy, write_copy
 from catch11.data.windows import folder_windows
-from catch11.key import build_key
+from catch11.keys.key import build_key
 from catch11.models import load_model
-from catch11.models.copies import check_copy, write_copy
-from catch11.personalize import make_copy
-from catch11.recode.deep import DeepRecoder
-from catch11.recode.scramble import ScrambleRecoder
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.scramble import ScrambleRecoder
 
 pytestmark = pytest.mark.real
 COUNT = 8

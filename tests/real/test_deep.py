@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.data.pictures import fit_picture, open_picture
-from catch11.key import build_key
+from catch11.keys.key import build_key
 from catch11.models import load_model
 from catch11.models.frame import Model
-from catch11.recode.deep import DeepRecoder
-from catch11.survival import survival
+from catch11.recoding.codecs import survival
+from catch11.recoding.deep.recoder import DeepRecoder
 
 pytestmark = pytest.mark.real
 

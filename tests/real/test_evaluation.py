@@ -8,12 +8,12 @@ import pytest
 
 from catch11.attacks import Effort, attack_release
 from catch11.baselines import published
-from catch11.key import Key, build_key
-from catch11.matrix import verify
+from catch11.evaluation.verify import verify
+from catch11.keys.key import Key, build_key
 from catch11.models import load_model
 from catch11.models.frame import Model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.release import release
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
 
 pytestmark = pytest.mark.real
 JUDGED = 12

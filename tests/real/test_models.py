@@ -15,10 +15,10 @@ from PIL import Image
 
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.errors import ModelRefused
-from catch11.find import find_front
+from catch11.fronts.find import find_front
 from catch11.models import Model, load_model
-from catch11.models.onnx_front import find_onnx_front
-from catch11.models.onnx_torch import onnx_to_torch
+from catch11.models.onnx.convert import onnx_to_torch
+from catch11.models.onnx.front import find_onnx_front
 
 pytestmark = pytest.mark.real
 

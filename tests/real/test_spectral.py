@@ -10,12 +10,12 @@ import torch
 
 from catch11.data.pictures import open_picture
 from catch11.errors import KeyMismatch
-from catch11.key import build_key
-from catch11.matrix import Verification, verify
+from catch11.evaluation.record import Record
+from catch11.evaluation.verify import Verification, verify
+from catch11.keys.key import build_key
 from catch11.models import Model, load_model
-from catch11.recode.spectral import SpectralRecoder
-from catch11.record import Record
-from catch11.release import release
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.releases.frame import release
 
 pytestmark = pytest.mark.real
 

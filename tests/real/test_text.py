@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from catch11.data.glue import load_glue
-from catch11.kinds.text import text_key
-from catch11.kinds.text_scores import read_back
-from catch11.models.text import NORMALISED
-from catch11.recode.tokens import NoiseTokens, SpectralTokens
-from catch11.recode.tokens_deep import DeepTokens
-from catch11.studies.encoders import known_encoder
+from catch11.modalities.text.deep import DeepTokens
+from catch11.modalities.text.model import NORMALISED
+from catch11.modalities.text.plug import text_key
+from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens
+from catch11.modalities.text.scores import read_back
+from catch11.studies.nets.encoders import known_encoder
+from catch11.studies.tasks.glue import load_glue
 
 pytestmark = pytest.mark.real
 
@@ -20,7 +20,7 @@ def test_minilm_is_read_as_its_own_library_reads_it(assets: Path) -> None:
     """Pooling, normalisation and tokenizer: the published Spearman on STS-B test is .820."""
     model = known_encoder()
     assert (model.width, model.longest, model.pooling, model.normalise) == (384, 256, "mean", True)
-    from catch11.metrics import spearman
+    from catch11.evaluation.metrics import spearman
 
     part = load_glue("stsb", "test", folder=assets / "text").some(150)
     assert part.second is not None

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from catch11.metrics import wilson
-from catch11.record import Condition, Record, Role
+from catch11.evaluation.metrics import wilson
+from catch11.evaluation.record import Condition, Record, Role
 
 VERIFY = "catch11 verify released --model hf:deit --source photos --rival onnx:<b>.onnx"
 ATTACK = "catch11 attack released --rival onnx:mobile.onnx --public pictures"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from catch11.card import cards, knows, markdown, preferred
 from catch11.report import load_records
+from catch11.report.card import cards, knows, markdown, preferred
 from catch11.report.words import interval
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from catch11.card import card_of, clean_of, largest, line_of, markdown, preferred, release_of, tried
-from catch11.record import Record
+from catch11.evaluation.record import Record
 from catch11.report import report_page
+from catch11.report.card import (
+    card_of,
+    clean_of,
+    largest,
+    line_of,
+    markdown,
+    preferred,
+    release_of,
+    tried,
+)
 from catch11.report.figures import drift_chart, strength_chart
 from catch11.report.page import bars, heats
 from tests.report.rows import make, rows

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from catch11.card import card_of, cards, markdown
 from catch11.cli import app
 from catch11.errors import InvalidArgument
-from catch11.keyfile import save_key
-from catch11.record import write_records
+from catch11.evaluation.record import write_records
+from catch11.keys.file import save_key
 from catch11.report import Extras, load_records, report_page
+from catch11.report.card import card_of, cards, markdown
 from catch11.report.charts import Axis, Point, Series, axis_over, plot
 from catch11.report.reading import beside
 from tests.report.rows import rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catch11.recode.spectral import SpectralRecoder
+from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies import crossing, figure1, place, table1, trial
 from catch11.studies.basis import basis, constants
 from catch11.studies.frame import run_study, study_of

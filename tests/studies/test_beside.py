@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from catch11.errors import InvalidArgument
-from catch11.record import read_records
+from catch11.evaluation.record import read_records
 from catch11.studies.beside import Ended, run_beside
 from catch11.studies.frame import run_studies, studies, study_of
 from catch11.studies.place import Place

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from catch11.cells import Cell
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.record import Record, read_records
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record, read_records
 from catch11.studies.frame import Study, run_studies, run_study, studies, study_of
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import interval_text, model, number, pivot, setting

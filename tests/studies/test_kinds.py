@@ -7,9 +7,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from catch11.cells import Cell
-from catch11.studies import recoded_rows, rows, sounds, spoken
+from catch11.evaluation.cells import Cell
+from catch11.studies import recoded_rows, sounds
 from catch11.studies.frame import study_of
+from catch11.studies.nets import rows, spoken
 from catch11.studies.place import Place, Unavailable
 
 PLACE = Place(config="digits")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from catch11.cells import Cell
-from catch11.record import Record
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies import trial
 from catch11.studies.frame import Done, run_study, study_of
 from catch11.studies.place import Place

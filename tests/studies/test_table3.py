@@ -18,15 +18,16 @@ from catch11.baselines import dp_head, library
 from catch11.baselines.fhe_cost import Constants
 from catch11.baselines.fhe_memory import Memory
 from catch11.baselines.fhe_net import NET_PARAMETERS
-from catch11.cells import Cell
 from catch11.cli import app
 from catch11.errors import MissingExtra, ModelRefused
-from catch11.record import Record
-from catch11.studies import table3, table3_rows
+from catch11.evaluation.cells import Cell
+from catch11.evaluation.record import Record
 from catch11.studies.frame import study_of
 from catch11.studies.place import Place
-from catch11.studies.table3_tasks import Task, features, head, task
-from catch11.studies.table3_view import view
+from catch11.studies.table3 import rows as table3_rows
+from catch11.studies.table3 import study as table3
+from catch11.studies.table3.tasks import Task, features, head, task
+from catch11.studies.table3.view import view
 
 DIGITS = Place(config="digits")
 TINY = table3.Size(n=10, attacked=6, taught=12, lessons=80, heads=2, nets=1)

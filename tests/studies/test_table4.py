@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from catch11.record import Record
-from catch11.studies import table4, table4_release
+from catch11.evaluation.record import Record
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.place import Place, Unavailable
+from catch11.studies.table4 import release as table4_release
+from catch11.studies.table4 import study as table4
 
 TINY = Place(config="digits")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from catch11.studies import encoders, table7
+from catch11.studies import table7
 from catch11.studies.frame import run_study
+from catch11.studies.nets import encoders
 from catch11.studies.place import Place, Unavailable
 from tests.text_world import sentence_transformer
 
@@ -42,7 +43,7 @@ def place(tmp_path: Path) -> Place:
 def test_every_recoder_is_scored_with_its_controls(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from catch11.models.textfile import load_text
+    from catch11.modalities.text.file import load_text
 
     tiny = load_text(str(sentence_transformer(tmp_path / "tiny")))
     monkeypatch.setattr(encoders, "known_encoder", lambda: tiny)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from catch11.grid import psnr
+from catch11.canvas.grid import psnr
 from catch11.studies.assumption2 import principal
 from catch11.studies.place import Place
 from catch11.studies.table6 import median_range, outputs, stages

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from catch11.models.files.nets import CifarResNet
 from catch11.models.frame import load_model
-from catch11.models.nets import CifarResNet
-from catch11.studies import twin as twins
+from catch11.studies.nets import twin as twins
+from catch11.studies.nets.twin import Schooling, moved, teach, twin, twin_path
 from catch11.studies.place import Place
-from catch11.studies.twin import Schooling, moved, teach, twin, twin_path
 
 DIGITS = Place(config="digits")
 SHORT = Schooling(pictures=400, epochs=4, rate=0.05, batch=32, shift=1)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
-from catch11.find import find_front
+from catch11.fronts.find import find_front
 from catch11.models import load_model
 
 try:
@@ -20,7 +20,7 @@ try:
 except (ImportError, RuntimeError):
     pytest.skip("timm has an environment of its own: tests/timm/run.sh", allow_module_level=True)
 
-from catch11.models.timm import timm_canvas, timm_prepare
+from catch11.models.hub.timm import timm_canvas, timm_prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 
 from catch11.data.pictures import fit_picture
-from catch11.models.hub import processor_canvas, processor_prepare
+from catch11.models.hub.pictures import processor_canvas, processor_prepare
 
 if find_spec("torchvision") is None:
     pytest.skip(

@@ -10,13 +10,13 @@ if find_spec("torchvision") is None:
         "torchvision has an environment of its own: tests/timm/run.sh", allow_module_level=True
     )
 
-from catch11.key import build_key
-from catch11.models.vision_language import ask, asking
-from catch11.models.vlm_processor import chat, video_inputs
-from catch11.models.vlm_sight import Patches
-from catch11.recode.spectral import SpectralRecoder
-from catch11.studies.tiny_vlm import Family
-from tests.models.vlm import FAMILIES, pictures, tiny, to_picture, windows
+from catch11.keys.key import build_key
+from catch11.models.vlm.load import ask, asking
+from catch11.models.vlm.processor import chat, video_inputs
+from catch11.models.vlm.sight import Patches
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.studies.nets.tiny_vlm import Family
+from tests.models.vlm.tiny import FAMILIES, pictures, tiny, to_picture, windows
 
 
 @pytest.mark.parametrize("family", FAMILIES)

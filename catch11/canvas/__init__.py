@@ -1,0 +1,1 @@
+"""The pixels a model sees: geometry, how a picture is fitted, number grids."""

@@ -1,0 +1,1 @@
+"""Keyed streams, sealed bytes and files that only their owner can read."""

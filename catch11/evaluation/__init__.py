@@ -1,0 +1,1 @@
+"""What a release keeps and gives away: metrics, intervals, records, conditions, doubts."""

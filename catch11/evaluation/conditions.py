@@ -1,0 +1,270 @@
+"""One batch of a release under each condition it is judged in: clean, released, and the controls."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from catch11.canvas.frame import Canvas
+from catch11.canvas.grid import GRIDS, psnr
+from catch11.data.folder import walk
+from catch11.data.labels import Labels, folder_labels, read_labels, stem
+from catch11.data.pictures import fit_picture, open_picture
+from catch11.data.sounds import Clip, fit_clip, open_clip
+from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
+from catch11.evaluation.gaussian import item_generator, noise_at
+from catch11.evaluation.metrics import ssim
+from catch11.evaluation.record import Condition
+from catch11.releases.ledger import Row, read_ledger
+from catch11.releases.manifest import Entry
+from catch11.releases.read import Release, sources_of
+
+Given = Labels | Mapping[str, int] | str | os.PathLike[str] | None
+Heard = Callable[[Clip], Tensor]
+"""A sound to the window (1, channel, height, width) of a feature model, in pixel units."""
+_WINDOW = 11  # pixels: the smallest picture that structural similarity is defined for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some released files. Windows are in pixel units; clean, gaussian and control are there only
+    where the source is. pictures: as any pipeline sees them, 8-bit; the clean ones of their own size;
+    of sounds, clips as any pipeline hears them, or a feature model's own input. psnr (dB, peak 1) and ssim: one number a file, against the clean window."""
+
+    files: tuple[str, ...]
+    pictures: Mapping[Condition, Sequence[Any]]
+    windows: Mapping[Condition, Float[Tensor, "batch channel height width"]]
+    psnr: Mapping[Condition, tuple[float, ...]]
+    ssim: Mapping[Condition, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where each released file came from: paths below `root`, by released name."""
+
+    root: Path
+    paths: Mapping[str, str]
+
+    def path(self, file: str) -> Path:
+        if file not in self.paths:
+            raise ReleaseError(file, "no source of this file was found", "give its ledger")
+        return self.root / self.paths[file]
+
+
+def find_sources(
+    release: Release, root: str | os.PathLike[str], rows: Mapping[str, Row]
+) -> Sources:
+    """Sources by the ledger's rows where they are at hand, else by the mirrored names.
+
+    a/b.png comes from a/b.jpg, a/b.jpg.png too; where two sources share a stem, from the one that
+    has no released file of its own. Opaque names need the ledger.
+    """
+    files = walk(root).files
+    stems: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        stems[stem(file)].append(file)
+    known, released = set(files), {stem(entry.file) for entry in release.entries}
+    paths = {file: row.source for file, row in rows.items()}
+    for entry in release.entries:
+        base = stem(entry.file)
+        if entry.file not in paths and base in known:
+            paths[entry.file] = base
+        elif entry.file not in paths:
+            free = [file for file in stems[base] if file not in released]
+            if len(free) == 1:
+                paths[entry.file] = free[0]
+    return Sources(root=Path(root), paths=paths)
+
+
+def read_batch(
+    release: Release, entries: Sequence[Entry], sources: Sources | None, *, seed: int,
+    heard: Heard | None = None,
+) -> tuple[Batch, tuple[tuple[str, str], ...]]:  # fmt: skip
+    """The batch, and (file, reason) of the files that cannot be read and are left out.
+
+    seed: of the Gaussian control, whose noise is drawn for each file by its name. heard: of a
+    feature model, how it hears a source.
+    """
+    read, problems = [], []
+    for entry in entries:
+        try:
+            window = release.windows([entry])
+            source = None if sources is None else _open(sources.path(entry.file), release)
+            clean = None if source is None else clean_window(source, release.canvas, heard=heard)
+            read.append((entry.file, window, as_read(release, entry), source, clean))
+        except Catch11Error as error:
+            problems.append((entry.file, str(error)))
+    empty = torch.zeros(0, *release.canvas.shape)
+    files = tuple(item[0] for item in read)
+    windows: dict[Condition, Tensor] = {"nte": torch.cat([empty, *(item[1] for item in read)])}
+    pictures: dict[Condition, Sequence[Any]] = {"nte": [item[2] for item in read]}
+    if sources is not None:
+        windows["clean"] = torch.cat([empty, *(item[4] for item in read if item[4] is not None)])
+        pictures["clean"] = [item[3] for item in read if item[3] is not None]
+        _add_controls(release, files, windows, pictures, seed=seed)
+    batch = Batch(
+        files=files,
+        pictures=pictures,
+        windows=windows,
+        psnr=_measured(windows, psnr),
+        ssim=_measured(windows, ssim) if min(release.canvas.shape[1:]) >= _WINDOW else {},
+    )
+    return batch, tuple(problems)
+
+
+def _open(path: Path, release: Release) -> Image.Image | Clip:
+    return open_clip(path) if release.canvas.rate else open_picture(path)
+
+
+def as_read(release: Release, entry: Entry) -> Any:
+    """A released file as any pipeline of its kind reads it: a picture, a clip, or features."""
+    if not release.canvas.rate:
+        return release.picture(entry)
+    return heard_again(release.windows([entry]), release)[0]
+
+
+def heard_again(
+    windows: Float[Tensor, "batch channel height width"], release: Release
+) -> list[Any]:
+    """Windows as clips at the model's rate, or, of a feature release, as the model's own input."""
+    canvas = release.canvas
+    values = canvas.normalise(windows)
+    if release.form.name == "tensor" and canvas.shape[:2] != (1, 1):
+        return list(values)
+    return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
+
+
+def clean_window(
+    picture: Image.Image | Clip, canvas: Canvas, *, heard: Heard | None = None
+) -> Float[Tensor, "1 channel window_height window_width"]:
+    """What the authorized model sees of a picture from outside, in pixel units; of a sound, hears."""
+    if isinstance(picture, Clip):
+        if heard is not None:
+            return heard(picture)
+        return torch.from_numpy(fit_clip(picture, canvas)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(fit_picture(picture, canvas)).float() / 255
+    return canvas.window(rearrange(pixels, "height width channel -> 1 channel height width"))
+
+
+def _add_controls(
+    release: Release,
+    files: Sequence[str],
+    windows: dict[Condition, Tensor],
+    pictures: dict[Condition, Sequence[Any]],
+    *,
+    seed: int,
+) -> None:
+    grid = GRIDS[release.form.name]
+    generators = tuple(item_generator(file, seed=seed) for file in files)
+    strength = tuple(psnr(windows["nte"], windows["clean"]).tolist())
+    windows["control"] = grid.round(windows["clean"])
+    windows["gaussian"] = noise_at(windows["clean"], strength, grid=grid, generators=generators)
+    for name in ("control", "gaussian"):
+        pictures[name] = on_margin(windows[name], pictures["nte"], release)
+
+
+def on_margin(
+    windows: Float[Tensor, "batch channel height width"],
+    released: Sequence[Any],
+    release: Release,
+) -> list[Any]:
+    """8-bit pictures with these windows and the released files' own margins; sounds have none."""
+    canvas = release.canvas
+    if canvas.rate:
+        return heard_again(windows, release)
+    made = []
+    for window, picture in zip(windows, released, strict=True):
+        pixels = to_pixels(window)
+        if picture.size == (canvas.width, canvas.height):
+            array = np.array(picture.convert("RGB"))
+            rows = slice(canvas.top, canvas.top + canvas.window_height)
+            columns = slice(canvas.left, canvas.left + canvas.window_width)
+            array[rows, columns] = pixels
+            pixels = array
+        made.append(Image.fromarray(pixels))
+    return made
+
+
+def to_pixels(window: Float[Tensor, "channel height width"]) -> np.ndarray:
+    """A window as (height, width, 3) 8-bit pixels, clipped; grey is repeated."""
+    values = (window.clamp(0, 1) * 255).round().to(torch.uint8)
+    array = rearrange(values, "channel height width -> height width channel").numpy()
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+
+
+def _measured(windows: Mapping[Condition, Tensor], measure: object) -> dict[Condition, tuple]:
+    assert callable(measure)
+    if "clean" not in windows or not len(windows["clean"]):
+        return {}
+    return {
+        name: tuple(measure(value, windows["clean"]).tolist())
+        for name, value in windows.items()
+        if name != "clean"
+    }
+
+
+def spread(release: Release, size: int, *, limit: int | None) -> Iterator[tuple[Entry, ...]]:
+    """The entries in batches; `limit` of them evenly spaced, since neighbours share a folder."""
+    entries = release.entries
+    if limit is not None and limit < len(entries):
+        entries = tuple(entries[index * len(entries) // limit] for index in range(limit))
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
+
+
+def ledger_rows(
+    release: Release, dst: str | os.PathLike[str], ledger: str | os.PathLike[str] | None
+) -> tuple[Mapping[str, Row], int]:
+    """The owner's rows of the listed files, and how many sources were withheld."""
+    path = Path(f"{os.path.abspath(dst)}.ledger.jsonl") if ledger is None else Path(ledger)
+    if ledger is None and not path.is_file():
+        return {}, 0
+    withheld = {row.source for row in read_ledger(path) if row.outcome == "withheld"}
+    rows = sources_of(release, path)
+    return rows, len(withheld - {row.source for row in rows.values()})
+
+
+def find_truth(
+    release: Release,
+    sources: Sources | None,
+    labels: Given,
+    *,
+    names: Sequence[str],
+) -> tuple[Labels | None, int]:
+    """Labels by released name, and how many files have none; None where nobody gave any.
+
+    names: the authorized model's class names. Raises InvalidArgument, LabelsRefused.
+    """
+    paths = {} if sources is None else sources.paths
+    places = {entry.file: paths.get(entry.file, entry.file) for entry in release.entries}
+    if labels is None:
+        try:
+            given = folder_labels(places.values(), names=names)
+        except LabelsRefused:
+            return None, 0
+    elif isinstance(labels, Labels):
+        given = labels
+    elif isinstance(labels, Mapping):
+        given = Labels(rows=dict(labels), source="mapping")
+    else:
+        given = read_labels(labels, names=names)
+    rows = {}
+    for file, place in places.items():
+        label = given.of(place)
+        label = given.of(file) if label is None else label
+        if label is not None:
+            rows[file] = label
+    if not rows:
+        raise InvalidArgument(
+            "labels", expected="labels of the released files", found=f"none in {given.source}"
+        )
+    return Labels(rows=rows, source=given.source), len(places) - len(rows)

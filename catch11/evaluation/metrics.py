@@ -1,0 +1,203 @@
+"""Measures of a picture and of a model's answers, with their intervals: tensors and floats only."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from einops import reduce
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from catch11.canvas.grid import (
+    psnr as psnr,  # one definition, shared with the recoders that search for it
+)
+from catch11.errors import InvalidArgument
+from catch11.evaluation.interval import (
+    Interval as Interval,  # callers take a measure and its ends from here
+)
+from catch11.evaluation.interval import mcnemar as mcnemar
+from catch11.evaluation.interval import normal_quantile as normal_quantile
+from catch11.evaluation.interval import paired_difference as paired_difference
+from catch11.evaluation.interval import wilson as wilson
+
+Numbers = Sequence[float | int] | np.ndarray | Tensor
+
+
+def ssim(
+    reference: Float[Tensor, "batch channel height width"],
+    image: Float[Tensor, "_ _ _ _"],
+    *,
+    window: int = 11,
+    sigma: float = 1.5,
+) -> Float[Tensor, " batch"]:
+    """Structural similarity of each picture, peak 1, at most 1; mean over channels and places.
+
+    Wang et al. 2004, eq. 13: Gaussian window, K1 = .01, K2 = .03, borders left out.
+    Raises InvalidArgument where the shapes differ or the picture is smaller than the window.
+    """
+    _same_shape(reference, image)
+    if min(reference.shape[-2:]) < window:
+        raise InvalidArgument(
+            "image", expected=f"at least {window}x{window} pixels", found=tuple(image.shape[-2:])
+        )
+    first, second = reference.double(), image.double()
+
+    def local(values: Tensor) -> Tensor:
+        return _gaussian_mean(values, window=window, sigma=sigma)
+
+    mean_1, mean_2 = local(first), local(second)
+    variance_1 = local(first.square()) - mean_1.square()
+    variance_2 = local(second.square()) - mean_2.square()
+    covariance = local(first * second) - mean_1 * mean_2
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_1 * mean_2 + c1) / (mean_1.square() + mean_2.square() + c1)
+    structure = (2 * covariance + c2) / (variance_1 + variance_2 + c2)
+    return reduce(luminance * structure, "batch channel height width -> batch", "mean")
+
+
+def _gaussian_mean(values: Tensor, *, window: int, sigma: float) -> Tensor:
+    """Rows, then columns, tap by tap: float64 convolutions of torch take eight times as long."""
+    place = torch.arange(window, dtype=values.dtype) - (window - 1) / 2
+    weight = torch.exp(-place.square() / (2 * sigma**2))
+    taps = (weight / weight.sum()).tolist()
+    for axis in (3, 2):
+        size = values.shape[axis] - window + 1
+        mean = values.narrow(axis, 0, size) * taps[0]
+        for first, tap in enumerate(taps[1:], start=1):
+            mean.add_(values.narrow(axis, first, size), alpha=tap)
+        values = mean
+    return values
+
+
+def _same_shape(reference: Tensor, image: Tensor) -> None:
+    if reference.shape != image.shape:
+        expected = f"the reference's shape {tuple(reference.shape)}"
+        raise InvalidArgument("image", expected=expected, found=tuple(image.shape))
+
+
+def matches(answers: Shaped[Tensor, " batch"], truth: Shaped[Tensor, " _"]) -> tuple[bool, ...]:
+    """Whether each answer is the wanted one: against labels it counts accuracy, against the
+    authorized model's own clean answers it counts agreement."""
+    if answers.shape != truth.shape or answers.ndim != 1:
+        raise InvalidArgument(
+            "answers", expected=f"shape {tuple(truth.shape)}", found=tuple(answers.shape)
+        )
+    return tuple(bool(hit) for hit in (answers == truth).tolist())
+
+
+def accuracy(hits: Sequence[bool], *, confidence: float = 0.95) -> Interval:
+    """Share of hits with Wilson's interval; the whole of [0, 1] and NaN where there are none."""
+    return wilson(sum(map(bool, hits)), len(hits), confidence=confidence)
+
+
+def mcc(answers: Numbers, truth: Numbers) -> float:
+    """Matthews' correlation of any number of classes (Gorodkin 2004); 0 where it is undefined."""
+    first, second = _pair(answers, truth, least=1)
+    classes = np.unique(np.concatenate([first, second]))
+    hits = float(np.sum(first == second)) * len(first)
+    answered = np.array([np.sum(first == name) for name in classes], dtype=float)
+    true = np.array([np.sum(second == name) for name in classes], dtype=float)
+    spread = math.sqrt(len(first) ** 2 - answered @ answered) * math.sqrt(
+        len(first) ** 2 - true @ true
+    )
+    return float((hits - answered @ true) / spread) if spread > 0 else 0.0
+
+
+def f1(answers: Numbers, truth: Numbers, *, positive: float = 1.0) -> float:
+    """F1 of one class; 0 where it is neither answered nor true."""
+    first, second = _pair(answers, truth, least=1)
+    hits = float(np.sum((first == positive) & (second == positive)))
+    claimed = float(np.sum(first == positive) + np.sum(second == positive))
+    return 2 * hits / claimed if claimed > 0 else 0.0
+
+
+def pearson(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
+    """Pearson's correlation with Fisher's interval (variance 1/(n−3)); NaN where one is constant."""
+    a, b = _pair(first, second, least=4)
+    return _fisher(_correlation(a, b), len(a), spread=1.0, confidence=confidence)
+
+
+def spearman(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
+    """Spearman's rank correlation, ties averaged; Fisher's interval with the variance
+    (1 + r²/2)/(n−3) of Bonett & Wright 2000."""
+    a, b = (_ranks(values) for values in _pair(first, second, least=4))
+    value = _correlation(a, b)
+    return _fisher(value, len(a), spread=1.0 + value**2 / 2, confidence=confidence)
+
+
+def _pair(first: Numbers, second: Numbers, *, least: int) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or len(a) < least:
+        expected = f"two rows of one length, {least} or more numbers each"
+        raise InvalidArgument("numbers", expected=expected, found=f"shapes {a.shape} and {b.shape}")
+    return a, b
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    size = math.sqrt(float(a @ a) * float(b @ b))
+    return min(1.0, max(-1.0, float(a @ b) / size)) if size > 0 else math.nan
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    return (last - (count - 1) / 2)[place]
+
+
+def _fisher(value: float, n: int, *, spread: float, confidence: float) -> Interval:
+    if math.isnan(value):
+        return Interval(low=-1.0, estimate=value, high=1.0, confidence=confidence)
+    if abs(value) == 1.0:
+        return Interval(low=value, estimate=value, high=value, confidence=confidence)
+    half = normal_quantile(confidence) * math.sqrt(spread / (n - 3))
+    centre = math.atanh(value)
+    low, high = math.tanh(centre - half), math.tanh(centre + half)
+    return Interval(low=low, estimate=value, high=high, confidence=confidence)
+
+
+def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> Interval:
+    """Probability that a positive scores above a negative, ties counted half; the interval of
+    Hanley & McNeil 1982, and Wilson's of the rarer kind where no pair is out of order."""
+    above, below = (np.asarray(v, dtype=np.float64) for v in (positive, negative))
+    if not (above.ndim == below.ndim == 1 and len(above) and len(below)):
+        found = f"shapes {above.shape} and {below.shape}"
+        raise InvalidArgument("scores", expected="two rows of numbers", found=found)
+    ordered = np.sort(below)
+    wins = np.searchsorted(ordered, above, "left") + np.searchsorted(ordered, above, "right")
+    value = float(wins.mean() / (2 * len(below)))
+    least = min(len(above), len(below))
+    if value in (0.0, 1.0):
+        sure = wilson(round(value) * least, least, confidence=confidence)
+        return Interval(low=sure.low, estimate=value, high=sure.high, confidence=confidence)
+    one, other = value / (2 - value) - value**2, 2 * value**2 / (1 + value) - value**2
+    spread = value * (1 - value) + (len(above) - 1) * one + (len(below) - 1) * other
+    half = normal_quantile(confidence) * math.sqrt(spread / (len(above) * len(below)))
+    low, high = max(0.0, value - half), min(1.0, value + half)
+    return Interval(low=low, estimate=value, high=high, confidence=confidence)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    first: Numbers,
+    second: Numbers,
+    *,
+    generator: torch.Generator,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Percentile interval of any statistic of pairs (for Matthews' correlation, which has no
+    closed form worth trusting on small samples)."""
+    a, b = _pair(first, second, least=1)
+    draws = torch.randint(len(a), (resamples, len(a)), generator=generator).numpy()
+    values = np.array([statistic(a[draw], b[draw]) for draw in draws])
+    estimate = statistic(a, b)
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(
+        low=min(float(low), estimate),
+        estimate=estimate,
+        high=max(float(high), estimate),
+        confidence=confidence,
+        assumptions=(f"percentile bootstrap, {resamples} resamples",),
+    )

@@ -1,0 +1,128 @@
+"""Probe pictures, the models that answer them, and what a setting of a recoder does to the answers."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from catch11.canvas.frame import Canvas
+from catch11.data.folder import walk
+from catch11.data.pictures import open_picture, quiet
+from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.evaluation.conditions import clean_window, to_pixels
+from catch11.evaluation.metrics import Interval, accuracy, matches
+from catch11.keys.key import Key
+from catch11.models.frame import Model
+from catch11.recoding.frame import Recoder
+
+Setting = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a setting did to the probe. psnr: mean dB as measured; kept: of the authorized model's
+    answers; rivals: of theirs, by name; shift: mean relative front shift; unseen: directions of the
+    key's subspace, 0 for deep."""
+
+    setting: Setting
+    psnr: float
+    kept: Interval
+    rivals: Mapping[str, Interval]
+    shift: float
+    unseen: int = 0
+
+    @property
+    def rival(self) -> float:
+        """The best rival's share; 0 where none was run."""
+        return max((interval.estimate for interval in self.rivals.values()), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {
+            "setting": dict(self.setting),
+            "psnr": self.psnr,
+            "kept": _ends(self.kept),
+            "rivals": {name: _ends(interval) for name, interval in self.rivals.items()},
+            "shift": self.shift,
+            "unseen": self.unseen,
+        }
+
+
+class Panel:
+    """The probe, the models, and their answers to the originals."""
+
+    def __init__(
+        self, model: Model, rivals: Sequence[Model], probe: str | os.PathLike[str], count: int
+    ) -> None:
+        if count < 1:
+            raise InvalidArgument("count", expected="1 or more", found=count)
+        pictures = _pictures(probe, count)
+        self.model = model
+        self.rivals = {rival.name: rival for rival in rivals}
+        self.windows = torch.cat([clean_window(one, model.canvas) for one in pictures])
+        self.clean = self._answers(self.windows)
+        self.theirs = {
+            name: rival.logits(rival.preprocess(pictures)).argmax(1)
+            for name, rival in self.rivals.items()
+        }
+
+    def trial(self, setting: Setting, recoder: Recoder, key: Key | None) -> Trial:
+        """One setting on the whole probe, a chunk at a time."""
+        made = [recoder(part) for part in self.windows.split(recoder.batch)]
+        images = torch.cat([part.images for part in made])
+        decibels = [value for part in made for value in part.psnr]
+        shifts = [value for part in made for value in part.front_shift]
+        return Trial(
+            setting=setting,
+            psnr=sum(decibels) / len(decibels),
+            kept=accuracy(matches(self._answers(images), self.clean)),
+            rivals={
+                name: accuracy(matches(_seen(rival, images, self.model.canvas), self.theirs[name]))
+                for name, rival in self.rivals.items()
+            },
+            shift=sum(shifts) / len(shifts),
+            unseen=0 if key is None else key.subspace.dimension,
+        )
+
+    def _answers(
+        self, windows: Float[Tensor, "batch channel height width"]
+    ) -> Int[Tensor, " batch"]:
+        return self.model.logits(self.model.canvas.normalise(windows)).argmax(1)
+
+
+def _seen(rival: Model, windows: Tensor, canvas: Canvas) -> Tensor:
+    """A rival's answers to released windows, each framed with its own edge to the canvas."""
+    right = canvas.width - canvas.left - canvas.window_width
+    below = canvas.height - canvas.top - canvas.window_height
+    margin = (canvas.left, right, canvas.top, below)
+    whole = torch.nn.functional.pad(windows, margin, mode="replicate")
+    pictures = [Image.fromarray(to_pixels(image)) for image in whole]
+    return rival.logits(rival.preprocess(pictures)).argmax(1)
+
+
+def _pictures(probe: str | os.PathLike[str], count: int) -> list[Image.Image]:
+    """`count` readable pictures, evenly spaced below a folder."""
+    listed = walk(probe)
+    files = listed.files
+    step = max(1, len(files) // count)
+    found: list[Image.Image] = []
+    for file in files[::step]:
+        if len(found) == count:
+            break
+        try:
+            with quiet():
+                found.append(open_picture(listed.root / file))
+        except UnreadablePicture:
+            continue
+    if not found:
+        raise InvalidArgument("probe", expected="readable pictures", found=f"none in {probe}")
+    return found
+
+
+def _ends(interval: Interval) -> dict[str, float]:
+    return {"low": interval.low, "estimate": interval.estimate, "high": interval.high}

@@ -1,0 +1,159 @@
+"""Is this model suitable? What its front leaves unseen, how strong a release can be, what to use.
+
+The owner's first question, answered by measuring: a throw-away key recodes synthetic pictures with
+the spectrum of photographs, through the box and the 8-bit grid, at falling PSNR.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.errors import EmptySubspace
+from catch11.fronts.front import Front
+from catch11.keys.key import Key, default_rule, key_of
+from catch11.models.frame import Model
+from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.rule import Rule, spectrum
+
+Verdict = Literal["good", "weak", "none"]
+
+PROBES = 2
+STRENGTHS = (6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 25.0, 30.0)  # dB asked for, strongest first
+SHIFT = 0.03  # relative front shift that costs no answers; 8-bit rounding alone makes about 0.01
+STRONG = 12.0  # dB; weaker noise leaves rivals much of what they knew
+COARSE = 0.25  # times white noise's share; below it the noise is fine texture that a rival ignores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suitability:
+    """What a model's front allows.
+
+    dimension of ambient: insensitive directions of a window. psnr: dB, peak 1, the strongest
+    in-box 8-bit release that moves the front by at most `SHIFT`, None where there is none; shift:
+    its relative front shift. coarse: share of the noise's energy that a Gaussian blur of one pixel
+    leaves, over what it leaves of white noise. spectrum: singular values of the front, ascending,
+    pixel units; of an overlapping convolution those of its kernel.
+    """
+
+    model: str
+    front: Front
+    rule: Rule
+    ambient: int
+    spectrum: tuple[float, ...]
+    dimension: int = 0
+    psnr: float | None = None
+    shift: float | None = None
+    coarse: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the spectral recoder suits this model."""
+        if self.psnr is None:
+            return "none"
+        strong = self.psnr <= STRONG and (self.coarse or 0.0) >= COARSE
+        return "good" if strong and self.front.geometry != "conv" else "weak"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a sentence or two."""
+        deep = "use --method deep, which matches what the model computes further in"
+        if self.verdict == "none":
+            return f"The front leaves next to nothing unseen, so there is nothing to hide noise in: {deep}."
+        if self.verdict == "good":
+            return (
+                f"Suitable for --method spectral, down to about {self.psnr:.0f} dB at no loss. "
+                "Whoever knows or estimates the front can undo it; against that, use --method deep."
+            )
+        if self.front.geometry == "conv" or (self.coarse or 0.0) < COARSE:
+            why = "what it does not see is fine texture that other models hardly see either"
+        else:
+            why = f"no more than {self.psnr:.0f} dB fits into 8-bit pictures at no loss"
+        return f"Weak for --method spectral: {why}; {deep}."
+
+
+def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = None) -> Suitability:
+    """Measure one model. Raises NoFront where no linear map reads the input."""
+    front = model.front(layer)
+    rule = default_rule(front) if rule is None else rule
+    values, _ = spectrum(front.weight.flatten(1))
+    blank = Suitability(
+        model=model.name,
+        front=front,
+        rule=rule,
+        ambient=front.shape[0] * front.shape[1] * front.shape[2],
+        spectrum=tuple(values.tolist()),
+    )
+    try:
+        key = key_of(front, canvas=model.canvas, rule=rule)
+    except EmptySubspace:
+        return blank
+    psnr, shift = next(_reached(key), (None, None))
+    return replace(
+        blank, dimension=key.subspace.dimension, psnr=psnr, shift=shift, coarse=_coarse(key)
+    )
+
+
+def _reached(key: Key) -> Iterator[tuple[float, float]]:
+    """Measured (PSNR, front shift), the strongest first, where the shift stays small."""
+    windows = photograph_like(key.canvas.shape)
+    for strength in STRENGTHS:
+        made = SpectralRecoder(key, psnr=strength)(windows)
+        if max(made.front_shift) <= SHIFT:
+            yield sum(made.psnr) / PROBES, sum(made.front_shift) / PROBES
+
+
+def photograph_like(shape: tuple[int, int, int]) -> Float[Tensor, "probe channel height width"]:
+    """Random pictures in [0, 1] whose amplitude falls as 1/frequency, as that of photographs does.
+
+    Field 1987: the power of natural scenes falls as 1/f².
+    """
+    generator = torch.Generator().manual_seed(11)
+    noise = torch.randn(PROBES, *shape, generator=generator)
+    down = torch.fft.fftfreq(shape[1])[:, None]
+    across = torch.fft.rfftfreq(shape[2])[None]
+    radius = (down.square() + across.square()).sqrt().clamp(min=1.0 / max(shape[1:]))
+    pictures = torch.fft.irfft2(torch.fft.rfft2(noise) / radius, s=shape[1:])
+    deviation = pictures.flatten(1).std(dim=1)[:, None, None, None]
+    return (0.5 + 0.22 * (pictures - pictures.mean()) / deviation).clamp(0.0, 1.0)
+
+
+def _coarse(key: Key) -> float:
+    """How much of a sample a blur leaves, over how much it leaves of white noise."""
+    stream = key.stream(purpose="suitability")
+    inside = key.subspace.sample([stream])
+    white = stream.normal(tuple(inside.shape))
+    return _left(inside) / _left(white)
+
+
+def _left(noise: Tensor, *, sigma: float = 1.0) -> float:
+    place = torch.arange(-3, 4, dtype=noise.dtype)
+    weight = torch.exp(-place.square() / (2 * sigma**2))
+    weight = (weight / weight.sum()).expand(noise.shape[1], 1, 1, -1)
+    padded = F.pad(noise, (3, 3, 3, 3), mode="circular")
+    blurred = F.conv2d(padded, weight, groups=noise.shape[1])
+    blurred = F.conv2d(blurred, weight.transpose(2, 3), groups=noise.shape[1])
+    return float(blurred.square().sum() / noise.square().sum())
+
+
+def draw_spectrum(facts: Suitability, path: str | Path) -> None:
+    """A picture of the spectrum on a logarithmic scale, in the format of the path's suffix."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    values = torch.tensor(facts.spectrum)
+    floor = float(values.max()) * 1e-9
+    axes.semilogy(values.clamp(min=floor), color="#1f4e79", linewidth=1.5)
+    per_tile = round(facts.dimension / facts.ambient * len(values))
+    axes.axvspan(0, per_tile, color="#1f4e79", alpha=0.12, label="insensitive")
+    axes.set_xlabel("direction, least seen first")
+    axes.set_ylabel("singular value (pixel units)")
+    axes.set_title(f"{facts.model}: {facts.front.layer} ({facts.front.geometry})")
+    axes.legend(loc="upper left")
+    figure.savefig(path)

@@ -1,0 +1,1 @@
+"""A model's first linear map: found in a module, folded, fingerprinted."""

@@ -1,0 +1,150 @@
+"""Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from catch11.canvas.frame import Canvas
+from catch11.errors import InvalidArgument, NoFront
+from catch11.fronts.affine import Unusable
+from catch11.fronts.front import Front
+from catch11.fronts.layer import LAYERS, NORMS, Call, front_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """The front with the call of its layer on the probe, the BatchNorm right behind it, and what the
+    model said of the probe."""
+
+    front: Front
+    call: Call
+    norm: nn.Module | None
+    probe: Float[Tensor, "1 channel height width"]
+    answer: Float[Tensor, "..."]
+
+
+def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Front:
+    """The first linear map of `module` in pixel units of the canvas window.
+
+    Found by running the module once on a probe: the layer whose input is the model's input, up to
+    padding, channel order and one affine map a channel (a second normalisation), or a rearrangement
+    into patches or one vector; a BatchNorm right behind it is folded in. It is accepted only if the
+    output does not change when the input does and the layer's output is held. `layer` names one.
+
+    Raises NoFront with every layer tried and why. Source: paper §3.1; DESIGN "Front geometries".
+    """
+    return find_reader(module, canvas, layer=layer).front
+
+
+def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Found:
+    """As `find_front`, with the layer and what it was given, for those who change it."""
+    probe = _probe(canvas.shape)
+    calls, answer = _record(module, probe)
+    names = [call.name for call in calls if isinstance(call.layer, LAYERS)]
+    if layer is not None and layer not in names:
+        raise InvalidArgument(
+            "layer", expected=f"one of {', '.join(names[:8])}…", found=repr(layer)
+        )
+    tried: list[tuple[str, str]] = []
+    for call in calls:
+        if not isinstance(call.layer, LAYERS) or layer not in (None, call.name):
+            continue
+        try:
+            norm = _norm_behind(call, calls)
+            front = front_of(call, probe, canvas, norm)
+            _check_only_reader(module, call, probe, answer)
+            return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
+        except Unusable as reason:
+            tried.append((call.name, str(reason)))
+    raise NoFront(tried)
+
+
+def _probe(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width"]:
+    """Distinct values in [-1, 1] without structure; public, so a seeded generator will do."""
+    generator = torch.Generator().manual_seed(11)
+    count = shape[0] * shape[1] * shape[2]
+    order = torch.randperm(count, generator=generator).double()
+    return (2.0 * order / count - 1.0).float().reshape(1, *shape)
+
+
+def _record(module: nn.Module, probe: Tensor) -> tuple[list[Call], Tensor]:
+    """The calls of layers on the probe, in order, and the model's answer."""
+    calls: list[Call] = []
+
+    def hook(name: str) -> Any:
+        def note(layer: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+            if given and isinstance(given[0], Tensor) and isinstance(made, Tensor):
+                calls.append(Call(name=name, layer=layer, given=given[0], made=made))
+
+        return note
+
+    handles = [
+        child.register_forward_hook(hook(name))
+        for name, child in module.named_modules()
+        if isinstance(child, LAYERS + NORMS)
+    ]
+    try:
+        answer = run_probe(module, probe)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls, answer
+
+
+def run_probe(
+    module: nn.Module, values: Float[Tensor, "batch channel height width"]
+) -> Float[Tensor, "..."]:
+    """The model's first output tensor on normalised windows, in evaluation mode, no gradient."""
+    parameter = next(module.parameters(), None)
+    if parameter is not None:
+        values = values.to(parameter)
+    with torch.no_grad(), evaluating(module):
+        return first_tensor(module(values))
+
+
+def first_tensor(output: object) -> Tensor:
+    """The tensor a model's output carries: `logits` where there are any, else the first tensor."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(getattr(output, "logits", None), Tensor):
+        return output.logits  # type: ignore[attr-defined]
+    values = list(output.values()) if isinstance(output, dict) else output
+    for value in values if isinstance(values, list | tuple) else ():
+        if isinstance(value, Tensor):
+            return value
+    raise InvalidArgument("model", expected="a tensor as output", found=type(output).__name__)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each submodule's own mode restored after."""
+    training = [child for child in module.modules() if child.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child in training:
+            child.training = True
+
+
+def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
+    for other in calls:
+        if isinstance(other.layer, NORMS) and other.given is call.made:
+            return other.layer
+    return None
+
+
+def _check_only_reader(module: nn.Module, call: Call, probe: Tensor, clean: Tensor) -> None:
+    """Hold the layer's output and change the input: an output that moves has another source."""
+    handle = call.layer.register_forward_hook(lambda *_: call.made)
+    try:
+        held = run_probe(module, probe.square())
+    finally:
+        handle.remove()
+    if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):
+        raise Unusable("the input also reaches the output around it")

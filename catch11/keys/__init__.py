@@ -1,0 +1,1 @@
+"""A key: front, subspace, canvas and secret; its file, and keys estimated from features."""

@@ -1,0 +1,281 @@
+"""Key: what recodes for one model. Holds the front, the insensitive subspace, the canvas, a secret."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from catch11.canvas.frame import Canvas
+from catch11.crypto.stream import KeyedStream, keyed_stream
+from catch11.errors import Catch11Error, InvalidArgument, KeyMismatch
+from catch11.fronts.find import find_front
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.fronts.front import Front
+from catch11.subspaces.conv import conv_subspace
+from catch11.subspaces.joint import Join, joint_front
+from catch11.subspaces.rule import Rule
+from catch11.subspaces.tiles import Subspace, tile_subspace
+
+SECRET_BYTES = 32
+IMAGE = "image"  # the kind of data of a key that names none
+PROBED = "probed"  # the layer name of a front estimated from features
+_ESTIMATED = 0.02  # relative error such an estimate may have; fine-tuned siblings are often nearer
+# With an exact null space, a millionth of the weight's energy adds nothing that costs answers;
+# without one, a thousandth is what the strength has to be taken from. An overlapping convolution
+# takes directions beside its subspace anyway, by their gain, and fares best in between.
+DEFAULT_RULE = Rule(kind="energy", value=1e-6)
+DEFAULT_RULE_FULL_RANK = Rule(kind="energy", value=1e-3)
+DEFAULT_RULE_CONV = Rule(kind="energy", value=1e-4)
+TOKENS = 6  # one direction in six of a token front, which has no null space to speak of
+
+
+@runtime_checkable
+class Authorized(Protocol):
+    """What a key needs of a loaded model."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """Its canvas."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over its sorted tensors."""
+        ...
+
+    def front(self, layer: str | None = None) -> Front:
+        """Its first linear map."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Key:
+    """A secret with the front, subspace and canvas it works on. Its repr never shows the secret.
+
+    secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
+    where the owner never saw them. members: front fingerprints of the models of a joint key.
+    modality: the kind of data it recodes; its row stands in `catch11.modalities.frame`. private: its model is a
+    personalised copy, so that pictures are scrambled by that copy's secret first.
+    """
+
+    front: Front
+    subspace: Subspace
+    canvas: Canvas
+    rule: Rule
+    secret: bytes = field(repr=False)
+    model_fingerprint: str = ""
+    members: tuple[str, ...] = ()
+    modality: str = IMAGE
+    private: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != SECRET_BYTES:
+            raise InvalidArgument(
+                "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(self.secret)} bytes"
+            )
+        if self.front.shape != self.canvas.shape:
+            raise InvalidArgument(
+                "canvas", expected=f"the front's window {self.front.shape}", found=self.canvas.shape
+            )
+
+    def __repr__(self) -> str:
+        return f"Key({self.fingerprint[:16]}, {self.front!r}, {self.subspace.dimension} directions)"
+
+    @cached_property
+    def front_fingerprint(self) -> str:
+        """Of the folded front and the canvas; a torch model and its export share it."""
+        return front_fingerprint(self.front, self.canvas)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The key's public name, 64 hex digits: two keys of one model differ by their secrets."""
+        public = f"{self.front_fingerprint} {self.model_fingerprint} {self.rule}"
+        public += "".join(f" {member}" for member in self.members)
+        public += "" if self.modality == IMAGE else f" {self.modality}"
+        return hmac.new(self.secret, b"catch11 key " + public.encode(), hashlib.sha256).hexdigest()
+
+    def stream(self, *parts: bytes, purpose: str) -> KeyedStream:
+        """The key's own random stream for one purpose and one item; the same again when asked again."""
+        return keyed_stream(self.secret, purpose, *parts)
+
+    def check_front(self, front: Front, canvas: Canvas) -> None:
+        """Raises KeyMismatch unless the key was built from this front and canvas."""
+        found = front_fingerprint(front, canvas)
+        if self.front.layer == PROBED and _alike(self.front, front) and canvas == self.canvas:
+            return
+        known = self.members or (self.front_fingerprint,)
+        if found not in known:
+            raise KeyMismatch("front", expected=" or ".join(k[:16] for k in known), found=found)
+
+    def check_reader(self, model: Authorized) -> None:
+        """Raises KeyMismatch unless `model` reads what this key recodes.
+
+        A key made with a layer of its own is held against that layer.
+        """
+        try:
+            self.check_front(model.front(), model.canvas)
+        except KeyMismatch as mismatch:
+            try:
+                named = model.front(self.front.layer)
+            except Catch11Error:
+                raise mismatch from None
+            self.check_front(named, model.canvas)
+
+    def check_model(self, model: Authorized) -> None:
+        """Raises KeyMismatch unless the key was built from exactly these weights."""
+        if model.fingerprint != self.model_fingerprint:
+            raise KeyMismatch("model", expected=self.model_fingerprint, found=model.fingerprint)
+
+
+def build_key(
+    model: nn.Module | Authorized,
+    *,
+    canvas: Canvas | None = None,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    layer: str | None = None,
+    secret: bytes | None = None,
+    private: bool | None = None,
+) -> Key:
+    """A key for `model`: a loaded model, or a torch module together with its canvas.
+
+    At most one rule: energy (a share of the front's energy), tau (largest singular value),
+    cumulative (sum of singular values: the paper's Definition 1) or rank (directions); see
+    `default_rule`.
+    layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
+    system when not given. private: whether the model is a personalised copy; a loaded model knows,
+    a torch module does not, and counts as none. Raises NoFront, EmptySubspace, InvalidArgument.
+    """
+    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    if isinstance(model, nn.Module):
+        if canvas is None:
+            raise InvalidArgument(
+                "canvas", expected="a Canvas beside a torch module", found="none",
+                remedy="give canvas=Canvas(...) or load the model with load_model",
+            )  # fmt: skip
+        front = find_front(model, canvas, layer=layer)
+        name = module_fingerprint(model)
+    else:
+        canvas = model.canvas if canvas is None else canvas
+        front, name = model.front(layer), model.fingerprint
+    chosen = default_rule(front) if rule is None else rule
+    copied = is_private(model) if private is None else private
+    return key_of(
+        front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name, private=copied
+    )
+
+
+def is_private(model: object) -> bool:
+    """Whether a loaded model says that it is a personalised copy."""
+    return getattr(model, "private", False) is True
+
+
+def _alike(estimate: Front, front: Front) -> bool:
+    """Whether an estimated front is this one, to the accuracy of an estimate."""
+    if estimate.weight.shape != front.weight.shape or estimate.stride != front.stride:
+        return False
+    apart = (estimate.weight - front.weight.to(estimate.weight)).norm()
+    return float(apart) < _ESTIMATED * float(front.weight.norm())
+
+
+def build_joint_key(
+    models: Sequence[Authorized],
+    *,
+    join: Join = "stacked",
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    secret: bytes | None = None,
+) -> Key:
+    """One key for several models on one canvas: what it recodes, all of them read (paper D.2).
+
+    The models see the same window of the same picture, each in its own normalisation. Raises
+    InvalidArgument where their canvases or geometries do not go together.
+    """
+    sizes = {(m.canvas.size, m.canvas.top, m.canvas.left, m.canvas.shape) for m in models}
+    if len(models) < 2 or len(sizes) != 1:
+        raise InvalidArgument(
+            "models", expected="two or more with one canvas and window", found=sorted(sizes)
+        )
+    rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
+    fronts = [model.front() for model in models]
+    members = tuple(front_fingerprint(f, m.canvas) for f, m in zip(fronts, models, strict=True))
+    joined = joint_front(fronts, rule or DEFAULT_RULE, join=join)
+    return key_of(
+        joined, canvas=models[0].canvas, rule=rule or default_rule(joined), secret=secret,
+        members=members, private=any(map(is_private, models)),
+    )  # fmt: skip
+
+
+def one_rule(
+    *,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+) -> Rule | None:
+    """The rule that was given, None where there is none. Raises InvalidArgument for two."""
+    given = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
+    rules = [Rule(kind=k, value=float(v)) for k, v in given.items() if v is not None]  # type: ignore[arg-type]
+    if len(rules) > 1:
+        names = " and ".join(rule.kind for rule in rules)
+        raise InvalidArgument("rule", expected="one rule at most", found=names)
+    return rules[0] if rules else None
+
+
+def default_rule(front: Front) -> Rule:
+    """Energy 1e-6 where a tile has more pixels than outputs, so that there is an exact null space;
+    1e-3 for full-rank tiles, 1e-4 for overlapping convolutions; a sixth of a token's directions."""
+    if front.geometry == "conv":
+        return DEFAULT_RULE_CONV
+    if front.geometry == "tokens":
+        return Rule(kind="rank", value=float(max(1, front.shape[-1] // TOKENS)))
+    if front.outputs < front.weight[0].numel():
+        return DEFAULT_RULE
+    return DEFAULT_RULE_FULL_RANK
+
+
+def front_fingerprint(front: Front, canvas: Canvas) -> str:
+    """SHA-256, in hex, of a folded front and the place of its window on the canvas."""
+    sizes = (canvas.size, canvas.top, canvas.left, canvas.shape)
+    return hashlib.sha256(f"{front.fingerprint()} {sizes}".encode()).hexdigest()
+
+
+def key_of(
+    front: Front,
+    *,
+    canvas: Canvas,
+    rule: Rule,
+    secret: bytes | None = None,
+    model_fingerprint: str = "",
+    members: tuple[str, ...] = (),
+    modality: str = IMAGE,
+    private: bool = False,
+) -> Key:
+    """The key of a front already at hand: read from a file, probed, or joined from several."""
+    return Key(
+        front=front,
+        subspace=subspace_of(front, rule),
+        canvas=canvas,
+        rule=rule,
+        secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
+        model_fingerprint=model_fingerprint,
+        members=members,
+        modality=modality,
+        private=private,
+    )
+
+
+def subspace_of(front: Front, rule: Rule) -> Subspace:
+    """The insensitive subspace of a front by its geometry. Raises EmptySubspace."""
+    if front.geometry == "conv":
+        return conv_subspace(front, rule)
+    return tile_subspace(front, rule)

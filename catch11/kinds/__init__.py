@@ -1,1 +1,0 @@
-"""Kinds of data besides pictures: how each is keyed, recoded, verified and attacked."""

@@ -1,0 +1,1 @@
+"""Sounds: models, released files, scores, attacks."""

@@ -1,0 +1,45 @@
+"""wav16 and wav32: one channel of samples at the model's rate; v in pixel units is (sample + 1) / 2.
+
+16-bit files hold samples in [-1, 1) and are rounded in the recoder's loop. Float files hold -3 to
+3, so that noise has room beyond full scale; players clip it, models read it.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.canvas.frame import Canvas
+from catch11.canvas.grid import GRIDS
+from catch11.data.sounds import decode_clip, encode_clip
+from catch11.errors import UnreadableSound
+from catch11.releases.form import Form
+
+
+def encode16(image: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
+    """Bytes of a window on the 16-bit grid."""
+    index = GRIDS["wav16"].index(image.double()).flatten().numpy()
+    return encode_clip((index - 32768.0) / 32768.0, canvas.rate)
+
+
+def encode32(image: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
+    """Bytes of a window on the grid of float files."""
+    samples = (image.double().flatten() * 2.0 - 1.0).numpy().astype(np.float32)
+    return encode_clip(samples, canvas.rate, bits=32)
+
+
+def decode(data: bytes, canvas: Canvas) -> Float[Tensor, "1 1 time"]:
+    """The window back; raises ValueError for a file these formats would not hold."""
+    try:
+        clip = decode_clip(data)
+    except UnreadableSound as error:
+        raise ValueError(error.reason) from None
+    if clip.rate != canvas.rate:
+        raise ValueError(f"it has {clip.rate} samples a second, expected {canvas.rate}")
+    return torch.from_numpy((clip.samples.astype(np.float64) + 1.0) / 2.0).float()[None, None]
+
+
+FORMS = (
+    Form(name="wav16", suffix=".wav", whole=False, encode=encode16, decode=decode),
+    Form(name="wav32", suffix=".wav", whole=False, encode=encode32, decode=decode),
+)

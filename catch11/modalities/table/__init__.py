@@ -1,0 +1,1 @@
+"""Tables: models, recoders, released files, scores, attacks."""

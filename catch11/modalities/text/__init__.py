@@ -1,0 +1,1 @@
+"""Texts: models, recoders, released files, scores, attacks."""

@@ -1,0 +1,151 @@
+"""Loading text encoders: a transformers or sentence-transformers folder, or a hub id."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from catch11.errors import ModelRefused
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.modalities.text.model import Pooling, TextModel
+from catch11.models.frame import indices, move
+from catch11.models.hub.transformers import call_loader, check_complete, read_weights
+from catch11.models.weights import check_weights
+
+_HEAD = "ForSequenceClassification"
+_UNLIMITED = 1 << 20  # tokenizers without a limit say 10**30
+# Kinds of model whose config names a text head too, and which read something else besides.
+_OTHER = (
+    "vision_config",
+    "audio_config",
+    "image_size",
+    "patch_size",
+    "feat_extract_norm",
+    "num_mel_bins",
+)
+
+
+def reads_text(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is of a text encoder that this module can load."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN,
+    )
+
+    return config.get("model_type") in KNOWN and not any(name in config for name in _OTHER)
+
+
+def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> TextModel:
+    """Load a text encoder named hf:ID_OR_DIR, or by a bare folder. Raises ModelRefused.
+
+    With a classification head its answer is the logits; without one, the sentence embedding,
+    pooled as modules.json says, else the mean.
+    """
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    rest = spec.removeprefix("hf:")
+    config = call_loader(spec, AutoConfig.from_pretrained, rest, allow_code=allow_code)
+    if not reads_text(config.to_dict()):
+        raise ModelRefused(spec, "it is not a text encoder")
+    head = any(str(name).endswith(_HEAD) for name in config.architectures or ())
+    auto = AutoModelForSequenceClassification if head else AutoModel
+    module, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
+    if not head:
+        _drop_pooler(module, info)
+    check_complete(spec, info)
+    check_weights(spec, module)
+    tokenizer = call_loader(spec, AutoTokenizer.from_pretrained, rest, allow_code=allow_code)
+    module = move(spec, module, device)
+    _check_runs(spec, module, device)
+    folder = Path(rest).expanduser()
+    pooling, normalise = _pooling(spec, folder)
+    return TextModel(
+        name=folder.name or rest,
+        spec=spec,
+        module=module,
+        tokenizer=tokenizer,
+        fingerprint=module_fingerprint(module),
+        longest=_longest(folder, tokenizer, config),
+        labels=_labels(config) if head else (),
+        pooling=pooling,
+        normalise=normalise,
+        device=device,
+    )
+
+
+def _drop_pooler(module: nn.Module, info: dict[str, Any]) -> None:
+    """A pooler that the files do not hold is not used, so it is left out rather than drawn."""
+    missing = list(info.get("missing_keys", ()))
+    if missing and all(str(key).startswith("pooler.") for key in missing):
+        module.pooler = None  # type: ignore[assignment]
+        info["missing_keys"] = []
+
+
+def _check_runs(spec: str, module: nn.Module, device: str) -> None:
+    """Raises ModelRefused for a model that takes no embeddings."""
+    try:
+        width = int(module.get_input_embeddings().weight.shape[1])  # type: ignore[operator]
+        with torch.no_grad():
+            module(
+                inputs_embeds=torch.zeros(1, 2, width, device=device),
+                attention_mask=torch.ones(1, 2, dtype=torch.long, device=device),
+            )
+    except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
+        text = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
+        raise ModelRefused(spec, f"it does not run on embeddings ({text})") from None
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    names = {int(index): str(name) for index, name in (config.id2label or {}).items()}
+    count = int(config.num_labels)
+    return (
+        tuple(names[i] for i in range(count)) if set(names) == set(range(count)) else indices(count)
+    )
+
+
+def _pooling(spec: str, folder: Path) -> tuple[Pooling, bool]:
+    """How the sentence embedding is made, from a sentence-transformers folder."""
+    modules = _json(folder / "modules.json")
+    if not isinstance(modules, list):
+        return "mean", False
+    kinds = {str(m.get("type", "")).rsplit(".", 1)[-1]: m for m in modules if isinstance(m, dict)}
+    odd = set(kinds) - {"Transformer", "Pooling", "Normalize"}
+    if odd:
+        raise ModelRefused(spec, f"its modules.json has a {sorted(odd)[0]}, which is not supported")
+    path = str(kinds.get("Pooling", {}).get("path", "1_Pooling"))
+    facts = _json(folder / Path(path).name / "config.json")
+    asked = facts if isinstance(facts, dict) else {}
+    chosen = [n for n, on in asked.items() if n.startswith("pooling_mode_") and on is True]
+    if chosen in ([], ["pooling_mode_mean_tokens"]):
+        return "mean", "Normalize" in kinds
+    if chosen == ["pooling_mode_cls_token"]:
+        return "cls", "Normalize" in kinds
+    raise ModelRefused(spec, f"its pooling is {', '.join(chosen)}; mean and cls are supported")
+
+
+def _longest(folder: Path, tokenizer: Any, config: Any) -> int:
+    """Tokens the model has room for: the least of what its files say."""
+    stated = _json(folder / "sentence_bert_config.json")
+    sizes = [getattr(tokenizer, "model_max_length", None)]
+    sizes.append(stated.get("max_seq_length") if isinstance(stated, dict) else None)
+    places = getattr(config, "max_position_embeddings", None)
+    if isinstance(places, int):
+        # RoBERTa counts its positions from behind the padding's.
+        shift = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
+        sizes.append(places - shift)
+    known = [int(s) for s in sizes if isinstance(s, int | float) and 2 < s < _UNLIMITED]
+    return min(known, default=512)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None

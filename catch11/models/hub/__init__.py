@@ -1,0 +1,1 @@
+"""Models in transformers folders and from timm."""

@@ -1,0 +1,125 @@
+"""What every loader of transformers models uses: weights, processors, and errors as one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import ERROR, getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from catch11.errors import ModelRefused
+from catch11.models.canvases import Normalisation
+from catch11.models.frame import first_line
+
+
+def read_weights(
+    spec: str, loader: Any, rest: str, *, allow_code: bool
+) -> tuple[Any, dict[str, Any]]:
+    """A transformers model in float32, and which of its weights were drawn: see `check_complete`."""
+    module, info = call_loader(
+        spec,
+        loader,
+        rest,
+        allow_code=allow_code,
+        dtype=torch.float32,
+        weights_only=not allow_code,
+        ignore_mismatched_sizes=True,  # refused afterwards, by name
+        output_loading_info=True,
+    )
+    return module, info
+
+
+def check_complete(spec: str, info: dict[str, Any]) -> None:
+    """Raises ModelRefused where a weight was drawn at random because the files do not hold it."""
+    other = sorted(str(row[0]) for row in info.get("mismatched_keys", ()))
+    if other:
+        reason = f"{len(other)} of its weights have another shape than its config.json says, first {other[0]}"
+        raise ModelRefused(spec, reason)
+    missing = sorted(info.get("missing_keys", ()))
+    if missing:
+        reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
+        raise ModelRefused(spec, reason, "it may have no classification head")
+
+
+def load_processor(rest: str, *, allow_code: bool = False) -> Any:
+    """The image processor of a folder or id. Raises CanvasRefused or ModelRefused."""
+    from transformers import AutoImageProcessor
+
+    return call_loader(
+        f"hf:{rest}", AutoImageProcessor.from_pretrained, rest, allow_code=allow_code
+    )
+
+
+def stated_normalisation(processor: Any) -> Normalisation | None:
+    """The normalisation its settings name; whether it is also what happens is measured."""
+    mean, std = _list(processor, "image_mean"), _list(processor, "image_std")
+    scale = getattr(processor, "rescale_factor", None)
+    if not getattr(processor, "do_rescale", False) or not isinstance(scale, int | float):
+        return None
+    if not getattr(processor, "do_normalize", False):
+        mean, std = [0.0] * 3, [1.0] * 3
+    if mean is None or std is None or not (len(mean) == len(std) == 3 and all(std)):
+        return None
+    unit = scale * 255
+    unit = 1.0 if abs(unit - 1) < 1e-9 else unit
+    return Normalisation(
+        gain=tuple(unit / s for s in std),
+        offset=tuple(0.0 - m / s for m, s in zip(mean, std, strict=True)),
+        order=(0, 1, 2),
+    )
+
+
+def _list(processor: Any, name: str) -> list[float] | None:
+    values = getattr(processor, name, None)
+    return list(values) if isinstance(values, list | tuple) else None
+
+
+# Words of transformers' errors, and what to say instead: (words, reason, what to do).
+_REASONS = (
+    ("trust_remote_code", "it comes with code of its own, which would run here",
+     "allow code only if you trust its author"),
+    ("Weights only load failed", "its weights are a pickle that holds more than tensors, and reading it would run code",
+     "allow code only if you trust its author, or convert it to safetensors"),
+    ("Unrecognized configuration class", "it is not an image classifier", ""),
+    ("Unrecognized model", "its config.json names no model type", ""),
+    ("Can't load image processor", "it has no preprocessor_config.json", ""),
+    ("couldn't connect", "it is not in the local cache and the hub cannot be reached",
+     "give a local folder"),
+    ("Repo id must be", "there is no such folder", "give a folder or a hub id"),
+)  # fmt: skip
+
+
+def call_loader(spec: str, function: Any, rest: str, *, allow_code: bool, **settings: Any) -> Any:
+    """Call a transformers loader, its many errors made one sentence."""
+    local = Path(rest).expanduser()
+    where = str(local) if local.is_dir() else rest
+    try:
+        with silent():
+            return function(where, trust_remote_code=allow_code, **settings)
+    except Exception as error:  # noqa: BLE001 - transformers raises a dozen types
+        text = str(error)
+        for words, reason, remedy in _REASONS:
+            if words in text:
+                raise ModelRefused(spec, reason, remedy) from None
+        raise ModelRefused(spec, first_line(error)) from None
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """No progress bars and reports of transformers and of the hub inside; settings are restored after."""
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    hub = getLogger("huggingface_hub")
+    before = hub.level
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    hub.setLevel(ERROR)  # a line a retry otherwise; what came of them all is said in one sentence
+    try:
+        yield
+    finally:
+        hub.setLevel(before)
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()

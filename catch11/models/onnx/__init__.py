@@ -1,0 +1,1 @@
+"""ONNX graphs: run, read and converted to torch."""

@@ -1,1 +1,0 @@
-"""Recoders: from windows to non-transferable examples, behind one final frame."""

@@ -1,0 +1,1 @@
+"""Recoders: a key with settings that makes inputs into non-transferable examples."""

@@ -1,0 +1,161 @@
+"""Descent along momentum inside a ball that grows: an image stops at the first point that does.
+
+Every point judged is on the grid of the format, so what agreed is what is written. The gradient
+passes the rounding straight through.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from catch11.canvas.grid import Grid
+from catch11.errors import InvalidArgument
+
+LEVEL = 1.0 / 255.0
+LARGEST = 255.0
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a descent asks about points on the grid; `rows` says which images of the batch they are."""
+
+    def gap(
+        self, points: Float[Tensor, "some channel height width"], rows: Int[Tensor, " some"]
+    ) -> tuple[Float[Tensor, " some"], Float[Tensor, " some"]]:
+        """(gap, pull): the image agrees where gap ≥ 0; pull is what is descended, differentiable."""
+        ...
+
+    def confirm(
+        self,
+        points: Float[Tensor, "some channel height width"],
+        rows: Int[Tensor, " some"],
+        gap: Float[Tensor, " some"],
+    ) -> Float[Tensor, " some"]:
+        """The gap by the real judge, asked of points whose `gap` agrees; the final word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How far and how fast.
+
+    first, last: radius of the ball about the start, in 255ths, at the first step and from `grow`
+    (share of the steps) on. pace: step length as a share of the radius, falling to nothing at the last
+    step as the power `fall` of the steps left: 1 for an answer, more where a point must be met
+    closely. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
+    pixel (steps go by signs) or its root mean square (steps go along the gradient).
+    """
+
+    steps: int
+    first: float
+    last: float
+    grow: float = 0.7
+    pace: float = 0.5
+    momentum: float = 0.75
+    fall: float = 1.0
+    norm: Literal["largest", "mean"] = "largest"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 100_000:
+            raise InvalidArgument("steps", expected="1 to 100000", found=self.steps)
+        if not 0.0 < self.first <= self.last <= LARGEST:
+            raise InvalidArgument(
+                "radius", expected="above 0, at most 255, in 255ths", found=self.last
+            )
+
+    def radius(self, step: int) -> float:
+        """Radius of the ball at a step, in pixel units."""
+        share = 1.0 if self.grow <= 0.0 else min(1.0, step / max(1.0, self.grow * self.steps))
+        return LEVEL * (self.first + share * (self.last - self.first))
+
+    def length(self, step: int) -> float:
+        """Length of a step in every pixel, in pixel units."""
+        return self.pace * self.radius(step) * (1.0 - step / (self.steps + 1)) ** self.fall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Descended:
+    """Where each image stopped: its point, the gap there (≥ 0: it agrees), the steps it took."""
+
+    points: Float[Tensor, "batch channel height width"]
+    gaps: Float[Tensor, " batch"]
+    steps: Int[Tensor, " batch"]
+
+
+@dataclass(slots=True)
+class _Run:
+    """The images still on their way."""
+
+    rows: Tensor
+    start: Tensor
+    at: Tensor
+    motion: Tensor
+
+    def keep(self, mask: Tensor) -> None:
+        self.rows, self.start = self.rows[mask], self.start[mask]
+        self.at, self.motion = self.at[mask], self.motion[mask]
+
+
+def descend(
+    start: Float[Tensor, "batch channel height width"],
+    objective: Objective,
+    schedule: Schedule,
+    grid: Grid,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Descended:
+    """Move each start until its image agrees; the slow ones go on alone to the last step.
+
+    start: in [0, 1]. An image that never agrees comes back at its best point. progress: called
+    with (step, images left).
+    """
+    best = grid.round(start).clone()
+    gaps = torch.full((len(start),), float("-inf"), device=start.device)
+    taken = torch.full((len(start),), schedule.steps, device=start.device)
+    run = _Run(torch.arange(len(start), device=start.device), start, start, torch.zeros_like(start))
+    for step in range(schedule.steps + 1):
+        points = grid.round(run.at).detach().clone().requires_grad_(True)
+        gap, pull = objective.gap(points, run.rows)
+        (slope,) = torch.autograd.grad(pull.sum(), points)
+        points, gap = points.detach(), gap.detach()
+        ready = gap >= 0.0
+        if ready.any():
+            gap[ready] = objective.confirm(points[ready], run.rows[ready], gap[ready])
+        better = gap > gaps[run.rows]
+        best[run.rows[better]], gaps[run.rows[better]] = points[better], gap[better]
+        done = gap >= 0.0
+        taken[run.rows[done]] = step
+        run.motion = schedule.momentum * run.motion + _unit(slope)
+        run.keep(~done)
+        if progress is not None:
+            progress(step, len(run.rows))
+        if step == schedule.steps or not len(run.rows):
+            break
+        run.at = _move(run, schedule, step)
+    return Descended(points=best, gaps=gaps, steps=taken)
+
+
+def _unit(slope: Tensor) -> Tensor:
+    return slope / slope.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-20)
+
+
+def _move(run: _Run, schedule: Schedule, step: int) -> Tensor:
+    """One step, back into the ball and the box."""
+    radius, length = schedule.radius(step + 1), schedule.length(step)
+    if schedule.norm == "mean":
+        moved = run.at - length * run.motion / _mean(run.motion).clamp_min(1e-20)
+        change = moved - run.start
+        inside = change * (radius / _mean(change).clamp_min(1e-20)).clamp_max(1.0)
+        return (run.start + inside).clamp(0.0, 1.0)
+    moved = run.at - length * run.motion.sign()
+    low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
+    return moved.clamp(low, high)
+
+
+def _mean(images: Tensor) -> Tensor:
+    """The root mean square of each image."""
+    return images.square().mean((1, 2, 3), keepdim=True).sqrt()

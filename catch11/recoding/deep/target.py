@@ -1,0 +1,242 @@
+"""The maps of an authorized model that a deep recoder matches, read by hooks, differentiable."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from catch11.canvas.frame import Canvas
+from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.fronts.find import first_tensor
+from catch11.fronts.fingerprint import module_fingerprint
+from catch11.fronts.front import Front
+from catch11.keys.key import Key
+
+Precision = Literal["float32", "bfloat16"]
+
+LOGITS = "logits"
+FEATURES = "features"
+
+# Hooks hang on the module, which the threads of a release share.
+_ONE_READER = threading.Lock()
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """What deep recoding needs of a loaded model: an Authorized one that answers with gradients."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """Its canvas."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over its sorted tensors."""
+        ...
+
+    def front(self, layer: str | None = None) -> Front:
+        """Its first linear map."""
+        ...
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The torch module behind it; None where torch cannot run it."""
+        ...
+
+    def forward(
+        self, pixel_values: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Logits, differentiable; raises ModelRefused where torch cannot run the model."""
+        ...
+
+
+@runtime_checkable
+class Reciting(Protocol):
+    """A module that answers in several words, whose logits can be asked for along an answer."""
+
+    def words_of(
+        self, values: Float[Tensor, "batch channel height width"]
+    ) -> Int[Tensor, "batch word"]:
+        """Its own answer to normalised windows, as tokens; -1 behind the end."""
+
+    def recite(
+        self,
+        values: Float[Tensor, "batch channel height width"],
+        words: Int[Tensor, "batch word"],
+    ) -> Float[Tensor, "batch word vocabulary"]:
+        """Its logits for each word of an answer, the words before it given; differentiable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """What a model made of windows: its logits, a row a word where it recites `words`, and the maps
+    asked for beside them."""
+
+    logits: Float[Tensor, "batch *word classes"]
+    maps: tuple[Tensor, ...]
+    words: Int[Tensor, "batch word"] | None = None
+
+    def take(self, rows: Tensor) -> "Reading":
+        """The readings of some windows of the batch."""
+        words = None if self.words is None else self.words[rows]
+        return Reading(
+            logits=self.logits[rows], maps=tuple(m[rows] for m in self.maps), words=words
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """An authorized model on its canvas, with the maps that are matched and their weights.
+
+    at: "logits", "features" (what the last linear layer reads) or the name of any module of it.
+    """
+
+    model: nn.Module | Answering
+    canvas: Canvas
+    at: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if self.module is not None and self.module.training:
+            raise InvalidArgument(
+                "model", expected="evaluation mode", found="training mode", remedy="call eval()"
+            )
+        if not self.at or any(not weight > 0.0 for weight in self.at.values()):
+            raise InvalidArgument("at", expected="names with weights above 0", found=dict(self.at))
+        for name in self.names:
+            self._layer(name)
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The torch module, where there is one."""
+        return self.model if isinstance(self.model, nn.Module) else self.model.module
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The maps other than the logits."""
+        return tuple(name for name in self.at if name != LOGITS)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        parameter = None if self.module is None else next(self.module.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def clean(self, windows: Float[Tensor, "batch channel height width"]) -> Reading:
+        """What the model makes of source windows; of one that answers in words, along its answer."""
+        module = self.module
+        if not isinstance(module, Reciting):
+            return self.read(windows)
+        with torch.no_grad():
+            words = module.words_of(self.canvas.normalise(windows))
+        return self.read(windows, words=words)
+
+    def read(
+        self,
+        windows: Float[Tensor, "batch channel height width"],
+        *,
+        precision: Precision = "float32",
+        words: Int[Tensor, "batch word"] | None = None,
+    ) -> Reading:
+        """The model's answer on windows in pixel units, and its maps; differentiable. words: those of
+        a reciting module."""
+        half = precision == "bfloat16"
+        autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
+        with self._watched() as seen, autocast:
+            values = self.canvas.normalise(windows)
+            if words is not None:
+                assert isinstance(self.module, Reciting)
+                logits = self.module.recite(values, words)
+            elif isinstance(self.model, nn.Module):
+                logits = first_tensor(self.model(values))
+            else:
+                logits = self.model.forward(values)
+        missing = [name for name in self.names if name not in seen]
+        if missing:
+            raise InvalidArgument("at", expected="modules the model runs", found=missing)
+        maps = tuple(seen[name] for name in self.names)
+        return Reading(logits=logits.float(), maps=maps, words=words)
+
+    def distance(self, made: Reading, clean: Reading) -> Float[Tensor, " batch"]:
+        """Weighted mean over the maps of ‖made - clean‖₂ / ‖clean‖₂; 0 without maps."""
+        total = made.logits.new_zeros(len(made.logits))
+        weight = sum(self.at[name] for name in self.names)
+        for name, a, b in zip(self.names, made.maps, clean.maps, strict=True):
+            off = (a.float() - b.float()).flatten(1).norm(dim=1)
+            total = total + self.at[name] / weight * off / b.float().flatten(1).norm(dim=1)
+        return total
+
+    def _layer(self, name: str) -> nn.Module:
+        if self.module is None:
+            raise InvalidArgument("at", expected="logits for a model torch cannot run", found=name)
+        try:
+            return self._last_linear if name == FEATURES else self.module.get_submodule(name)
+        except AttributeError:
+            top = ", ".join(n for n, _ in self.module.named_children())
+            raise InvalidArgument(
+                "at", expected=f"logits, features or a module's name (below {top})", found=name
+            ) from None
+
+    @cached_property
+    def _last_linear(self) -> nn.Module:
+        assert self.module is not None
+        layers = [m for m in self.module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        if not layers:
+            raise InvalidArgument("at", expected="a model with a last linear layer", found="none")
+        return layers[-1]
+
+    @contextmanager
+    def _watched(self) -> Iterator[dict[str, Tensor]]:
+        seen: dict[str, Tensor] = {}
+        if not self.names:
+            yield seen
+            return
+        with _ONE_READER:
+            handles = [self._layer(n).register_forward_hook(_note(n, seen)) for n in self.names]
+            try:
+                yield seen
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+
+def _note(name: str, seen: dict[str, Tensor]) -> Callable[..., None]:
+    def hook(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        seen[name] = given[0] if name == FEATURES else first_tensor(made)
+
+    return hook
+
+
+def parse_at(at: str | Mapping[str, float]) -> dict[str, float]:
+    """Map names with weights: {"logits": 1.0}, or as text "logits" or "features,blocks.3*0.5".
+
+    Raises InvalidArgument.
+    """
+    if not isinstance(at, str):
+        return dict(at)
+    weights: dict[str, float] = {}
+    for part in at.split(","):
+        name, star, weight = part.strip().partition("*")
+        try:
+            weights[name] = float(weight) if star else 1.0
+        except ValueError:
+            raise InvalidArgument("at", expected="NAME*WEIGHT", found=repr(part)) from None
+    return weights
+
+
+def check_target(key: Key, model: nn.Module | Answering) -> None:
+    """Raises KeyMismatch unless the key was built from exactly this model.
+
+    A key without a model fingerprint, made from a front alone, is held to that front.
+    """
+    if not key.model_fingerprint:
+        return
+    found = module_fingerprint(model) if isinstance(model, nn.Module) else model.fingerprint
+    if found != key.model_fingerprint:
+        raise KeyMismatch("model", expected=key.model_fingerprint, found=found)

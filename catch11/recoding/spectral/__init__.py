@@ -1,0 +1,1 @@
+"""Noise inside the subspace that the authorized model's front does not see."""

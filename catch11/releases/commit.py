@@ -1,0 +1,66 @@
+"""Committing finished work: names, the ledger, the files, the manifest, in that order.
+
+Of each chunk of sources: the finished files lie in the workroom, on disk; the ledger gets its
+lines; the files get their names; the manifest gets its lines. Each step is durable before the next
+begins, so a stop at any moment leaves nothing listed that is not there, and no file visible that
+the ledger does not know. A run that resumes ends with the same bytes as one that never stopped.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from catch11.releases.durable import sync_folder
+from catch11.releases.ledger import Ledger
+from catch11.releases.manifest import Entry, ManifestWriter
+from catch11.releases.names import Names
+from catch11.releases.places import Places
+from catch11.releases.work import Done
+
+
+class Committer:
+    """Takes chunks in order, from one thread; `count` says what became of the sources so far."""
+
+    def __init__(
+        self, where: Places, *, ledger: Ledger, manifest: ManifestWriter, names: Names
+    ) -> None:
+        self._where, self._ledger = where, ledger
+        self._manifest, self._names = manifest, names
+        self._known: dict[str, str] = {}
+        self.count: Counter[str] = Counter()
+
+    def remember(self, given: Iterable[tuple[str, str]]) -> None:
+        """Keep the names (source, file) of earlier runs, where this release holds them."""
+        for source, file in given:
+            held = file in self._manifest.entries or (self._where.release / file).is_file()
+            if held and self._names.claim(file, source):
+                self._known[source] = file
+
+    def commit(self, chunk: Sequence[Done]) -> None:
+        """Make the outcome of a chunk durable and visible. Raises OSError; see the module."""
+        rows, entries, moves = [], [], []
+        for item in chunk:
+            row = item.row
+            if row.outcome == "released" and not item.reused:
+                name = self._known.get(row.source) or self._names.choose(row.source)
+                row = replace(row, file=name)
+            if row.outcome == "released":
+                entry = Entry(file=row.file, sha256=row.sha256, agreement=row.agreement)
+                entries.append(entry)
+            if item.temporary is not None:
+                moves.append((item.temporary, self._where.release / row.file))
+            rows.append(row)
+            reused = item.reused and row.outcome == "released"
+            self.count["reused" if reused else row.outcome] += 1
+        self._ledger.add(rows)
+        self._move(moves)
+        self._manifest.add(entries)
+
+    def _move(self, moves: list[tuple[Path, Path]]) -> None:
+        for start, end in moves:
+            end.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(start, end)
+        for folder in {end.parent for _, end in moves}:
+            sync_folder(folder)

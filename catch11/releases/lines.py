@@ -1,0 +1,80 @@
+"""A file of JSON lines that is only ever appended to, and survives a stop at any byte."""
+
+import errno
+import os
+from pathlib import Path
+
+from catch11.errors import ReleaseError
+from catch11.releases.durable import sync_folder, write_all
+
+try:
+    import fcntl
+except ImportError:  # no such module on Windows: two runs at once are then not noticed
+    fcntl = None  # type: ignore[assignment]
+
+
+class Lines:
+    """The file, held open and locked; `kept` is what it held. Use as a context manager.
+
+    A last line cut short by a stop is removed on opening: it was never acknowledged. Raises
+    ReleaseError where another process is writing.
+    """
+
+    def __init__(self, path: Path, *, mode: int) -> None:
+        self.path = path
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
+        try:
+            self._lock()
+            self.kept = whole_lines(path.read_bytes())
+            self.cut(self.kept)
+            if not self.kept:
+                sync_folder(path.parent)
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._handle)
+
+    def append(self, lines: list[bytes]) -> None:
+        """Add whole lines, durable when this returns; all of them or, on an error, none."""
+        if not lines:
+            return
+        os.lseek(self._handle, self._size, os.SEEK_SET)
+        try:
+            write_all(self._handle, b"".join(line + b"\n" for line in lines))
+        except OSError:
+            os.ftruncate(self._handle, self._size)
+            raise
+        self._size += _size(lines)
+
+    def cut(self, lines: list[bytes]) -> None:
+        """Keep only these lines, the first the file holds."""
+        self._size = _size(lines)
+        os.ftruncate(self._handle, self._size)
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks
+            reason = "another process is writing this release"
+            raise ReleaseError(self.path, reason, "wait for it to end") from None
+
+
+def whole_lines(data: bytes) -> list[bytes]:
+    """The lines that were written to their end; a power cut can leave a tail of zeros as well."""
+    lines = data.split(b"\n")[:-1]
+    while lines and b"\0" in lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _size(lines: list[bytes]) -> int:
+    return sum(len(line) + 1 for line in lines)

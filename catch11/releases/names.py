@@ -1,0 +1,75 @@
+"""Names of released files: the source's tree mirrored, or keyed ids that say nothing."""
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+from itertools import chain, count
+from pathlib import PurePosixPath
+from typing import Literal
+
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.keys.key import Key
+from catch11.releases import manifest
+
+Naming = Literal["keep", "opaque"]
+WORKROOM = ".catch11"  # folder of unfinished files inside a release
+_LONGEST = 255  # bytes a name may have on common file systems
+
+
+class Names:
+    """Gives every released file a free name; two sources never share one.
+
+    "keep": a/b.jpg becomes a/b.png, or a/b.jpg.png where that is taken. "opaque": a keyed id of the
+    path, all in one folder, because names and class folders can identify people and labels.
+    Names that differ only in case or Unicode form count as equal: some file systems think so.
+    """
+
+    def __init__(self, naming: str, *, key: Key, suffix: str, sources: Iterable[str]) -> None:
+        if naming not in ("keep", "opaque"):
+            raise InvalidArgument("names", expected="keep or opaque", found=naming)
+        self.naming, self._key, self._suffix = naming, key, suffix
+        self._taken: dict[str, str] = {}
+        for source in sources if naming == "keep" else ():
+            for folder in PurePosixPath(source).parents:
+                self._taken[_fold(str(folder))] = ""
+        for name in (manifest.NAME, WORKROOM):
+            if _fold(name) in self._taken:
+                raise ReleaseError(name, "the source has a folder of this name", "rename it")
+
+    def claim(self, name: str, source: str) -> bool:
+        """Take a name for a source; False if another has it."""
+        return self._taken.setdefault(_fold(name), source) == source
+
+    def choose(self, source: str) -> str:
+        """A free name for a source, taken."""
+        if self.naming == "opaque":
+            name = self.order(source) + self._suffix
+            self.claim(name, source)
+            return name
+        path = PurePosixPath(source)
+        stem = path.with_suffix("") if path.suffix else path
+        tails = chain([str(stem), source], (f"{source}~{number}" for number in count(1)))
+        free = (name for tail in tails if self.claim(name := _short(tail, self._suffix), source))
+        return next(free)
+
+    def order(self, source: str) -> str:
+        """What a release is sorted by: the order of opaque lines must not give the tree away."""
+        if self.naming == "keep":
+            return source
+        stream = self._key.stream(source.encode("utf-8", "surrogateescape"), purpose="opaque name")
+        return stream.bytes(16).hex()
+
+
+def _short(base: str, suffix: str) -> str:
+    """base + suffix, with the last part cut to what a file system takes, and a hash of the rest."""
+    path = PurePosixPath(base + suffix)
+    if len(path.name.encode("utf-8", "surrogateescape")) <= _LONGEST:
+        return str(path)
+    mark = hashlib.sha256(base.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    room = _LONGEST - len(suffix) - len(mark) - 1
+    cut = path.name.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
+    return str(path.with_name(f"{cut}~{mark}{suffix}"))
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,1 @@
+"""Nets that the studies train or build for themselves."""

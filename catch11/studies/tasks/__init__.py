@@ -1,0 +1,1 @@
+"""Public benchmarks as the studies read them."""

@@ -1,0 +1,114 @@
+"""Joint fronts: one linear map that sees whatever any of several models sees (paper D.2)."""
+
+from collections.abc import Sequence
+from math import lcm
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from catch11.errors import InvalidArgument
+from catch11.fronts.front import Front, conv_front
+from catch11.subspaces.rule import Rule
+from catch11.subspaces.tiles import tile_subspace
+
+Join = Literal["stacked", "averaged"]
+
+
+def joint_front(fronts: Sequence[Front], rule: Rule, *, join: Join = "stacked") -> Front:
+    """The front whose insensitive subspace lies in that of each of `fronts`, all on one window.
+
+    stacked: the maps on top of each other, each scaled to unit energy. averaged: the mean of their
+    projectors onto what each sees under `rule`; the gains are left out. Dense and patch fronts join
+    on their smallest common tile, convolutions of equal stride and dilation on their common kernel.
+    """
+    shapes = {front.shape for front in fronts}
+    kinds = {front.geometry == "conv" for front in fronts}
+    if len(shapes) != 1 or len(kinds) != 1:
+        found = ", ".join(f"{front.geometry} on {front.shape}" for front in fronts)
+        raise InvalidArgument(
+            "models", expected="fronts of one kind on one window", found=found,
+            remedy="recode for each model by itself, or with --method deep for both",
+        )  # fmt: skip
+    if kinds.pop():
+        return _joint_convolution(fronts, join)
+    return _joint_tiles(fronts, rule, join)
+
+
+def _joint_tiles(fronts: Sequence[Front], rule: Rule, join: Join) -> Front:
+    channels, height, width = fronts[0].shape
+    tile = (lcm(*(f.kernel[0] for f in fronts)), lcm(*(f.kernel[1] for f in fronts)))
+    if height % tile[0] or width % tile[1]:
+        raise InvalidArgument(
+            "models", expected=f"patches whose joint tile divides {height} x {width}", found=tile
+        )
+    rows = []
+    for front in fronts:
+        if join == "averaged":
+            seen = tile_subspace(front, rule).kept.T / len(fronts) ** 0.5
+            rows.append(_on_tile(seen, front, tile))
+        else:
+            matrix = front.weight.flatten(1)
+            rows.append(_on_tile(matrix / matrix.norm(), front, tile))
+    weight = torch.cat(rows).reshape(-1, channels, *tile)
+    facts = _common(fronts, outputs=len(weight))
+    if tile == (height, width):
+        return Front(geometry="dense", weight=weight.flatten(1), **facts)
+    return Front(geometry="patch", weight=weight, stride=tile, **facts)
+
+
+def _on_tile(
+    matrix: Float[Tensor, "out pixel"], front: Front, tile: tuple[int, int]
+) -> Float[Tensor, "more larger"]:
+    """A front's matrix on a larger tile: one copy for each of its own patches in there."""
+    channels, (height, width) = front.shape[0], front.kernel
+    blocks = []
+    for top in range(0, tile[0], height):
+        for left in range(0, tile[1], width):
+            block = torch.zeros(matrix.shape[0], channels, *tile, dtype=torch.float64)
+            inner = matrix.reshape(-1, channels, height, width)
+            block[:, :, top : top + height, left : left + width] = inner
+            blocks.append(block.flatten(1))
+    return torch.cat(blocks)
+
+
+def _joint_convolution(fronts: Sequence[Front], join: Join) -> Front:
+    first = fronts[0]
+    alike = {(front.stride, front.dilation, front.groups) for front in fronts}
+    if len(alike) != 1 or first.groups != 1 or first.dilation != (1, 1) or join != "stacked":
+        raise InvalidArgument(
+            "models", expected="stacked convolutions of one stride, without dilation or groups",
+            found=", ".join(f"stride {f.stride}, dilation {f.dilation}, groups {f.groups}" for f in fronts),
+            remedy="recode for each model by itself, or with --method deep for both",
+        )  # fmt: skip
+    # The kernels are laid over each other where they stand: their first taps are `padding` apart.
+    top, left = (max(front.padding[side] for front in fronts) for side in (0, 2))
+    bottom, right = (max(front.padding[side] for front in fronts) for side in (1, 3))
+    height = max(top - front.padding[0] + front.kernel[0] for front in fronts)
+    width = max(left - front.padding[2] + front.kernel[1] for front in fronts)
+    rows = []
+    for front in fronts:
+        wide = torch.zeros(front.outputs, first.shape[0], height, width, dtype=torch.float64)
+        down, across = top - front.padding[0], left - front.padding[2]
+        scaled = front.weight / front.weight.norm()
+        wide[:, :, down : down + front.kernel[0], across : across + front.kernel[1]] = scaled
+        rows.append(wide)
+    # Wider kernels need more room at the far edge to reach every position the narrow ones reach.
+    room = (height - min(f.kernel[0] for f in fronts), width - min(f.kernel[1] for f in fronts))
+    weight = torch.cat(rows)
+    return conv_front(
+        weight=weight, stride=first.stride, dilation=(1, 1), groups=1,
+        padding=(top, bottom + room[0], left, right + room[1]), **_common(fronts, outputs=len(weight)),
+    )  # fmt: skip
+
+
+def _common(fronts: Sequence[Front], *, outputs: int) -> dict[str, Any]:
+    """What every joint front shares; its bias is not a model's, so it is zero."""
+    neutral = torch.tensor([front.neutral for front in fronts]).mean(0)
+    return {
+        "bias": torch.zeros(outputs, dtype=torch.float64),
+        "neutral": tuple(neutral.tolist()),
+        "shape": fronts[0].shape,
+        "layer": " + ".join(front.layer for front in fronts),
+    }

@@ -1,0 +1,1 @@
+"""Bounds and certificates of first layers: pure mathematics."""

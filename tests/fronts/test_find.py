@@ -1,0 +1,212 @@
+"""Fronts of torch models: for each way to read a picture, A(v - neutral) + bias is what the layer says."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from catch11.canvas.frame import Canvas, Fit
+from catch11.errors import InvalidArgument, NoFront
+from catch11.fronts.find import find_front, run_probe
+from catch11.fronts.front import Front
+
+# torch says once that padding="same" with an even kernel copies its input; that case is meant.
+SAME_COPIES = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+STD, MEAN = (0.229, 0.224, 0.225), (0.485, 0.456, 0.406)
+
+
+def canvas_of(height: int, width: int, *, order: tuple[int, ...] = (0, 1, 2)) -> Canvas:
+    return Canvas(
+        height=height, width=width, top=0, left=0, window_height=height, window_width=width,
+        gain=tuple(1 / s for s in STD), offset=tuple(-m / s for m, s in zip(MEAN, STD, strict=True)),
+        order=order, fit=Fit(resize="exact", height=height, width=width),
+    )  # fmt: skip
+
+
+class Net(nn.Module):
+    """A front behind `before`, then a head; `after` sees the front's output."""
+
+    def __init__(
+        self,
+        layer: nn.Module,
+        *,
+        before: Callable[[Tensor], Tensor] = lambda x: x,
+        norm: nn.Module | None = None,
+        window: tuple[int, int] = (19, 17),
+    ) -> None:
+        super().__init__()
+        self.layer, self.norm, self.before = layer, norm or nn.Identity(), before
+        with torch.no_grad():
+            size = self.norm(layer(before(torch.zeros(2, 3, *window)))).flatten(1).shape[1]
+        self.head = nn.Linear(size, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.norm(self.layer(self.before(x)))).flatten(1))
+
+    def pre_activation(self, x: Tensor) -> Tensor:
+        return self.norm(self.layer(self.before(x)))
+
+
+def busy_norm(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(0.3, 3)
+    nn.init.uniform_(norm.weight, -2, 2)
+    nn.init.uniform_(norm.bias, -1, 1)
+    return norm
+
+
+def patches(x: Tensor) -> Tensor:
+    return rearrange(x, "b c (h p) (w q) -> b (h w) (p q c)", p=4, q=4)
+
+
+class Row(NamedTuple):
+    name: str
+    make: Callable[[], Net]
+    geometry: str
+    window: tuple[int, int] = (19, 17)
+
+
+ROWS = [
+    Row("plain", lambda: Net(nn.Conv2d(3, 5, 3)), "conv"),
+    Row("stride", lambda: Net(nn.Conv2d(3, 5, 7, stride=2, padding=3, bias=False)), "conv"),
+    Row("dilation", lambda: Net(nn.Conv2d(3, 5, 3, dilation=2, padding=2)), "conv"),
+    Row("groups", lambda: Net(nn.Conv2d(3, 6, 3, groups=3, padding=1)), "conv"),
+    Row("same", lambda: Net(nn.Conv2d(3, 4, 4, padding="same")), "conv"),
+    Row("norm", lambda: Net(nn.Conv2d(3, 5, 3, padding=1), norm=busy_norm(5)), "conv"),
+    Row("asymmetric", lambda: Net(nn.Conv2d(3, 4, 3, stride=2), before=lambda x: F.pad(x, (0, 1, 0, 2))), "conv"),
+    Row("pad and padding", lambda: Net(nn.Conv2d(3, 4, 3, padding=1), before=lambda x: F.pad(x, (2, 0, 1, 1))), "conv"),
+    Row("flipped channels", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x.flip(1)), "conv"),
+    Row("second normalisation", lambda: Net(nn.Conv2d(3, 4, 3, padding=1), before=lambda x: 2 * x - 0.3), "conv"),
+    Row("grey", lambda: Net(nn.Conv2d(1, 4, 3), before=lambda x: x[:, :1]), "conv"),
+    Row("one dimension", lambda: Net(nn.Conv1d(3, 4, 5, stride=2, padding=2), before=lambda x: x.flatten(2), window=(1, 40)), "conv", (1, 40)),
+    Row("patch", lambda: Net(nn.Conv2d(3, 9, 4, stride=4), window=(16, 20)), "patch", (16, 20)),
+    Row("patch with a rim", lambda: Net(nn.Conv2d(3, 9, 4, stride=4)), "patch"),
+    Row("patch by linear", lambda: Net(nn.Linear(48, 9), before=patches, window=(16, 20)), "patch", (16, 20)),
+    Row("dense", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.flatten(1)), "dense"),
+    Row("dense, channels last", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.permute(0, 2, 3, 1).flatten(1)), "dense"),
+    Row("frames", lambda: Net(nn.Conv3d(3, 5, (2, 4, 4), stride=(2, 4, 4)), before=lambda x: x[:, :, None].expand(-1, -1, 2, -1, -1), window=(16, 16)), "patch", (16, 16)),
+]  # fmt: skip
+
+
+@SAME_COPIES
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)], ids=["rgb", "bgr"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_front_is_the_layer(row: Row, order: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    net, canvas = row.make().eval(), canvas_of(*row.window, order=order)
+    front = find_front(net, canvas)
+    assert (front.geometry, front.layer) == (row.geometry, "layer")
+    window = torch.rand(2, *canvas.shape, dtype=torch.float64)
+    with torch.no_grad():
+        expected = net.pre_activation(canvas.normalise(window.float()))
+    found = front.apply(front.centred(window)) + front.bias.reshape(
+        -1, *(1,) * (2 if front.geometry != "dense" else 0)
+    )
+    if row.name == "patch by linear":
+        found = rearrange(found, "b o h w -> b (h w) o")
+    torch.testing.assert_close(found.float().flatten(1), expected.flatten(1), atol=2e-5, rtol=1e-5)
+    assert not net.training
+    assert net.head.training is False
+
+
+@SAME_COPIES
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_adjoint(row: Row) -> None:
+    front = find_front(row.make(), canvas_of(*row.window))
+    image = torch.randn(2, *front.shape, dtype=torch.float64)
+    response = torch.randn_like(front.apply(image))
+    left = (front.apply(image) * response).flatten(1).sum(1)
+    right = (image * front.adjoint(response)).flatten(1).sum(1)
+    torch.testing.assert_close(left, right)
+
+
+def test_training_mode_is_restored() -> None:
+    net = Net(nn.Conv2d(3, 4, 3), norm=nn.BatchNorm2d(4)).train()
+    net.norm.eval()
+    before = [child.training for child in net.modules()]
+    find_front(net, canvas_of(19, 17))
+    assert [child.training for child in net.modules()] == before
+
+
+class Skip(nn.Module):
+    """Reads its input twice, so neither layer alone is the front."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.one(x) + self.two(x)).mean((2, 3))
+
+
+class Refused(NamedTuple):
+    name: str
+    net: Callable[[], nn.Module]
+    why: str
+
+
+REFUSED = [
+    Refused("two readers", Skip, r"one: the input also reaches the output around it; two: "),
+    Refused("squared", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x**2), "not the model's input"),
+    Refused("reflected", lambda: Net(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")), "padding mode is reflect"),
+    Refused("pooled", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.avg_pool2d(x, 2)), "does not hold the window"),
+    Refused("reflect pad", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")), "more than a constant"),
+    Refused("no layers", lambda: nn.Flatten(), "it has no layers"),
+    Refused("blended dense", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.flatten(1).cumsum(1)), "not a rearrangement"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
+def test_no_front_names_every_layer(row: Refused) -> None:
+    with pytest.raises(NoFront, match=row.why):
+        find_front(row.net(), canvas_of(19, 17))
+
+
+def test_layer_override() -> None:
+    net = Net(nn.Conv2d(3, 4, 3))
+    assert find_front(net, canvas_of(19, 17), layer="layer").layer == "layer"
+    with pytest.raises(InvalidArgument, match="one of layer, head"):
+        find_front(net, canvas_of(19, 17), layer="nowhere")
+    with pytest.raises(NoFront, match="head: "):
+        find_front(net, canvas_of(19, 17), layer="head")
+
+
+def test_bad_weights() -> None:
+    net = Net(nn.Conv2d(3, 4, 3))
+    canvas = canvas_of(19, 17)
+    good = find_front(net, canvas)
+    nn.init.zeros_(net.get_parameter("layer.weight"))
+    with pytest.raises((InvalidArgument, NoFront)):
+        find_front(net, canvas)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(InvalidArgument, match="finite weights"):
+            Front(geometry="conv", weight=good.weight * value, bias=good.bias, neutral=good.neutral, shape=good.shape, layer="x")  # fmt: skip
+
+
+def test_fingerprint_knows_noise_from_training() -> None:
+    torch.manual_seed(1)
+    net, canvas = Net(nn.Conv2d(3, 16, 3)), canvas_of(19, 17)
+    own = find_front(net, canvas).fingerprint()
+    assert find_front(net, canvas).fingerprint() == own
+    layer = net.get_parameter("layer.weight")
+    weight = layer.data.clone()
+    layer.data = weight * (1 + 2e-8 * torch.randn_like(weight))
+    assert find_front(net, canvas).fingerprint() == own
+    layer.data = weight * (1 + 1e-3 * torch.randn_like(weight))
+    assert find_front(net, canvas).fingerprint() != own
+    assert find_front(net, canvas_of(19, 17, order=(2, 1, 0))).fingerprint() != own
+
+
+def test_output_tensor_is_found() -> None:
+    class Wrapped(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"score": x.mean((1, 2, 3))}
+
+    assert run_probe(Wrapped(), torch.ones(2, 3, 4, 4)).tolist() == [1.0, 1.0]

@@ -1,0 +1,155 @@
+"""Text encoders: what they answer to embeddings is what they answer to words."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from catch11.errors import InvalidArgument, ModelRefused, NoFront
+from catch11.modalities.frame import modality_of
+from catch11.modalities.text.file import load_text
+from catch11.modalities.text.model import NORMALISED, TextModel
+from catch11.modalities.text.recoder import pad
+from tests.text_world import save_text_model, sentence_transformer
+
+KINDS = ("bert", "roberta", "distilbert")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TextModel:
+    return load_text(str(save_text_model(tmp_path_factory.mktemp(request.param), request.param)))
+
+
+def test_embeddings_answer_as_words_do(model: TextModel) -> None:
+    rows = [model.encode(text) for text in ("a man plays the guitar .", "the dog")]
+    made = model.answers([model.embed(row) for row in rows])
+    for row, answer in zip(rows, made, strict=True):
+        with torch.no_grad():
+            states = model.module(input_ids=torch.tensor([row.ids])).last_hidden_state
+        assert torch.allclose(states.mean(1)[0], answer, atol=1e-5)
+
+
+def test_padding_changes_nothing(model: TextModel) -> None:
+    rows = [
+        model.embed(model.encode(text)) for text in ("a man", "the old dog eats the red food .")
+    ]
+    together = model.answers(rows)
+    assert torch.allclose(together[0], model.answers(rows[:1])[0], atol=1e-5)
+
+
+def test_the_front_is_the_first_blocks_projections(model: TextModel) -> None:
+    front = model.front()
+    assert front.weight.shape == (3 * model.width, model.width)
+    states = dict(model.module.named_modules())
+    names = [n for n in states if n.startswith(front.layer + ".")]
+    heard: list[torch.Tensor] = []
+    hooks = [
+        states[n].register_forward_hook(lambda *given: heard.append(given[2][0, 0]))
+        for n in names
+        if isinstance(states[n], torch.nn.Linear) and states[n].out_features == model.width
+    ][:3]
+    given: list[torch.Tensor] = []
+    first = next(n for n in names if isinstance(states[n], torch.nn.Linear))
+    hooks.append(states[first].register_forward_pre_hook(lambda _, args: given.append(args[0])))
+    rows = model.embed(model.encode("a man plays"))
+    with torch.no_grad():
+        model.answer(*pad([rows])[:2])
+    for hook in hooks:
+        hook.remove()
+    wanted = front.apply(given[0][0, 0].double()[None, None, None]) + front.bias
+    assert torch.allclose(torch.cat(heard[:3]).double(), wanted[0], atol=1e-5)
+
+
+def test_what_the_norm_is_given_is_word_position_and_type(model: TextModel) -> None:
+    rows = model.embed(model.encode("a man plays"))
+    offset = model.before_norm(torch.zeros(1, *rows.shape))
+    assert torch.allclose(model.before_norm(rows[None]), rows + offset, atol=1e-6)
+    assert not torch.allclose(offset[0, 0], offset[0, 1])
+
+
+def test_a_normalised_front_does_not_see_a_shift(model: TextModel) -> None:
+    front = model.front(NORMALISED)
+    shift = torch.ones(1, 1, 1, model.width, dtype=torch.float64)
+    assert float(front.apply(shift).norm()) < 1e-9 * float(front.weight.norm())
+
+
+def test_layers_of_another_name_are_refused(model: TextModel) -> None:
+    with pytest.raises(InvalidArgument, match="layer: expected attention or normalised"):
+        model.front("pooler")
+
+
+def test_a_head_answers_with_logits(tmp_path: Path) -> None:
+    model = load_text(f"hf:{save_text_model(tmp_path, labels=3)}")
+    pair = model.encode("a man", "the dog")
+    assert model.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    assert pair.types is not None
+    assert len(pair.types) == len(pair)
+    answer = model.answers([model.embed(pair)], [pair.types])
+    plain = model.answers([model.embed(pair)])
+    with torch.no_grad():
+        ids, types = torch.tensor([pair.ids]), torch.tensor([pair.types])
+        wanted = model.module(input_ids=ids, token_type_ids=types).logits
+    assert torch.allclose(answer, wanted, atol=1e-5)
+    assert not torch.allclose(answer, plain, atol=1e-5)
+
+
+def test_a_sentence_transformers_folder_says_how_to_pool(tmp_path: Path) -> None:
+    mean = load_text(str(sentence_transformer(tmp_path / "mean")))
+    first = load_text(str(sentence_transformer(tmp_path / "cls", pooling="cls_token")))
+    rows = [mean.embed(mean.encode("a man plays the guitar"))]
+    assert mean.longest == 16
+    assert mean.pooling == "mean"
+    assert first.pooling == "cls"
+    assert torch.allclose(mean.answers(rows).norm(dim=1), torch.ones(1))
+    assert not torch.allclose(mean.answers(rows), first.answers(rows), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("1_Pooling/config.json", json.dumps({"pooling_mode_max_tokens": True}), "its pooling is"),
+        ("modules.json", json.dumps([{"type": "x.Dense"}]), "its modules.json has a Dense"),
+    ],
+)
+def test_pooling_that_is_not_known_is_refused(
+    tmp_path: Path, file: str, text: str, reason: str
+) -> None:
+    folder = sentence_transformer(tmp_path)
+    (folder / file).write_text(text)
+    with pytest.raises(ModelRefused, match=reason):
+        load_text(str(folder))
+
+
+def test_missing_weights_are_refused(tmp_path: Path) -> None:
+    folder = save_text_model(tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["num_hidden_layers"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelRefused, match="of its weights are not in the files"):
+        load_text(str(folder))
+
+
+def test_documents_are_cut_and_unknown_words_counted(model: TextModel) -> None:
+    long = model.encode("a man plays the guitar " * 20)
+    assert len(long) == model.longest
+    assert long.cut == 100 + 2 - len(long)
+    assert len(model.encode("a man plays", most=4)) == 4
+    strange = model.encode("a xylophone plays zithers")
+    assert strange.unknown == 2
+
+
+def test_the_kind_follows_from_the_configuration(tmp_path: Path) -> None:
+    assert modality_of(str(save_text_model(tmp_path / "b"))) == "text"
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "config.json").write_text('{"model_type": "vit", "image_size": 224}')
+    assert modality_of(str(tmp_path / "v")) == "image"
+
+
+def test_an_encoder_without_projections_has_no_front(model: TextModel) -> None:
+    bare = TextModel(
+        name="x", spec="x", module=torch.nn.Sequential(torch.nn.Embedding(3, 4)),
+        tokenizer=None, fingerprint="", longest=4,
+    )  # fmt: skip
+    with pytest.raises(NoFront, match="no query, key and value"):
+        bare.front()

@@ -1,0 +1,199 @@
+"""Releases of documents: what is written, resumed, withheld and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from catch11.errors import ReleaseError
+from catch11.keys.key import Key
+from catch11.modalities.text.deep import DeepTokens
+from catch11.modalities.text.embeds import Passage, decode, encode
+from catch11.modalities.text.file import load_text
+from catch11.modalities.text.model import TextModel
+from catch11.modalities.text.plug import text_key
+from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens
+from catch11.modalities.text.release import read_texts, release_texts
+from tests.text_world import pairs_csv, save_text_model, sentence_transformer
+
+BOTH = ("first", "second")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
+    return load_text(str(sentence_transformer(tmp_path_factory.mktemp("text"))))
+
+
+@pytest.fixture(scope="module")
+def key(model: TextModel) -> Key:
+    return text_key(model, rank=8, secret=bytes(32))
+
+
+def test_a_release_holds_no_ids_and_answers_alike(
+    tmp_path: Path, model: TextModel, key: Key
+) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    done = release_texts(
+        src, tmp_path / "out", DeepTokens(model, key), model, columns=BOTH, check=True
+    )
+    assert done.release.written == 12
+    assert done.unknown == 5  # cats, run; an, unheard, word
+    release = read_texts(tmp_path / "out")
+    assert release.complete
+    assert release.columns == BOTH
+    assert release.key == key.fingerprint
+    for entry in release.entries:
+        tensors = load((tmp_path / "out" / entry.file).read_bytes())
+        assert set(tensors) == {"embeds", "mask"}
+        assert entry.agreement is True
+        assert release.passage(entry).embeds.shape == tensors["embeds"].shape
+    assert "row0000001/first.safetensors" in {e.file for e in release.entries}
+    text = (tmp_path / "out" / "manifest.jsonl").read_text()
+    assert "guitar" not in text
+    assert json.loads(text.splitlines()[0])["modality"] == "text"
+
+
+def test_a_stopped_release_goes_on_with_the_same_bytes(
+    tmp_path: Path, model: TextModel, key: Key
+) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    recoder = DeepTokens(model, key, chunk=5)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        release_texts(src, tmp_path / "a", recoder, model, columns=BOTH, progress=stop)
+    again = release_texts(src, tmp_path / "a", recoder, model, columns=BOTH)
+    whole = release_texts(src, tmp_path / "b", recoder, model, columns=BOTH)
+    assert (again.release.reused, again.release.written) == (5, 7)
+    assert whole.release.written == 12
+    first, second = (
+        {e.file: e.sha256 for e in read_texts(tmp_path / n).entries} for n in ("a", "b")
+    )
+    assert first == second
+
+
+def test_another_strength_of_the_same_words_is_refused(
+    tmp_path: Path, model: TextModel, key: Key
+) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    ledger = tmp_path / "ledger.jsonl"
+    for strength, out in ((1.0, "a"), (2.0, "b")):
+        recoder = SpectralTokens(key, strength=strength)
+        if out == "b":
+            with pytest.raises(ReleaseError, match="the ledger knows its content"):
+                release_texts(src, tmp_path / out, recoder, model, columns=BOTH, ledger=ledger)
+        else:
+            release_texts(src, tmp_path / out, recoder, model, columns=BOTH, ledger=ledger)
+
+
+def test_empty_long_and_wordless_documents_are_skipped_with_a_reason(
+    tmp_path: Path, model: TextModel, key: Key
+) -> None:
+    lines = ["a man", "", "a dog eats " * 30, "[PAD]", "zzz qqq"]
+    (tmp_path / "s.txt").write_text("\n".join(lines))
+    recoder = NoiseTokens(key, rms=model.rms)
+    done = release_texts(tmp_path / "s.txt", tmp_path / "a", recoder, model, long="refuse")
+    assert done.release.written == 2
+    assert done.release.skipped == 3
+    assert done.unknown == 2
+    assert done.cut == 0
+    ledger = (tmp_path / "a.ledger.jsonl").read_text()
+    for reason in (
+        "it is empty",
+        "it has 92 tokens and there is room for 16",
+        "finds no word in it",
+    ):
+        assert reason in ledger
+    cut = release_texts(tmp_path / "s.txt", tmp_path / "b", recoder, model)
+    assert cut.release.written == 3
+    assert cut.cut == 1
+
+
+def test_what_the_model_answers_otherwise_is_withheld(
+    tmp_path: Path, model: TextModel, key: Key
+) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    noise = NoiseTokens(key, rms=model.rms)
+    done = release_texts(src, tmp_path / "a", noise, model, columns=BOTH, check=True)
+    assert done.release.written == 0
+    assert done.release.withheld == 12
+    assert (
+        "the authorized model answers otherwise: cosine>0.99"
+        in (tmp_path / "a.ledger.jsonl").read_text()
+    )
+
+
+def test_pairs_of_a_classifier_keep_their_types(tmp_path: Path) -> None:
+    model = load_text(str(save_text_model(tmp_path / "m", labels=2)))
+    src = pairs_csv(tmp_path / "s.csv")
+    recoder = DeepTokens(model, text_key(model), precise="float16", margin=0.1)
+    done = release_texts(src, tmp_path / "a", recoder, model, columns=BOTH, check=True)
+    assert done.release.written == 6
+    release = read_texts(tmp_path / "a")
+    one = release.passage(release.entries[0])
+    assert release.joined
+    assert one.types is not None
+    assert set(one.types) == {0, 1}
+    data = (tmp_path / "a" / release.entries[0].file).read_bytes()
+    assert load(data)["embeds"].dtype == torch.float16
+
+
+def test_names_may_say_nothing(tmp_path: Path, model: TextModel, key: Key) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    noise = NoiseTokens(key, rms=model.rms)
+    release_texts(src, tmp_path / "a", noise, model, columns=BOTH, names="opaque")
+    assert not any("row" in e.file for e in read_texts(tmp_path / "a").entries)
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path, model: TextModel, key: Key) -> None:
+    src = pairs_csv(tmp_path / "s.csv")
+    release_texts(src, tmp_path / "a", NoiseTokens(key, rms=model.rms), model, columns=BOTH)
+    release = read_texts(tmp_path / "a")
+    (tmp_path / "a" / release.entries[0].file).write_bytes(b"x")
+    with pytest.raises(ReleaseError, match="its bytes are not the ones listed"):
+        release.passage(release.entries[0])
+
+
+def test_refusals(tmp_path: Path, model: TextModel, key: Key) -> None:
+    noise = NoiseTokens(key, rms=model.rms)
+    (tmp_path / "s.txt").write_text("a man")
+    with pytest.raises(ReleaseError, match="there is no such source"):
+        release_texts(tmp_path / "no.txt", tmp_path / "a", noise, model)
+    with pytest.raises(ReleaseError, match="no manifest can be read"):
+        read_texts(tmp_path)
+
+
+GOOD = {"embeds": torch.zeros(3, 4), "mask": torch.ones(3, dtype=torch.uint8)}
+HOSTILE = {
+    "no file": b"x" * 40,
+    "no mask": save({"embeds": GOOD["embeds"]}),
+    "ids": save({**GOOD, "input_ids": torch.zeros(3, dtype=torch.long)}),
+    "double": save({**GOOD, "embeds": torch.zeros(3, 4, dtype=torch.float64)}),
+    "wide": save({**GOOD, "embeds": torch.zeros(3, 5)}),
+    "flat": save({**GOOD, "embeds": torch.zeros(12)}),
+    "empty": save({"embeds": torch.zeros(0, 4), "mask": torch.ones(0, dtype=torch.uint8)}),
+    "nan": save({**GOOD, "embeds": torch.full((3, 4), float("inf"))}),
+    "mask": save({**GOOD, "mask": torch.zeros(3, dtype=torch.uint8)}),
+    "short mask": save({**GOOD, "mask": torch.ones(2, dtype=torch.uint8)}),
+    "types": save({**GOOD, "types": torch.full((3,), 2, dtype=torch.uint8)}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_one_clause(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^it(s| )"):
+        decode(HOSTILE[name], width=4)
+
+
+def test_a_passage_comes_back() -> None:
+    passage = Passage(embeds=torch.randn(3, 4), types=(0, 1, 1))
+    again = decode(encode(passage), width=4)
+    assert torch.equal(again.embeds, passage.embeds)
+    assert again.types == (0, 1, 1)
+    half = decode(encode(passage, half=True), width=4)
+    assert torch.equal(half.embeds, passage.embeds.half().float())

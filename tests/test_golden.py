@@ -50,7 +50,7 @@ MOVED = 0.005  # share of values that another kind of processor may round to the
 
 def vision_language_folder(folder: Path) -> Path:
     """The one inner part used here: what writes a tiny InternVL with its processor."""
-    from catch11.studies.tiny_vlm import write_tiny
+    from catch11.studies.nets.tiny_vlm import write_tiny
 
     return write_tiny(folder, "internvl", seed=0)
 

@@ -23,7 +23,9 @@ Files = Mapping[str, Sequence[Record]]
 
 def filled(text: str, files: Files) -> str:
     """A page with every marked number as the records have it now. Raises InvalidArgument for a mark
-    that no record answers."""
+    that no record answers, and for one that begins a line: there Markdown takes it for a block."""
+    if start := re.search("^<!-- n:.*", text, re.MULTILINE):
+        raise InvalidArgument("mark", expected="words of the sentence before it", found=start[0])
     return MARK.sub(lambda mark: f"{mark[1]}{mark[2]}{number(mark[1], files)}", text)
 
 

@@ -24,26 +24,27 @@ Numbers = Sequence[float | int] | np.ndarray | Tensor
 
 
 def ssim(
-    reference: Float[Tensor, "batch channel height width"],
-    image: Float[Tensor, "_ _ _ _"],
-    *,
-    window: int = 11,
-    sigma: float = 1.5,
+    reference: Float[Tensor, "batch channel height width"], image: Float[Tensor, "_ _ _ _"]
 ) -> Float[Tensor, " batch"]:
     """Structural similarity of each picture, peak 1, at most 1; mean over channels and places.
 
-    Wang et al. 2004, eq. 13: Gaussian window, K1 = .01, K2 = .03, borders left out.
-    Raises InvalidArgument where the shapes differ or the picture is smaller than the window.
+    Wang et al. 2004, eq. 13: Gaussian window of 11 pixels and deviation 1.5, K1 = .01, K2 = .03,
+    borders left out. Raises InvalidArgument where the shapes differ or the picture is smaller than
+    the window.
     """
+    from scipy.ndimage import gaussian_filter
+
     _same_shape(reference, image)
-    if min(reference.shape[-2:]) < window:
+    if min(reference.shape[-2:]) < 11:
         raise InvalidArgument(
-            "image", expected=f"at least {window}x{window} pixels", found=tuple(image.shape[-2:])
+            "image", expected="at least 11x11 pixels", found=tuple(image.shape[-2:])
         )
-    first, second = reference.double(), image.double()
+    first, second = reference.detach().double().cpu(), image.detach().double().cpu()
 
     def local(values: Tensor) -> Tensor:
-        return _gaussian_mean(values, window=window, sigma=sigma)
+        # kornia's ssim takes 3 to 5 times as long in float64 and is 2e-5 off in float32.
+        mean = gaussian_filter(values.numpy(), 1.5, radius=5, axes=(2, 3))
+        return torch.from_numpy(mean[:, :, 5:-5, 5:-5])
 
     mean_1, mean_2 = local(first), local(second)
     variance_1 = local(first.square()) - mean_1.square()
@@ -53,20 +54,6 @@ def ssim(
     luminance = (2 * mean_1 * mean_2 + c1) / (mean_1.square() + mean_2.square() + c1)
     structure = (2 * covariance + c2) / (variance_1 + variance_2 + c2)
     return reduce(luminance * structure, "batch channel height width -> batch", "mean")
-
-
-def _gaussian_mean(values: Tensor, *, window: int, sigma: float) -> Tensor:
-    """Rows, then columns, tap by tap: float64 convolutions of torch take eight times as long."""
-    place = torch.arange(window, dtype=values.dtype) - (window - 1) / 2
-    weight = torch.exp(-place.square() / (2 * sigma**2))
-    taps = (weight / weight.sum()).tolist()
-    for axis in (3, 2):
-        size = values.shape[axis] - window + 1
-        mean = values.narrow(axis, 0, size) * taps[0]
-        for first, tap in enumerate(taps[1:], start=1):
-            mean.add_(values.narrow(axis, first, size), alpha=tap)
-        values = mean
-    return values
 
 
 def _same_shape(reference: Tensor, image: Tensor) -> None:

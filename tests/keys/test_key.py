@@ -126,5 +126,5 @@ def test_the_kind_of_data_is_what_the_model_says() -> None:
     with pytest.raises(InvalidArgument, match="one canvas and window"):
         build_joint_key([model, Loaded(CANVAS, "", lambda _: front)])
     canvas = sound_canvas((1, 1, 64), rate=8000)
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
-    assert build_key(flat, canvas=canvas).modality == "audio"
+    listener = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
+    assert build_key(listener, canvas=canvas).modality == "audio"

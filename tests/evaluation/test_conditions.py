@@ -4,7 +4,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import ReleaseError
 from catch11.evaluation.conditions import find_sources, spread, to_pixels
 from catch11.releases.form import form_of

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.evaluation import suitability as module
 from catch11.evaluation.suitability import draw_spectrum, photograph_like, suitability
 from catch11.fronts.fingerprint import module_fingerprint

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.evaluation import trust
 from catch11.evaluation.record import Record
 from catch11.evaluation.trust import Facts

@@ -116,5 +116,5 @@ def _public(folder: Path, release: Release) -> Waves:
         except Catch11Error:
             continue  # of another kind, or broken: no help to an attacker
     if not made:
-        raise InvalidArgument("--public", expected="a folder of .wav files", found=str(folder))
+        raise InvalidArgument("--public", expected="a folder of sounds", found=str(folder))
     return torch.cat(made)

@@ -26,6 +26,8 @@ from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Record, Role, versions
+from catch11.evaluation.roles import named as named_models
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.score import release_id
 from catch11.evaluation.verify import Verification, verify
 from catch11.keys.key import Key
@@ -88,7 +90,8 @@ def attack_release(
     """
     if not rivals:
         raise InvalidArgument("rivals", expected="at least one model", found="none")
-    named = trust.by_name((*rivals, *(() if model is None else (model,))))
+    named = named_models((*rivals, *(() if model is None else (model,))))
+    owner = model if model is not None or key is None else key.front
     scene = gather(
         dst,
         named,
@@ -103,7 +106,7 @@ def attack_release(
         learn=learn,
         effort=effort,
     )
-    roles = {name: _role(one, model, key) for name, one in named.items()}
+    roles = {name: role_of(owner, one) for name, one in named.items()}
     inputs = read_inputs(scene, named, roles, key=key, recoder=recoder, effort=effort)
 
     def kept(cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
@@ -222,14 +225,6 @@ def _unfit(name: str, scene: Scene, effort: Effort) -> str:
         return "a control has no originals of the moved pictures to add noise to"
     kept_out = (scene.kept_out.get(kind) for kind in sorted(_knowledge(name)))
     return next((reason for reason in kept_out if reason), "")
-
-
-def _role(rival: Model, model: Model | None, key: Key | None) -> Role:
-    if rival is model:
-        return "authorized"
-    if model is not None:
-        return trust.role_of(model, rival)
-    return "ga" if key is None else trust.kinship(key.front, rival)
 
 
 def _record(

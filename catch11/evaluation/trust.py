@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from catch11.errors import Catch11Error
 from catch11.evaluation.metrics import Interval, paired_difference
-from catch11.evaluation.record import Record, Role
-from catch11.fronts.front import Front
+from catch11.evaluation.record import Record
+from catch11.evaluation.roles import role_of
 from catch11.models.frame import Model
 
 HANDLING = 0.02  # accuracy that the way through the canvas may cost
@@ -16,7 +15,6 @@ FEW = 100  # images: below this an accuracy of .8 is known no better than to ± 
 WEAK = (
     0.5  # a rival that knows less than this share of what the authorized model knows proves little
 )
-DRIFT = 0.25  # relative distance of two fronts up to which one is a descendant of the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,49 +74,6 @@ def doubts_of_shares(records: Iterable[Record]) -> tuple[str, ...]:
         f"{len(few)} of {len(counts)} shares are of fewer than {FEW} items, one of {min(few)}: "
         "their intervals are wide",
     )
-
-
-def by_name(models: Sequence[Model]) -> dict[str, Model]:
-    """Models by a name of their own; equal names get a piece of the fingerprint."""
-    named: dict[str, Model] = {}
-    for one in models:
-        name = one.name
-        if name in named:
-            name = f"{name}@{one.fingerprint[:8]}"
-        while name in named:
-            name += "'"
-        named[name] = one
-    return named
-
-
-def role_of(model: Model, rival: Model) -> Role:
-    """A rival's role: sibling, where its first layer is the authorized one but for a drift; ta,
-    where it has the same layers and other weights; ga, any other model."""
-    if rival.fingerprint == model.fingerprint:
-        return "sibling"
-    try:
-        near = kinship(model.front(), rival)
-    except Catch11Error:
-        return "ga"
-    return "ta" if near == "ga" and _layers(model) == _layers(rival) else near
-
-
-def kinship(front: Front, rival: Model) -> Role:
-    """sibling, where the rival's first layer is this front but for a drift; else ga."""
-    try:
-        theirs = rival.front().weight
-    except Catch11Error:
-        return "ga"
-    same = front.weight.shape == theirs.shape
-    near = same and float((front.weight - theirs).norm()) <= DRIFT * float(front.weight.norm())
-    return "sibling" if near else "ga"
-
-
-def _layers(model: Model) -> object:
-    """Shapes of a torch model's tensors; a graph does not show them and is like no other."""
-    if model.module is None:
-        return model
-    return sorted(tuple(value.shape) for value in model.module.state_dict().values())
 
 
 def _amount(facts: Facts) -> Iterator[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from catch11.copies.personalize import CopySecret
 from catch11.copies.scramble import Scramble
 from catch11.data.labels import Labels
+from catch11.data.selection import batches, spread
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation import trust
 from catch11.evaluation.conditions import (
@@ -22,9 +23,10 @@ from catch11.evaluation.conditions import (
     find_truth,
     ledger_rows,
     read_batch,
-    spread,
 )
 from catch11.evaluation.record import Record, Role, Verdict
+from catch11.evaluation.roles import named as named_models
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.keys.key import Key
 from catch11.models.frame import Model, Speaking
@@ -180,15 +182,11 @@ def _set_up(
             remedy="its own words on the clean pictures are the truth; questions with options go "
             "through catch11.studies.tasks.mmbench",
         )  # fmt: skip
-    named = trust.by_name((model, *rivals))
-    roles: dict[str, Role] = {
-        name: trust.role_of(model, one) if place else "authorized"
-        for place, (name, one) in enumerate(named.items())
-    }
+    named = named_models((model, *rivals))
     return _Trial(
         release=release,
         named=named,
-        roles=roles,
+        roles={name: role_of(model, one) for name, one in named.items()},
         sources=sources,
         truth=truth,
         unlabelled=unlabelled,
@@ -235,7 +233,7 @@ def _run(
 ) -> Tally:
     tally, done = Tally(), 0
     total = len(trial.release) if limit is None else min(limit, len(trial.release))
-    for entries in spread(trial.release, batch, limit=limit):
+    for entries in batches(spread(trial.release.entries, limit), batch):
         done += len(entries)
         if trial.truth is not None:
             entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)

@@ -8,6 +8,7 @@ from torch import nn
 from catch11.canvas.frame import Canvas, plain_canvas
 from catch11.evaluation import trust
 from catch11.evaluation.record import Record
+from catch11.evaluation.roles import named, role_of
 from catch11.evaluation.trust import Facts
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
@@ -127,7 +128,7 @@ def test_roles_and_doubts_of_models() -> None:
         "graph": (replace(_model("graph", _net(1)), module=None, graph=_Graph(_net(1))), "ga"),
     }
     for rival, role in rivals.values():
-        assert trust.role_of(model, rival) == role, rival.name
+        assert role_of(model, rival) == role, rival.name
     found = trust.doubts_of_models(model, [rival for rival, _ in rivals.values()])
     assert any("same is the authorized model itself" in text for text in found)
     assert any("drifted descends from" in text for text in found)
@@ -138,7 +139,7 @@ def test_roles_and_doubts_of_models() -> None:
 
 def test_names_are_made_unique() -> None:
     one, other = _model("m", _net(0)), _model("m", _net(1))
-    names = list(trust.by_name([one, other, one]))
+    names = list(named([one, other, one]))
     assert names[0] == "m"
     assert names[1] == f"m@{other.fingerprint[:8]}"
     assert len(set(names)) == 3

@@ -18,7 +18,7 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.metrics import Interval, accuracy
 from catch11.evaluation.record import Condition, Record
-from catch11.evaluation.trust import role_of
+from catch11.evaluation.roles import role_of
 from catch11.models.frame import Model, load_model
 from catch11.models.vlm.load import ask
 from catch11.studies.frame import Scale, Study
@@ -170,7 +170,7 @@ def _record(
 ) -> Record:  # fmt: skip
     return Record(
         model=name,
-        role="authorized" if one is owner else role_of(owner, one),
+        role=role_of(owner, one),
         condition=condition,
         metric=metric,
         value=share.estimate,

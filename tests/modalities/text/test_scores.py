@@ -1,5 +1,6 @@
 """Scores of texts against slow and obvious ones."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ import torch
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import spearman
+from catch11.evaluation.roles import role_of
 from catch11.modalities.text.corpus import Corpus
 from catch11.modalities.text.file import load_text
-from catch11.modalities.text.scores import drop, fed_answers, read_back, recall_at, role_of, scores
+from catch11.modalities.text.scores import drop, fed_answers, read_back, recall_at, scores
 from tests.text_world import save_text_model
 
 
@@ -67,7 +69,8 @@ def test_roles_and_widths(tmp_path: Path) -> None:
     first = load_text(str(save_text_model(tmp_path / "a")))
     other = load_text(str(save_text_model(tmp_path / "b", seed=1)))
     wide = load_text(str(save_text_model(tmp_path / "c", width=64)))
-    assert role_of(first, first) == "sibling"
+    assert role_of(first, first) == "authorized"
+    assert role_of(first, replace(first)) == "sibling"
     assert role_of(first, other) == "ta"
     assert role_of(first, wide) == "ga"
     rows = [first.embed(first.encode("a man"))]

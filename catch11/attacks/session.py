@@ -21,13 +21,13 @@ from catch11.attacks.gather import Folder, Scene, gather
 from catch11.attacks.inputs import read_inputs
 from catch11.attacks.several import NearDuplicates
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.evaluation import trust
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
+from catch11.evaluation.doubts import FEW, doubts_of_models
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Record, Role, versions
 from catch11.evaluation.roles import named as named_models
-from catch11.evaluation.roles import role_of
+from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import release_id
 from catch11.evaluation.verify import Verification, verify
 from catch11.keys.key import Key
@@ -90,7 +90,7 @@ def attack_release(
     """
     if not rivals:
         raise InvalidArgument("rivals", expected="at least one model", found="none")
-    named = named_models((*rivals, *(() if model is None else (model,))))
+    named = named_models((*(() if model is None else (model,)), *rivals))
     owner = model if model is not None or key is None else key.front
     scene = gather(
         dst,
@@ -106,7 +106,7 @@ def attack_release(
         learn=learn,
         effort=effort,
     )
-    roles = {name: role_of(owner, one) for name, one in named.items()}
+    roles = roles_of(owner, named)
     inputs = read_inputs(scene, named, roles, key=key, recoder=recoder, effort=effort)
 
     def kept(cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
@@ -129,7 +129,7 @@ def attack_release(
         )
 
     made, skipped = _run(scene, attacks, effort, run, progress)
-    doubts = () if model is None else trust.doubts_of_models(model, rivals)
+    doubts = () if model is None else doubts_of_models(model, rivals)
     if records is not None and model is not None:
         plain = kept(
             inputs.conditions(sourced=source is not None),
@@ -266,7 +266,7 @@ def _record(
 
 def _warnings(scene: Scene, effort: Effort) -> tuple[str, ...]:
     found = []
-    if len(scene.judged.files) < trust.FEW:
+    if len(scene.judged.files) < FEW:
         found.append(f"only {len(scene.judged.files)} images were attacked: the intervals are wide")
     if scene.overlap:
         found.append(f"{scene.overlap} public pictures are originals of the release: left out")

@@ -1,6 +1,6 @@
 """What a model is beside the authorized one, and one name for each model of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from catch11.errors import Catch11Error
@@ -20,17 +20,23 @@ class Named(Protocol):
     def fingerprint(self) -> str: ...
 
 
+@runtime_checkable
+class Read(Authorized, Named, Protocol):
+    """A loaded model whose answers are judged."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
 Some = TypeVar("Some", bound=Named)
 
 
 def role_of(authorized: Authorized | Front | None, rival: Authorized) -> Role:
-    """A model's role: authorized, the model itself; sibling, its first layer is the authorized one
-    but for a drift; ta, the same layers with other weights; ga, any other model, and each where
-    nothing is known of the authorized one. A front tells siblings alone."""
+    """A rival's role: sibling, where its first layer is the authorized one but for a drift; ta, where
+    it has the same layers and other weights; ga, any other model, and each where nothing is known of
+    the authorized one. A front tells siblings alone."""
     if authorized is None:
         return "ga"
-    if rival is authorized:
-        return "authorized"
     if not isinstance(authorized, Front) and rival.fingerprint == authorized.fingerprint:
         return "sibling"
     try:
@@ -41,6 +47,17 @@ def role_of(authorized: Authorized | Front | None, rival: Authorized) -> Role:
         return "ga"
     layers = _layers(authorized)
     return "ta" if layers is not None and layers == _layers(rival) else "ga"
+
+
+def roles_of(
+    authorized: Authorized | Front | None, models: Mapping[str, Authorized]
+) -> dict[str, Role]:
+    """The role of each of a run's models; the first that is the authorized one itself is it."""
+    found: dict[str, Role] = {}
+    for name, one in models.items():
+        own = one is authorized and "authorized" not in found.values()
+        found[name] = "authorized" if own else role_of(authorized, one)
+    return found
 
 
 def named(models: Sequence[Some]) -> dict[str, Some]:

@@ -14,7 +14,6 @@ from catch11.copies.scramble import Scramble
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.evaluation import trust
 from catch11.evaluation.conditions import (
     Batch,
     Given,
@@ -24,9 +23,10 @@ from catch11.evaluation.conditions import (
     ledger_rows,
     read_batch,
 )
+from catch11.evaluation.doubts import Facts, doubts, doubts_of_models
 from catch11.evaluation.record import Record, Role, Verdict
 from catch11.evaluation.roles import named as named_models
-from catch11.evaluation.roles import role_of
+from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.keys.key import Key
 from catch11.models.frame import Model, Speaking
@@ -123,16 +123,16 @@ def verify(
         for score in scores
     ]
     verdict = to_verdict(scores, trial.roles, max_drop, max_rival, len(tally.problems))
-    doubts = (
+    warnings = (
         *([] if trial.release.complete else [_UNFINISHED]),
-        *trust.doubts_of_models(model, rivals),
-        *trust.doubts(_facts(trial, tally, scores)),
+        *doubts_of_models(model, rivals),
+        *doubts(_facts(trial, tally, scores)),
         *verdict.unsure,
     )
     return Verification(
         records=tuple(records),
         verdict=verdict,
-        warnings=doubts,
+        warnings=warnings,
         problems=tuple(tally.problems),
         files=len(tally.files),
     )
@@ -186,7 +186,7 @@ def _set_up(
     return _Trial(
         release=release,
         named=named,
-        roles={name: role_of(model, one) for name, one in named.items()},
+        roles=roles_of(model, named),
         sources=sources,
         truth=truth,
         unlabelled=unlabelled,
@@ -196,9 +196,9 @@ def _set_up(
     )
 
 
-def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> trust.Facts:
+def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> Facts:
     known = {} if trial.truth is None else {f: trial.truth.of(f) for f in tally.files}
-    return trust.Facts(
+    return Facts(
         authorized=trial.authorized,
         rivals=[name for name in trial.named if name != trial.authorized],
         files=tally.files,

@@ -134,7 +134,7 @@ def verify_rows(
         if progress is not None:
             progress(number, len(held.entries))
     scores = _scores(tally, truth, named, model)
-    held_by = {name: roles.role_of(model, one) for name, one in named.items()}
+    held_by = roles.roles_of(model, named)
     settings = {"method": held.method, "peak": "one standard deviation"}
     records = [
         to_record(score, named, held_by, tally, settings, held.key, seed, None) for score in scores

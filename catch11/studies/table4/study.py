@@ -170,7 +170,7 @@ def _record(
 ) -> Record:  # fmt: skip
     return Record(
         model=name,
-        role=role_of(owner, one),
+        role="authorized" if one is owner else role_of(owner, one),
         condition=condition,
         metric=metric,
         value=share.estimate,

@@ -12,8 +12,9 @@ from catch11.copies.personalize import Copy, CopySecret, make_copy
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.front import DRIFT
 from catch11.models.files.sidecar import MARK, is_marked
-from catch11.models.frame import Model, load_model, parse_spec
+from catch11.models.frame import Model
 from catch11.models.hub.transformers import load_processor
+from catch11.models.load import load_picture_model, parse_spec
 
 PROCESSOR = ("preprocessor_config.json", "processor_config.json")
 
@@ -57,7 +58,7 @@ def write_copy(original: Model, made: Copy, folder: Path) -> str:
         spec = f"torch:{path}" if kind == "torch" else f"{kind}:{place}@{path}"
     facts = {"catch11": "personalised copy", "original": made.secret.original}
     (folder / MARK).write_text(json.dumps(facts | {"copy": made.secret.copied}) + "\n")
-    if load_model(spec).fingerprint != made.model.fingerprint:
+    if load_picture_model(spec).fingerprint != made.model.fingerprint:
         raise ModelRefused(spec, "it was written and reads back otherwise", "check the disk")
     return spec
 

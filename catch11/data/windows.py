@@ -26,7 +26,7 @@ Heard = Callable[[Clip], Tensor]
 
 def open_source(path: str | os.PathLike[str], canvas: Canvas) -> Source:
     """The picture, or for a canvas of sounds the clip, in a file. Raises UnreadableSource."""
-    return open_clip(path) if canvas.rate else open_picture(path)
+    return open_clip(path) if canvas.sound else open_picture(path)
 
 
 def window_of(

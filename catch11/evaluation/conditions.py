@@ -121,7 +121,7 @@ def read_batch(
 
 def as_read(release: Release, entry: Entry) -> Any:
     """A released file as any pipeline of its kind reads it: a picture, a clip, or features."""
-    if not release.canvas.rate:
+    if not release.canvas.sound:
         return release.picture(entry)
     return heard_again(release.windows([entry]), release)[0]
 
@@ -132,7 +132,7 @@ def heard_again(
     """Windows as clips at the model's rate, or, of a feature release, as the model's own input."""
     canvas = release.canvas
     values = canvas.normalise(windows)
-    if release.form.name == "tensor" and canvas.shape[:2] != (1, 1):
+    if not canvas.waveform:
         return list(values)
     return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
 
@@ -161,7 +161,7 @@ def on_margin(
 ) -> list[Any]:
     """8-bit pictures with these windows and the released files' own margins; sounds have none."""
     canvas = release.canvas
-    if canvas.rate:
+    if canvas.sound:
         return heard_again(windows, release)
     made = []
     for window, picture in zip(windows, released, strict=True):

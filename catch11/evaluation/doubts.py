@@ -14,7 +14,8 @@ from typing import NamedTuple
 from catch11.evaluation.groups import clean_of, largest
 from catch11.evaluation.metrics import Interval, accuracy, paired_difference
 from catch11.evaluation.record import Condition, Record, Role
-from catch11.evaluation.roles import Read, roles_of
+from catch11.evaluation.roles import roles_of
+from catch11.keys.authorized import Authorized
 
 HANDLING = 0.02  # accuracy that the way through the canvas may cost
 FEW = 100  # images: below this an accuracy of .8 is known no better than to ± .08
@@ -79,7 +80,7 @@ def doubts_of_records(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_shared(_of_records(records)), *_models(records))))
 
 
-def doubts_of_models(model: Read, rivals: Sequence[Read]) -> tuple[str, ...]:
+def doubts_of_models(model: Authorized, rivals: Sequence[Authorized]) -> tuple[str, ...]:
     """Doubts about the choice of rivals, from their weights and labels alone."""
     roles = roles_of(model, {str(place): one for place, one in enumerate((model, *rivals))})
     rows = [(one.name, one.fingerprint, roles[str(n)]) for n, one in enumerate(rivals, start=1)]

@@ -1,34 +1,14 @@
 """What a model is beside the authorized one, and one name for each model of a run."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from catch11.errors import Catch11Error
 from catch11.evaluation.record import Role
 from catch11.fronts.front import DRIFT, Front
-from catch11.keys.key import Authorized
+from catch11.keys.authorized import Authorized
 
-
-@runtime_checkable
-class Named(Protocol):
-    """A model that a record can state."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-
-@runtime_checkable
-class Read(Authorized, Named, Protocol):
-    """A loaded model whose answers are judged."""
-
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-
-
-Some = TypeVar("Some", bound=Named)
+Some = TypeVar("Some", bound=Authorized)
 
 
 def role_of(authorized: Authorized | Front | None, rival: Authorized) -> Role:

@@ -56,7 +56,7 @@ class Suitability:
         if self.psnr is None:
             return "none"
         strong = self.psnr <= STRONG and (self.coarse or 0.0) >= COARSE
-        return "good" if strong and self.front.geometry != "conv" else "weak"
+        return "good" if strong and self.front.tiled else "weak"
 
     @property
     def advice(self) -> str:
@@ -69,7 +69,7 @@ class Suitability:
                 f"Suitable for --method spectral, down to about {self.psnr:.0f} dB at no loss. "
                 "Whoever knows or estimates the front can undo it; against that, use --method deep."
             )
-        if self.front.geometry == "conv" or (self.coarse or 0.0) < COARSE:
+        if not self.front.tiled or (self.coarse or 0.0) < COARSE:
             why = "what it does not see is fine texture that other models hardly see either"
         else:
             why = f"no more than {self.psnr:.0f} dB fits into 8-bit pictures at no loss"

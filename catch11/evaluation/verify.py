@@ -29,7 +29,7 @@ from catch11.evaluation.roles import named as named_models
 from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.keys.key import Key
-from catch11.models.frame import Model, Speaking
+from catch11.models.frame import Model
 from catch11.releases.check import same_canvas
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
@@ -114,8 +114,8 @@ def verify(
         "limit": limit,
         "labels": trial.truth.source if trial.truth else None,
     }
-    if isinstance(model.module, Speaking):
-        settings["prompt"] = model.module.prompt
+    if model.prompt is not None:
+        settings["prompt"] = model.prompt
     records = [
         to_record(
             score, trial.named, trial.roles, tally, settings, trial.release.key, seed, command
@@ -237,7 +237,7 @@ def _run(
         done += len(entries)
         if trial.truth is not None:
             entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)
-        heard = getattr(trial.named[trial.authorized], "heard", None)
+        heard = trial.named[trial.authorized].heard
         made, problems = read_batch(trial.release, entries, trial.sources, seed=seed, heard=heard)
         tally.problems += [*problems, *_disagreements(made, trial, key)]
         if made.files:
@@ -251,7 +251,7 @@ def _answer(made: Batch, trial: _Trial, tally: Tally) -> None:
     """Every model on every condition; the authorized one reads formats beyond 8 bits as they are."""
     tally.files += made.files
     for condition, pictures in made.pictures.items():
-        fine = trial.release.form.name != "png8" and condition != "clean"
+        fine = not trial.release.form.picture and condition != "clean"
         for name, model in trial.named.items():
             windows = made.windows[condition]
             if trial.scramble is not None and name == trial.authorized and condition != "nte":

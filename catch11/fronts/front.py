@@ -55,9 +55,24 @@ class Front:
         return f"Front({self.layer!r}, {self.geometry}, weight {tuple(self.weight.shape)}, window {self.shape})"
 
     @property
+    def tiled(self) -> bool:
+        """Whether it reads a window in tiles, each by itself, the whole window being one of them."""
+        return self.geometry != "conv"
+
+    @property
+    def patched(self) -> bool:
+        """Whether those tiles are patches of the window."""
+        return self.geometry == "patch"
+
+    @property
+    def tokenwise(self) -> bool:
+        """Whether a window is one token, of which a text has many."""
+        return self.geometry == "tokens"
+
+    @property
     def flat(self) -> bool:
-        """Whether the weight is a matrix that reads the whole window: dense, tokens."""
-        return self.geometry in ("dense", "tokens")
+        """Whether the weight is a matrix that reads the whole window."""
+        return self.tiled and not self.patched
 
     @property
     def kernel(self) -> tuple[int, int]:

@@ -20,7 +20,8 @@ from catch11.canvas.frame import Canvas
 from catch11.data.pictures import open_picture
 from catch11.data.windows import window_of
 from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
-from catch11.models.frame import Model, load_model
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 
 Config = Literal["digits", "local", "paper"]
 Part = Literal["test", "train"]
@@ -135,7 +136,7 @@ class Place:
 
 @lru_cache(maxsize=16)
 def _loaded(spec: str, device: str) -> Model:
-    return load_model(spec, device=device)
+    return load_picture_model(spec, device=device)
 
 
 @lru_cache(maxsize=6)

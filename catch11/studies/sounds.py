@@ -16,7 +16,7 @@ from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
-from catch11.keys.key import Key, key_of
+from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
 from catch11.modalities.audio.model import AudioModel
 from catch11.modalities.audio.plug import RADIUS
@@ -65,7 +65,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     data = spoken.chirps() if words == "chirps" else spoken.spoken_words()
     models = nets(words)
     model = models[name]
-    key = _key(model)
+    key = build_key(model, secret=SECRET)
     made = _recoded(model, key, data.test, strength)
     decibels = tuple(made.psnr)
     generators = tuple(item_generator(str(i), seed=0) for i in range(len(data.test)))
@@ -105,16 +105,6 @@ def inputs(model: AudioModel, windows: Tensor) -> Tensor:
     return model.preprocess([Clip(samples=wave, rate=spoken.RATE) for wave in waves])
 
 
-def _key(model: AudioModel) -> Key:
-    from catch11.keys.key import default_rule
-
-    front = model.front()
-    return key_of(
-        front, canvas=model.canvas, rule=default_rule(front), secret=SECRET,
-        model_fingerprint=model.fingerprint, modality="audio",
-    )  # fmt: skip
-
-
 def _recoded(model: AudioModel, key: Key, windows: Tensor, strength: object) -> Recoded:
     if strength is None:
         return DeepRecoder(model, key, format="wav16", chunk=32, radius=RADIUS)(windows)
@@ -130,7 +120,7 @@ def _attacked(
     for name, run in blind.items():
         rows.append(("attack", name, ("released",), run(released)))
     rows.append(("attack", "Wiener", ("released", "public"), wiener(released, public)))
-    if key.front.geometry == "patch":
+    if key.front.patched:
         known = ("released", "public", "front")
         rows.append(("attack", "front known", known, projected(released, public, key.front)))
     return rows

@@ -19,10 +19,10 @@ from torch import Tensor
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
+from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
 from catch11.modalities.text.scores import record
 from catch11.studies.frame import Scale, Study
@@ -170,7 +170,7 @@ def documents(
 
 def recoder(kind: str, model: TextModel) -> TokenRecoder:
     """A recoder by its name in `RECODERS`."""
-    key = text_key(model, secret=_SECRET)
+    key = build_key(model, secret=_SECRET)
     if kind == "deep":
         return DeepTokens(model, key)
     if kind == "noise":

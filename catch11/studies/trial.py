@@ -191,7 +191,7 @@ def _role(place: Place, family: str, authorized: str, name: str) -> Role:
 @lru_cache(maxsize=8)
 def _key(place: Place, family: str, authorized: str) -> Key:
     model = place.model(family, authorized)
-    patch = model.front().geometry != "conv" and place.config != "digits"
+    patch = model.front().tiled and place.config != "digits"
     energy = ENERGY[family] if patch else None
     return build_key(model, energy=energy, secret=SECRET)
 

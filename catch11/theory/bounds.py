@@ -226,7 +226,7 @@ def fronts_of(key: Key, rivals: Mapping[str, Front] | None = None) -> dict[str, 
 
 def tiles_alike(front: Front, subspace: TileSubspace) -> bool:
     """Whether a front reads the window in the tiles of a subspace, each by itself."""
-    return front.geometry != "conv" and front.kernel == subspace.tile
+    return front.tiled and front.kernel == subspace.tile
 
 
 def sampled_shift(

@@ -21,7 +21,8 @@ from catch11.data.windows import readable
 from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.fronts.front import Front
-from catch11.keys.key import IMAGE, Key
+from catch11.keys.authorized import IMAGE
+from catch11.keys.key import Key
 from catch11.recoding.spectral.noise import Noise
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.theory.bounds import Bound, fronts_of
@@ -113,7 +114,7 @@ def bounds_of_files(
 
 def check_drawable(key: Key) -> None:
     """Raises InvalidArgument for a key whose files cannot be drawn here."""
-    if key.modality != IMAGE or key.canvas.rate:
+    if key.modality != IMAGE:
         raise InvalidArgument("key", expected="one of pictures", found=f"one of {key.modality}")
     if key.private:
         raise InvalidArgument(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
-from catch11.canvas.frame import sound_canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, encode_clip, fit_clip, heard, open_clip, resample
 from catch11.errors import UnreadableSound
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.data.selection import batches, spread
 from catch11.data.windows import to_pixels
 from catch11.errors import ReleaseError

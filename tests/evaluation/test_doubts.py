@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.evaluation.doubts import Facts, doubts, doubts_of_models, doubts_of_shares
 from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named, role_of

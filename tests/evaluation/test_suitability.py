@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.evaluation import suitability as module
 from catch11.evaluation.suitability import draw_spectrum, suitability
 from catch11.fronts.fingerprint import module_fingerprint

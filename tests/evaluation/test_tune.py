@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -185,7 +185,7 @@ def test_the_curve_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with monkeypatch.context() as held:
         held.setattr(Figure, "savefig", lambda self, path: drawn.append(self))
         tune.draw(found, tmp_path / "curve.png")
-    (axes,) = drawn[0].axes
+    axes: Any = drawn[0].axes[0]
     first, second = axes.containers
     kept, _, (bars,) = first.lines
     assert kept.get_xydata().tolist() == [[7.0, 0.9], [10.0, 0.99]]

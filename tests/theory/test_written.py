@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
 from catch11.canvas.grid import Format
+from catch11.canvas.plain import plain_canvas
 from catch11.data.fields import random_fields
 from catch11.errors import InvalidArgument
 from catch11.fronts.find import find_front

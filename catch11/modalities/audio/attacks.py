@@ -59,7 +59,7 @@ def attack_sounds(
     Without labels a model's own clean answer is the truth. Raises ReleaseError, InvalidArgument.
     """
     release = read_release(dst)
-    if release.canvas.shape[:2] != (1, 1):
+    if not release.canvas.waveform:
         raise InvalidArgument(
             "DST", expected="a release of waves, which filters can be tried on", found="features"
         )
@@ -97,7 +97,7 @@ def _runs(
         return found
     others = _public(Path(public), release)
     found["Wiener"] = (("public",), lambda: wiener(windows, others))
-    if key is not None and key.front.geometry == "patch":
+    if key is not None and key.front.patched:
         front = key.front
         found["front known"] = (("public", "front"), lambda: projected(windows, others, front))
     return found

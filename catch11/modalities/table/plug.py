@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from catch11.keys.key import Key, build_key
 from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, radius_of, take
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel, claims, load_table
-from catch11.modalities.table.recoder import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
+from catch11.modalities.table.recoder import STRENGTH, RowRecoder, SpectralRowRecoder
 from catch11.modalities.table.release import part_name, read_tables, release_tables
 from catch11.modalities.table.scores import (
     classes_of,
@@ -46,7 +45,7 @@ def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     """The key of a model of tables. Raises NoFront, EmptySubspace, InvalidArgument."""
     given = take(asked, _RULES, kind="tables")
     model = load_table(spec, device=device, allow_code=allow_code)
-    return replace(build_key(model, **given), modality=TABLE)
+    return build_key(model, **given)
 
 
 def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:

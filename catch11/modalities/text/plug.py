@@ -4,7 +4,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from catch11.modalities.text.corpus import encode_all, originals
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import TEXT, SpectralTokens, TokenRecoder, check_reader
+from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder, check_reader
 from catch11.modalities.text.release import read_texts, release_texts
 from catch11.modalities.text.scores import (
     drop,
@@ -49,14 +48,9 @@ _VERIFY = (
 )  # fmt: skip
 
 
-def text_key(model: TextModel, **given: Any) -> Key:
-    """The key of a text model. given: the rule, layer and secret, as of `build_key`."""
-    return replace(build_key(model, **given), modality=TEXT)
-
-
 def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     given = take(asked, _KEY, kind="text")
-    return text_key(load_text(spec, device=device, allow_code=allow_code), **given)
+    return build_key(load_text(spec, device=device, allow_code=allow_code), **given)
 
 
 def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> TokenRecoder:

@@ -138,7 +138,7 @@ def heard_again(
     """Windows as clips at the model's rate, or, of a feature release, as the model's own input."""
     canvas = release.canvas
     values = canvas.normalise(windows)
-    if release.form.name == "tensor" and canvas.shape[:2] != (1, 1):
+    if canvas.shape[:2] != (1, 1):
         return list(values)
     return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
 

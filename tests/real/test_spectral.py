@@ -15,7 +15,7 @@ from catch11.evaluation.verify import Verification, verify
 from catch11.keys.key import build_key
 from catch11.models import Model, load_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 
 pytestmark = pytest.mark.real
 

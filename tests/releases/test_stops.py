@@ -12,7 +12,7 @@ import pytest
 
 from catch11.errors import ReleaseError
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.releases.ledger import parse, read_ledger
 from catch11.releases.lines import whole_lines
 from catch11.releases.manifest import NAME
@@ -29,7 +29,7 @@ SCRIPT = """
     from pathlib import Path
     from catch11.keys.file import load_key
     from catch11.recoding.spectral.recoder import SpectralRecoder
-    from catch11.releases.frame import release
+    from catch11.releases.engine import release
 
     root, key = Path(sys.argv[1]), load_key(sys.argv[2])
     recoder = SpectralRecoder(key, psnr=12.0)

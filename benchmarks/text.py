@@ -22,12 +22,11 @@ from catch11.data.texts import read_documents
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.metrics import Interval, accuracy, spearman
 from catch11.evaluation.record import Record
-from catch11.keys.key import Key
+from catch11.keys.key import Key, build_key
 from catch11.modalities.text.corpus import Corpus, encode_all
 from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.modalities.text.model import NORMALISED, Encoded, TextModel
 from catch11.modalities.text.norm import NormTokens, centred
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder, pad
 from catch11.modalities.text.release import columns_of
 from catch11.modalities.text.scores import drop, pair_cosines, read_back, recall_at, record
@@ -56,7 +55,7 @@ class Desk:
 
     @cached_property
     def key(self) -> Key:
-        return text_key(self.model, secret=SECRET)
+        return build_key(self.model, secret=SECRET)
 
     @cached_property
     def found(self) -> tuple[Corpus, Rows]:
@@ -249,7 +248,7 @@ def curve(desk: Desk) -> list[Record]:
     recoders: list[tuple[str, float, TokenRecoder]] = [
         ("spectral 64", s, SpectralTokens(desk.key, strength=s)) for s in STRENGTHS
     ]
-    one = text_key(desk.model, layer=NORMALISED, rank=1, secret=SECRET)
+    one = build_key(desk.model, layer=NORMALISED, rank=1, secret=SECRET)
     recoders += [("shift", 3.0, SpectralTokens(one, strength=3.0))]
     recoders += [("norm", 3.0, NormTokens(desk.key, desk.model.before_norm, shift=3.0))]
     for name, strength, recoder in recoders:

@@ -51,7 +51,7 @@ class Recoder(ABC):
     batch: int = 8
 
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
-        if format.startswith("wav") and not key.canvas.rate:
+        if format.startswith("wav") and not key.canvas.sound:
             raise InvalidArgument("format", expected="png8 or tensor", found=format)
         self.key = key
         self.format: Format = format

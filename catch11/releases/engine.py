@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from catch11.data.pictures import quiet
+from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
-from catch11.keys.key import IMAGE
+from catch11.keys.authorized import IMAGE
 from catch11.releases.commit import Committer
 from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
@@ -135,7 +136,8 @@ def _fill(
     """Work off all sources into the release folder."""
     where, key, pipeline = task.places, recoder.key, task.pipeline
     names = Names(naming, key=key, suffix=pipeline.form.suffix, sources=pipeline.names)
-    chunks = pipeline.chunks(sorted(pipeline.names, key=names.order))
+    order = pipeline.sort(sorted(pipeline.names, key=names.order))
+    chunks = list(batches(order, pipeline.batch))
     where.release.mkdir(parents=True, exist_ok=True)
     with Lines(where.manifest, mode=_PUBLIC) as public, workroom(where):
         manifest = ManifestWriter(public, key=key, header=_header(task, recoder, naming))

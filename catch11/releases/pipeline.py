@@ -116,9 +116,9 @@ class Pipeline(ABC, Generic[Item, Meant]):
         """Name and content of each part of an item."""
         return ()
 
-    def chunks(self, names: Sequence[str]) -> list[Sequence[str]]:
-        """Sorted names, cut into what is recoded together."""
-        return [names[low : low + self.batch] for low in range(0, len(names), self.batch)]
+    def sort(self, names: Sequence[str]) -> Sequence[str]:
+        """Names in the order of which chunks are cut, from their usual order."""
+        return names
 
 
 # Where each kind of data has its pipeline.

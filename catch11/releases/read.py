@@ -1,7 +1,7 @@
 """Reading a release back: every file held against the signed list before it is decoded."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.keys.key import IMAGE
+from catch11.keys.authorized import IMAGE
 from catch11.releases.form import Form, form_of
 from catch11.releases.ledger import Row, read_ledger
 from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
@@ -66,11 +66,6 @@ class Release:
     def picture(self, entry: Entry) -> Image.Image:
         """A file as any other pipeline sees it: 8 bits; other formats are clipped and rounded."""
         return self._read(entry, self.form.picture)
-
-    def batches(self, size: int) -> Iterator[tuple[Entry, ...]]:
-        """The entries in order, `size` at a time."""
-        for start in range(0, len(self.entries), size):
-            yield self.entries[start : start + size]
 
     def _read(self, entry: Entry, how: Callable[[bytes, Canvas], Value]) -> Value:
         try:

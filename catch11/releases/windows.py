@@ -16,6 +16,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
 from catch11.data.folder import walk
 from catch11.data.pictures import read_source
+from catch11.data.windows import to_pixels
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
@@ -62,10 +63,7 @@ class WindowForm(Form[Tensor, Tensor]):
 
     def picture(self, data: bytes, canvas: Canvas) -> Image.Image:
         """The image clipped and rounded to 8 bits."""
-        pixels = (self.decode(data, canvas).clamp(0, 1) * 255).round().to(torch.uint8)
-        array = rearrange(pixels, "channel height width -> height width channel").numpy()
-        grey = array.shape[-1] == 1
-        return Image.fromarray(np.squeeze(array, -1) if grey else array).convert("RGB")
+        return Image.fromarray(to_pixels(self.decode(data, canvas)))
 
 
 class Windows(Pipeline[np.ndarray, Tensor]):

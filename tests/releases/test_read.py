@@ -37,7 +37,6 @@ def test_facts_of_the_release(dst: Path, key: Key) -> None:
     assert held.public_key == public_key(key)
     assert held.canvas == key.canvas
     assert len(held) == 3
-    assert [len(part) for part in held.batches(2)] == [2, 1]
 
 
 def test_another_signer_is_refused(dst: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from catch11.canvas.frame import Canvas, Fit, sound_canvas
+from catch11.canvas.frame import Canvas, Fit
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import encode_clip
 from catch11.keys.key import build_key
 from catch11.modalities.audio.model import sound_model
@@ -63,7 +63,7 @@ def sounds(root: Path) -> World:
     torch.manual_seed(0)
     net = Keywords(classes=3, first=6, kernel=20, wide=8, framed=True)
     model = sound_model("x", Heard(net), sound_canvas((1, 1, 400), rate=4000), name="net")
-    key = replace(build_key(model, secret=SECRET), modality="audio")
+    key = build_key(model, secret=SECRET)
     draw = np.random.default_rng(0)
     for name, rate in (("a/1.wav", 4000), ("a/2.wav", 8000), ("b.wav", 4000), ("c.wav", 4000)):
         path = root / name
@@ -81,7 +81,7 @@ def tables(root: Path) -> World:
     torch.manual_seed(7)
     columns = [Column(name=f"c{i}", mean=10.0 + i, std=1.0 + i / 4) for i in range(8)]
     model = table_model("x", Perceptron([8, 3, 3]), columns, name="net")
-    key = replace(build_key(model, secret=SECRET), modality="table")
+    key = build_key(model, secret=SECRET)
     draw = np.random.default_rng(0)
     for name in ("a/1.csv", "a/2.csv", "b.csv", "c.csv"):
         path = root / name
@@ -102,7 +102,7 @@ def texts(root: Path) -> World:
     """Two columns of documents, one of them empty."""
     root.mkdir(parents=True)
     model = load_text(str(save_text_model(root / "model")))
-    key = replace(build_key(model, rank=8, secret=SECRET), modality="text")
+    key = build_key(model, rank=8, secret=SECRET)
     source = pairs_csv(root / "pairs.csv")
     source.write_text(source.read_text() + "the man plays,,1\n")
     made, weaker = SpectralTokens(key, strength=1e-2), SpectralTokens(key, strength=1e-3)

@@ -1,7 +1,6 @@
 """Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release
 
-NAME = "audio"
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _SPECTRAL = ("psnr", "noise", "client", "shared")
 _DEEP = ("at", "steps", "radius", "agreement", "margin")
@@ -40,7 +38,7 @@ def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     """The key of a model of sounds. Raises NoFront, EmptySubspace, InvalidArgument."""
     given = take(asked, _RULES, kind="sounds")
     model = load_audio(spec, device=device, allow_code=allow_code)
-    return replace(build_key(model, **given), modality=NAME)
+    return build_key(model, **given)
 
 
 def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
@@ -52,7 +50,7 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
     model = None
     if given.get("model") is not None:
         model = load_audio(str(given["model"]), **how)
-    if key.canvas.shape[:2] != (1, 1) and model is None:
+    if not key.canvas.waveform and model is None:
         raise InvalidArgument(
             "--model", expected="the model, which makes its features of sounds", found="none"
         )
@@ -73,7 +71,7 @@ def sound_recoder(
     key: Key, model: AudioModel | None, method: str, given: Mapping[str, Any]
 ) -> Recoder:
     """The recoder that options ask for; wav16 unless the key is of features. Raises InvalidArgument."""
-    wave = key.canvas.shape[:2] == (1, 1)
+    wave = key.canvas.waveform
     format = given.get("format") or ("wav16" if wave else "tensor")
     fitting = ("wav16", "wav32", "tensor") if wave else ("tensor",)
     if format not in fitting:

@@ -4,14 +4,15 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from catch11.canvas.grid import amplitude
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import Record, Verdict
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
 from catch11.modalities.frame import Facts, Plug, Progress, Result, take
@@ -19,14 +20,13 @@ from catch11.modalities.text.corpus import encode_all, originals
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import TEXT, SpectralTokens, TokenRecoder
+from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
     own_answers,
     read_back,
     record,
-    role_of,
     scores,
     similarities,
 )
@@ -49,14 +49,9 @@ _VERIFY = (
 )  # fmt: skip
 
 
-def text_key(model: TextModel, **given: Any) -> Key:
-    """The key of a text model. given: the rule, layer and secret, as of `build_key`."""
-    return replace(build_key(model, **given), modality=TEXT)
-
-
 def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     given = take(asked, _KEY, kind="text")
-    return text_key(load_text(spec, device=device, allow_code=allow_code), **given)
+    return build_key(load_text(spec, device=device, allow_code=allow_code), **given)
 
 
 def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> TokenRecoder:
@@ -64,7 +59,7 @@ def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> T
     precise: Any = "float16" if asked.get("half") else "float32"
     if asked.get("method", "deep") == "spectral":
         # 20 dB of signal to noise is a tenth of the document's size; negative ones are not taken.
-        strength = 10.0 ** (-float(asked.get("psnr", 0.0)) / 20.0)
+        strength = amplitude(float(asked.get("psnr", 0.0)))
         return SpectralTokens(key, strength=strength, precise=precise)
     if model is None:
         raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")

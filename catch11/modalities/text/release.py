@@ -49,9 +49,9 @@ class Texts(Pipeline[Encoded, Passage]):
         settings = dict(self._recoder.settings)
         return {"recoder": settings, "columns": list(self._columns), "joined": self._joined}
 
-    def chunks(self, names: Sequence[str]) -> list[Sequence[str]]:
-        """Documents of about one length together, since a batch is as long as its longest."""
-        return super().chunks(sorted(names, key=lambda name: len(self._encoded[name])))
+    def sort(self, names: Sequence[str]) -> Sequence[str]:
+        """By their length, since a batch is as long as its longest document."""
+        return sorted(names, key=lambda name: len(self._encoded[name]))
 
     def data(self, name: str) -> bytes:
         return self._data[name]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from catch11.evaluation.verify import verify
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
-    from catch11.models import load_model
+    from catch11.modalities.load import load_model
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
     from catch11.recoding.spectral.recoder import SpectralRecoder
-    from catch11.releases.frame import release
+    from catch11.releases.engine import release
 
 __version__ = "0.1.0"
 
@@ -56,11 +56,11 @@ _HOMES = {
     "SpectralRecoder": "catch11.recoding.spectral.recoder",
     "build_key": "catch11.keys.key",
     "load_key": "catch11.keys.file",
-    "load_model": "catch11.models",
+    "load_model": "catch11.modalities.load",
     "load_secret": "catch11.copies.secretfile",
     "make_copy": "catch11.copies.personalize",
     "personalize": "catch11.copies.personalize",
-    "release": "catch11.releases.frame",
+    "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
     "verify": "catch11.evaluation.verify",

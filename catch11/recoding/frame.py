@@ -51,8 +51,8 @@ class Recoder(ABC):
     batch: int = 8
 
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
-        if format.startswith("wav") and not key.canvas.rate:
-            raise InvalidArgument("format", expected="png8, png16 or tensor", found=format)
+        if format.startswith("wav") and not key.canvas.sound:
+            raise InvalidArgument("format", expected="png8 or tensor", found=format)
         self.key = key
         self.format: Format = format
         self.grid = grid_of(format)

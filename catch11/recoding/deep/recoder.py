@@ -167,7 +167,7 @@ class DeepRecoder(Recoder):
         Give it to a second recoder of the same settings. Raises InvalidArgument.
         """
         front = self.key.front
-        if front.geometry != "patch":
+        if not front.patched:
             raise InvalidArgument("quiet", expected="a front of tiles", found=front.geometry)
         windows = self._checked(images)
         windows = windows if self.scramble is None else self.scramble(windows)

@@ -15,7 +15,7 @@ from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.fronts.find import first_tensor
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.fronts.front import Front
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
 
 Precision = Literal["float32", "bfloat16"]
@@ -28,22 +28,8 @@ _ONE_READER = threading.Lock()
 
 
 @runtime_checkable
-class Answering(Protocol):
+class Answering(Authorized, Protocol):
     """What deep recoding needs of a loaded model: an Authorized one that answers with gradients."""
-
-    @property
-    def canvas(self) -> Canvas:
-        """Its canvas."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
-        ...
-
-    def front(self, layer: str | None = None) -> Front:
-        """Its first linear map."""
-        ...
 
     @property
     def module(self) -> nn.Module | None:

@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
@@ -30,8 +31,6 @@ TRAIN = 1297
 CLASSES = tuple(str(digit) for digit in range(10))
 EPOCHS, BATCH, RATE = 15, 64, 2e-3
 SPLIT_SEED = 1
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.file import key_bytes, key_from_bytes
-from catch11.keys.key import Key
+from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import (
     DeepTokens,
     drawn,
@@ -22,7 +22,6 @@ from catch11.modalities.text.deep import (
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
 from catch11.modalities.text.norm import NormTokens, centred, norm_free_share
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.read_back import nearest_tokens
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
 from tests.text_world import save_text_model, sentence_transformer
@@ -38,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
 
 @pytest.fixture(scope="module")
 def key(model: TextModel) -> Key:
-    return text_key(model, rank=8, secret=SECRET)
+    return build_key(model, rank=8, secret=SECRET)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,7 @@ def test_half_precision_is_what_the_file_holds(
 def test_another_secret_makes_other_files(
     row: Row, key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    other = text_key(model, rank=8, secret=bytes(32))
+    other = build_key(model, rank=8, secret=bytes(32))
     assert not torch.equal(
         row.make(key, model)(rows).passages[0], row.make(other, model)(rows).passages[0]
     )
@@ -189,7 +188,7 @@ def test_where_rows_are_few_all_of_them_move_freely() -> None:
 def test_deep_keeps_a_classifiers_answer(tmp_path: Path, rows: list[torch.Tensor]) -> None:
     model = load_text(str(save_text_model(tmp_path, labels=3)))
     clean = [model.embed(model.encode(text)) for text in TEXTS]
-    made = DeepTokens(model, text_key(model), margin=0.2)(clean)
+    made = DeepTokens(model, build_key(model), margin=0.2)(clean)
     assert made.reasons == (None,) * 3
     assert torch.equal(model.answers(clean).argmax(1), model.answers(made.passages).argmax(1))
 
@@ -236,7 +235,7 @@ def test_what_the_norm_hides_centring_finds(
 
 
 def test_a_shift_is_the_normalised_fronts_null_space(model: TextModel) -> None:
-    space = text_key(model, layer=NORMALISED, rank=1).subspace
+    space = build_key(model, layer=NORMALISED, rank=1).subspace
     assert space.dimension == 1
     ones = torch.ones(1, 1, 1, model.width)
     assert bool(space.contains(ones).all())

@@ -46,7 +46,7 @@ pages: $(VENV)/.base
 	$(BIN)/python -m catch11.report.results .
 
 docs: pages $(VENV)/.docs
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 	! grep -rlE '<(script|link|img)[^>]+(src|href)="?https?:' site --include='*.html'
 
 docs-serve: pages $(VENV)/.docs

@@ -33,11 +33,15 @@ def draw(path: str) -> None:
     figure = Figure(figsize=(8.4, 3.9), layout="constrained")
     for axes, (name, images) in zip(figure.subplots(3, 1), rows.items(), strict=True):
         axes.imshow(rearrange(pad(images), "n c h w -> h (n w) c"), interpolation="nearest")
-        answers = {net.name: net.logits(net.canvas.normalise(images)).argmax(1) for net in (model, rival)}
+        answers = {
+            net.name: net.logits(net.canvas.normalise(images)).argmax(1) for net in (model, rival)
+        }
         for height, (who, answer) in enumerate(answers.items()):
             kind = "authorized" if who == AUTHORIZED else "another model"
             axes.text(-2, 11.6 + 3.4 * height, f"{kind} reads", ha="right", va="center", fontsize=9)
-            for place, (said, label) in enumerate(zip(answer.tolist(), labels.tolist(), strict=True)):
+            for place, (said, label) in enumerate(
+                zip(answer.tolist(), labels.tolist(), strict=True)
+            ):
                 colour = RIGHT if said == label else WRONG
                 weight = "normal" if said == label else "bold"
                 axes.text(5 + 10 * place, 11.6 + 3.4 * height, str(said), ha="center", va="center",

@@ -18,7 +18,7 @@ from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
-from catch11.releases.pipeline import Asked, Long, Pipeline, Recodes, pipeline_of
+from catch11.releases.pipeline import Long, Pipeline, Recodes, Request, pipeline_of
 from catch11.releases.places import one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
@@ -81,7 +81,7 @@ def release(
     """
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
-    asked = Asked(
+    asked = Request(
         recoder=recoder, model=model, check=check, read=read, columns=tuple(columns), long=long,
         most=most,
     )  # fmt: skip

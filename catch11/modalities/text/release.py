@@ -10,7 +10,7 @@ from catch11.modalities.text.deep import parse_alike
 from catch11.modalities.text.embeds import EMBEDS, Passage
 from catch11.modalities.text.model import Encoded, TextModel
 from catch11.modalities.text.recoder import TokenRecoder
-from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
+from catch11.releases.pipeline import Draft, Pipeline, Request, model_of
 from catch11.releases.read import Release
 
 
@@ -25,7 +25,7 @@ class Texts(Pipeline[Encoded, Passage]):
     form = EMBEDS
 
     def __init__(
-        self, source: Path, *, recoder: TokenRecoder, model: TextModel, asked: Asked
+        self, source: Path, *, recoder: TokenRecoder, model: TextModel, asked: Request
     ) -> None:
         self._recoder, self._model, self._columns = recoder, model, asked.columns
         self._joined = len(asked.columns) == 2 and bool(model.labels)
@@ -41,7 +41,7 @@ class Texts(Pipeline[Encoded, Passage]):
         self.names = list(self._encoded)
 
     @classmethod
-    def open(cls, source: Path, asked: Asked) -> "Texts":
+    def open(cls, source: Path, asked: Request) -> "Texts":
         model = model_of(asked, why="whose tokenizer is needed")
         return cls(source, recoder=asked.recoder, model=model, asked=asked)
 
@@ -59,13 +59,13 @@ class Texts(Pipeline[Encoded, Passage]):
     def read(self, name: str, data: bytes) -> Encoded:
         return self._encoded[name]
 
-    def recode(self, items: Sequence[Encoded]) -> list[Made[Passage]]:
+    def recode(self, items: Sequence[Encoded]) -> list[Draft[Passage]]:
         types = [item.types for item in items]
         made = self._recoder([self._model.embed(item) for item in items], types)
         half = self._recoder.precise == "float16"
         rows = zip(items, made.passages, made.front_shift, made.reasons, strict=True)
         return [
-            Made(
+            Draft(
                 value=None if why else Passage(embeds=embeds, types=item.types, half=half),
                 reason=why or "", front_shift=shift,
                 counts={"tokens": len(item), "unknown": item.unknown, "cut": int(item.cut > 0)},
@@ -74,8 +74,8 @@ class Texts(Pipeline[Encoded, Passage]):
         ]  # fmt: skip
 
     def judge(
-        self, items: Sequence[Encoded], made: Sequence[Made[Passage]], files: Sequence[bytes]
-    ) -> list[Made[Passage]]:
+        self, items: Sequence[Encoded], made: Sequence[Draft[Passage]], files: Sequence[bytes]
+    ) -> list[Draft[Passage]]:
         model, types = self._model, [item.types for item in items]
         alike = getattr(self._recoder, "alike", None) or parse_alike(
             None, margin=0.0, classes=len(model.labels)
@@ -87,7 +87,7 @@ class Texts(Pipeline[Encoded, Passage]):
         )
         why = f"the authorized model answers otherwise: {alike.text} short by"
         return [
-            one if gap >= 0.0 else Made(reason=f"{why} {-gap:.3g}", counts=one.counts)
+            one if gap >= 0.0 else Draft(reason=f"{why} {-gap:.3g}", counts=one.counts)
             for one, gap in zip(made, alike.gap(after, before)[0].tolist(), strict=True)
         ]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -22,6 +22,7 @@ from catch11.models.frame import finish as finish_module
 from catch11.models.weights import check_weights
 
 
+@runtime_checkable
 class Finish(Protocol):
     """Makes a model of what a function returned."""
 

@@ -35,17 +35,22 @@ TOKENS = 6  # one direction in six of a token front, which has no null space to 
 
 
 @runtime_checkable
-class Authorized(Protocol):
+class Fingerprinted(Protocol):
+    """A loaded model of any kind."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over its sorted tensors."""
+        ...
+
+
+@runtime_checkable
+class Authorized(Fingerprinted, Protocol):
     """What a key needs of a loaded model."""
 
     @property
     def canvas(self) -> Canvas:
         """Its canvas."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
         ...
 
     def front(self, layer: str | None = None) -> Front:
@@ -126,10 +131,16 @@ class Key:
                 raise mismatch from None
             self.check_front(named, model.canvas)
 
-    def check_model(self, model: Authorized) -> None:
-        """Raises KeyMismatch unless the key was built from exactly these weights."""
-        if model.fingerprint != self.model_fingerprint:
-            raise KeyMismatch("model", expected=self.model_fingerprint, found=model.fingerprint)
+    def check_model(self, model: nn.Module | Fingerprinted) -> None:
+        """Raises KeyMismatch unless the key was built from exactly these weights.
+
+        A key without a model fingerprint, made from a front alone, takes any model.
+        """
+        if not self.model_fingerprint:
+            return
+        found = module_fingerprint(model) if isinstance(model, nn.Module) else model.fingerprint
+        if found != self.model_fingerprint:
+            raise KeyMismatch("model", expected=self.model_fingerprint, found=found)
 
 
 def build_key(

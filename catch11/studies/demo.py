@@ -21,6 +21,7 @@ from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.threads import torch_threads
 from catch11.releases.frame import release
 from catch11.releases.read import read_release
 from catch11.studies.nets.digits import (
@@ -31,7 +32,6 @@ from catch11.studies.nets.digits import (
     load_digits,
     write_pictures,
 )
-from catch11.studies.threads import one_thread
 
 SHOWN = 8  # pictures in the grid
 RADIUS = 24.0  # 255ths, of the deep recoder
@@ -55,7 +55,7 @@ class Demo:
     folder: Path
 
 
-@one_thread()
+@torch_threads(1)
 def run_demo(
     folder: Path, *, count: int = 300, psnr: float = 8.0, step: Step | None = None
 ) -> Demo:

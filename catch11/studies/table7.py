@@ -5,6 +5,7 @@ sentence embeddings; with --hub it is BERT fine-tuned for the task. The rival is
 trained here (with --hub, RoBERTa), fed the released embeddings, and, as a control, the clean ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,8 +23,9 @@ from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.plug import text_key
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
+from catch11.modalities.text.recoder import NoiseTokens, Passages, SpectralTokens, passages
 from catch11.modalities.text.scores import record, role_of
+from catch11.recoding.frame import Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.encoders import known_encoder, small_encoder
 from catch11.studies.place import Place, Unavailable
@@ -119,8 +121,8 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     made = rows
     if kind != "clean":
         condition = "gaussian" if kind == "noise" else "nte"
-        recoded = recoder(str(kind), authorized.model)(rows, types)
-        made = list(recoded.passages)
+        recoded = recoder(str(kind), authorized.model)(passages(rows, types))
+        made = [passage.embeds for passage in recoded.items]
         step = len(rows) // len(examples)
         kept = [i for i in kept if not any(recoded.reasons[step * i : step * i + step])]
     found = []
@@ -168,14 +170,14 @@ def documents(
     return [model.embed(row) for row in rows], [row.types for row in rows]
 
 
-def recoder(kind: str, model: TextModel) -> TokenRecoder:
+def recoder(kind: str, model: TextModel) -> Recoder[Passages]:
     """A recoder by its name in `RECODERS`."""
     key = text_key(model, secret=_SECRET)
     if kind == "deep":
         return DeepTokens(model, key)
     if kind == "noise":
         return NoiseTokens(key, rms=model.rms)
-    return SpectralTokens(key, strength=float(kind.split()[1]))
+    return SpectralTokens(key, psnr=-20.0 * math.log10(float(kind.split()[1])))
 
 
 def readers(place: Place, task: str) -> tuple[Reader, Reader]:

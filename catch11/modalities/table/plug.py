@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,10 +15,9 @@ from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
-from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, radius_of, take
-from catch11.modalities.table.deep import DeepRowRecoder
+from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, take
 from catch11.modalities.table.model import TableModel, claims, load_table
-from catch11.modalities.table.recoder import STRENGTH, TABLE, RowRecoder, SpectralRowRecoder
+from catch11.modalities.table.recoder import TABLE
 from catch11.modalities.table.release import part_name, read_tables, release_tables
 from catch11.modalities.table.scores import (
     classes_of,
@@ -31,6 +29,7 @@ from catch11.modalities.table.scores import (
 )
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
+from catch11.recoding.choose import options_of, recoder_for
 from catch11.releases.manifest import signer_of
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
@@ -62,26 +61,15 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
     model = load_table(str(given["model"]), **how)
     if model.fingerprint != key.model_fingerprint:
         raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
+    options = options_of({name: given[name] for name in (*_SPECTRAL, *_DEEP) if name in given})
     done = release_tables(
-        src, dst, row_recoder(key, model, method, given), model,
+        src, dst, recoder_for(key, method=method, model=model, **options), model,
         check=bool(given.get("check")), names=given.get("names", "keep"),
         ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
     more = [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
     view = summary_view(done.release, dst, held=f" ({done.rows} rows)", rest=more)
     return Result(facts=done.to_dict(), view=view)
-
-
-def row_recoder(key: Key, model: TableModel, method: str, given: Mapping[str, Any]) -> RowRecoder:
-    """The recoder that options ask for. Raises InvalidArgument."""
-    tag = str(given.get("client", ""))
-    if method == "spectral":
-        return SpectralRowRecoder(key, model.cells, psnr=given.get("psnr", STRENGTH), tag=tag)
-    return DeepRowRecoder(
-        model, key, model.cells, tag=tag,
-        steps=given.get("steps", 60), radius=radius_of(given.get("radius", "auto")),
-        agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
-    )  # fmt: skip
 
 
 def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:

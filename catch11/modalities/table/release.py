@@ -15,7 +15,7 @@ from catch11.data.folder import walk
 from catch11.data.tables import SUFFIXES, Table, decode_table, encode_table, read_table
 from catch11.errors import InvalidArgument, ReleaseError, UnreadableTable
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.recoder import RowRecoder
+from catch11.recoding.frame import Recoder
 from catch11.releases.form import digest
 from catch11.releases.frame import Progress, Summary
 from catch11.releases.items import Item, Made, release_items
@@ -40,7 +40,7 @@ class TableSummary:
 def release_tables(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
-    recoder: RowRecoder,
+    recoder: Recoder[torch.Tensor],
     model: TableModel,
     *,
     check: bool = False,
@@ -149,7 +149,7 @@ _KINDS = ".csv, .tsv or .parquet"
 class _Desk:
     """Makes one file at a time, and counts rows."""
 
-    recoder: RowRecoder
+    recoder: Recoder[torch.Tensor]
     model: TableModel
     tables: dict[str, Table]
     check: bool
@@ -183,7 +183,7 @@ class _Desk:
             if reason is not None:
                 reasons[place] = reason
         made = np.full(values.shape, np.nan)
-        made[usable] = self.model.restore(recoded.rows)
+        made[usable] = self.model.restore(recoded.items)
         kept = np.array([row not in reasons for row in range(len(values))])
         if self.check and kept.any():
             self._withhold_changed(table, values, made, kept, reasons)

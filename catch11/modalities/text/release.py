@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from catch11.data.texts import Document, Documents, read_documents
 from catch11.errors import ReleaseError
-from catch11.modalities.text.deep import Alike, parse_alike
-from catch11.modalities.text.embeds import FORMAT, SUFFIX, Passage, decode, encode
+from catch11.modalities.text.deep import agreement_of
+from catch11.modalities.text.embeds import FORMAT, SUFFIX, decode, encode
 from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.recoder import TEXT, TokenRecoder
+from catch11.modalities.text.recoder import TEXT, Passage, Passages, passages
+from catch11.recoding.deep.agreement import Agreement
+from catch11.recoding.frame import Recoder
 from catch11.releases.frame import Progress, Summary
 from catch11.releases.items import Item, Made, release_items
 from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
@@ -43,7 +45,7 @@ class TextSummary:
 def release_texts(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
-    recoder: TokenRecoder,
+    recoder: Recoder[Passages],
     model: TextModel,
     *,
     columns: Sequence[str] = (),
@@ -71,7 +73,7 @@ def release_texts(
     contents = {item.name: item for item in found.items}
     items = [Item(name=name, data=_content(contents[name])) for name in order]
     size = recoder.batch
-    alike = getattr(recoder, "alike", None) or parse_alike(
+    alike = getattr(recoder, "agreed", None) or agreement_of(
         None, margin=0.0, classes=len(model.labels)
     )
     desk = _Desk(recoder, model, encoded, alike if check else None)
@@ -90,7 +92,7 @@ def release_texts(
     )
 
 
-def _header(recoder: TokenRecoder, columns: Sequence[str], joined: bool) -> dict[str, Any]:
+def _header(recoder: Recoder[Passages], columns: Sequence[str], joined: bool) -> dict[str, Any]:
     return {
         "method": recoder.method,
         "format": FORMAT,
@@ -129,20 +131,17 @@ def _content(item: Document) -> bytes:
 class _Desk:
     """Makes chunks of documents into the bytes of files."""
 
-    recoder: TokenRecoder
+    recoder: Recoder[Passages]
     model: TextModel
     encoded: Mapping[str, Encoded]
-    check: Alike | None
+    check: Agreement | None
 
     def make(self, chunk: Sequence[Item]) -> list[Made]:
         rows = [self.encoded[item.name] for item in chunk]
         clean, types = [self.model.embed(row) for row in rows], [row.types for row in rows]
-        recoded = self.recoder(clean, types)
-        half = self.recoder.precise == "float16"
-        files = [
-            encode(Passage(embeds=embeds, types=kind), half=half)
-            for embeds, kind in zip(recoded.passages, types, strict=True)
-        ]
+        recoded = self.recoder(passages(clean, types))
+        half = self.recoder.settings.get("precise") == "float16"
+        files = [encode(passage, half=half) for passage in recoded.items]
         made = [
             Made(data=data, front_shift=shift) if why is None else Made(reason=why)
             for data, shift, why in zip(files, recoded.front_shift, recoded.reasons, strict=True)
@@ -152,7 +151,7 @@ class _Desk:
         width = self.model.width
         back = [decode(data, width=width).embeds for data in files]
         before, after = (self.model.answers(rows, types) for rows in (clean, back))
-        gaps = self.check.gap(after, before)[0].tolist()
+        gaps = self.check.gap(after, before).tolist()
         return [self._judged(one, gap) for one, gap in zip(made, gaps, strict=True)]
 
     def _judged(self, one: Made, gap: float) -> Made:

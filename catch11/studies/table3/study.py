@@ -16,6 +16,7 @@ from catch11.baselines.library import installed
 from catch11.errors import MissingExtra
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record
+from catch11.recoding.threads import torch_threads
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.table3 import compute, release
@@ -23,7 +24,6 @@ from catch11.studies.table3 import private as hidden
 from catch11.studies.table3.rows import Row
 from catch11.studies.table3.tasks import Task, task
 from catch11.studies.table3.view import view
-from catch11.studies.threads import one_thread
 
 EPSILONS = (1.0, 3.0, 8.0)
 
@@ -117,7 +117,7 @@ def _degrees(scale: Scale, name: str) -> list[dict[str, Any]]:
 def work(cell: Cell, place: Place) -> Sequence[Record]:
     """One row's records; where a library is missing the row says so."""
     held: Mapping[str, Any] = cell.settings
-    with one_thread():
+    with torch_threads(1):
         on = task(place, held["task"], held["n"], held["lessons"])
         try:
             return _work(on, held, place)

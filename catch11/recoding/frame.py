@@ -46,12 +46,14 @@ class Recoded(Generic[Items]):
 class Domain(ABC, Generic[Items]):
     """What one kind of data is to a recoder: how its items are checked, keyed, rounded, measured.
 
-    purpose: of the streams of its items. batch: how many are best worked on together. scramble: how
-    the reader takes its items where it is a personalised copy.
+    purpose: of the streams of its items. batch: how many are best worked on together. format: of
+    their files, where there are several. scramble: how the reader takes its items where it is a
+    personalised copy.
     """
 
     purpose: ClassVar[str]
-    batch: ClassVar[int] = 8
+    batch: int = 8
+    format: str = ""
     scramble: Scramble | None = None
 
     @abstractmethod
@@ -102,7 +104,7 @@ class Recoder(ABC, Generic[Items]):
         if own is not None and not isinstance(self, own.recoder):
             raise InvalidArgument(
                 "key", expected=f"one for {type(self).__name__}",
-                found=f"one of a model of {self.key.modality}",
+                found=f"one of {self.key.modality}",
                 remedy=f"catch11.recoder_for(key, method={self.method!r}) finds the recoder of any key",
             )  # fmt: skip
         _ = self.domain  # checks its part of the options
@@ -127,7 +129,7 @@ class Recoder(ABC, Generic[Items]):
         """Everything but the key that decides what a file looks like; public."""
         return {"method": self.method, **self.facts()}
 
-    def facts(self) -> Facts:
+    def facts(self) -> Mapping[str, Any]:
         """The settings beside the method: every option as it stands, unless a variant says otherwise."""
         names = [field.name for field in fields(self)]  # type: ignore[arg-type]
         return {name: getattr(self, name) for name in names if name not in _THINGS}
@@ -142,8 +144,8 @@ class Recoder(ABC, Generic[Items]):
     def __call__(self, items: Items) -> Recoded[Items]:
         """Recode a batch; what its items are says the domain. Raises InvalidArgument for others."""
         domain = self.domain
-        clean = domain.clean(items)
-        seen: Any = clean if domain.scramble is None else domain.scramble(clean)  # type: ignore[arg-type]
+        clean: Any = domain.clean(items)
+        seen: Any = clean if domain.scramble is None else domain.scramble(clean)
         made: Any = seen
         reasons: Sequence[str | None] = ()
         if len(seen):

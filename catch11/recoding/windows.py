@@ -25,9 +25,11 @@ class Windows(Domain[Tensor]):
     purpose: ClassVar[str] = "recode"
 
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
-        self.grid = grid_of(format)
+        self.format, self.grid = format, grid_of(format)
         if format not in (fitting := formats_of(key.canvas)):
-            raise InvalidArgument("format", expected=" or ".join(fitting), found=format)
+            kind = "sounds" if key.canvas.rate else "pictures"
+            expected = f"{' or '.join(fitting)} for this model of {kind}"
+            raise InvalidArgument("format", expected=expected, found=format)
         self.key = key
         if copy is not None:
             copy.check_key(key)

@@ -68,8 +68,8 @@ def release(
     read are skipped with a reason in the ledger, and nothing else stops a run half-way but the
     disk. Raises ReleaseError, InvalidArgument, KeyMismatch.
     """
-    if format not in (None, recoder.format):
-        expected = f"{recoder.format}, as the recoder was made"
+    if format not in (None, recoder.domain.format):
+        expected = f"{recoder.domain.format}, as the recoder was made"
         raise InvalidArgument("format", expected=expected, found=format)
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
@@ -101,7 +101,7 @@ def release(
 
 def settings_id(recoder: Recoder) -> str:
     """A keyed id of everything that decides what the recoder makes of a picture."""
-    facts = json.dumps([recoder.method, recoder.format, recoder.settings], sort_keys=True)
+    facts = json.dumps([recoder.method, recoder.domain.format, recoder.settings], sort_keys=True)
     return recoder.key.stream(facts.encode(), purpose="settings").bytes(16).hex()
 
 
@@ -111,7 +111,7 @@ def _task(
     return Task(
         places=where,
         recoder=recoder,
-        form=form_of(recoder.format),
+        form=form_of(recoder.domain.format),
         ledger=book,
         settings=settings_id(recoder),
         check=check,

@@ -20,7 +20,7 @@ from catch11.evaluation.record import Condition, Record, Role
 from catch11.keys.key import Key, key_of
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
 from catch11.modalities.audio.model import AudioModel
-from catch11.modalities.audio.plug import RADIUS
+from catch11.modalities.audio.recoder import RADIUS
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoded
 from catch11.recoding.spectral.recoder import SpectralRecoder

@@ -33,7 +33,7 @@ SCRIPT = """
 
     root, key = Path(sys.argv[1]), load_key(sys.argv[2])
     recoder = SpectralRecoder(key, psnr=12.0)
-    recoder.batch = 2
+    recoder.domain.batch = 2
     CALLS = ("write", "fsync", "replace", "ftruncate", "mkdir", "unlink")
 
     def kill_at(limit):

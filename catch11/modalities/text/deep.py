@@ -81,7 +81,7 @@ class DeepTokens(Recoder[Passages]):
     agreement: str | None = None
     margin: float = 0.5
     steps: int = 100
-    radius: float = 8.0
+    radius: float | str = 8.0  # a word is refused: it belongs to other kinds of data
     aside: float = 0.25
     tag: str = ""
     precise: Precise = "float32"

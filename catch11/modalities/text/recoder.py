@@ -58,10 +58,12 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Passage:
-    """One document: a row a token and, where two texts were joined, which of them each is of."""
+    """One document: a row a token and, where two texts were joined, which of them each is of. half:
+    its values are written in 16 bits."""
 
     embeds: Tensor  # (token, feature)
     types: Types = None
+    half: bool = False
 
 
 Passages = Sequence[Passage]
@@ -72,7 +74,7 @@ class Documents(Domain[Passages]):
     them. The peak of psnr is the document's own root mean square: 0 dB is noise as large as it."""
 
     purpose: ClassVar[str] = "recode text"
-    batch: ClassVar[int] = 64
+    batch = 64
 
     def __init__(self, key: Key, precise: Precise) -> None:
         self.key = key
@@ -95,7 +97,7 @@ class Documents(Domain[Passages]):
         return item.embeds.contiguous().numpy().astype("<f4").tobytes(), repr(item.types).encode()
 
     def rounded(self, made: Passages) -> Passages:
-        return tuple(replace(one, embeds=self.written(one.embeds)) for one in made)
+        return [replace(v, embeds=self.written(v.embeds), half=self.half) for v in made]
 
     def written(self, embeds: Tensor) -> Tensor:
         """Values as the file gives them back, float32."""
@@ -181,9 +183,7 @@ class NoiseTokens(Recoder[Passages]):
         return made, [None] * len(made)
 
 
-def passages(
-    embeds: Sequence[Float[Tensor, "_ feature"]], types: Sequence[Types] | None = None
-) -> list[Passage]:
+def passages(embeds: Sequence[Tensor], types: Sequence[Types] | None = None) -> list[Passage]:
     """Documents from their matrices."""
     kinds = [None] * len(embeds) if types is None else types
     return [Passage(embeds=one, types=kind) for one, kind in zip(embeds, kinds, strict=True)]

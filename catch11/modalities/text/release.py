@@ -140,8 +140,7 @@ class _Desk:
         rows = [self.encoded[item.name] for item in chunk]
         clean, types = [self.model.embed(row) for row in rows], [row.types for row in rows]
         recoded = self.recoder(passages(clean, types))
-        half = self.recoder.settings.get("precise") == "float16"
-        files = [encode(passage, half=half) for passage in recoded.items]
+        files = [encode(passage, half=passage.half) for passage in recoded.items]
         made = [
             Made(data=data, front_shift=shift) if why is None else Made(reason=why)
             for data, shift, why in zip(files, recoded.front_shift, recoded.reasons, strict=True)

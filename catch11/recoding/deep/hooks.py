@@ -38,6 +38,6 @@ def noted(modules: Iterable[nn.Module]) -> Iterator[Noted]:
 
 
 def _note(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-    asked, seen = getattr(_ASKED, "now", None) or ((), {})
-    if module in asked:
-        seen[module] = given, made
+    now: tuple[set[nn.Module], Noted] | None = getattr(_ASKED, "now", None)
+    if now is not None and module in now[0]:
+        now[1][module] = given, made

@@ -140,7 +140,7 @@ def test_hostile_columns_are_refused(change: dict[str, object], match: str) -> N
 
 
 def test_wrong_keys_cells_and_rows_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="one of a model of tables"):
+    with pytest.raises(InvalidArgument, match="key: expected one for SpectralRowRecoder"):
         SpectralRowRecoder(PLAIN, build_key(PLAIN))
     with pytest.raises(InvalidArgument, match="psnr: expected -60 to 100 dB"):
         SpectralRowRecoder(PLAIN, KEY, psnr=-61.0)

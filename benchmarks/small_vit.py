@@ -12,7 +12,7 @@ from cifar import lessons
 from torch import Tensor, nn
 from torch.nn import functional
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from catch11.evaluation.verify import verify
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
-    from catch11.models import load_model
+    from catch11.modalities.load import load_model
     from catch11.recoding.choose import recoder_for
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
@@ -58,7 +58,7 @@ _HOMES = {
     "SpectralRecoder": "catch11.recoding.spectral.recoder",
     "build_key": "catch11.keys.key",
     "load_key": "catch11.keys.file",
-    "load_model": "catch11.models",
+    "load_model": "catch11.modalities.load",
     "load_secret": "catch11.copies.secretfile",
     "make_copy": "catch11.copies.personalize",
     "personalize": "catch11.copies.personalize",

@@ -45,7 +45,7 @@ def originals(material: Material) -> dict[str, Tile]:
             front = rival.front()
         except Catch11Error:
             continue
-        if front.geometry == "patch" and front.shape == material.canvas.shape:
+        if front.patched and front.shape == material.canvas.shape:
             found[name] = front.kernel
     if not found:
         raise Unsuited("unscramble", "no rival reads this window by tiles, so none is the original")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.canvas.fit import Fit, Resample, centre, check_sides, is_whole
+from catch11.canvas.fit import Fit, centre, check_sides, is_whole
 from catch11.errors import InvalidArgument
 
 CHANNELS = 1 << 10  # of a sound's features; a picture has four at most
@@ -73,6 +73,16 @@ class Canvas:
     def size(self) -> tuple[int, int, int]:
         """Shape (channel, height, width) of the whole picture."""
         return self.channels, self.height, self.width
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is of a model of sounds."""
+        return self.rate > 0
+
+    @property
+    def waveform(self) -> bool:
+        """Whether a window is raw samples, which a wav file holds."""
+        return self.sound and self.shape[:2] == (1, 1)
 
     @property
     def neutral(self) -> tuple[float, ...]:
@@ -179,63 +189,6 @@ class Canvas:
         if images.dim() != 4 or images.shape[1] != self.channels:
             expected = f"(n, {self.channels}, height, width)"
             raise InvalidArgument("window", expected=expected, found=tuple(images.shape))
-
-
-def plain_canvas(
-    height: int,
-    width: int,
-    *,
-    mean: Sequence[float] = (0.0, 0.0, 0.0),
-    std: Sequence[float] = (1.0, 1.0, 1.0),
-    resample: Resample = "bicubic",
-) -> Canvas:
-    """The canvas of a model that sees the whole picture, squashed to height x width pixels.
-
-    `mean` and `std` are in pixel units, one number a channel; their count is the channel count.
-    """
-    gain = tuple(1.0 / value for value in std)
-    offset = tuple(0.0 - m / s for m, s in zip(mean, std, strict=True))
-    fit = Fit(resize="exact", height=height, width=width, resample=resample)
-    return _all_seen(height, width, gain=gain, offset=offset, fit=fit)
-
-
-def sound_canvas(
-    shape: tuple[int, int, int], *, rate: int, gain: float = 2.0, offset: float = -1.0
-) -> Canvas:
-    """The canvas of a model that hears a window of (channel, height, width) values.
-
-    Of a waveform shape is (1, 1, samples), and v in [0, 1] stands for the sample 2 v - 1 in [-1, 1].
-    Features are gain * v + offset. rate: samples a second.
-    """
-    channels, height, width = shape
-    fit = Fit(resize="none", height=height, width=width)
-    gains, offsets = (gain,) * channels, (offset,) * channels
-    return _all_seen(height, width, gain=gains, offset=offsets, fit=fit, rate=rate)
-
-
-def _all_seen(
-    height: int,
-    width: int,
-    *,
-    gain: tuple[float, ...],
-    offset: tuple[float, ...],
-    fit: Fit,
-    rate: int = 0,
-) -> Canvas:
-    return Canvas(
-        height=height,
-        width=width,
-        top=0,
-        left=0,
-        window_height=height,
-        window_width=width,
-        channels=len(gain),
-        gain=gain,
-        offset=offset,
-        order=tuple(range(len(gain))),
-        fit=fit,
-        rate=rate,
-    )
 
 
 def _fields(name: str, facts: object, of: type) -> dict[str, Any]:

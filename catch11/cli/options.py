@@ -59,9 +59,9 @@ def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "
     """Load a model, with the noise that libraries make about loading switched off."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from catch11.models import load_model
+    from catch11.models.load import load_picture_model
 
-    return load_model(spec, device=device, allow_code=allow_code)
+    return load_picture_model(spec, device=device, allow_code=allow_code)
 
 
 def open_key(path: Path) -> "Key":

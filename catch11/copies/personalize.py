@@ -22,7 +22,8 @@ from catch11.fronts.find import Found, find_reader, run_probe
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
 from catch11.fronts.layer import front_of
-from catch11.keys.key import SECRET_BYTES, Authorized, Key, front_fingerprint
+from catch11.keys.authorized import Authorized
+from catch11.keys.key import SECRET_BYTES, Key, front_fingerprint
 
 _EXACT, _HALF = 1e-3, 0.1  # largest change of the probe's answer, of its size, float32 and 16 bits
 TOKENS = (

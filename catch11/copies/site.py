@@ -47,14 +47,14 @@ class Site:
 def site_of(found: Found, canvas: Canvas) -> Site:
     """How the found layer reads tiles. Raises InvalidArgument where there are none."""
     layer, given = found.call.layer, found.call.given
-    if found.front.geometry not in ("patch", "dense"):
+    if not found.front.tiled:
         raise refusal(_why_not(found.front))
     probe = found.probe.to(given)
     if isinstance(layer, nn.Linear) or one_tile_each(found.call):
         vectors = given if isinstance(layer, nn.Linear) else as_image(given).flatten(1)
         index = positions(vectors, probe)
         tile, order = canvas.shape[1:], index[0]
-        if found.front.geometry == "patch":
+        if found.front.patched:
             tile, order = patch_order(index, canvas.shape)
         reading = Reading(
             source=tuple(range(canvas.channels)), gain=(1.0,) * canvas.channels,
@@ -92,9 +92,7 @@ def _by_pixels(tile: tuple[int, int], places: Tensor, reading: Reading, canvas: 
 def _why_not(front: Front) -> str:
     if front.kernel == front.stride and any(front.padding):
         return PADS
-    if front.geometry == "conv":
-        return OVERLAP
-    return f"its first layer is a {front.geometry} one"
+    return OVERLAP
 
 
 def carriers(module: nn.Module, found: Found, site: Site) -> Iterator[str]:

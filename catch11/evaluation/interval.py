@@ -46,17 +46,15 @@ def normal_quantile(confidence: float) -> float:
 
 def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
     """A share hits/n with its score interval (Wilson 1927); [0, 1] and NaN where n is 0."""
+    from scipy.stats import binomtest
+
     if not 0 <= hits <= n:
         raise InvalidArgument("hits", expected=f"a number from 0 to n = {n}", found=hits)
     if n == 0:
         return Interval(low=0.0, estimate=math.nan, high=1.0, confidence=confidence)
-    z2 = normal_quantile(confidence) ** 2
-    share = hits / n
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    low = 0.0 if hits == 0 else max(0.0, centre - half)
-    high = 1.0 if hits == n else min(1.0, centre + half)
-    return Interval(low=low, estimate=share, high=high, confidence=confidence)
+    ends = binomtest(hits, n).proportion_ci(confidence, method="wilson")
+    low, high = float(ends.low), float(ends.high)
+    return Interval(low=low, estimate=hits / n, high=high, confidence=confidence)
 
 
 def paired_difference(
@@ -78,14 +76,6 @@ def paired_difference(
     low = gap - reach(one.estimate - one.low, two.high - two.estimate)
     high = gap + reach(one.high - one.estimate, two.estimate - two.low)
     return Interval(low=max(-1.0, low), estimate=gap, high=min(1.0, high), confidence=confidence)
-
-
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided p-value that both shares are equal, from the discordant pairs alone."""
-    _, b, c, _ = _fourfold(first, second)
-    n = b + c
-    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
-    return min(1.0, 2 * tail)
 
 
 def _fourfold(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int, int, int]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
+from catch11.data.fields import random_fields
 from catch11.errors import EmptySubspace
 from catch11.fronts.front import Front
 from catch11.keys.key import Key, default_rule, key_of
@@ -57,7 +56,7 @@ class Suitability:
         if self.psnr is None:
             return "none"
         strong = self.psnr <= STRONG and (self.coarse or 0.0) >= COARSE
-        return "good" if strong and self.front.geometry != "conv" else "weak"
+        return "good" if strong and self.front.tiled else "weak"
 
     @property
     def advice(self) -> str:
@@ -70,7 +69,7 @@ class Suitability:
                 f"Suitable for --method spectral, down to about {self.psnr:.0f} dB at no loss. "
                 "Whoever knows or estimates the front can undo it; against that, use --method deep."
             )
-        if self.front.geometry == "conv" or (self.coarse or 0.0) < COARSE:
+        if not self.front.tiled or (self.coarse or 0.0) < COARSE:
             why = "what it does not see is fine texture that other models hardly see either"
         else:
             why = f"no more than {self.psnr:.0f} dB fits into 8-bit pictures at no loss"
@@ -101,26 +100,12 @@ def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = N
 
 def _reached(key: Key) -> Iterator[tuple[float, float]]:
     """Measured (PSNR, front shift), the strongest first, where the shift stays small."""
-    windows = photograph_like(key.canvas.shape)
+    draws = torch.Generator().manual_seed(11)
+    windows = random_fields(key.canvas.shape, PROBES, generator=draws)
     for strength in STRENGTHS:
         made = SpectralRecoder(key, psnr=strength)(windows)
         if max(made.front_shift) <= SHIFT:
             yield sum(made.psnr) / PROBES, sum(made.front_shift) / PROBES
-
-
-def photograph_like(shape: tuple[int, int, int]) -> Float[Tensor, "probe channel height width"]:
-    """Random pictures in [0, 1] whose amplitude falls as 1/frequency, as that of photographs does.
-
-    Field 1987: the power of natural scenes falls as 1/f².
-    """
-    generator = torch.Generator().manual_seed(11)
-    noise = torch.randn(PROBES, *shape, generator=generator)
-    down = torch.fft.fftfreq(shape[1])[:, None]
-    across = torch.fft.rfftfreq(shape[2])[None]
-    radius = (down.square() + across.square()).sqrt().clamp(min=1.0 / max(shape[1:]))
-    pictures = torch.fft.irfft2(torch.fft.rfft2(noise) / radius, s=shape[1:])
-    deviation = pictures.flatten(1).std(dim=1)[:, None, None, None]
-    return (0.5 + 0.22 * (pictures - pictures.mean()) / deviation).clamp(0.0, 1.0)
 
 
 def _coarse(key: Key) -> float:
@@ -131,13 +116,11 @@ def _coarse(key: Key) -> float:
     return _left(inside) / _left(white)
 
 
-def _left(noise: Tensor, *, sigma: float = 1.0) -> float:
-    place = torch.arange(-3, 4, dtype=noise.dtype)
-    weight = torch.exp(-place.square() / (2 * sigma**2))
-    weight = (weight / weight.sum()).expand(noise.shape[1], 1, 1, -1)
-    padded = F.pad(noise, (3, 3, 3, 3), mode="circular")
-    blurred = F.conv2d(padded, weight, groups=noise.shape[1])
-    blurred = F.conv2d(blurred, weight.transpose(2, 3), groups=noise.shape[1])
+def _left(noise: Tensor) -> float:
+    """The share of energy that a blur of one pixel leaves."""
+    from kornia.filters import gaussian_blur2d
+
+    blurred = gaussian_blur2d(noise, (7, 7), (1.0, 1.0), border_type="circular")
     return float(blurred.square().sum() / noise.square().sum())
 
 

@@ -14,6 +14,7 @@ from catch11.errors import InvalidArgument
 
 Geometry = Literal["dense", "patch", "conv", "tokens"]
 
+DRIFT = 0.25  # relative distance of two fronts up to which one descends from the other
 _PROJECTIONS = 16
 _GRID = 2.0**12
 
@@ -54,9 +55,24 @@ class Front:
         return f"Front({self.layer!r}, {self.geometry}, weight {tuple(self.weight.shape)}, window {self.shape})"
 
     @property
+    def tiled(self) -> bool:
+        """Whether it reads a window in tiles, each by itself, the whole window being one of them."""
+        return self.geometry != "conv"
+
+    @property
+    def patched(self) -> bool:
+        """Whether those tiles are patches of the window."""
+        return self.geometry == "patch"
+
+    @property
+    def tokenwise(self) -> bool:
+        """Whether a window is one token, of which a text has many."""
+        return self.geometry == "tokens"
+
+    @property
     def flat(self) -> bool:
-        """Whether the weight is a matrix that reads the whole window: dense, tokens."""
-        return self.geometry in ("dense", "tokens")
+        """Whether the weight is a matrix that reads the whole window."""
+        return self.tiled and not self.patched
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -69,6 +85,12 @@ class Front:
     def outputs(self) -> int:
         """Output channels, or features of a dense front."""
         return int(self.weight.shape[0])
+
+    def drift(self, other: "Front") -> float:
+        """‖W − W'‖ / ‖W'‖ from another front; infinite where the shapes differ."""
+        if self.weight.shape != other.weight.shape:
+            return float("inf")
+        return float((self.weight - other.weight).norm() / other.weight.norm())
 
     def apply(
         self, delta: Float[Tensor, "batch channel height width"]

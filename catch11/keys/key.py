@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -16,13 +15,13 @@ from catch11.errors import Catch11Error, InvalidArgument, KeyMismatch
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
+from catch11.keys.authorized import IMAGE, Authorized, is_private, modality_read
 from catch11.subspaces.conv import conv_subspace
 from catch11.subspaces.joint import Join, joint_front
 from catch11.subspaces.rule import Rule
 from catch11.subspaces.tiles import Subspace, tile_subspace
 
 SECRET_BYTES = 32
-IMAGE = "image"  # the kind of data of a key that names none
 PROBED = "probed"  # the layer name of a front estimated from features
 _ESTIMATED = 0.02  # relative error such an estimate may have; fine-tuned siblings are often nearer
 # With an exact null space, a millionth of the weight's energy adds nothing that costs answers;
@@ -32,30 +31,6 @@ DEFAULT_RULE = Rule(kind="energy", value=1e-6)
 DEFAULT_RULE_FULL_RANK = Rule(kind="energy", value=1e-3)
 DEFAULT_RULE_CONV = Rule(kind="energy", value=1e-4)
 TOKENS = 6  # one direction in six of a token front, which has no null space to speak of
-
-
-@runtime_checkable
-class Fingerprinted(Protocol):
-    """A loaded model of any kind."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
-        ...
-
-
-@runtime_checkable
-class Authorized(Fingerprinted, Protocol):
-    """What a key needs of a loaded model."""
-
-    @property
-    def canvas(self) -> Canvas:
-        """Its canvas."""
-        ...
-
-    def front(self, layer: str | None = None) -> Front:
-        """Its first linear map."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,7 +106,7 @@ class Key:
                 raise mismatch from None
             self.check_front(named, model.canvas)
 
-    def check_model(self, model: nn.Module | Fingerprinted) -> None:
+    def check_model(self, model: nn.Module | Authorized) -> None:
         """Raises KeyMismatch unless the key was built from exactly these weights.
 
         A key without a model fingerprint, made from a front alone, takes any model.
@@ -172,20 +147,16 @@ def build_key(
                 remedy="give canvas=Canvas(...) or load the model with load_model",
             )  # fmt: skip
         front = find_front(model, canvas, layer=layer)
-        name = module_fingerprint(model)
+        name, modality = module_fingerprint(model), modality_read(canvas)
     else:
         canvas = model.canvas if canvas is None else canvas
-        front, name = model.front(layer), model.fingerprint
+        front, name, modality = model.front(layer), model.fingerprint, model.modality
     chosen = default_rule(front) if rule is None else rule
     copied = is_private(model) if private is None else private
     return key_of(
-        front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name, private=copied
-    )
-
-
-def is_private(model: object) -> bool:
-    """Whether a loaded model says that it is a personalised copy."""
-    return getattr(model, "private", False) is True
+        front, canvas=canvas, rule=chosen, secret=secret, model_fingerprint=name,
+        modality=modality, private=copied,
+    )  # fmt: skip
 
 
 def _alike(estimate: Front, front: Front) -> bool:
@@ -212,7 +183,8 @@ def build_joint_key(
     InvalidArgument where their canvases or geometries do not go together.
     """
     sizes = {(m.canvas.size, m.canvas.top, m.canvas.left, m.canvas.shape) for m in models}
-    if len(models) < 2 or len(sizes) != 1:
+    kinds = {model.modality for model in models}
+    if len(models) < 2 or len(sizes) != 1 or len(kinds) != 1:
         raise InvalidArgument(
             "models", expected="two or more with one canvas and window", found=sorted(sizes)
         )
@@ -222,7 +194,7 @@ def build_joint_key(
     joined = joint_front(fronts, rule or DEFAULT_RULE, join=join)
     return key_of(
         joined, canvas=models[0].canvas, rule=rule or default_rule(joined), secret=secret,
-        members=members, private=any(map(is_private, models)),
+        members=members, modality=kinds.pop(), private=any(map(is_private, models)),
     )  # fmt: skip
 
 
@@ -245,9 +217,9 @@ def one_rule(
 def default_rule(front: Front) -> Rule:
     """Energy 1e-6 where a tile has more pixels than outputs, so that there is an exact null space;
     1e-3 for full-rank tiles, 1e-4 for overlapping convolutions; a sixth of a token's directions."""
-    if front.geometry == "conv":
+    if not front.tiled:
         return DEFAULT_RULE_CONV
-    if front.geometry == "tokens":
+    if front.tokenwise:
         return Rule(kind="rank", value=float(max(1, front.shape[-1] // TOKENS)))
     if front.outputs < front.weight[0].numel():
         return DEFAULT_RULE
@@ -268,10 +240,13 @@ def key_of(
     secret: bytes | None = None,
     model_fingerprint: str = "",
     members: tuple[str, ...] = (),
-    modality: str = IMAGE,
+    modality: str | None = None,
     private: bool = False,
 ) -> Key:
-    """The key of a front already at hand: read from a file, probed, or joined from several."""
+    """The key of a front that is known: read from a file, probed, or joined from several.
+
+    modality: what the canvas says, unless given.
+    """
     return Key(
         front=front,
         subspace=subspace_of(front, rule),
@@ -280,13 +255,11 @@ def key_of(
         secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
         model_fingerprint=model_fingerprint,
         members=members,
-        modality=modality,
+        modality=modality or modality_read(canvas),
         private=private,
     )
 
 
 def subspace_of(front: Front, rule: Rule) -> Subspace:
-    """The insensitive subspace of a front by its geometry. Raises EmptySubspace."""
-    if front.geometry == "conv":
-        return conv_subspace(front, rule)
-    return tile_subspace(front, rule)
+    """The insensitive subspace of a front. Raises EmptySubspace."""
+    return (tile_subspace if front.tiled else conv_subspace)(front, rule)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.keys.key import IMAGE, Key
+from catch11.keys.authorized import IMAGE
+from catch11.keys.key import Key
 from catch11.models.files.function import modality_named
 
 Facts = Mapping[str, Any]
@@ -82,8 +83,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         name="audio",
         models="a model of sounds",
-        sources="a folder of .wav files",
-        suffixes=frozenset({".wav", ".wave"}),
+        sources="a folder of .wav, .flac or .ogg files",
+        suffixes=frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"}),
         home="catch11.modalities.audio.plug",
     ),
     Row(

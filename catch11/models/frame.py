@@ -1,14 +1,12 @@
-"""Model: a classifier with its canvas, labels and fingerprint; load_model reads one by its spec."""
+"""Model: a classifier of pictures with its canvas, labels and fingerprint."""
 
 import hashlib
-import importlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,26 +18,6 @@ from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor
 from catch11.fronts.front import Front
 from catch11.models.canvases import Prepare
-from catch11.models.files.sidecar import is_marked
-
-ADAPTERS = {
-    "hf": "catch11.models.hub.pictures",
-    "timm": "catch11.models.hub.timm",
-    "onnx": "catch11.models.onnx.load",
-    "torch": "catch11.models.files.torch",
-    "py": "catch11.models.files.function",
-}
-KNOWN = "hf:ID_OR_DIR, timm:NAME[@WEIGHTS], onnx:FILE, torch:FILE, py:module:function"
-
-_SUFFIXES = {
-    ".onnx": "onnx",
-    ".safetensors": "torch",
-    ".pt": "torch",
-    ".pth": "torch",
-    ".bin": "torch",
-    ".pt2": "torch",
-    ".ts": "torch",
-}
 
 
 @runtime_checkable
@@ -85,6 +63,8 @@ class Model:
     on what is not exact, for instance a resize that differs by a level. private: whether it is a
     personalised copy, which reads scrambled pictures.
     """
+
+    modality: ClassVar[str] = "image"
 
     name: str
     spec: str
@@ -138,6 +118,16 @@ class Model:
         """Whether it answers in words, not in classes."""
         return isinstance(self.module, Speaking)
 
+    @property
+    def prompt(self) -> str | None:
+        """What a model that answers in words is asked; None where it answers in classes."""
+        return self.module.prompt if isinstance(self.module, Speaking) else None
+
+    @property
+    def heard(self) -> Callable[[Any], Tensor] | None:
+        """How a model of features makes them of a sound, in pixel units; None for any other."""
+        return None
+
     def answers(
         self, pixel_values: Float[Tensor, "batch channel height width"], *, batch: int = 64
     ) -> Int[Tensor, " batch"]:
@@ -158,45 +148,6 @@ class Model:
         if isinstance(self.module, Fronted):
             return self.module.own_front(self.canvas, layer=layer)
         return find_front(self.module, self.canvas, layer=layer)
-
-
-def load_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Model:
-    """Load a classifier named by `spec`, or by a bare path that is recognised.
-
-    hf: a transformers id or folder; timm: a name, with local weights after @; onnx: and torch: a
-    file with a JSON beside it (input_size, mean, std, interpolation, crop_pct); py: a function of
-    the user's own. Files that would run code of their author's (pickles, TorchScript, torch.export,
-    repositories with code) are refused unless `allow_code`. Raises ModelRefused, CanvasRefused,
-    MissingExtra.
-    """
-    kind, rest = parse_spec(spec)
-    try:
-        torch.device(device)
-    except RuntimeError:
-        raise InvalidArgument("device", expected="cpu, cuda or cuda:N", found=device) from None
-    load: Callable[..., Model] = importlib.import_module(ADAPTERS[kind]).load
-    model = load(rest, device=device, allow_code=allow_code)
-    return replace(model, private=True) if is_marked(rest) else model
-
-
-def parse_spec(spec: str) -> tuple[str, str]:
-    """(kind, rest) of a model spec; a bare path is recognised by what lies there."""
-    kind, colon, rest = spec.partition(":")
-    if colon and kind in ADAPTERS:
-        if not rest:
-            raise ModelRefused(spec, f"nothing follows {kind}:", f"write one of {KNOWN}")
-        return kind, rest
-    path = Path(spec).expanduser()
-    if path.is_dir():
-        if (path / "config.json").is_file():
-            return "hf", str(path)
-        raise ModelRefused(spec, "the folder has no config.json, so it is not a transformers model")
-    if path.suffix.lower() in _SUFFIXES:
-        return _SUFFIXES[path.suffix.lower()], str(path)
-    if re.fullmatch(r"[\w./]+:\w+", spec) and not path.exists():
-        return "py", spec
-    found = "a file of unknown kind" if path.exists() else "no such file or folder"
-    raise ModelRefused(spec, found, f"write one of {KNOWN}")
 
 
 def finish(

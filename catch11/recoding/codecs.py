@@ -16,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from catch11.errors import InvalidArgument, MissingExtra
+from catch11.errors import InvalidArgument
 
 KNOWN = "jpeg:QUALITY, resize:FACTOR, crop:SHARE or blur:PIXELS"
 BICUBIC = Image.Resampling.BICUBIC
@@ -39,10 +39,8 @@ class Jpeg:
         severity: Float[Tensor, " batch"],
     ) -> Float[Tensor, "batch channel height width"]:
         """kornia's codec with smooth rounding; quality from 95 down to this one."""
-        try:
-            from kornia.enhance import jpeg_codec_differentiable
-        except ImportError:
-            raise MissingExtra("kornia", "test") from None
+        from kornia.enhance import jpeg_codec_differentiable
+
         quality = 95.0 - severity * (95.0 - self.quality)
         colour = images.expand(-1, 3, -1, -1)
         made = jpeg_codec_differentiable(colour, quality.to(images)).clamp(0.0, 1.0)
@@ -201,15 +199,10 @@ def _resized(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def _blurred(image: Tensor, sigma: float) -> Tensor:
-    reach = max(1, round(4.0 * sigma))
-    reach = min(reach, min(image.shape[2:]) - 1)
-    at = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (at / max(sigma, 1e-3)) ** 2)
-    kernel = kernel / kernel.sum()
-    count = image.shape[1]
-    padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
-    across = F.conv2d(padded, kernel.view(1, 1, 1, -1).expand(count, 1, 1, -1), groups=count)
-    return F.conv2d(across, kernel.view(1, 1, -1, 1).expand(count, 1, -1, 1), groups=count)
+    from kornia.filters import gaussian_blur2d
+
+    size, deviation = 2 * max(1, round(4.0 * sigma)) + 1, max(sigma, 1e-3)
+    return gaussian_blur2d(image, (size, size), (deviation, deviation), "replicate")
 
 
 def _as_pictures(images: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:

@@ -27,7 +27,7 @@ class Windows(Domain[Tensor]):
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
         self.format, self.grid = format, grid_of(format)
         if format not in (fitting := formats_of(key.canvas)):
-            kind = "sounds" if key.canvas.rate else "pictures"
+            kind = "sounds" if key.canvas.sound else "pictures"
             expected = f"{' or '.join(fitting)} for this model of {kind}"
             raise InvalidArgument("format", expected=expected, found=format)
         self.key = key
@@ -81,9 +81,9 @@ class Windows(Domain[Tensor]):
 
 def formats_of(canvas: Canvas) -> tuple[Format, ...]:
     """The formats that hold what this canvas shows, the usual one first."""
-    if not canvas.rate:
+    if not canvas.sound:
         return ("png8", "png16", "tensor")
-    return ("wav16", "wav32", "tensor") if canvas.shape[:2] == (1, 1) else ("tensor",)
+    return ("wav16", "wav32", "tensor") if canvas.waveform else ("tensor",)
 
 
 def window_bytes(window: Float[Tensor, "channel height width"]) -> bytes:

@@ -33,7 +33,7 @@ def source_answers(
         stack = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
         windows = scramble(model.canvas.window(stack))
         return _classes(model, model.canvas.normalise(windows))
-    if pixels and pixels[0].dtype != np.uint8:
+    if model.canvas.sound and pixels:
         windows = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
         return _classes(model, model.canvas.normalise(windows))
     pictures = [
@@ -45,7 +45,7 @@ def source_answers(
 def released_answers(model: Model, form: Form, files: Sequence[bytes]) -> list[int]:
     """Classes of released files: 8-bit ones through the model's own preprocessing, as a licensee's
     pipeline reads them, the others as windows."""
-    if form.name == "png8":
+    if form.picture:
         mode = "RGB" if model.canvas.channels == 3 else "L"
         pictures = [decode_picture(data).convert(mode) for data in files]
         return _classes(model, model.preprocess(pictures))

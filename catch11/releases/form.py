@@ -16,7 +16,8 @@ from catch11.errors import InvalidArgument
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """whole: the file holds the canvas picture, else the window alone.
+    """whole: the file holds the canvas picture, else the window alone. picture: every pipeline opens
+    it as a picture, as the authorized model's own does.
 
     encode takes (channel, height, width) in pixel units, on the format's grid; decode gives it back
     as float32, or raises ValueError with the reason as one clause.
@@ -27,6 +28,7 @@ class Form:
     whole: bool
     encode: Callable[[Tensor, Canvas], bytes]
     decode: Callable[[bytes, Canvas], Tensor]
+    picture: bool = False
 
     def read(self, data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
         """As `decode`, and of the size the canvas says; raises ValueError."""

@@ -12,7 +12,7 @@ from typing import Any
 from catch11.data.folder import Folder, walk
 from catch11.data.pictures import quiet, read_source
 from catch11.errors import InvalidArgument, UnreadableSource
-from catch11.keys.key import IMAGE
+from catch11.keys.authorized import IMAGE
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
 from catch11.releases.check import same_canvas

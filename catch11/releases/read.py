@@ -65,7 +65,7 @@ class Release:
 
     def picture(self, entry: Entry) -> Image.Image:
         """A file as any other pipeline sees it: 8 bits; other formats are clipped and rounded."""
-        if self.form.name == "png8":
+        if self.form.picture:
             try:
                 return decode_picture(self.data(entry))
             except UnreadablePicture as error:

@@ -26,4 +26,4 @@ def read_sound(data: bytes, path: str, canvas: Canvas) -> np.ndarray:
 
 def read_of(canvas: Canvas) -> Read:
     """What reads sources for a canvas."""
-    return read_sound if canvas.rate else read_picture
+    return read_sound if canvas.sound else read_picture

@@ -1,14 +1,28 @@
-"""Line charts as inline SVG: they take their colours from the page, light or dark."""
+"""Line charts as inline SVG, drawn by matplotlib; they take their colours from the page, light or dark."""
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 680, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 16, 14, 46
-COLOURS = 6  # classes c0 … c5 of the page's style
+_BOX = (78 / WIDTH, 46 / HEIGHT, 586 / WIDTH, 300 / HEIGHT)  # of the axes: left, bottom, size
+# A mark of its own for each series, so that colour is not all that parts them, and its sign below.
+_MARKS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("o", "○"), ("s", "□"))
+# Colours that matplotlib writes and that become those of the page.
+_NAMES = ("dim", "line", "paper", *(f"c{n}" for n in range(len(_MARKS))))
+_PAGE = {f"#00000{n}": name for n, name in enumerate(_NAMES, 1)}
+_DIM, _LINE, _PAPER, *_COLOURS = _PAGE
+_SVG = "{http://www.w3.org/2000/svg}"
+ElementTree.register_namespace("", _SVG[1:-1])
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,150 +38,90 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Points of one name, joined where `line` says so."""
+    """Points of one name, joined; marks: each with its mark and its interval."""
 
     name: str
     points: Sequence[Point]
-    line: bool = True
     marks: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """Its label and range; a logarithmic one shows powers of ten."""
+    """Its label, and its range where the points do not say it."""
 
     label: str
-    low: float
-    high: float
+    range: tuple[float, float] | None = None
     log: bool = False
-    ticks: Sequence[float] = field(default_factory=tuple)
 
 
 def plot(series: Sequence[Series], *, x: Axis, y: Axis, title: str) -> Markup:
     """The chart, with a title for those who cannot see it and a legend below."""
-    across = _scale(x, _LEFT, WIDTH - _RIGHT)
-    up = _scale(y, HEIGHT - _BOTTOM, _TOP)
-    parts = [_grid(x, y, across, up)]
-    parts += [_series(one, number % COLOURS, across, up) for number, one in enumerate(series)]
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    # The title salts the ids, which a page of several charts must not hold twice.
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": title, "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 13,
+    }  # fmt: skip
+    with rc_context(settings):
+        figure, stream = Figure(figsize=(WIDTH / 72, HEIGHT / 72)), io.StringIO()
+        axes = figure.add_axes(_BOX)
+        for number, one in enumerate(series):
+            _draw(axes, one, number)
+        _frame(axes, x, y)
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
+    says = {f"marks-{n}": [f"{s.name}: {p.says}" for p in s.points] for n, s in enumerate(series)}
+    signs = ((n % len(_MARKS), one.name) for n, one in enumerate(series))
     legend = Markup("").join(
-        Markup(
-            '<li class="c{}"><svg viewBox="-7 -7 14 14" aria-hidden="true">{}</svg>{}</li>'
-        ).format(number % COLOURS, mark(number, 0, 0), one.name)
-        for number, one in enumerate(series)
+        Markup('<li><span class="c{}">{}</span> {}</li>').format(n, _MARKS[n][1], name)
+        for n, name in signs
     )
-    body = Markup("").join(parts)
-    return Markup(
-        '<div class="scroll"><svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-        '</div><ul class="legend">{}</ul>'
-    ).format(WIDTH, HEIGHT, title, body, legend)
+    chart = Markup(_inline(stream.getvalue(), says, title))  # parts of ours were escaped as XML
+    return Markup('<div class="scroll">{}</div><ul class="legend">{}</ul>').format(chart, legend)
 
 
-def axis_over(values: Sequence[float], label: str, *, log: bool = False) -> Axis:
-    """An axis with room around these values."""
-    low, high = min(values), max(values)
-    if log:
-        low, high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high) + 1e-9)
-        return Axis(label=label, low=low, high=max(high, low * 10), log=True)
-    step = _step(max(high - low, 1e-9))
-    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-    return Axis(label=label, low=low, high=high if high > low else low + step)
+def _draw(axes: "Axes", one: Series, number: int) -> None:
+    place = number % len(_MARKS)
+    colour, (mark, sign) = _COLOURS[place], _MARKS[place]
+    x, y = [p.x for p in one.points], [p.y for p in one.points]
+    if len(x) > 1:
+        axes.plot(x, y, color=colour, linewidth=2)
+    if one.marks:
+        ends = [p.low for p in one.points], [p.high for p in one.points]
+        axes.vlines(x, *ends, color=colour, alpha=0.7)
+        filled = _PAPER if sign in "○□" else colour
+        marks = axes.plot(x, y, mark, color=colour, markersize=8, markerfacecolor=filled)
+        marks[0].set(clip_on=False, gid=f"marks-{number}")
 
 
-def _step(span: float) -> float:
-    """1, 2 or 5 times a power of ten, about a sixth of the span."""
-    rough = span / 6
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+def _frame(axes: "Axes", x: Axis, y: Axis) -> None:
+    axes.set_xlabel(x.label, color=_DIM)
+    axes.set_ylabel(y.label, color=_DIM)
+    if x.range:
+        axes.set_xlim(*x.range)
+    if y.range:
+        axes.set_ylim(*y.range)
+    if y.log:
+        axes.set_yscale("log")
+    axes.tick_params(which="both", length=0, pad=7, labelcolor=_DIM)
+    axes.grid(axis="y", color=_LINE)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
 
 
-def _scale(axis: Axis, start: float, end: float) -> Callable[[float], float]:
-    low, high = (math.log10(v) if axis.log else v for v in (axis.low, axis.high))
-
-    def place(value: float) -> float:
-        at = math.log10(max(value, axis.low)) if axis.log else value
-        share = (at - low) / (high - low)
-        return round(start + min(max(share, 0.0), 1.0) * (end - start), 1)
-
-    return place
-
-
-def _ticks(axis: Axis) -> list[float]:
-    if axis.ticks:
-        return list(axis.ticks)
-    if axis.log:
-        first, last = round(math.log10(axis.low)), round(math.log10(axis.high))
-        return [10.0**power for power in range(first, last + 1, max(1, (last - first) // 6))]
-    step = _step(axis.high - axis.low)
-    return [axis.low + k * step for k in range(round((axis.high - axis.low) / step) + 1)]
-
-
-def _grid(
-    x: Axis, y: Axis, across: Callable[[float], float], up: Callable[[float], float]
-) -> Markup:
-    lines = [
-        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-            _LEFT, WIDTH - _RIGHT, up(v), up(v)
-        )
-        + Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
-            _LEFT - 7, up(v) + 4, _number(v)
-        )
-        for v in _ticks(y)
-    ]
-    lines += [
-        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            across(v), HEIGHT - _BOTTOM + 18, _number(v)
-        )
-        for v in _ticks(x)
-    ]
-    lines.append(
-        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            (_LEFT + WIDTH - _RIGHT) / 2, HEIGHT - 8, x.label
-        )
-    )
-    middle = (_TOP + HEIGHT - _BOTTOM) / 2
-    lines.append(
-        Markup(
-            '<text x="14" y="{}" text-anchor="middle" transform="rotate(-90 14 {})">{}</text>'
-        ).format(middle, middle, y.label)
-    )
-    return Markup("").join(lines)
-
-
-def _series(
-    one: Series, number: int, across: Callable[[float], float], up: Callable[[float], float]
-) -> Markup:
-    parts = []
-    spots = [(across(p.x), up(p.y)) for p in one.points]
-    if one.line and len(spots) > 1:
-        path = " ".join(f"{x},{y}" for x, y in spots)
-        parts.append(Markup('<polyline points="{}"/>').format(path))
-    for (x, y), point in zip(spots, one.points, strict=True):
-        if not one.marks:
-            continue
-        whisker = Markup('<line x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
-            x, x, up(point.low), up(point.high)
-        )
-        parts.append(
-            Markup("<g><title>{}</title>{}{}</g>").format(
-                f"{one.name}: {point.says}", whisker, mark(number, x, y)
-            )
-        )
-    return Markup('<g class="c{}">{}</g>').format(number, Markup("").join(parts))
-
-
-def mark(number: int, x: float, y: float) -> Markup:
-    """A mark of its own for each series, so that colour is not all that parts them."""
-    shapes = (
-        '<circle cx="{x}" cy="{y}" r="4.5"/>',
-        '<rect x="{a}" y="{b}" width="8" height="8"/>',
-        '<path d="M{x} {t}l5.5 9.5h-11z"/>',
-        '<path d="M{x} {t}l5.5 5.5-5.5 5.5-5.5-5.5z"/>',
-        '<circle class="open" cx="{x}" cy="{y}" r="4"/>',
-        '<rect class="open" x="{a}" y="{b}" width="8" height="8"/>',
-    )
-    text = shapes[number % COLOURS].format(x=x, y=y, a=x - 4, b=y - 4, t=y - 5.5)
-    return Markup(text)  # numbers only
-
-
-def _number(value: float) -> str:
-    return str(escape(f"{value:.3g}"))
+def _inline(svg: str, says: Mapping[str, Sequence[str]], title: str) -> str:
+    """What a page takes of a drawing: colours of its own, ids only where they are pointed to."""
+    root = ElementTree.fromstring(svg)
+    box = f"0 0 {WIDTH} {HEIGHT}"
+    root.attrib = {"viewBox": box, "class": "chart", "role": "img", "aria-label": title}
+    root.remove(root[0])  # a style, which would be that of the whole page
+    for node in root.iter():
+        name = node.get("id", "")
+        if f"#{name}" not in svg:
+            node.attrib.pop("id", None)
+        for mark, text in zip(node.iter(f"{_SVG}use"), says.get(name, ()), strict=False):
+            ElementTree.SubElement(mark, f"{_SVG}title").text = text
+    text = ElementTree.tostring(root, encoding="unicode")
+    return re.sub("#00000[1-9]", lambda m: f"var(--{_PAGE[m[0]]})", text)

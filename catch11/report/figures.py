@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from catch11.evaluation.record import Record
 from catch11.report.card import clean_of, largest, line_of, preferred, share
-from catch11.report.charts import Axis, Point, Series, axis_over, plot
+from catch11.report.charts import Axis, Point, Series, plot
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval
 
 
@@ -70,11 +70,11 @@ def _strengths(rows: Sequence[Record]) -> tuple[list[Series], int]:
 def _strength_plot(series: Sequence[Series], title: str) -> Markup:
     return plot(
         series,
-        x=axis_over(
-            [p.x for one in series for p in one.points],
-            "PSNR of the release, dB (stronger noise to the left)",
+        x=Axis(label="PSNR of the release, dB (stronger noise to the left)"),
+        y=Axis(
+            label="share of the clean score",
+            range=(0.0, max(1.1, *(p.y for one in series for p in one.points))),
         ),
-        y=Axis(label="share of the clean score", low=0.0, high=1.1, ticks=(0, 0.25, 0.5, 0.75, 1)),
         title=f"Retention of the authorized model and of rivals over PSNR: {title}",
     )
 
@@ -92,7 +92,7 @@ def drift_chart(records: Sequence[Record]) -> Markup | None:
                     says=f"drift {drift:.2%}: {interval(r)}, n = {r.n}",
                 )
             )  # fmt: skip
-    drifts = [p.x for points in held.values() for p in points]
+    drifts, scores = ([getattr(p, at) for points in held.values() for p in points] for at in "xy")
     if len(set(drifts)) < 2:
         return None
     names = Counter(name for name, _ in held)
@@ -104,8 +104,8 @@ def drift_chart(records: Sequence[Record]) -> Markup | None:
             )
             for (name, n), points in held.items()
         ],
-        x=axis_over([0.0, *drifts], "relative drift of the first layer, percent"),
-        y=Axis(label="score", low=0.0, high=1.0, ticks=(0, 0.25, 0.5, 0.75, 1)),
+        x=Axis(label="relative drift of the first layer, percent", range=(0.0, 1.05 * max(drifts))),
+        y=Axis(label="score", range=(min(0.0, *scores), 1.0)),
         title="Scores of fine-tuned descendants over their drift",
     )
 
@@ -130,7 +130,7 @@ def spectrum_chart(spectrum: Sequence[float], *, unseen: int, front: str) -> Mar
     ]
     return plot(
         [one for one in series if one.points],
-        x=axis_over([0.0, float(len(values))], "direction, least seen first"),
-        y=axis_over([p.y for p in spots], "singular value, pixel units", log=True),
+        x=Axis(label="direction, least seen first", range=(0.0, len(values))),
+        y=Axis(label="singular value, pixel units", log=True),
         title=f"Spectrum of the first layer {front}",
     )

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.data.pictures import open_picture
+from catch11.data.windows import window_of
 from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
-from catch11.evaluation.conditions import clean_window
-from catch11.models.frame import Model, load_model
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 
 Config = Literal["digits", "local", "paper"]
 Part = Literal["test", "train"]
@@ -83,7 +84,7 @@ class Pictures:
 
     def windows(self, canvas: Canvas) -> Float[Tensor, "batch channel height width"]:
         """What a model of this canvas sees of them, in pixel units."""
-        return torch.cat([clean_window(image, canvas) for image in self.images])
+        return torch.cat([window_of(image, canvas) for image in self.images])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +136,7 @@ class Place:
 
 @lru_cache(maxsize=16)
 def _loaded(spec: str, device: str) -> Model:
-    return load_model(spec, device=device)
+    return load_picture_model(spec, device=device)
 
 
 @lru_cache(maxsize=6)

@@ -15,10 +15,10 @@ from torch import Tensor
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
-from catch11.keys.key import DEFAULT_RULE, Key, key_of
+from catch11.keys.key import DEFAULT_RULE, Key, build_key
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.recoder import TABLE, SpectralRowRecoder
+from catch11.modalities.table.recoder import SpectralRowRecoder
 from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.recoding.frame import Recoded, Recoder
 from catch11.studies.frame import Scale, Study
@@ -71,11 +71,8 @@ def rivals(name: str) -> Mapping[str, tuple[Role, Answer]]:
 def work(cell: Cell, place: Place) -> Sequence[Record]:
     name, strength = str(cell.settings["table"]), cell.settings["psnr"]
     data, model = tables.load_rows(name), tables.trained(name, 1, None)
-    front = model.front()
-    key = key_of(
-        front, canvas=model.canvas, rule=DEFAULT_RULE, secret=SECRET,
-        model_fingerprint=model.fingerprint, modality=TABLE,
-    )  # fmt: skip
+    key = build_key(model, energy=DEFAULT_RULE.value, secret=SECRET)
+    front = key.front
     recoder = _recoder(model, key, strength)
     made = recoder(data.test)
     generator = torch.Generator().manual_seed(0)

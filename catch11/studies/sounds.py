@@ -7,17 +7,16 @@ test words of eight voices that no net heard. Strength: PSNR with peak 2, the ra
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-import torch
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.canvas.grid import GRIDS
+from catch11.canvas.grid import GRIDS, decibels
 from catch11.data.sounds import Clip
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
-from catch11.keys.key import Key, key_of
+from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
 from catch11.modalities.audio.model import AudioModel
 from catch11.modalities.audio.recoder import RADIUS
@@ -66,7 +65,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     data = spoken.chirps() if words == "chirps" else spoken.spoken_words()
     models = nets(words)
     model = models[name]
-    key = _key(model)
+    key = build_key(model, secret=SECRET)
     made = _recoded(model, key, data.test, strength)
     decibels = tuple(made.psnr)
     generators = tuple(item_generator(str(i), seed=0) for i in range(len(data.test)))
@@ -106,16 +105,6 @@ def inputs(model: AudioModel, windows: Tensor) -> Tensor:
     return model.preprocess([Clip(samples=wave, rate=spoken.RATE) for wave in waves])
 
 
-def _key(model: AudioModel) -> Key:
-    from catch11.keys.key import default_rule
-
-    front = model.front()
-    return key_of(
-        front, canvas=model.canvas, rule=default_rule(front), secret=SECRET,
-        model_fingerprint=model.fingerprint, modality="audio",
-    )  # fmt: skip
-
-
 def _recoded(model: AudioModel, key: Key, windows: Tensor, strength: object) -> Recoded:
     if strength is None:
         return DeepRecoder(model, key, format="wav16", chunk=32, radius=RADIUS)(windows)
@@ -131,7 +120,7 @@ def _attacked(
     for name, run in blind.items():
         rows.append(("attack", name, ("released",), run(released)))
     rows.append(("attack", "Wiener", ("released", "public"), wiener(released, public)))
-    if key.front.geometry == "patch":
+    if key.front.patched:
         known = ("released", "public", "front")
         rows.append(("attack", "front known", known, projected(released, public, key.front)))
     return rows
@@ -147,7 +136,7 @@ def _snr(released: Tensor, windows: Tensor) -> float:
     """Mean over sounds of the signal-to-noise ratio, dB."""
     signal = (windows - 0.5).square().flatten(1).sum(1)
     noise = (released - windows).square().flatten(1).sum(1).clamp_min(1e-12)
-    return float((10.0 * torch.log10(signal / noise)).mean())
+    return float(decibels(noise / signal).mean())
 
 
 def _withheld(made: Recoded) -> int:

@@ -24,16 +24,16 @@ def joint_front(fronts: Sequence[Front], rule: Rule, *, join: Join = "stacked") 
     on their smallest common tile, convolutions of equal stride and dilation on their common kernel.
     """
     shapes = {front.shape for front in fronts}
-    kinds = {front.geometry == "conv" for front in fronts}
-    if len(shapes) != 1 or len(kinds) != 1:
+    tiled = {front.tiled for front in fronts}
+    if len(shapes) != 1 or len(tiled) != 1:
         found = ", ".join(f"{front.geometry} on {front.shape}" for front in fronts)
         raise InvalidArgument(
             "models", expected="fronts of one kind on one window", found=found,
             remedy="recode for each model by itself, or with --method deep for both",
         )  # fmt: skip
-    if kinds.pop():
-        return _joint_convolution(fronts, join)
-    return _joint_tiles(fronts, rule, join)
+    if tiled.pop():
+        return _joint_tiles(fronts, rule, join)
+    return _joint_convolution(fronts, join)
 
 
 def _joint_tiles(fronts: Sequence[Front], rule: Rule, join: Join) -> Front:

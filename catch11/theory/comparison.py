@@ -137,7 +137,7 @@ def _shapes(ours: Front, theirs: Front) -> str:
     for front in (ours, theirs):
         size = f"{front.kernel[0]}×{front.kernel[1]}"
         steps = f"{size} in steps of {front.stride[0]}"
-        texts.append(steps if front.geometry == "conv" else size)
+        texts.append(size if front.tiled else steps)
     return f"this layer reads {texts[0]}, the rival's {texts[1]}"
 
 
@@ -151,7 +151,7 @@ def _angles(key: Key, rival: Front) -> tuple[Angles | None, str]:
         return _tile_angles(subspace, tile_subspace(rival, key.rule)), ""
     assert isinstance(subspace, ConvSubspace)
     ours = key.front
-    if rival.geometry != "conv" or (rival.stride, rival.groups) != (ours.stride, ours.groups):
+    if rival.tiled or (rival.stride, rival.groups) != (ours.stride, ours.groups):
         return None, f"frequencies of different strides do not meet: {_shapes(ours, rival)}"
     angles = _wave_angles(subspace, rival, key.rule)
     if not angles.times:

@@ -18,7 +18,7 @@ _LEAST, _EACH = 16, 6
 
 def operator_norm(front: Front) -> Interval:
     """‖A‖₂ of a front: exact, but for an overlapping convolution (see `convolution_norm`)."""
-    if front.geometry == "conv":
+    if not front.tiled:
         return convolution_norm(
             front.weight, stride=front.stride, dilation=front.dilation, groups=front.groups
         )

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from catch11.attacks.frame import Jury, Material
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.keys.key import Key, key_of

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from catch11.baselines import published
-from catch11.canvas.frame import plain_canvas
 from catch11.canvas.grid import GRIDS, psnr
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from catch11.canvas.fit import Fit, centre, short_side
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
 
 CANVAS = Canvas(

@@ -11,7 +11,7 @@ from catch11.cli import environment
 def test_this_machine_is_sound() -> None:
     findings = {finding.name: finding for finding in environment.examine()}
     assert [name for name, finding in findings.items() if finding.state == "bad"] == []
-    assert {"python", "torch", "device", "ciphers", "scratch", "extra serve"} <= set(findings)
+    assert {"python", "torch", "device", "ciphers", "scratch", "extra timm"} <= set(findings)
 
 
 class Case(NamedTuple):

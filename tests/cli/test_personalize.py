@@ -15,8 +15,8 @@ from catch11.copies.secretfile import load_secret
 from catch11.errors import InvalidArgument
 from catch11.keys.file import load_key
 from catch11.keys.key import build_joint_key, build_key
-from catch11.models import load_model
 from catch11.models.files.sidecar import MARK
+from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.frame import release
 from catch11.studies.nets import digits
@@ -50,14 +50,14 @@ def test_files(place: Path) -> None:
 
 def test_keys_in_python_know_copies_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy from its file, in memory and beside another; its original is none, wherever one stands."""
-    copy, original = load_model(copied(place)), load_model(PATCH)
+    copy, original = load_picture_model(copied(place)), load_picture_model(PATCH)
     assert build_key(copy).private
     assert load_key(place / "copy.key").private
     assert build_key(make_copy(original, secret=bytes(32)).model).private
     assert build_joint_key([original, copy]).private
     assert not build_key(copy, private=False).private
     monkeypatch.chdir(place / "copy")
-    assert not build_key(load_model(PATCH)).private
+    assert not build_key(load_picture_model(PATCH)).private
 
 
 def test_a_release_in_python_wants_the_secret_too(place: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_same_secret_makes_the_same_copy(place: Path, tmp_path: Path) -> Non
     done = run("personalize", PATCH, "-o", tmp_path / "again", "--secret", place / "a.secret")
     assert done.status == 0, done.err
     assert (place / "a.secret").read_bytes() == before
-    one, two = (load_model(f"{PATCH}@{f / 'patch.safetensors'}") for f in (place / "copy", tmp_path / "again"))  # fmt: skip
+    one, two = (load_picture_model(f"{PATCH}@{f / 'patch.safetensors'}") for f in (place / "copy", tmp_path / "again"))  # fmt: skip
     assert one.fingerprint == two.fingerprint
 
 
@@ -165,7 +165,7 @@ def test_a_transformers_folder_stays_one(tmp_path: Path) -> None:
     (tmp_path / "public" / "preprocessor_config.json").write_text(json.dumps(processor))
     done = run("personalize", f"hf:{tmp_path / 'public'}", "-o", tmp_path / "copy", "--secret", tmp_path / "s")  # fmt: skip
     assert done.status == 0, done.err
-    public, private = (load_model(f"hf:{tmp_path / name}") for name in ("public", "copy"))
+    public, private = (load_picture_model(f"hf:{tmp_path / name}") for name in ("public", "copy"))
     scramble = load_secret(tmp_path / "s").scramble
     x = torch.rand(3, 3, 16, 16)
     meant = public.logits(public.canvas.normalise(x))

@@ -19,7 +19,8 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.copies.personalize import Copy, CopySecret, make_copy, personalize
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.fronts.find import find_front, run_probe

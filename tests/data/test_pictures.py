@@ -13,7 +13,8 @@ from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTI
 from transformers.image_processing_backends import PilBackend
 
 from catch11.canvas.fit import Fit, Resample, Resize
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.data import pictures
 from catch11.data.pictures import decode_picture, fit_picture, open_picture, read_source
 from catch11.errors import InvalidArgument, UnreadablePicture

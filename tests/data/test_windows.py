@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.data.windows import folder_windows
 from catch11.errors import InvalidArgument
 

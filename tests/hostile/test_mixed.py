@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.data.sounds import encode_clip
 from catch11.keys.file import save_key
 from catch11.keys.key import build_key

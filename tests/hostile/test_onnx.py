@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
-from catch11.models import load_model
+from catch11.models.load import load_picture_model
 from catch11.models.onnx.file import graph_fingerprint, read_graph
 
 FACTS = {"input_size": [3, 8, 8], "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
@@ -54,7 +54,7 @@ def external(location: str, *, offset: str = "0", length: str | None = None) -> 
 
 
 def test_an_onnx_file_is_a_model(tmp_path: Path) -> None:
-    found = load_model(str(save(model(), tmp_path)))
+    found = load_picture_model(str(save(model(), tmp_path)))
     x = torch.randn(5, 3, 8, 8)
     expected = x.flatten(1) @ torch.from_numpy(WEIGHT)
     torch.testing.assert_close(found.logits(x, batch=2), expected, rtol=1e-4, atol=1e-4)
@@ -69,7 +69,7 @@ def test_an_onnx_file_is_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_fixed_batch_is_filled_up(tmp_path: Path, batch: int) -> None:
-    found = load_model(str(save(model(batch=batch), tmp_path)))
+    found = load_picture_model(str(save(model(batch=batch), tmp_path)))
     x = torch.randn(5, 3, 8, 8)
     expected = x.flatten(1) @ torch.from_numpy(WEIGHT)
     torch.testing.assert_close(found.logits(x), expected, rtol=1e-4, atol=1e-4)
@@ -86,7 +86,7 @@ def test_channels_last_are_fed_as_such(tmp_path: Path) -> None:
     shape = proto.graph.input[0].type.tensor_type.shape
     for side, value in zip(shape.dim[1:], (8, 8, 3), strict=True):
         side.dim_value = value
-    found = load_model(str(save(proto, tmp_path)))
+    found = load_picture_model(str(save(proto, tmp_path)))
     x = torch.randn(2, 3, 8, 8)
     expected = x.flatten(1) @ torch.from_numpy(WEIGHT)
     torch.testing.assert_close(found.logits(x), expected, rtol=1e-4, atol=1e-4)
@@ -97,7 +97,7 @@ def test_half_precision_is_fed_as_such(tmp_path: Path) -> None:
     proto = model(WEIGHT.astype(np.float16), kind=TensorProto.FLOAT16)
     x = torch.randn(2, 3, 8, 8)
     expected = x.flatten(1) @ torch.from_numpy(WEIGHT)
-    logits = load_model(str(save(proto, tmp_path))).logits(x)
+    logits = load_picture_model(str(save(proto, tmp_path))).logits(x)
     torch.testing.assert_close(logits, expected, rtol=0.05, atol=0.1)
 
 
@@ -107,7 +107,7 @@ def test_a_graph_torch_cannot_run_still_answers(tmp_path: Path) -> None:
         helper.make_node("Gemm", ["a", "w"], ["b"], name="head"),
         helper.make_node("Einsum", ["b"], ["logits"], equation="ij->ij"),
     ]
-    found = load_model(str(save(model(nodes=nodes), tmp_path)))
+    found = load_picture_model(str(save(model(nodes=nodes), tmp_path)))
     x = torch.randn(2, 3, 8, 8)
     assert found.module is None
     assert found.logits(x).shape == (2, 4)
@@ -121,7 +121,7 @@ def test_external_data_beside_the_model_is_read(tmp_path: Path) -> None:
     (tmp_path / "data" / "w.bin").write_bytes(b"junk" * 4 + WEIGHT.tobytes())
     path = save(external("data/w.bin", offset="16"), tmp_path)
     inside = save(model(), tmp_path / "data")
-    assert load_model(str(path)).fingerprint == load_model(str(inside)).fingerprint
+    assert load_picture_model(str(path)).fingerprint == load_picture_model(str(inside)).fingerprint
 
 
 def _link(folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_external_data_elsewhere_is_refused(tmp_path: Path, row: Outside) -> Non
     row.make(folder)
     path = save(row.proto(), folder)
     with pytest.raises(ModelRefused, match="external data of w: ") as caught:
-        load_model(str(path))
+        load_picture_model(str(path))
     assert row.match in str(caught.value)
 
 
@@ -191,7 +191,7 @@ def test_external_data_of_constants_and_branches_is_checked(tmp_path: Path) -> N
             [helper.make_node("Constant", [], ["logits"], value=tensor)], "e", [], [value]))],
     ):  # fmt: skip
         with pytest.raises(ModelRefused, match="leaves the model's folder"):
-            load_model(str(save(model(nodes=nodes), tmp_path)))
+            load_picture_model(str(save(model(nodes=nodes), tmp_path)))
 
 
 def _not_finite(value: float) -> np.ndarray:
@@ -226,7 +226,7 @@ def test_damaged_files_are_refused(tmp_path: Path, row: Damaged) -> None:
     path = save(model(), tmp_path)
     path.write_bytes(row.data())
     with pytest.raises(ModelRefused, match=row.match) as caught:
-        load_model(str(path))
+        load_picture_model(str(path))
     assert "\n" not in str(caught.value)
 
 
@@ -250,14 +250,14 @@ def test_a_missing_json_is_said(tmp_path: Path) -> None:
     path = save(model(), tmp_path)
     path.with_suffix(".json").unlink()
     with pytest.raises(CanvasRefused, match=r"net\.json is missing"):
-        load_model(str(path))
+        load_picture_model(str(path))
 
 
 def test_a_json_of_another_size_is_refused(tmp_path: Path) -> None:
     path = save(model(), tmp_path)
     path.with_suffix(".json").write_text(json.dumps({**FACTS, "input_size": [3, 9, 9]}))
     with pytest.raises(ModelRefused, match="does not run on its own input of 3 x 9 x 9"):
-        load_model(str(path))
+        load_picture_model(str(path))
 
 
 def test_fingerprint_sees_names_values_and_constants() -> None:
@@ -284,4 +284,4 @@ def test_a_missing_package_names_the_extra(
     with pytest.raises(
         MissingExtra, match=rf"^{package} is needed .* pip install 'catch11\[onnx\]'"
     ):
-        load_model(str(path))
+        load_picture_model(str(path))

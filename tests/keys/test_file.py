@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.crypto import privatefile, seal
 from catch11.crypto.privatefile import OpenToOthers
 from catch11.crypto.seal import MAGIC, Unusable

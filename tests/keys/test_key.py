@@ -4,19 +4,21 @@ import pytest
 import torch
 from torch import nn
 
+from catch11.canvas.plain import sound_canvas
 from catch11.errors import EmptySubspace, InvalidArgument, KeyMismatch
-from catch11.fronts.front import Front
 from catch11.keys.key import (
     DEFAULT_RULE,
     DEFAULT_RULE_CONV,
     DEFAULT_RULE_FULL_RANK,
     Key,
+    build_joint_key,
     build_key,
     default_rule,
     key_of,
 )
 from catch11.subspaces.rule import Rule
 from tests.fronts.test_find import Net, canvas_of
+from tests.loaded import Loaded
 
 CANVAS = canvas_of(16, 20)
 
@@ -68,15 +70,10 @@ def test_other_models_are_refused() -> None:
     with pytest.raises(KeyMismatch, match="built from another model: expected front"):
         key.check_front(other.front, CANVAS)
 
-    class Loaded:
-        canvas, fingerprint = CANVAS, other.model_fingerprint
-
-        def front(self, layer: str | None = None):
-            return other.front
-
+    model = Loaded(CANVAS, other.model_fingerprint, lambda _: other.front)
     with pytest.raises(KeyMismatch, match="expected model"):
-        key.check_model(Loaded())
-    loaded = build_key(Loaded())
+        key.check_model(model)
+    loaded = build_key(model)
     assert loaded.model_fingerprint == other.model_fingerprint
 
 
@@ -112,16 +109,22 @@ def test_key_of_a_front_alone() -> None:
 def test_a_reader_is_held_against_the_layer_of_the_key() -> None:
     net = patch_net()
     key = build_key(net, canvas=CANVAS, layer="layer")
-
-    class Named:
-        """A model whose own search finds another layer first."""
-
-        canvas, fingerprint = CANVAS, key.model_fingerprint
-
-        def front(self, layer: str | None = None) -> Front:
-            other = build_key(patch_net(7), canvas=CANVAS).front
-            return key.front if layer == "layer" else other
-
-    key.check_reader(Named())
+    first = build_key(patch_net(7), canvas=CANVAS).front  # what the model's own search finds
+    model = Loaded(CANVAS, "", lambda layer: key.front if layer == "layer" else first)
+    key.check_reader(model)
     with pytest.raises(KeyMismatch):
-        build_key(patch_net(3), canvas=CANVAS).check_reader(Named())
+        build_key(patch_net(3), canvas=CANVAS).check_reader(model)
+
+
+def test_the_kind_of_data_is_what_the_model_says() -> None:
+    net = patch_net()
+    front = build_key(net, canvas=CANVAS).front
+    model = Loaded(CANVAS, "", lambda _: front)
+    assert build_key(model).modality == build_key(net, canvas=CANVAS).modality == "image"
+    model.modality = "smell"
+    assert build_key(model).modality == "smell"
+    with pytest.raises(InvalidArgument, match="one canvas and window"):
+        build_joint_key([model, Loaded(CANVAS, "", lambda _: front)])
+    canvas = sound_canvas((1, 1, 64), rate=8000)
+    listener = nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
+    assert build_key(listener, canvas=canvas).modality == "audio"

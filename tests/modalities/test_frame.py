@@ -1,19 +1,24 @@
 """The kind of data follows from the model, the key and the source; a wrong pairing is one sentence."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import StrictDataclassError
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from catch11.errors import InvalidArgument
-from catch11.keys.key import IMAGE
+from catch11.keys.authorized import IMAGE
 from catch11.modalities import frame as modality
 from catch11.modalities.frame import (
+    ROWS,
     Facts,
     Plug,
     Row,
     check_source,
     modality_of,
+    plug,
     release_modality,
     take,
 )
@@ -92,3 +97,35 @@ def test_a_plug_is_asked_whether_it_claims_a_model(
     assert modality_of(f"hf:{tmp_path}") == "smell"
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     assert modality_of(str(tmp_path)) == IMAGE
+
+
+FILES: tuple[Facts, ...] = (
+    {"sample_rate": 16000, "samples": 16000, "classes": ["a"]},
+    {"columns": [{"name": "age", "mean": 0.0, "std": 1.0}], "classes": ["a", "b"]},
+    {
+        "input_size": [3, 8, 8],
+        "mean": [0.5],
+        "std": [0.5],
+        "interpolation": "bicubic",
+        "crop_pct": 1.0,
+    },
+)
+KNOWN = ("vit", "swin", "resnet", "clip", "qwen2_5_vl", "internvl", "wav2vec2", "hubert", "whisper",
+    "audio-spectrogram-transformer", "bert", "roberta", "distilbert", "modernbert", "llama", "t5")  # fmt: skip
+
+
+def claiming(facts: Facts) -> list[str]:
+    return [row.name for row in ROWS if plug(row.name).claims(facts)]
+
+
+def test_a_model_is_claimed_once_at_most() -> None:
+    assert [claiming(facts) for facts in FILES] == [["audio"], ["table"], []]
+    for name in KNOWN:
+        assert len(claiming(CONFIG_MAPPING[name]().to_dict())) <= 1, name
+
+
+@pytest.mark.slow
+def test_no_model_of_transformers_is_claimed_twice() -> None:
+    for name in CONFIG_MAPPING:
+        with suppress(ValueError, StrictDataclassError):  # a few have no default
+            assert len(claiming(CONFIG_MAPPING[name]().to_dict())) <= 1, name

@@ -10,7 +10,8 @@ import transformers
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas.frame import Canvas, Fit, plain_canvas
+from catch11.canvas.frame import Canvas, Fit
+from catch11.canvas.plain import plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
 from catch11.models.canvases import (

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from catch11.keys.key import build_key
-from catch11.models.frame import load_model
+from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 
 pytestmark = pytest.mark.real
@@ -27,7 +27,8 @@ def cifar_windows(assets: Path, count: int) -> torch.Tensor:
 def test_resnet20_reads_what_resnet32_does_not(assets: Path) -> None:
     """8-bit files at 13 dB; `benchmarks/conv_tradeoff.py` has the numbers on all 2,000 images."""
     authorized, rival = (
-        load_model(f"torch:{assets}/models/cifar10_resnet{depth}.safetensors") for depth in (20, 32)
+        load_picture_model(f"torch:{assets}/models/cifar10_resnet{depth}.safetensors")
+        for depth in (20, 32)
     )
     windows = cifar_windows(assets, 100)
     recoded = SpectralRecoder(build_key(authorized, secret=bytes(32)), psnr=13.0)(windows)
@@ -42,7 +43,7 @@ def test_resnet20_reads_what_resnet32_does_not(assets: Path) -> None:
 
 def test_squeezenet_projector_is_unseen_and_repeats(assets: Path) -> None:
     """At 224 x 224: what the projector keeps has a gain of at most the step's upper end."""
-    model = load_model(f"torch:{assets}/models/squeezenet1_1.safetensors")
+    model = load_picture_model(f"torch:{assets}/models/squeezenet1_1.safetensors")
     subspace = build_key(model, energy=1e-2, secret=bytes(32)).subspace
     noise = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     inside = subspace.project(noise)

@@ -6,13 +6,12 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from catch11.attacks.frame import as_pictures
 from catch11.attacks.unscramble import order_of
 from catch11.copies.personalize import make_copy
 from catch11.copies.public import check_copy, write_copy
-from catch11.data.windows import folder_windows
+from catch11.data.windows import as_pictures, folder_windows
 from catch11.keys.key import build_key
-from catch11.models import load_model
+from catch11.models.load import load_picture_model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.scramble import ScrambleRecoder
 
@@ -21,7 +20,7 @@ COUNT = 8
 
 
 def test_copy_of_deit_tiny(assets: Path, tmp_path: Path) -> None:
-    model = load_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
+    model = load_picture_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
     made = make_copy(model, secret=bytes(range(32)))
     assert (made.secret.across, made.secret.inversion) == (False, True)
     write_copy(model, made, tmp_path / "copy")

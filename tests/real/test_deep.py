@@ -16,8 +16,8 @@ from torch import Tensor
 
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.keys.key import build_key
-from catch11.models import load_model
 from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.recoding.codecs import survival
 from catch11.recoding.deep.recoder import DeepRecoder
 
@@ -41,7 +41,7 @@ ROWS = [
 
 def load(assets: Path, name: str) -> Model:
     kind, _, rest = name.partition(":")
-    return load_model(f"{kind}:{assets / 'models' / rest}")
+    return load_picture_model(f"{kind}:{assets / 'models' / rest}")
 
 
 def sources(assets: Path, row: Row) -> list[Image.Image]:

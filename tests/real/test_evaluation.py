@@ -10,8 +10,8 @@ from catch11.attacks import Effort, attack_release
 from catch11.baselines import published
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key, build_key
-from catch11.models import load_model
 from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.frame import release
 
@@ -45,8 +45,8 @@ def real(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Real:
         table = csv.writer(file)
         table.writerow(["file", "label"])
         table.writerows([path.name, rows[path.stem]] for path in photos[:JUDGED])
-    model = load_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
-    rival = load_model(f"onnx:{assets / 'models' / 'mobilenet_v2_1.0_224.onnx'}")
+    model = load_picture_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
+    rival = load_picture_model(f"onnx:{assets / 'models' / 'mobilenet_v2_1.0_224.onnx'}")
     key = build_key(model, secret=bytes(range(32)))
     release(root / "source", root / "out", SpectralRecoder(key, psnr=10.0))
     return Real(
@@ -84,6 +84,6 @@ def test_the_front_opens_a_real_release(real: Real) -> None:
 
 
 def test_the_published_recoder_names_an_onnx_stem_that_it_cannot_replace(assets: Path) -> None:
-    model = load_model(f"onnx:{assets / 'models' / 'mobilenet_v2_1.0_224.onnx'}")
+    model = load_picture_model(f"onnx:{assets / 'models' / 'mobilenet_v2_1.0_224.onnx'}")
     with pytest.raises(published.NoStem, match=r"found .* for the layer /Conv"):
         published.stem(model)

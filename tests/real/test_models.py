@@ -16,7 +16,8 @@ from PIL import Image
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.errors import ModelRefused
 from catch11.fronts.find import find_front
-from catch11.models import Model, load_model
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.models.onnx.convert import onnx_to_torch
 from catch11.models.onnx.front import find_onnx_front
 
@@ -46,7 +47,7 @@ ASSETS = (
 
 @pytest.fixture(scope="module")
 def models(assets: Path) -> dict[str, Model]:
-    return {row.path: load_model(str(assets / "models" / row.path)) for row in ASSETS}
+    return {row.path: load_picture_model(str(assets / "models" / row.path)) for row in ASSETS}
 
 
 def pictures(assets: Path, count: int) -> tuple[list[Image.Image], list[int]]:
@@ -200,8 +201,8 @@ def test_half_a_folder_is_refused(assets: Path, tmp_path: Path) -> None:
     for name in ("config.json", "preprocessor_config.json"):
         (folder / name).write_bytes((source / name).read_bytes())
     with pytest.raises(ModelRefused, match=r"no file named model\.safetensors"):
-        load_model(str(folder))
+        load_picture_model(str(folder))
     (folder / "preprocessor_config.json").unlink()
     (folder / "model.safetensors").symlink_to(source / "model.safetensors")
     with pytest.raises(ModelRefused, match="it has no preprocessor_config"):
-        load_model(str(folder))
+        load_picture_model(str(folder))

@@ -13,7 +13,8 @@ from catch11.errors import KeyMismatch
 from catch11.evaluation.record import Record
 from catch11.evaluation.verify import Verification, verify
 from catch11.keys.key import build_key
-from catch11.models import Model, load_model
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.frame import release
 
@@ -24,7 +25,7 @@ PHOTOS, THUMBNAILS = 24, 100
 
 @pytest.fixture(scope="module")
 def deit(assets: Path) -> Model:
-    return load_model(f"hf:{assets}/models/deit-tiny-patch16-224")
+    return load_picture_model(f"hf:{assets}/models/deit-tiny-patch16-224")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def value(found: Verification, role: str, condition: str) -> float:
 
 
 def test_photographs(deit: Model, photos: Path, released: Path, assets: Path) -> None:
-    rivals = [load_model(f"onnx:{assets}/models/{name}") for name in ("squeezenet1_1.onnx", "mobilenet_v2_1.0_224.onnx")]  # fmt: skip
+    rivals = [load_picture_model(f"onnx:{assets}/models/{name}") for name in ("squeezenet1_1.onnx", "mobilenet_v2_1.0_224.onnx")]  # fmt: skip
     found = verify(
         released, deit, rivals=rivals, source=photos, labels=photos.parent / "labels.csv"
     )
@@ -87,11 +88,11 @@ def test_stock_pipeline_reads_the_files(deit: Model, released: Path, assets: Pat
 
 
 def test_a_key_of_another_model_is_refused(deit: Model, assets: Path) -> None:
-    other = load_model(f"torch:{assets}/models/squeezenet1_1.safetensors")
+    other = load_picture_model(f"torch:{assets}/models/squeezenet1_1.safetensors")
     key = build_key(deit)
     with pytest.raises(KeyMismatch, match="built from another model"):
         key.check_front(other.front(), other.canvas)
-    export = load_model(f"onnx:{assets}/models/squeezenet1_1.onnx")
+    export = load_picture_model(f"onnx:{assets}/models/squeezenet1_1.onnx")
     build_key(other, rank=1000).check_front(export.front(), export.canvas)
 
 
@@ -107,8 +108,8 @@ def test_thumbnails(assets: Path, tmp_path: Path) -> None:
             assert handle is not None
             target.write_bytes(handle.read())
     torch.manual_seed(0)
-    model = load_model(f"torch:{assets}/models/cifar10_resnet20.safetensors")
-    rival = load_model(f"torch:{assets}/models/cifar10_resnet32.safetensors")
+    model = load_picture_model(f"torch:{assets}/models/cifar10_resnet20.safetensors")
+    rival = load_picture_model(f"torch:{assets}/models/cifar10_resnet32.safetensors")
     release(folder, tmp_path / "out", SpectralRecoder(build_key(model), psnr=13.5), workers=2)
     found = verify(tmp_path / "out", model, rivals=[rival], source=folder)
     kept = [r for r in found.records if r.metric == "agreement" and r.condition == "nte"]

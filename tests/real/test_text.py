@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.model import NORMALISED
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, passages
 from catch11.modalities.text.scores import read_back
 from catch11.studies.nets.encoders import known_encoder
@@ -33,17 +33,17 @@ def test_minilm_is_read_as_its_own_library_reads_it(assets: Path) -> None:
 
 
 def test_the_paper_recoder_has_no_null_space_here() -> None:
-    space = text_key(known_encoder(), secret=bytes(32)).subspace
+    space = build_key(known_encoder(), secret=bytes(32)).subspace
     values = space.spectrum  # type: ignore[attr-defined]
     assert (float(values[0]), float(values[-1])) == pytest.approx((0.5626, 8.717), abs=0.01)
     assert space.dimension == 64
-    one = text_key(known_encoder(), layer=NORMALISED, rank=1, secret=bytes(32)).subspace
+    one = build_key(known_encoder(), layer=NORMALISED, rank=1, secret=bytes(32)).subspace
     assert float(one.spectrum[0]) < 1e-10 * float(one.spectrum[-1])  # type: ignore[attr-defined]
 
 
 def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
     model = known_encoder()
-    key = text_key(model, secret=bytes(range(32)))
+    key = build_key(model, secret=bytes(range(32)))
     part = load_glue("stsb", "test", folder=assets / "text").some(8)
     encoded = [model.encode(text) for text in part.first]
     clean = [model.embed(row) for row in encoded]

@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load, save
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, Format
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.modalities.image.png import encode_png
 from catch11.releases.form import form_of

@@ -9,7 +9,7 @@ from PIL import Image
 
 from catch11.data.pictures import fit_picture, open_picture
 from catch11.keys.key import build_key
-from catch11.models import load_model
+from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.frame import release
 from catch11.releases.ledger import read_ledger
@@ -18,7 +18,7 @@ from catch11.releases.read import read_release
 
 @pytest.mark.real
 def test_stock_pipeline_reads_what_was_recoded(assets: Path, tmp_path: Path) -> None:
-    model = load_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
+    model = load_picture_model(f"hf:{assets / 'models' / 'deit-tiny-patch16-224'}")
     src = tmp_path / "src"
     src.mkdir()
     for path in sorted((assets / "images" / "nips2017").glob("*.jpg"))[:8]:

@@ -16,7 +16,7 @@ from catch11.evaluation.record import write_records
 from catch11.keys.file import save_key
 from catch11.report import Extras, load_records, report_page
 from catch11.report.card import card_of, cards, markdown
-from catch11.report.charts import Axis, Point, Series, axis_over, plot
+from catch11.report.charts import Axis, Point, Series, plot
 from catch11.report.reading import beside
 from tests.report.rows import rows
 from tests.world import World, build_world
@@ -202,13 +202,15 @@ def test_other_files_are_refused(
 def test_charts_hold_their_points() -> None:
     point = Point(x=2.0, y=0.5, low=0.25, high=0.75, says="here")
     one = Series(name="a<b", points=[point])
-    axis = Axis(label="y", low=0.0, high=1.0)
-    text = str(plot([one], x=axis_over([0.0, 4.0], "x"), y=axis, title="t"))
+    axis = Axis(label="y", range=(0.0, 1.0))
+    text = str(plot([one], x=Axis(label="x", range=(0.0, 4.0)), y=axis, title='t"'))
     outline(text)
     assert "a&lt;b: here" in text
-    assert 'cy="164.0"' in text  # the middle of 14 to 314
-    log = axis_over([0.002, 0.1], "x", log=True)
-    assert (log.low, log.high) == (0.001, pytest.approx(1.0))
+    assert 'aria-label="t&quot;"' in text
+    assert 'x="371" y="164"' in text  # the middle of 78 to 664 and of 14 to 314
+    assert "metadata" not in text
+    assert "#0000" not in text
+    assert text == str(plot([one], x=Axis(label="x", range=(0.0, 4.0)), y=axis, title='t"'))
 
 
 @pytest.fixture(scope="module")

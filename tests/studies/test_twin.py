@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from catch11.models.files.nets import CifarResNet
-from catch11.models.frame import load_model
+from catch11.models.load import load_picture_model
 from catch11.studies.nets import twin as twins
 from catch11.studies.nets.twin import Schooling, moved, teach, twin, twin_path
 from catch11.studies.place import Place
@@ -100,7 +100,7 @@ def test_a_kept_file_loads_as_a_model(tmp_path: Path) -> None:
         ' "interpolation": "bicubic", "crop_pct": 1.0}'
     )
     twins._write(net, f"torch:{own}", path)
-    loaded = load_model(f"torch:{path}")
+    loaded = load_picture_model(f"torch:{path}")
     values = torch.rand(2, 3, 32, 32)
     assert torch.equal(loaded.logits(values), net(values))
 

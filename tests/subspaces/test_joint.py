@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.fronts.find import find_front
 from catch11.fronts.front import Front, conv_front
 from catch11.keys.key import build_joint_key, key_of
 from catch11.recoding.spectral.recoder import SpectralRecoder
@@ -12,6 +13,7 @@ from catch11.subspaces.joint import joint_front
 from catch11.subspaces.rule import Rule
 from catch11.subspaces.tiles import tile_subspace
 from tests.fronts.test_find import Net, canvas_of
+from tests.loaded import Loaded
 from tests.recoding.spectral.test_recoder import WINDOWS
 from tests.subspaces.test_tiles import patch_front
 
@@ -71,22 +73,15 @@ def test_fronts_that_do_not_go_together() -> None:
         joint_front([conv(3, (1, 1, 1, 1)), conv(3, (1, 1, 1, 1), stride=1)], NULL)
 
 
-class Loaded:
-    """A model as a key needs it."""
-
-    def __init__(self, seed: int, *, size: int = 32) -> None:
-        torch.manual_seed(seed)
-        self.net = Net(nn.Conv2d(3, 20, 8, stride=8), window=(size, size)).eval()
-        self.canvas, self.fingerprint = canvas_of(size, size), str(seed)
-
-    def front(self, layer: str | None = None) -> Front:
-        from catch11.fronts.find import find_front
-
-        return find_front(self.net, self.canvas, layer=layer)
+def loaded(seed: int, *, size: int = 32) -> Loaded:
+    torch.manual_seed(seed)
+    net = Net(nn.Conv2d(3, 20, 8, stride=8), window=(size, size)).eval()
+    canvas = canvas_of(size, size)
+    return Loaded(canvas, str(seed), lambda layer: find_front(net, canvas, layer=layer))
 
 
 def test_one_file_for_two_models_and_no_third() -> None:
-    models = [Loaded(0), Loaded(1), Loaded(2)]
+    models = [loaded(0), loaded(1), loaded(2)]
     key = build_joint_key(models[:2], energy=0.0)
     recoded = SpectralRecoder(key, psnr=12.0)(WINDOWS)
     for model, reads in zip(models, (True, True, False), strict=True):
@@ -100,8 +95,8 @@ def test_one_file_for_two_models_and_no_third() -> None:
 
 def test_joint_key_needs_one_canvas() -> None:
     with pytest.raises(InvalidArgument, match="two or more with one canvas"):
-        build_joint_key([Loaded(0), Loaded(1, size=24)])
+        build_joint_key([loaded(0), loaded(1, size=24)])
     with pytest.raises(InvalidArgument, match="two or more"):
-        build_joint_key([Loaded(0)])
-    front = Loaded(0).front()
+        build_joint_key([loaded(0)])
+    front = loaded(0).front()
     assert key_of(front, canvas=canvas_of(32, 32), rule=NULL).members == ()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import Interval
 from catch11.fronts.find import find_front

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.fronts.find import find_front
 from catch11.fronts.front import Front
 from catch11.keys.key import Key, key_of

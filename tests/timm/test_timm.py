@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
 from catch11.fronts.find import find_front
-from catch11.models import load_model
+from catch11.models.load import load_picture_model
 
 try:
     import timm
@@ -110,7 +110,7 @@ NETS = (
 @pytest.mark.parametrize("row", NETS, ids=lambda row: row.name)
 def test_models_load_and_have_a_front(row: Net) -> None:
     torch.manual_seed(0)
-    model = load_model(f"timm:{row.name}@random")
+    model = load_picture_model(f"timm:{row.name}@random")
     assert len(model.labels) == 1000
     assert model.front().geometry == row.geometry
     assert model.module is not None
@@ -125,24 +125,24 @@ def test_local_weights(tmp_path: Path) -> None:
     net = timm.create_model("resnet10t", pretrained=False)
     path = tmp_path / "w.safetensors"
     save_file(net.state_dict(), path)
-    model = load_model(f"timm:resnet10t@{path}")
-    assert model.fingerprint == load_model(f"timm:resnet10t@{path}").fingerprint
+    model = load_picture_model(f"timm:resnet10t@{path}")
+    assert model.fingerprint == load_picture_model(f"timm:resnet10t@{path}").fingerprint
     x = torch.randn(2, *model.canvas.shape)
     torch.testing.assert_close(model.logits(x), net.eval()(x).detach())
     with pytest.raises(ModelRefused, match="holds other weights"):
-        load_model(f"timm:resnet18@{path}")
+        load_picture_model(f"timm:resnet18@{path}")
     torch.save(net, tmp_path / "w.pth")
     with pytest.raises(ModelRefused, match="reading it would run code"):
-        load_model(f"timm:resnet10t@{tmp_path / 'w.pth'}")
+        load_picture_model(f"timm:resnet10t@{tmp_path / 'w.pth'}")
 
 
 def test_what_is_not_there() -> None:
     with pytest.raises(ModelRefused, match="timm has no model resnet9999; near it: "):
-        load_model("timm:resnet9999")
+        load_picture_model("timm:resnet9999")
     with pytest.raises(ModelRefused, match="there is no file nowhere"):
-        load_model("timm:resnet10t@nowhere.safetensors")
+        load_picture_model("timm:resnet10t@nowhere.safetensors")
     with pytest.raises(ModelRefused, match="give local weights after @"):
-        load_model("timm:resnet10t")
+        load_picture_model("timm:resnet10t")
 
 
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +150,4 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtra, match=r"pip install 'catch11\[timm\]'"):
-        load_model("timm:resnet10t")
+        load_picture_model("timm:resnet10t")

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from catch11.canvas.frame import RATE, Canvas, sound_canvas
+from catch11.canvas.frame import RATE, Canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, heard
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from catch11.canvas.frame import RATE, Canvas, sound_canvas
+from catch11.canvas.frame import RATE, Canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.audio import nets as sound_nets
@@ -20,7 +21,8 @@ from catch11.modalities.audio.model import (
 from catch11.models.files import function
 from catch11.models.files.sidecar import class_names
 from catch11.models.files.torch import read_module
-from catch11.models.frame import local_file, parse_spec
+from catch11.models.frame import local_file
+from catch11.models.load import parse_spec
 
 
 def load_audio(spec: str, *, device: str = "cpu", allow_code: bool = False) -> AudioModel:
@@ -49,7 +51,7 @@ def _finished(
     spec: str, module: nn.Module, canvas: Canvas, labels: Callable[[int], tuple[str, ...]],
     *, name: str, device: str,
 ) -> AudioModel:  # fmt: skip
-    if not canvas.rate:
+    if not canvas.sound:
         raise ModelRefused(spec, "the function returned a model of pictures", "give one of sounds")
     return sound_model(spec, module, canvas, name=name, labels=labels, device=device)
 

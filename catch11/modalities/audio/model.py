@@ -8,14 +8,15 @@ feature tensors themselves.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, sound_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, fit_clip, heard
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import first_tensor
@@ -43,6 +44,8 @@ class AudioModel(Model):
     """A model of sounds: its canvas holds the rate and one window. features: its input is features
     that are no waveform, so a release of it is feature tensors."""
 
+    modality: ClassVar[str] = "audio"
+
     features: bool = False
 
     def __repr__(self) -> str:
@@ -68,7 +71,7 @@ class AudioModel(Model):
 
     @property
     def heard(self) -> Heard | None:
-        """Of a feature model, how it hears a clip: features in pixel units, clipped to [0, 1]."""
+        """Of a feature model, how it hears a clip: clipped to [0, 1]."""
         return self._hear if self.features else None
 
     def _hear(self, clip: Clip) -> Tensor:
@@ -107,7 +110,7 @@ def sound_model(
     listen: of a feature model, how it makes its input of sounds; a waveform model hears the window
     itself. Raises ModelRefused.
     """
-    if not canvas.rate:
+    if not canvas.sound:
         raise ModelRefused(spec, "its canvas has no rate", "use sound_canvas(shape, rate=...)")
     check_weights(spec, module)
     name_of = fingerprint or module_fingerprint(module)

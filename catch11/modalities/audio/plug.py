@@ -1,6 +1,6 @@
 """Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from catch11.evaluation.verify import verify
 from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import claims
-from catch11.modalities.audio.recoder import AUDIO
 from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, take
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
@@ -33,7 +32,7 @@ def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     """The key of a model of sounds. Raises NoFront, EmptySubspace, InvalidArgument."""
     given = take(asked, _RULES, kind="sounds")
     model = load_audio(spec, device=device, allow_code=allow_code)
-    return replace(build_key(model, **given), modality=AUDIO)
+    return build_key(model, **given)
 
 
 def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
@@ -45,7 +44,7 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
     model = None
     if given.get("model") is not None:
         model = load_audio(str(given["model"]), **how)
-    if key.canvas.shape[:2] != (1, 1) and model is None:
+    if not key.canvas.waveform and model is None:
         raise InvalidArgument(
             "--model", expected="the model, which makes its features of sounds", found="none"
         )

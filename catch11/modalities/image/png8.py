@@ -33,4 +33,4 @@ def decode(data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]
     return rearrange(GRID.value(index), "height width channel -> channel height width")
 
 
-FORMS = (Form(name="png8", suffix=".png", whole=True, encode=encode, decode=decode),)
+FORMS = (Form(name="png8", suffix=".png", whole=True, picture=True, encode=encode, decode=decode),)

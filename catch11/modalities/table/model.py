@@ -10,24 +10,26 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
-from catch11.modalities.table.recoder import Cells
+from catch11.modalities.table.recoder import TABLE, Cells
 from catch11.models.files.function import call
 from catch11.models.files.nets import Shapes, architecture
 from catch11.models.files.sidecar import class_names, facts_beside
 from catch11.models.files.torch import read_module
-from catch11.models.frame import count_classes, indices, local_file, move, parse_spec
+from catch11.models.frame import count_classes, indices, local_file, move
+from catch11.models.load import parse_spec
 from catch11.models.weights import check_weights
 
 MOST = 1 << 12  # columns
@@ -71,6 +73,8 @@ class TableModel:
     module: takes (row, column); in evaluation mode, without gradients of its parameters. columns:
     in the order the module reads them. labels: one a logit.
     """
+
+    modality: ClassVar[str] = TABLE
 
     name: str
     spec: str

@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from catch11.canvas.grid import decibels
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
 from catch11.recoding.frame import Domain, Recoder
 from catch11.recoding.registry import registered
@@ -64,13 +66,8 @@ class Cells:
 
 
 @runtime_checkable
-class Tabular(Protocol):
+class Tabular(Authorized, Protocol):
     """What a recoder needs of a model of tables."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
-        ...
 
     @property
     def cells(self) -> Cells:
@@ -111,7 +108,7 @@ class Rows(Domain[Tensor]):
         return self.cells.round(self.cells.clip(made))
 
     def psnr(self, made: Tensor, clean: Tensor) -> float:
-        return float(-10.0 * torch.log10((made - clean).square().mean()))
+        return float(decibels((made - clean).square().mean()))
 
     def shift(self, made: Tensor, seen: Tensor) -> float:
         return float((self.weight @ (made - seen)).norm() / (self.weight @ seen).norm())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,7 +18,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import strip_canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.front import Front
-from catch11.modalities.text.recoder import pad
+from catch11.modalities.text.recoder import TEXT, pad
 
 Pooling = Literal["mean", "cls"]
 ATTENTION, NORMALISED = "attention", "normalised"
@@ -50,6 +50,8 @@ class TextModel:
     one a logit, empty without a head. normalise: whether the sentence embedding has length 1.
     longest: tokens it has room for. special: ids that no word has.
     """
+
+    modality: ClassVar[str] = TEXT
 
     name: str
     spec: str

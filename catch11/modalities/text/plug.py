@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ import torch
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import Record, Verdict
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
 from catch11.modalities.frame import Facts, Plug, Progress, Result, take
 from catch11.modalities.text.corpus import encode_all, originals
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import TEXT
 from catch11.modalities.text.release import read_texts, release_texts
 from catch11.modalities.text.scores import (
     drop,
@@ -25,7 +24,6 @@ from catch11.modalities.text.scores import (
     own_answers,
     read_back,
     record,
-    role_of,
     scores,
     similarities,
 )
@@ -48,14 +46,9 @@ _VERIFY = (
 )  # fmt: skip
 
 
-def text_key(model: TextModel, **given: Any) -> Key:
-    """The key of a text model. given: the rule, layer and secret, as of `build_key`."""
-    return replace(build_key(model, **given), modality=TEXT)
-
-
 def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     given = take(asked, _KEY, kind="text")
-    return text_key(load_text(spec, device=device, allow_code=allow_code), **given)
+    return build_key(load_text(spec, device=device, allow_code=allow_code), **given)
 
 
 def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:

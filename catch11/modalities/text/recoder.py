@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from catch11.canvas.grid import amplitude, decibels
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
 from catch11.recoding.frame import Domain, Facts, Recoder
 from catch11.recoding.registry import registered
@@ -24,20 +26,8 @@ Types = tuple[int, ...] | None
 
 
 @runtime_checkable
-class Reader(Protocol):
-    """What a recoder needs of a text model."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Its classes; none where its answer is an embedding."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
+class Reader(Authorized, Protocol):
+    """What a recoder needs of a text model, which has labels unless its answer is an embedding."""
 
     @property
     def table(self) -> Float[Tensor, "word feature"]:
@@ -105,7 +95,7 @@ class Documents(Domain[Passages]):
 
     def psnr(self, made: Passage, clean: Passage) -> float:
         size = clean.embeds.norm().clamp_min(1e-30)
-        return float(-20.0 * ((made.embeds - clean.embeds).norm() / size).double().log10())
+        return float(decibels(((made.embeds - clean.embeds).norm() / size).double().square()))
 
     def shift(self, made: Passage, seen: Passage) -> float:
         change = made.embeds - seen.embeds
@@ -142,7 +132,7 @@ class SpectralTokens(Recoder[Passages]):
     @property
     def strength(self) -> float:
         """‖δ‖ / ‖x‖ of a document."""
-        return float(10.0 ** (-self.psnr / 20.0))
+        return amplitude(self.psnr)
 
     def facts(self) -> Facts:
         return {"strength": self.strength, "precise": self.precise}

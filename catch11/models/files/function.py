@@ -41,18 +41,20 @@ class Finish(Protocol):
 RETURNS = "a Model, (nn.Module, Canvas) or (nn.Module, Canvas, labels)"
 
 
-def load(rest: str, *, device: str, allow_code: bool, finish: Finish | None = None) -> Model:
+def load(rest: str, *, device: str, allow_code: bool, finish: Finish | None = None) -> object:
     """Call `module:function` or `file.py:function` without arguments. Raises ModelRefused.
 
-    The function returns a Model, (nn.Module, Canvas), or (nn.Module, Canvas, labels). Local weights
-    after @ take the place of its own. finish: makes the model of its parts, for kinds of data other
-    than pictures.
+    The function returns a loaded model of any kind, (nn.Module, Canvas), or (nn.Module, Canvas,
+    labels). Local weights after @ take the place of its own. finish: makes the model of its parts,
+    for kinds of data other than pictures.
     """
     spec = f"py:{rest}"
     rest, at, weights = rest.partition("@")
     made = _function(spec, rest)()
-    if isinstance(made, Model):
-        return _refilled(spec, made, weights, allow_code=allow_code) if at else made
+    if isinstance(made, Model) and at:
+        return _refilled(spec, made, weights, allow_code=allow_code)
+    if isinstance(getattr(made, "modality", None), str):
+        return made
     module, canvas, labels = _parts(spec, made)
     if at:
         fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
@@ -73,7 +75,7 @@ def _picture_model(
     spec: str, module: nn.Module, canvas: Canvas, labels: Callable[[int], tuple[str, ...]],
     *, name: str, device: str,
 ) -> Model:  # fmt: skip
-    if canvas.rate:
+    if canvas.sound:
         raise ModelRefused(spec, "the function returned a model of sounds", "give one of pictures")
     return finish_module(
         spec=spec,

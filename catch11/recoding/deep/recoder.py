@@ -19,7 +19,8 @@ from catch11.canvas.grid import Format
 from catch11.copies.personalize import CopySecret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
-from catch11.keys.key import IMAGE, Key
+from catch11.keys.authorized import IMAGE
+from catch11.keys.key import Key
 from catch11.recoding.deep.agreement import Agreement, parse_agreement
 from catch11.recoding.deep.descent import Descended, Schedule, descend
 from catch11.recoding.deep.question import Change, Question
@@ -184,7 +185,7 @@ class DeepRecoder(Recoder[Tensor]):
         Give it to a second recoder of the same settings. Raises InvalidArgument.
         """
         front = self.key.front
-        if front.geometry != "patch":
+        if not front.patched:
             raise InvalidArgument("quiet", expected="a front of tiles", found=front.geometry)
         windows = self.domain.clean(images)
         windows = windows if self.scramble is None else self.scramble(windows)

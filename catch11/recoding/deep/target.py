@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument
 from catch11.fronts.find import first_tensor
-from catch11.keys.key import Authorized
+from catch11.keys.authorized import Authorized
 from catch11.recoding.deep.hooks import Noted, noted
 
 Precision = Literal["float32", "bfloat16"]

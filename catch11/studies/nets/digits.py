@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare

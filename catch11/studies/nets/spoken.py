@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, sound_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, fit_clip, resample
 from catch11.modalities.audio.model import AudioModel, Listen, sound_model, spectrogram_features
 from catch11.modalities.audio.nets import Features, Heard, Keywords, SpectrogramNet

@@ -26,7 +26,7 @@ from catch11.attacks.adaptation import forget
 from catch11.attacks.nets import seeded
 from catch11.canvas.frame import Canvas
 from catch11.fronts.find import first_tensor
-from catch11.models.frame import parse_spec
+from catch11.models.load import parse_spec
 from catch11.studies.place import Place
 
 FAMILY = "thumbnails"

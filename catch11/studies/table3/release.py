@@ -139,7 +139,7 @@ def poisoned(task: Task, judged: int) -> list[Record]:
 
 def recoder_of(task: Task, method: str) -> Recoder:
     """The recoder of this project, with the settings its other studies use for the family."""
-    patch = task.authorized.front().geometry != "conv" and task.name != "digits"
+    patch = task.authorized.front().tiled and task.name != "digits"
     energy = ENERGY[task.name] if patch else None
     key = build_key(task.authorized, energy=energy, secret=SECRET)
     if method == "spectral":

@@ -18,8 +18,9 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.metrics import Interval, accuracy
 from catch11.evaluation.record import Condition, Record
-from catch11.evaluation.trust import role_of
-from catch11.models.frame import Model, load_model
+from catch11.evaluation.roles import role_of
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.models.vlm.load import ask
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.tiny_vlm import Family, write_tiny
@@ -237,7 +238,7 @@ def _models(place: Place, scale: Scale, layout: str) -> dict[str, Model]:
 
 @lru_cache(maxsize=4)
 def _loaded(spec: str, device: str) -> Model:
-    return load_model(spec, device=device)
+    return load_picture_model(spec, device=device)
 
 
 @lru_cache(maxsize=8)
@@ -246,7 +247,7 @@ def _tiny(family: Family, seed: int, query: str) -> Model:
         raise InvalidArgument("family", expected="internvl or qwen2_5_vl", found=family)
     with tempfile.TemporaryDirectory(prefix="catch11-table4-") as folder:
         write_tiny(Path(folder) / "model", family, seed=seed)
-        return load_model(f"hf:{folder}/model{query}")
+        return load_picture_model(f"hf:{folder}/model{query}")
 
 
 STUDY = Study(

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from catch11.canvas.frame import sound_canvas
 from catch11.canvas.grid import psnr
+from catch11.canvas.plain import sound_canvas
 from catch11.keys.key import build_key
 from catch11.modalities.audio.filters import (
     blind_attacks,

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, sound_canvas
+from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
+from catch11.canvas.plain import sound_canvas
 from catch11.errors import InvalidArgument
 from catch11.fronts.find import find_front
 from catch11.keys.file import key_bytes, key_from_bytes

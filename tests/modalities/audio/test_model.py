@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from catch11.canvas.frame import Canvas, sound_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, fit_clip
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.keys.key import build_key
@@ -17,7 +18,7 @@ from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import AudioModel, sound_model, spectrogram_features
 from catch11.modalities.audio.nets import Heard, Keywords, SpectrogramNet
 from catch11.modalities.frame import modality_of
-from catch11.models.frame import load_model
+from catch11.modalities.load import load_model
 
 RATE = 4000
 

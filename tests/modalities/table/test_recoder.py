@@ -34,7 +34,7 @@ def model(
 
 
 def key_for(of: TableModel) -> Key:
-    return replace(build_key(of, secret=bytes(range(32))), modality="table")
+    return build_key(of, secret=bytes(range(32)))
 
 
 def rows(seed: int = 0, count: int = 6) -> Tensor:
@@ -141,7 +141,7 @@ def test_hostile_columns_are_refused(change: dict[str, object], match: str) -> N
 
 def test_wrong_keys_cells_and_rows_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="key: expected one for SpectralRowRecoder"):
-        SpectralRowRecoder(PLAIN, build_key(PLAIN))
+        SpectralRowRecoder(PLAIN, replace(KEY, modality="image"))
     with pytest.raises(InvalidArgument, match="psnr: expected -60 to 100 dB"):
         SpectralRowRecoder(PLAIN, KEY, psnr=-61.0)
     recoder = SpectralRowRecoder(PLAIN, KEY)

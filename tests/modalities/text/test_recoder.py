@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.file import key_bytes, key_from_bytes
-from catch11.keys.key import Key
+from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import (
     DeepTokens,
     agreement_of,
@@ -22,7 +22,6 @@ from catch11.modalities.text.deep import (
 )
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.read_back import nearest_tokens
 from catch11.modalities.text.recoder import (
     NoiseTokens,
@@ -44,7 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
 
 @pytest.fixture(scope="module")
 def key(model: TextModel) -> Key:
-    return text_key(model, rank=8, secret=SECRET)
+    return build_key(model, rank=8, secret=SECRET)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +113,7 @@ def test_half_precision_is_what_the_file_holds(
 def test_another_secret_makes_other_files(
     row: Row, key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    other = text_key(model, rank=8, secret=bytes(32))
+    other = build_key(model, rank=8, secret=bytes(32))
     assert not torch.equal(
         row.make(key, model)(passages(rows)).items[0].embeds,
         row.make(other, model)(passages(rows)).items[0].embeds,
@@ -204,7 +203,7 @@ def test_where_rows_are_few_all_of_them_move_freely() -> None:
 def test_deep_keeps_a_classifiers_answer(tmp_path: Path, rows: list[torch.Tensor]) -> None:
     model = load_text(str(save_text_model(tmp_path, labels=3)))
     clean = [model.embed(model.encode(text)) for text in TEXTS]
-    made = DeepTokens(model, text_key(model), margin=0.2)(passages(clean))
+    made = DeepTokens(model, build_key(model), margin=0.2)(passages(clean))
     assert made.reasons == (None,) * 3
     assert torch.equal(model.answers(clean).argmax(1), model.answers(embeds(made)).argmax(1))
 
@@ -232,7 +231,7 @@ def test_spectral_noise_moves_the_front_least(
 
 
 def test_a_shift_is_the_normalised_fronts_null_space(model: TextModel) -> None:
-    space = text_key(model, layer=NORMALISED, rank=1).subspace
+    space = build_key(model, layer=NORMALISED, rank=1).subspace
     assert space.dimension == 1
     ones = torch.ones(1, 1, 1, model.width)
     assert bool(space.contains(ones).all())

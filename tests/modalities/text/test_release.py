@@ -8,12 +8,11 @@ import torch
 from safetensors.torch import load, save
 
 from catch11.errors import ReleaseError
-from catch11.keys.key import Key
+from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.embeds import decode, encode
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.plug import text_key
 from catch11.modalities.text.recoder import NoiseTokens, Passage, SpectralTokens
 from catch11.modalities.text.release import read_texts, release_texts
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
@@ -28,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
 
 @pytest.fixture(scope="module")
 def key(model: TextModel) -> Key:
-    return text_key(model, rank=8, secret=bytes(32))
+    return build_key(model, rank=8, secret=bytes(32))
 
 
 def test_a_release_holds_no_ids_and_answers_alike(
@@ -131,7 +130,7 @@ def test_what_the_model_answers_otherwise_is_withheld(
 def test_pairs_of_a_classifier_keep_their_types(tmp_path: Path) -> None:
     model = load_text(str(save_text_model(tmp_path / "m", labels=2)))
     src = pairs_csv(tmp_path / "s.csv")
-    recoder = DeepTokens(model, text_key(model), precise="float16", margin=0.1)
+    recoder = DeepTokens(model, build_key(model), precise="float16", margin=0.1)
     done = release_texts(src, tmp_path / "a", recoder, model, columns=BOTH, check=True)
     assert done.release.written == 6
     release = read_texts(tmp_path / "a")

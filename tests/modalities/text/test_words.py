@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.crypto.stream import KeyedStream
 from catch11.keys.key import build_key
 from catch11.recoding.deep.agreement import parse_agreement

@@ -17,10 +17,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from catch11.canvas.frame import Canvas, plain_canvas
+from catch11.canvas.frame import Canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import CanvasRefused, InvalidArgument, MissingExtra, ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.models import Model, load_model
 from catch11.models.files.nets import (
     ARCHITECTURES,
     CifarResNet,
@@ -29,7 +29,8 @@ from catch11.models.files.nets import (
     recognise,
 )
 from catch11.models.files.sidecar import class_names, stated_canvas
-from catch11.models.frame import parse_spec
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model, parse_spec
 
 FACTS: dict[str, Any] = {
     "input_size": [3, 32, 32],
@@ -56,7 +57,7 @@ def save_net(folder: Path, net: nn.Module | None = None, name: str = "net.safete
 
 def test_a_tensor_file_is_recognised(tmp_path: Path) -> None:
     net = small_net()
-    model = load_model(f"torch:{save_net(tmp_path, net)}")
+    model = load_picture_model(f"torch:{save_net(tmp_path, net)}")
     assert (model.name, model.canvas.size, model.labels) == (
         "net",
         (3, 32, 32),
@@ -70,13 +71,15 @@ def test_a_tensor_file_is_recognised(tmp_path: Path) -> None:
 
 def test_a_bare_path_is_enough(tmp_path: Path) -> None:
     path = save_net(tmp_path)
-    assert load_model(str(path)).fingerprint == load_model(f"torch:{path}").fingerprint
+    assert (
+        load_picture_model(str(path)).fingerprint == load_picture_model(f"torch:{path}").fingerprint
+    )
 
 
 def test_preprocess_is_what_the_json_says(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     beside(path, FACTS | {"crop_pct": 0.8, "interpolation": "bilinear"})
-    model = load_model(str(path))
+    model = load_picture_model(str(path))
     picture = Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
     )
@@ -88,7 +91,7 @@ def test_preprocess_is_what_the_json_says(tmp_path: Path) -> None:
 
 
 def test_forward_has_a_gradient_and_logits_none(tmp_path: Path) -> None:
-    model = load_model(str(save_net(tmp_path)))
+    model = load_picture_model(str(save_net(tmp_path)))
     x = torch.randn(2, 3, 32, 32, requires_grad=True)
     assert torch.autograd.grad(model.forward(x).sum(), x)[0].abs().sum() > 0
     assert not model.logits(x).requires_grad
@@ -116,7 +119,7 @@ def test_torch_files_of_tensors_load(
 ) -> None:
     path = beside(tmp_path / name)
     save(path)
-    assert load_model(str(path)).fingerprint == module_fingerprint(small_net())
+    assert load_picture_model(str(path)).fingerprint == module_fingerprint(small_net())
 
 
 class Bomb:
@@ -174,7 +177,7 @@ def test_files_with_code_are_refused(
     path = beside(tmp_path / f"net{row.suffix}")
     row.save(path)
     with pytest.raises(ModelRefused, match=row.match):
-        load_model(str(path))
+        load_picture_model(str(path))
     assert not Path("exploded").exists()
 
 
@@ -183,7 +186,7 @@ def test_files_with_code_are_refused(
 def test_files_with_code_load_by_leave(tmp_path: Path, row: Code) -> None:
     path = beside(tmp_path / f"net{row.suffix}")
     row.save(path)
-    model = load_model(str(path), allow_code=True)
+    model = load_picture_model(str(path), allow_code=True)
     x = torch.randn(1, 3, 32, 32)
     torch.testing.assert_close(model.logits(x), small_net()(x).detach(), rtol=1e-4, atol=1e-4)
 
@@ -244,7 +247,7 @@ def test_damaged_files_are_refused(tmp_path: Path, row: Damaged) -> None:
     path = beside(tmp_path / f"net{row.suffix}")
     row.save(path)
     with pytest.raises(ModelRefused, match=row.match) as caught:
-        load_model(str(path))
+        load_picture_model(str(path))
     assert "\n" not in str(caught.value)
 
 
@@ -276,14 +279,14 @@ BESIDE = (
 def test_hostile_json_beside_is_refused(tmp_path: Path, row: Beside) -> None:
     path = beside(save_net(tmp_path), row.facts)
     with pytest.raises((CanvasRefused, InvalidArgument), match=row.match):
-        load_model(str(path))
+        load_picture_model(str(path))
 
 
 def test_a_missing_json_says_what_to_write(tmp_path: Path) -> None:
     path = save_net(tmp_path)
     path.with_suffix(".json").unlink()
     with pytest.raises(CanvasRefused, match=r'net\.json is missing.*"input_size": \[3, 224, 224\]'):
-        load_model(str(path))
+        load_picture_model(str(path))
 
 
 def test_stated_canvas_rounds_the_size() -> None:
@@ -328,18 +331,18 @@ SPECS = (
 @pytest.mark.parametrize("row", SPECS, ids=lambda row: row.spec)
 def test_specs_that_name_nothing(row: Spec) -> None:
     with pytest.raises(ModelRefused, match=row.match):
-        load_model(row.spec)
+        load_picture_model(row.spec)
 
 
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtra, match=r"^timm is needed .* pip install 'catch11\[timm\]'"):
-        load_model("timm:resnet18@random")
+        load_picture_model("timm:resnet18@random")
 
 
 def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="device: expected cpu, cuda"):
-        load_model(str(save_net(tmp_path)), device="gpu")
+        load_picture_model(str(save_net(tmp_path)), device="gpu")
 
 
 def test_bare_paths_are_recognised(tmp_path: Path) -> None:
@@ -391,13 +394,13 @@ def build_nan() -> tuple[nn.Module, Canvas]:
 
 
 def test_functions_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load_model(f"py:{__file__}:build_pair").labels == ("0", "1", "2", "3")
-    model = load_model(f"py:{__file__}:build_named")
+    assert load_picture_model(f"py:{__file__}:build_pair").labels == ("0", "1", "2", "3")
+    model = load_picture_model(f"py:{__file__}:build_named")
     assert (model.labels, model.name) == (("a", "b", "c", "d"), "build_named")
     picture = Image.new("RGB", (50, 40), (255, 0, 0))
     assert model.preprocess([picture])[0, :, 0, 0].tolist() == [1.0, 0.0, 0.0]
     monkeypatch.chdir(Path(__file__).parent)
-    assert isinstance(load_model("py:test_files:build_pair"), Model)
+    assert isinstance(load_picture_model("py:test_files:build_pair"), Model)
 
 
 class Built(NamedTuple):
@@ -418,7 +421,7 @@ BUILT = (
 @pytest.mark.parametrize("row", BUILT, ids=lambda row: row.name)
 def test_what_functions_must_return(row: Built) -> None:
     with pytest.raises(ModelRefused, match=row.match):
-        load_model(f"py:{__file__}:{row.name}")
+        load_picture_model(f"py:{__file__}:{row.name}")
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 5, 7, 9, 18])

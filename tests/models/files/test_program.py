@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.fronts.find import evaluating, find_front
 from catch11.models.files.nets import CifarResNet
 from catch11.models.files.program import layered_export, layered_script

@@ -17,7 +17,7 @@ from transformers import (
 
 from catch11.errors import CanvasRefused, ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.models import load_model
+from catch11.models.load import load_picture_model
 
 CONFIG = ViTConfig(
     hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16,
@@ -46,7 +46,7 @@ def edit(folder: Path, name: str, **facts: Any) -> None:
 
 
 def test_a_folder_is_a_model(folder: Path) -> None:
-    model = load_model(str(folder))
+    model = load_picture_model(str(folder))
     assert model.labels == ("cat", "dog", "bird")
     assert model.canvas.size == (3, 16, 16)
     assert model.module is not None
@@ -59,7 +59,10 @@ def test_a_folder_is_a_model(folder: Path) -> None:
 
 
 def test_the_prefix_and_the_bare_folder_agree(folder: Path) -> None:
-    assert load_model(f"hf:{folder}").fingerprint == load_model(str(folder)).fingerprint
+    assert (
+        load_picture_model(f"hf:{folder}").fingerprint
+        == load_picture_model(str(folder)).fingerprint
+    )
 
 
 def test_half_precision_weights_are_run_in_single(folder: Path) -> None:
@@ -70,7 +73,7 @@ def test_half_precision_weights_are_run_in_single(folder: Path) -> None:
         {"format": "pt"},
     )
     edit(folder, "config.json", dtype="float16")
-    model = load_model(str(folder))
+    model = load_picture_model(str(folder))
     assert model.logits(torch.zeros(1, 3, 16, 16)).dtype == torch.float32
 
 
@@ -79,7 +82,7 @@ def test_a_model_without_a_head_is_refused(folder: Path) -> None:
     with pytest.raises(
         ModelRefused, match=r"not in the files, first classifier\.bias; it may have no"
     ):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_a_head_of_another_size_is_refused(folder: Path) -> None:
@@ -87,7 +90,7 @@ def test_a_head_of_another_size_is_refused(folder: Path) -> None:
     with pytest.raises(
         ModelRefused, match=r"another shape than its config\.json says, first classifier"
     ):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_nan_weights_are_refused(folder: Path) -> None:
@@ -97,13 +100,13 @@ def test_nan_weights_are_refused(folder: Path) -> None:
     with pytest.raises(
         ModelRefused, match=r"NaN or infinity in 1 of its weights, first in classifier\.weight"
     ):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_damaged_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 99)
     with pytest.raises(ModelRefused, match="cannot load the model") as caught:
-        load_model(str(folder))
+        load_picture_model(str(folder))
     assert "\n" not in str(caught.value)
 
 
@@ -117,7 +120,7 @@ def test_a_pickle_with_code_is_refused(folder: Path, monkeypatch: pytest.MonkeyP
     (folder / "model.safetensors").unlink()
     torch.save({"classifier.weight": Bomb()}, folder / "pytorch_model.bin")
     with pytest.raises(ModelRefused, match="reading it would run code"):
-        load_model(str(folder))
+        load_picture_model(str(folder))
     assert not (folder / "exploded").exists()
 
 
@@ -140,26 +143,26 @@ def test_code_of_the_repository_is_refused(
     with pytest.raises(
         ModelRefused, match="code of its own, which would run here; allow code only if"
     ):
-        load_model(str(folder))
+        load_picture_model(str(folder))
     assert not (folder / "exploded").exists()
 
 
 def test_a_missing_processor_is_refused(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(ModelRefused, match=r"it has no preprocessor_config\.json"):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_a_processor_without_a_canvas_is_refused(folder: Path) -> None:
     edit(folder, "preprocessor_config.json", do_resize=False)
     with pytest.raises(CanvasRefused, match="neither resizes nor crops"):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_a_processor_of_another_size_is_refused(folder: Path) -> None:
     edit(folder, "preprocessor_config.json", size={"height": 20, "width": 20})
     with pytest.raises(ModelRefused, match="does not run on its own input of 3 x 20 x 20"):
-        load_model(str(folder))
+        load_picture_model(str(folder))
 
 
 def test_a_text_model_is_refused(tmp_path: Path) -> None:
@@ -172,21 +175,21 @@ def test_a_text_model_is_refused(tmp_path: Path) -> None:
     )
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     with pytest.raises(ModelRefused, match="it is not an image classifier"):
-        load_model(str(tmp_path))
+        load_picture_model(str(tmp_path))
 
 
 def test_loading_leaves_the_progress_bars_as_they_were(folder: Path) -> None:
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    load_model(str(folder))
+    load_picture_model(str(folder))
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
 
 
 def test_labels_fall_back_to_indices(folder: Path) -> None:
-    model = load_model(str(folder))
+    model = load_picture_model(str(folder))
     assert model.labels == ("cat", "dog", "bird")
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {"0": "cat", "1": "dog", "7": "bird"}
     write(folder, "config.json", config)
-    assert load_model(str(folder)).labels == ("0", "1", "2")
+    assert load_picture_model(str(folder)).labels == ("0", "1", "2")

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from catch11.canvas.frame import Canvas, Fit, plain_canvas
+from catch11.canvas.frame import Canvas, Fit
+from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.find import evaluating, find_front
 from catch11.models.onnx.convert import onnx_to_torch

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from catch11.canvas.frame import plain_canvas
+from catch11.canvas.plain import plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, Catch11Error, InvalidArgument, MissingExtra, ModelRefused
 from catch11.keys.key import build_key
 from catch11.models.canvases import canvas_prepare
-from catch11.models.frame import finish, indices, load_model
+from catch11.models.frame import finish, indices
+from catch11.models.load import load_picture_model
 from catch11.models.vlm.canvas import parse_asked, stock_inputs
 from catch11.models.vlm.front import tiles_front
 from catch11.models.vlm.load import ask, asking, with_prompt
@@ -346,7 +347,7 @@ BAD = (
 @pytest.mark.parametrize("row", BAD, ids=lambda row: f"{row.family} {row.query}")
 def test_what_cannot_be_looked_at_is_one_sentence(row: Bad) -> None:
     with pytest.raises(Catch11Error, match=row.match) as error:
-        load_model(f"hf:{folder(row.family)}?{row.query}")
+        load_picture_model(f"hf:{folder(row.family)}?{row.query}")
     assert str(error.value).count("\n") == 0
 
 
@@ -371,7 +372,7 @@ def test_a_processor_that_does_more_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Qwen2VLImageProcessorPil, "patchify", shuffled)
     with pytest.raises(CanvasRefused, match="more than normalise"):
-        load_model(f"hf:{folder('qwen2_5_vl')}?size=56x56")
+        load_picture_model(f"hf:{folder('qwen2_5_vl')}?size=56x56")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -380,11 +381,11 @@ def test_a_damaged_folder_is_one_sentence(family: Family, tmp_path: Path) -> Non
     (where / "tokenizer.json").unlink()
     (where / "tokenizer_config.json").unlink()
     with pytest.raises(ModelRefused):
-        load_model(f"hf:{where}")
+        load_picture_model(f"hf:{where}")
     where = write_tiny(tmp_path / "weights", family, seed=0)
     (where / "model.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(ModelRefused):
-        load_model(f"hf:{where}")
+        load_picture_model(f"hf:{where}")
 
 
 def test_a_video_needs_torchvision_and_says_so() -> None:
@@ -414,7 +415,7 @@ def test_a_wide_embedding_has_no_null_space_and_takes_the_energy_rule(
     family: Family, tmp_path: Path
 ) -> None:
     wide = write_tiny(tmp_path / family, family, seed=0, width=608)
-    model = load_model(f"hf:{wide}?size=56x56&tokens=4")
+    model = load_picture_model(f"hf:{wide}?size=56x56&tokens=4")
     key = build_key(model)
     assert key.front.outputs == 608 > key.front.weight[0].numel() == 588
     assert key.rule.kind == "energy"

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from catch11.models.frame import Model, load_model
+from catch11.models.frame import Model
+from catch11.models.load import load_picture_model
 from catch11.studies.nets.tiny_vlm import Family, write_tiny
 
 FAMILIES: tuple[Family, ...] = ("internvl", "qwen2_5_vl")
@@ -26,7 +27,7 @@ def folder(family: Family, seed: int = 0) -> Path:
 @cache
 def tiny(family: Family, seed: int = 0, query: str = "size=56x56&tokens=6") -> Model:
     """The loaded model."""
-    return load_model(f"hf:{folder(family, seed)}" + (f"?{query}" if query else ""))
+    return load_picture_model(f"hf:{folder(family, seed)}" + (f"?{query}" if query else ""))
 
 
 def pictures(count: int, *, height: int = 56, width: int = 56) -> list[Image.Image]:

@@ -14,7 +14,7 @@ from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
 from catch11.recoding.registry import registered
-from catch11.recoding.windows import Windows
+from catch11.recoding.windows import WindowDomain
 
 
 @registered(IMAGE)
@@ -34,8 +34,8 @@ class ScrambleRecoder(Recoder[Tensor]):
     format: Format = "png8"
 
     @cached_property
-    def domain(self) -> Windows:
-        return Windows(self.key, format=self.format, copy=self.copy)
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format, copy=self.copy)
 
     def run(
         self, items: Tensor, streams: Sequence[KeyedStream]

@@ -14,8 +14,15 @@ from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.recoding.frame import Domain
 
+# What holds which windows, the usual format first; others that have a grid hold any.
+_FORMATS: dict[str, tuple[Format, ...]] = {
+    "pictures": ("png8", "tensor"),
+    "sounds": ("wav16", "wav32", "tensor"),
+    "features of sounds": ("tensor",),
+}
 
-class Windows(Domain[Tensor]):
+
+class WindowDomain(Domain[Tensor]):
     """Floats (n, channel, height, width) in [0, 1]: windows of the model, or whole canvas pictures.
 
     Whole pictures come back whole, with keyed noise in the margin that no model sees. copy: each
@@ -26,9 +33,11 @@ class Windows(Domain[Tensor]):
 
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
         self.format, self.grid = format, grid_of(format)
-        if format not in (fitting := formats_of(key.canvas)):
-            kind = "sounds" if key.canvas.sound else "pictures"
-            expected = f"{' or '.join(fitting)} for this model of {kind}"
+        kind = _kind(key.canvas)
+        others = [one for name, one in _FORMATS.items() if name != kind]
+        if format not in _FORMATS[kind] and any(format in one for one in others):
+            what = "sounds" if key.canvas.sound else "pictures"
+            expected = f"{' or '.join(_FORMATS[kind])} for this model of {what}"
             raise InvalidArgument("format", expected=expected, found=format)
         self.key = key
         if copy is not None:
@@ -79,11 +88,13 @@ class Windows(Domain[Tensor]):
         return canvas.place(made, self.grid.round(noise))
 
 
-def formats_of(canvas: Canvas) -> tuple[Format, ...]:
-    """The formats that hold what this canvas shows, the usual one first."""
-    if not canvas.sound:
-        return ("png8", "png16", "tensor")
-    return ("wav16", "wav32", "tensor") if canvas.waveform else ("tensor",)
+def usual_format(canvas: Canvas) -> Format:
+    """The format of what this canvas shows, where none is asked for."""
+    return _FORMATS[_kind(canvas)][0]
+
+
+def _kind(canvas: Canvas) -> str:
+    return "pictures" if not canvas.sound else "sounds" if canvas.waveform else "features of sounds"
 
 
 def window_bytes(window: Float[Tensor, "channel height width"]) -> bytes:

@@ -1,6 +1,5 @@
 """Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
 from catch11.recoding.choose import options_of, recoder_for
 from catch11.recoding.threads import torch_threads
-from catch11.releases.frame import release
-from catch11.releases.sources import read_of
+from catch11.releases.engine import release
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _SPECTRAL = ("psnr", "noise", "client", "shared")
@@ -58,10 +56,9 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
             check=model if given.get("check") else None,
             names=given.get("names", "keep"), ledger=given.get("ledger"),
             workers=given.get("workers") or 1, resume=given.get("resume", True),
-            read=read_of(key.canvas) if model is None else model.read,
-            progress=progress,
+            model=model, progress=progress,
         )  # fmt: skip
-    return Result(facts=asdict(done), view=summary_view(done, dst))
+    return Result(facts=done.to_dict(), view=summary_view(done, dst))
 
 
 def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:

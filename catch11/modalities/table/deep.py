@@ -16,7 +16,7 @@ from catch11.canvas.grid import Grid
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
-from catch11.modalities.table.recoder import TABLE, Cells, Rows, Tabular
+from catch11.modalities.table.recoder import TABLE, Cells, RowDomain, Tabular
 from catch11.recoding.deep.agreement import ANSWERS, Agreement, parse_agreement
 from catch11.recoding.deep.descent import Schedule, descend
 from catch11.recoding.frame import Recoder
@@ -99,8 +99,8 @@ class DeepRowRecoder(Recoder[Tensor]):
         _ = self.schedule, self.agreed  # each checks its options
 
     @cached_property
-    def domain(self) -> Rows:
-        return Rows(self.key, self.model.cells)
+    def domain(self) -> RowDomain:
+        return RowDomain(self.key, self.model.cells)
 
     @cached_property
     def agreed(self) -> Agreement:

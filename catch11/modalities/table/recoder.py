@@ -75,7 +75,7 @@ class Tabular(Authorized, Protocol):
         ...
 
 
-class Rows(Domain[Tensor]):
+class RowDomain(Domain[Tensor]):
     """Finite rows (row, column) in standardised units; they come back float64, within their cells.
 
     The peak of psnr is one standard deviation: 0 dB moves a cell by one on average (rms).
@@ -139,8 +139,8 @@ class SpectralRowRecoder(Recoder[Tensor]):
             raise InvalidArgument("psnr", expected="-60 to 100 dB", found=self.psnr)
 
     @cached_property
-    def domain(self) -> Rows:
-        return Rows(self.key, self.model.cells)
+    def domain(self) -> RowDomain:
+        return RowDomain(self.key, self.model.cells)
 
     def run(
         self, items: Tensor, streams: Sequence[KeyedStream]

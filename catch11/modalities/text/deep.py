@@ -26,7 +26,7 @@ from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.modalities.text.recoder import (
     TEXT,
-    Documents,
+    DocumentDomain,
     Passage,
     Passages,
     Precise,
@@ -102,8 +102,8 @@ class DeepTokens(Recoder[Passages]):
         _ = self.agreed  # checks agreement and margin
 
     @cached_property
-    def domain(self) -> Documents:
-        return Documents(self.key, self.precise)
+    def domain(self) -> DocumentDomain:
+        return DocumentDomain(self.key, self.precise)
 
     @property
     def batch(self) -> int:

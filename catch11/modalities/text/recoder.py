@@ -59,7 +59,7 @@ class Passage:
 Passages = Sequence[Passage]
 
 
-class Documents(Domain[Passages]):
+class DocumentDomain(Domain[Passages]):
     """Documents of any lengths, at least one token each; they come back float32, as their file has
     them. The peak of psnr is the document's own root mean square: 0 dB is noise as large as it."""
 
@@ -126,8 +126,8 @@ class SpectralTokens(Recoder[Passages]):
             raise InvalidArgument("psnr", expected="-80 dB or more", found=self.psnr)
 
     @cached_property
-    def domain(self) -> Documents:
-        return Documents(self.key, self.precise)
+    def domain(self) -> DocumentDomain:
+        return DocumentDomain(self.key, self.precise)
 
     @property
     def strength(self) -> float:
@@ -162,8 +162,8 @@ class NoiseTokens(Recoder[Passages]):
     precise: Precise = "float32"
 
     @cached_property
-    def domain(self) -> Documents:
-        return Documents(self.key, self.precise)
+    def domain(self) -> DocumentDomain:
+        return DocumentDomain(self.key, self.precise)
 
     def run(
         self, items: Passages, streams: Sequence[KeyedStream]

@@ -29,7 +29,7 @@ from catch11.recoding.deep.start import FINE, Look, Start, start_of
 from catch11.recoding.deep.target import LOGITS, Answering, Precision, Target, parse_at
 from catch11.recoding.frame import Facts, Recoder
 from catch11.recoding.registry import registered
-from catch11.recoding.windows import Windows
+from catch11.recoding.windows import WindowDomain
 
 # In 255ths. "auto" opens the ball from the first to the last over the steps, so that an image stops
 # in about the smallest ball that holds an answer, and the few stubborn ones still find theirs.
@@ -57,7 +57,7 @@ class DeepRecoder(Recoder[Tensor]):
     files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
     precision: of the gradients; bfloat16 halves the time where the machine has it. copy: see
-    `Windows`. quiet: noise that hides what many files together print; see `learn_quiet`.
+    `WindowDomain`. quiet: noise that hides what many files together print; see `learn_quiet`.
 
     With noise to start from and agreement top1, a file depends on its source through the answer and
     the keyed stream alone. Raises InvalidArgument, KeyMismatch.
@@ -96,8 +96,8 @@ class DeepRecoder(Recoder[Tensor]):
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
 
     @cached_property
-    def domain(self) -> Windows:
-        return Windows(self.key, format=self.format, copy=self.copy)
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format, copy=self.copy)
 
     @property
     def batch(self) -> int:

@@ -19,7 +19,7 @@ from catch11.recoding.registry import registered
 from catch11.recoding.spectral.box import recode_tiles
 from catch11.recoding.spectral.box_conv import recode_conv
 from catch11.recoding.spectral.noise import Noise, check_noise, draw
-from catch11.recoding.windows import Windows
+from catch11.recoding.windows import WindowDomain
 from catch11.subspaces.conv import ConvSubspace
 from catch11.subspaces.tiles import TileSubspace
 
@@ -33,7 +33,7 @@ class SpectralRecoder(Recoder[Tensor]):
     nearest strength there is, and `Recoded.psnr` says which. noise: see `spectral.noise`. tag: a
     class or client name mixed into the noise, so that each gets files of its own. shared: all images
     with one tag get one and the same noise (paper §3.2, per class or per client): anyone holding
-    two such files can subtract them, so it is never the default. copy: see `Windows`; the strength
+    two such files can subtract them, so it is never the default. copy: see `WindowDomain`; the strength
     asked for is then that of the noise on the scrambled picture.
     """
 
@@ -61,8 +61,8 @@ class SpectralRecoder(Recoder[Tensor]):
             )
 
     @cached_property
-    def domain(self) -> Windows:
-        return Windows(self.key, format=self.format, copy=self.copy)
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format, copy=self.copy)
 
     def run(
         self, items: Tensor, streams: Sequence[KeyedStream]

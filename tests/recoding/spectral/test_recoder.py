@@ -15,7 +15,7 @@ from catch11.keys.key import Key, build_key
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.noise import Noise, check_noise
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.recoding.windows import Windows
+from catch11.recoding.windows import WindowDomain
 from tests.fronts.test_find import Net
 from tests.recoding.spectral.test_box import picture
 
@@ -124,7 +124,7 @@ def test_bad_settings(net: Net) -> None:
     key = build_key(net, canvas=CANVAS)
     with pytest.raises(InvalidArgument, match="psnr: expected 0 to 100 dB, found -1"):
         SpectralRecoder(key, psnr=-1)
-    with pytest.raises(InvalidArgument, match="format: expected one of png8, png16, tensor"):
+    with pytest.raises(InvalidArgument, match="format: expected one of png8, tensor"):
         grid_of("jpeg")
     with pytest.raises(InvalidArgument, match="noise: expected one of gaussian, sign"):
         check_noise("pink")
@@ -147,8 +147,8 @@ def test_the_frame_judges_not_the_variant(net: Net) -> None:
         key: Key
 
         @property
-        def domain(self) -> Windows:
-            return Windows(self.key, format="png8")
+        def domain(self) -> WindowDomain:
+            return WindowDomain(self.key, format="png8")
 
         def run(
             self, items: Tensor, streams: Sequence[KeyedStream]

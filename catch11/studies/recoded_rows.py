@@ -24,11 +24,10 @@ from catch11.recoding.frame import Recoded, Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import rows as tables
 from catch11.studies.place import Place
-from catch11.studies.tables import model as model_name
-from catch11.studies.tables import pivot, setting
+from catch11.studies.tables import released_table
+from catch11.studies.trial import SECRET
 
 STRENGTHS = (0.0, -10.0, -20.0, -30.0)
-SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
 
 Answer = Callable[[Tensor], Tensor]
 
@@ -130,13 +129,7 @@ def _withheld(made: Recoded[Tensor]) -> int:
 
 
 def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release": setting("release"), "model": model_name},
-        column=lambda record: record.attack or str(record.condition),
-        caption="accuracy; dB with peak one standard deviation; clean, released, Gaussian noise of the "
-        "same strength, then after each attack",
-    )
+    return released_table(records, "dB with peak one standard deviation")
 
 
 STUDY = Study(

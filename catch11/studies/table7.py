@@ -32,6 +32,7 @@ from catch11.studies.nets.encoders import known_encoder, small_encoder
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import pivot
 from catch11.studies.tasks.glue import TASKS, Examples, chance, load_glue, measure
+from catch11.studies.trial import SECRET
 
 LOCAL = ("sst2", "stsb", "cola", "rte")
 COUNTS = {"quick": 40, "full": 200}
@@ -46,7 +47,6 @@ HUB_NAMES = {
     "qnli": "QNLI",
 }
 _TAUGHT = 800  # training examples of a head: its features are the cost
-_SECRET = bytes(range(32))  # a study publishes its noise with its numbers
 
 
 @runtime_checkable
@@ -172,7 +172,7 @@ def documents(
 
 def recoder(kind: str, model: TextModel) -> Recoder[Passages]:
     """A recoder by its name in `RECODERS`."""
-    key = build_key(model, secret=_SECRET)
+    key = build_key(model, secret=SECRET)
     if kind == "deep":
         return DeepTokens(model, key)
     if kind == "noise":

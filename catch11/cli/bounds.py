@@ -39,9 +39,7 @@ def bounds(
         ),
     ] = None,
     noise: Noise = "content",
-    format: Annotated[
-        Literal["png8", "png16", "tensor"], typer.Option(help="Of the files.")
-    ] = "png8",
+    format: Annotated[Literal["png8", "tensor"], typer.Option(help="Of the files.")] = "png8",
     seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.")] = 0,
     device: Device = "cpu",
     allow_code: AllowCode = False,
@@ -82,9 +80,10 @@ def _files(
     **setting: Any,
 ) -> "Written | str":  # fmt: skip
     """What recoded pictures did, or why that is not measured here."""
+    from catch11.data.fields import random_fields
     from catch11.errors import InvalidArgument
     from catch11.theory.prediction import draws_for
-    from catch11.theory.written import bounds_of_files, check_drawable, pictures_of, random_fields
+    from catch11.theory.written import bounds_of_files, check_drawable, pictures_of
 
     try:
         check_drawable(key)

@@ -3,7 +3,7 @@
 import base64
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -16,9 +16,9 @@ from catch11.attacks import Material
 from catch11.attacks.frame import Attack
 from catch11.attacks.projection import ProjectInpaint, ProjectOut
 from catch11.attacks.purify import each, gaussian
-from catch11.data.pictures import open_picture
-from catch11.data.windows import folder_windows
-from catch11.evaluation.conditions import clean_window, find_sources, ledger_rows, spread, to_pixels
+from catch11.data.selection import spread
+from catch11.data.windows import folder_windows, open_source, to_pixels, window_of
+from catch11.evaluation.conditions import find_sources, ledger_rows
 from catch11.keys.key import Key
 from catch11.releases.read import read_release
 from catch11.subspaces.rule import spectrum
@@ -46,14 +46,15 @@ def samples(
     """Evenly spaced files of a release. key: adds what an attacker who knows the first layer sees;
     public: pictures that fill in the rest. Raises ReleaseError."""
     held = read_release(dst)
-    entries = [entry for part in spread(held, count, limit=count) for entry in part]
+    entries = spread(held.entries, count)
     released = held.windows(entries)
     columns: list[tuple[str, Tensor]] = []
     if source is not None:
         rows, _ = ledger_rows(held, dst, None)
         sources = find_sources(held, source, rows)
         shots = [
-            clean_window(open_picture(sources.path(entry.file)), held.canvas) for entry in entries
+            window_of(open_source(sources.path(entry.file), held.canvas), held.canvas)
+            for entry in entries
         ]
         columns.append(("original", torch.cat(shots)))
     columns.append(("as released", released))
@@ -98,11 +99,6 @@ def uri(window: Tensor) -> str:
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def captions(found: Sequence[Sample]) -> tuple[str, ...]:
-    """The columns."""
-    return tuple(name for name, _ in found[0].pictures) if found else ()
 
 
 def spectrum_of(key: Key) -> dict[str, Any]:

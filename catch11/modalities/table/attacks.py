@@ -11,19 +11,19 @@ from torch import Tensor
 from catch11.data.tables import Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation.record import Record
+from catch11.evaluation.roles import named as named_by
+from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.release import read_tables
 from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.modalities.table.scores import (
     classes_of,
     clean_table,
-    named_models,
-    role_of,
     rows_by_source,
     rows_of,
 )
 from catch11.modalities.tries import Tries, chosen, tried
+from catch11.releases.read import read_release
 
 Told = Callable[[str, int, int], None]
 Rows = Float[Tensor, "row column"]
@@ -52,16 +52,16 @@ def attack_rows(
     both sides. public: clean rows of his. target: the column with the class; without it a model's own
     clean answer is the truth. Raises ReleaseError, InvalidArgument.
     """
-    held = read_tables(dst)
+    held = read_release(dst)
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = named_models((*rivals,) if model is None else (model, *rivals))
+    named = named_by((*rivals,) if model is None else (model, *rivals))
     first = next(iter(named.values()))
     ledger_rows = rows_by_source(dst, ledger)
     made, clean = [], []
     truth: list[int | None] = []
     for entry in held.entries:
-        table = held.table(entry)
+        table = held.item(entry)
         made.append(table)
         clean.append(clean_table(source, entry.file, table, ledger_rows))
         truth += classes_of(table, target, first.labels)
@@ -80,7 +80,7 @@ def attack_rows(
         {**plain, **chosen(runs, attacks)}, named,
         restored=lambda one, rows: _answers(one, _as_read(first.restore(rows), first, one)),
         own=lambda one: _answers(one, _stacked(clean, one)[judged]),
-        role=lambda one: "ga" if model is None else role_of(model, one),
+        role=lambda one: role_of(model, one),
         truth=[truth[row] for row in judged],
         release=held, seed=seed, command=command, progress=progress,
     )  # fmt: skip

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from catch11.canvas.grid import decibels
 from catch11.data.tables import Table
-from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.evaluation import roles
 from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
@@ -19,21 +21,21 @@ from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, rad
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel, claims, load_table
 from catch11.modalities.table.recoder import STRENGTH, RowRecoder, SpectralRowRecoder
-from catch11.modalities.table.release import part_name, read_tables, release_tables
+from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import (
     classes_of,
     clean_table,
-    named_models,
-    role_of,
     rows_by_source,
     rows_of,
 )
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
+from catch11.releases.engine import release
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
-_RUN = ("names", "ledger", "resume", "check", "model", "method")
+_RUN = ("names", "ledger", "workers", "resume", "check", "model", "method")
 _SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
 _ATTACK = (
     "rival", "model", "source", "key", "public", "target", "ledger", "limit", "training", "seed", "attack"
@@ -49,7 +51,7 @@ def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
 
 
 def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
-    """Recode a table or a folder of tables; see `release_tables`."""
+    """Recode a table or a folder of tables; see `release`."""
     facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
     rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
@@ -59,15 +61,15 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
             "--model", expected="the model, which names the columns and their units", found="none"
         )
     model = load_table(str(given["model"]), **how)
-    if model.fingerprint != key.model_fingerprint:
-        raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
-    done = release_tables(
-        src, dst, row_recoder(key, model, method, given), model,
-        check=bool(given.get("check")), names=given.get("names", "keep"),
-        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+    done = release(
+        src, dst, row_recoder(key, model, method, given), model=model,
+        check=model if given.get("check") else None, names=given.get("names", "keep"),
+        ledger=given.get("ledger"), workers=given.get("workers") or 1,
+        resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    more = [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
-    view = summary_view(done.release, dst, held=f" ({done.rows} rows)", rest=more)
+    rows, lost = (done.counts.get(name, 0) for name in ("rows", "rows_withheld"))
+    more = [f"{lost} rows withheld"] if lost else []
+    view = summary_view(done, dst, held=f" ({rows} rows)", rest=more)
     return Result(facts=done.to_dict(), view=view)
 
 
@@ -119,30 +121,30 @@ def verify_rows(
     """
     if max_drop is not None and source is None:
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
-    held = read_tables(dst, signer=signer_of(key))
+    held = read_release(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = named_models((model, *rivals))
+    named = roles.named((model, *rivals))
     rows = rows_by_source(dst, ledger)
     tally, truth = Tally(), list[int | None]()
     for number, entry in enumerate(held.entries, start=1):
-        table = held.table(entry)
+        table = held.item(entry)
         clean = None if source is None else clean_table(source, entry.file, table, rows)
         truth += classes_of(table, target, model.labels)
         _answer(tally, named, table, clean, entry.file, seed)
         if progress is not None:
             progress(number, len(held.entries))
     scores = _scores(tally, truth, named, model)
-    roles = {name: role_of(model, one) for name, one in named.items()}
+    held_by = roles.roles_of(model, named)
     settings = {"method": held.method, "peak": "one standard deviation"}
     records = [
-        to_record(score, named, roles, tally, settings, held.key, seed, None) for score in scores
+        to_record(score, named, held_by, tally, settings, held.key, seed, None) for score in scores
     ]
     warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
     if len(tally.files) < 100:
         warnings.append(f"only {len(tally.files)} rows were scored: the intervals are wide")
     return Verification(
-        records=tuple(records), verdict=to_verdict(scores, roles, max_drop, max_rival, 0),
+        records=tuple(records), verdict=to_verdict(scores, held_by, max_drop, max_rival, 0),
         warnings=tuple(warnings), files=len(held.entries),
     )  # fmt: skip
 
@@ -165,9 +167,9 @@ def _answer(
             tally.answers[name, condition] += given
     if clean is not None:
         strength = _strength(table, clean, first)
-        decibels = (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
+        strengths = decibels(strength.clamp_min(1e-12).square()).tolist()
         for condition in ("nte", "gaussian"):
-            tally.psnr[condition] += decibels
+            tally.psnr[condition] += strengths
 
 
 def _strength(table: Table, clean: Table, model: TableModel) -> Tensor:

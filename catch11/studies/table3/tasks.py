@@ -11,18 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from catch11.attacks.frame import Jury, Material, as_pictures
+from catch11.attacks.frame import Jury, Material
+from catch11.data.windows import as_pictures
 from catch11.errors import ModelRefused
 from catch11.models.frame import Model
 from catch11.studies.answers import answers
 from catch11.studies.place import Pictures, Place
 
 Name = Literal["digits", "thumbnails", "photographs"]
-TITLES: Mapping[Name, str] = {
-    "digits": "digits",
-    "thumbnails": "CIFAR-10",
-    "photographs": "photographs",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

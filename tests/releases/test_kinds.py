@@ -176,8 +176,9 @@ def test_what_means_nothing_to_a_kind_is_refused(world: World, tmp_path: Path, k
 def test_the_model_is_the_one_of_the_key(name: str, tmp_path: Path) -> None:
     world = WORLDS[name](tmp_path / "world")
     rest = {k: v for k, v in world.beside.items() if k not in ("model", "check")}
-    with pytest.raises(InvalidArgument, match="model: expected the model, wh"):
-        release(world.source, tmp_path / "dst", world.recoder, **rest)
+    if name == "texts":  # the recoder of tables has it
+        with pytest.raises(InvalidArgument, match="model: expected the model, wh"):
+            release(world.source, tmp_path / "dst", world.recoder, **rest)
     other = replace(world.beside["model"], fingerprint="0" * 64)
     with pytest.raises(KeyMismatch, match="the key was built from another model"):
         release(world.source, tmp_path / "dst", world.recoder, model=other, **rest)

@@ -17,8 +17,7 @@ class Sounds(Windows):
 
     @classmethod
     def usual(cls, asked: Request) -> Read:
-        model = asked.check if asked.model is None else asked.model
-        read: Read = read_sound if model is None else model.read
+        read: Read = getattr(asked.model, "read", read_sound)
         return read
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
+from catch11.data.windows import as_pictures
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.evaluation.conditions import to_pixels
 from catch11.evaluation.metrics import ssim
 from catch11.fronts.front import Front
 from catch11.models.frame import Model
@@ -256,18 +256,3 @@ def attack_of(name: str) -> type[Attack]:
     if name not in _ATTACKS:
         raise InvalidArgument("attack", expected=f"one of {', '.join(_ATTACKS)}", found=name)
     return _ATTACKS[name]
-
-
-def as_pictures(windows: Windows, canvas: Canvas) -> list:
-    """Windows as 8-bit pictures of canvas size, the margin grown from the window's edge: what an
-    attacker would save so that any pipeline sees all of the window."""
-    from PIL import Image
-
-    pad = (
-        canvas.left,
-        canvas.width - canvas.left - canvas.window_width,
-        canvas.top,
-        canvas.height - canvas.top - canvas.window_height,
-    )
-    whole = torch.nn.functional.pad(windows, pad, mode="replicate")
-    return [Image.fromarray(to_pixels(image)) for image in whole]

@@ -12,14 +12,14 @@ from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Jury, Knowledge, Material
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
-from catch11.data.folder import walk
 from catch11.data.labels import Labels
 from catch11.data.pictures import open_picture
-from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.data.selection import spread
+from catch11.data.windows import open_source, readable, window_of
+from catch11.errors import InvalidArgument
 from catch11.evaluation.conditions import (
     Given,
     Sources,
-    clean_window,
     find_sources,
     find_truth,
     ledger_rows,
@@ -137,12 +137,9 @@ def gather(
 
 def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Files to judge, evenly spaced, and others to learn from, evenly spaced among the rest."""
-    count = min(effort.judged, len(entries))
-    places = {index * len(entries) // count for index in range(count)} if count else set()
-    judged = tuple(entry for place, entry in enumerate(entries) if place in places)
-    rest = [entry for place, entry in enumerate(entries) if place not in places]
-    count = min(effort.training, len(rest))
-    return judged, tuple(rest[index * len(rest) // count] for index in range(count))
+    judged = spread(entries, effort.judged)
+    held = {entry.file for entry in judged}
+    return judged, spread([e for e in entries if e.file not in held], effort.training)
 
 
 def _lessons(
@@ -156,9 +153,9 @@ def _lessons(
     if truth is None:
         raise InvalidArgument("learn", expected="labels of its files", found="none")
     entries = tuple(entry for entry in other.entries if truth.of(entry.file) is not None)
-    count = min(effort.training, len(entries))
-    chosen = tuple(entries[index * len(entries) // count] for index in range(count))
-    return _spoils(other, chosen, None, truth, replace(effort, control=False))
+    return _spoils(
+        other, spread(entries, effort.training), None, truth, replace(effort, control=False)
+    )
 
 
 def _spoils(
@@ -172,7 +169,8 @@ def _spoils(
     if sources is not None:
         shots = [torch.zeros(0, *release.canvas.shape)]
         for entry in entries:
-            shots.append(clean_window(open_picture(sources.path(entry.file)), release.canvas))
+            source = open_source(sources.path(entry.file), release.canvas)
+            shots.append(window_of(source, release.canvas))
         clean = torch.cat(shots)
         if effort.control:
             windows = _as_noise(release, windows, clean, [e.file for e in entries], effort)
@@ -210,13 +208,9 @@ def _public(
     originals = {window.numpy().tobytes() for window in held}
     windows: list[Tensor] = []
     overlap = 0
-    for file in walk(folder).files:
+    for _, window in readable(folder, canvas):
         if len(windows) == effort.public:
             break
-        try:
-            window = clean_window(open_picture(os.path.join(folder, file)), canvas)
-        except UnreadablePicture:
-            continue
         if window[0].numpy().tobytes() in originals:
             overlap += 1
         else:

@@ -10,8 +10,8 @@ from torch import Tensor
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Attack, Knowledge
 from catch11.attacks.gather import Scene
+from catch11.data.selection import spread
 from catch11.evaluation.cells import Cell, Value
-from catch11.evaluation.conditions import spread
 from catch11.evaluation.record import Role
 from catch11.evaluation.score import release_id
 from catch11.keys.key import Key
@@ -113,11 +113,9 @@ def _reader(name: str, model: Model, role: Role) -> str:
 def _unattacked(scene: Scene, whole: str) -> str:
     """What `verify` of as many files reads: other models see more of a source than the window."""
     parts = [whole, str(scene.release.complete), str(scene.withheld)]
-    count = max(1, len(scene.judged.files))
-    for entries in spread(scene.release, count, limit=count):
-        for entry in entries:
-            label = None if scene.truth is None else scene.truth.of(entry.file)
-            parts.append(f"{entry.sha256} {label} {_source(scene, entry.file)}")
+    for entry in spread(scene.release.entries, max(1, len(scene.judged.files))):
+        label = None if scene.truth is None else scene.truth.of(entry.file)
+        parts.append(f"{entry.sha256} {label} {_source(scene, entry.file)}")
     labelled = None if scene.truth is None else len(scene.truth)
     return _digest(*parts, str(labelled))
 

@@ -7,6 +7,7 @@ import torch
 
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.nets import Kind, Training, train_restorer
+from catch11.canvas.grid import decibels
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.recoding.spectral.recoder import SpectralRecoder
@@ -98,5 +99,4 @@ def likely_psnr(material: Material) -> float:
     assert material.public is not None
     grey = material.public.mean((0, 2, 3), keepdim=True)
     added = (material.released - grey).square().mean() - (material.public - grey).square().mean()
-    decibels = -10 * torch.log10(added.clamp(1e-4, 0.3))
-    return float(decibels.clamp(5.0, 40.0))
+    return float(decibels(added.clamp(1e-4, 0.3)).clamp(5.0, 40.0))

@@ -21,11 +21,13 @@ from catch11.attacks.gather import Folder, Scene, gather
 from catch11.attacks.inputs import read_inputs
 from catch11.attacks.several import NearDuplicates
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.evaluation import trust
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
+from catch11.evaluation.doubts import FEW, doubts_of_models
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Record, Role, versions
+from catch11.evaluation.roles import named as named_models
+from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import release_id
 from catch11.evaluation.verify import Verification, verify
 from catch11.keys.key import Key
@@ -88,7 +90,8 @@ def attack_release(
     """
     if not rivals:
         raise InvalidArgument("rivals", expected="at least one model", found="none")
-    named = trust.by_name((*rivals, *(() if model is None else (model,))))
+    named = named_models((*(() if model is None else (model,)), *rivals))
+    owner = model if model is not None or key is None else key.front
     scene = gather(
         dst,
         named,
@@ -103,7 +106,7 @@ def attack_release(
         learn=learn,
         effort=effort,
     )
-    roles = {name: _role(one, model, key) for name, one in named.items()}
+    roles = roles_of(owner, named)
     inputs = read_inputs(scene, named, roles, key=key, recoder=recoder, effort=effort)
 
     def kept(cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
@@ -126,7 +129,7 @@ def attack_release(
         )
 
     made, skipped = _run(scene, attacks, effort, run, progress)
-    doubts = () if model is None else trust.doubts_of_models(model, rivals)
+    doubts = () if model is None else doubts_of_models(model, rivals)
     if records is not None and model is not None:
         plain = kept(
             inputs.conditions(sourced=source is not None),
@@ -224,14 +227,6 @@ def _unfit(name: str, scene: Scene, effort: Effort) -> str:
     return next((reason for reason in kept_out if reason), "")
 
 
-def _role(rival: Model, model: Model | None, key: Key | None) -> Role:
-    if rival is model:
-        return "authorized"
-    if model is not None:
-        return trust.role_of(model, rival)
-    return "ga" if key is None else trust.kinship(key.front, rival)
-
-
 def _record(
     found: Finding, scene: Scene, rival: Model, role: Role, effort: Effort, command: str | None
 ) -> Record:
@@ -271,7 +266,7 @@ def _record(
 
 def _warnings(scene: Scene, effort: Effort) -> tuple[str, ...]:
     found = []
-    if len(scene.judged.files) < trust.FEW:
+    if len(scene.judged.files) < FEW:
         found.append(f"only {len(scene.judged.files)} images were attacked: the intervals are wide")
     if scene.overlap:
         found.append(f"{scene.overlap} public pictures are originals of the release: left out")

@@ -6,9 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, as_pictures, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.purify import Filter, crop, each, gaussian, resize
 from catch11.canvas.frame import Canvas
+from catch11.data.windows import as_pictures
 from catch11.models.frame import Model
 
 PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))

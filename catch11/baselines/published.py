@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from catch11.canvas.grid import Grid, psnr
+from catch11.canvas.grid import Grid, amplitude, psnr
 from catch11.errors import Catch11Error, EmptySubspace, InvalidArgument
 from catch11.fronts.find import first_tensor
 from catch11.models.frame import Model
@@ -46,7 +46,7 @@ def stem(model: Model) -> nn.Conv2d:
 
 def deviation(decibels: float) -> float:
     """Of z, for a nominal PSNR with peak 255 on normalised values: 25.5 for 20 dB."""
-    return PEAK * 10.0 ** (-decibels / 20.0)
+    return PEAK * amplitude(decibels)
 
 
 def insensitive(layer: nn.Conv2d, *, tau: float = TAU) -> Float[Tensor, "direction pixel"]:

@@ -65,9 +65,19 @@ def grid_of(format: str) -> Grid:
     raise InvalidArgument("format", expected=f"one of {', '.join(GRIDS)}", found=format)
 
 
+def decibels(power: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """dB of a mean square beside a peak of 1; inf where there is none."""
+    return -10.0 * torch.log10(power)
+
+
+def amplitude(decibels: float) -> float:
+    """Root mean square of noise of so many dB beside a peak of 1."""
+    return float(10.0 ** (-decibels / 20.0))
+
+
 def psnr(
     released: Float[Tensor, "batch channel height width"],
     window: Float[Tensor, "batch channel height width"],
 ) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio an image, in dB, peak 1; inf where nothing changed."""
-    return -10.0 * torch.log10((released - window).double().square().flatten(1).mean(1))
+    return decibels((released - window).double().square().flatten(1).mean(1))

@@ -82,9 +82,10 @@ def _files(
     **setting: Any,
 ) -> "Written | str":  # fmt: skip
     """What recoded pictures did, or why that is not measured here."""
+    from catch11.data.fields import random_fields
     from catch11.errors import InvalidArgument
     from catch11.theory.prediction import draws_for
-    from catch11.theory.written import bounds_of_files, check_drawable, pictures_of, random_fields
+    from catch11.theory.written import bounds_of_files, check_drawable, pictures_of
 
     try:
         check_drawable(key)

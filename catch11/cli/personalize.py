@@ -124,11 +124,11 @@ def _checked(held: "Model", original: "Model", secret: Path, spec: str) -> Answe
     found = check_copy(held, original, open_secret(secret))
     if found.exact:
         said = "the copy that this secret makes, bit for bit"
-    elif found.kin:
+    elif found.descends:
         said = (
             f"a descendant of this secret's copy: its first layer has drifted by {found.drift:.2%}"
         )
     else:
         said = f"not this secret's copy: its first layer is {found.drift:.2f} of its own size away"
-    facts = {"exact": found.exact, "kin": found.kin, "drift": found.drift}
-    return Answer(facts=facts, view=f"{spec}: {said}", status=0 if found.kin else FINDING)
+    facts = {"exact": found.exact, "descends": found.descends, "drift": found.drift}
+    return Answer(facts=facts, view=f"{spec}: {said}", status=0 if found.descends else FINDING)

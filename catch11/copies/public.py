@@ -10,13 +10,13 @@ from torch import nn
 
 from catch11.copies.personalize import Copy, CopySecret, make_copy
 from catch11.errors import InvalidArgument, ModelRefused
+from catch11.fronts.front import DRIFT
 from catch11.models.files.sidecar import MARK, is_marked
 from catch11.models.frame import Model
 from catch11.models.hub.transformers import load_processor
 from catch11.models.load import load_picture_model, parse_spec
 
 PROCESSOR = ("preprocessor_config.json", "processor_config.json")
-KIN = 0.25  # relative distance of two fronts up to which one is a descendant of the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,9 @@ class Likeness:
     drift: float
 
     @property
-    def kin(self) -> bool:
+    def descends(self) -> bool:
         """Whether it is the copy or descends from it."""
-        return self.exact or self.drift <= KIN
+        return self.exact or self.drift <= DRIFT
 
 
 def write_copy(original: Model, made: Copy, folder: Path) -> str:
@@ -82,10 +82,7 @@ def is_copy(spec: str) -> bool:
 def check_copy(model: Model, original: Model, secret: CopySecret) -> Likeness:
     """Hold a model against the copy that a secret makes of an original. Raises as `make_copy`."""
     expected = make_copy(original, secret=secret.secret)
-    ours, theirs = expected.model.front().weight, model.front().weight
-    if ours.shape != theirs.shape:
-        return Likeness(exact=False, drift=float("inf"))
     return Likeness(
         exact=model.fingerprint == expected.model.fingerprint,
-        drift=float((theirs - ours).norm() / ours.norm()),
+        drift=model.front().drift(expected.model.front()),
     )

@@ -1,26 +1,28 @@
 """Sounds from outside, treated as hostile, brought to a model's window.
 
-Stated choices: RIFF wave files, PCM of 8, 16, 24 or 32 bits or floats of 32 or 64, any number of
-channels, mixed down to their mean; another sampling rate is resampled by scipy's polyphase filter;
-samples beyond [-1, 1] are clipped, as every player does. A shorter sound is followed by silence,
-of a longer one the first window is kept. Compressed, empty, truncated and not finite files are
-refused with a reason.
+Stated choices: what libsndfile reads of wave, FLAC and Ogg files, any number of channels, mixed down
+to their mean; another sampling rate is resampled by scipy's polyphase filter; samples beyond [-1, 1]
+are clipped, as every player does. A shorter sound is followed by silence, of a longer one the first
+window is kept. Empty, truncated and not finite files are refused with a reason.
 """
 
 import math
 import os
-import struct
 from dataclasses import dataclass
+from io import BytesIO
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
 
 from catch11.canvas.frame import RATE, Canvas
 from catch11.data.pictures import read_source
-from catch11.errors import UnreadablePicture, UnreadableSound
+from catch11.errors import MissingExtra, UnreadablePicture, UnreadableSound
 
 CHANNELS = 64
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_MOST = (
+    1 << 28
+)  # samples of all channels: what two hours of stereo hold, far from what FLAC can state
 _TURNS = 1 << 14  # largest factor of a resampling: the filter has twenty taps for each
 
 
@@ -33,7 +35,7 @@ class Clip:
 
 
 def open_clip(path: str | os.PathLike[str]) -> Clip:
-    """The sound in a wave file. Raises UnreadableSound, whose `reason` is one clause."""
+    """The sound in a file. Raises UnreadableSound, whose `reason` is one clause, and MissingExtra."""
     try:
         data = read_source(path)
     except UnreadablePicture as error:
@@ -43,26 +45,26 @@ def open_clip(path: str | os.PathLike[str]) -> Clip:
 
 def decode_clip(data: bytes, *, path: object = "sound") -> Clip:
     """As `open_clip`, of bytes."""
+    soundfile = _soundfile()
     try:
-        facts, body = _chunks(data)
-        rate, samples = _samples(facts, body)
+        return _decoded(soundfile, data)
     except _Bad as error:
         raise UnreadableSound(path, str(error)) from None
-    return Clip(samples=samples, rate=rate)
+    except soundfile.LibsndfileError as error:
+        why = error.error_string.rstrip(".")
+        raise UnreadableSound(path, f"it cannot be decoded ({why})") from None
 
 
 def encode_clip(samples: Float[np.ndarray, " time"], rate: int, *, bits: int = 16) -> bytes:
     """A mono wave file: 16-bit PCM, rounded and clipped, or 32-bit floats as they are."""
+    # libsndfile writes the time of day into a float file; scipy writes the samples alone.
+    from scipy.io import wavfile
+
+    stream = BytesIO()
     if bits == 16:
-        body = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
-    else:
-        body = samples.astype("<f4").tobytes()
-    size = bits // 8
-    kind = _PCM if bits == 16 else _FLOAT
-    facts = struct.pack("<HHIIHH", kind, 1, rate, rate * size, size, bits)
-    chunks = b"fmt " + struct.pack("<I", len(facts)) + facts
-    chunks += b"data" + struct.pack("<I", len(body)) + body
-    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+        samples = np.clip(np.round(samples * 32768.0), -32768, 32767)
+    wavfile.write(stream, rate, samples.astype("<i2" if bits == 16 else "<f4"))
+    return stream.getvalue()
 
 
 def resample(samples: Float[np.ndarray, " time"], rate: int, to: int) -> Float[np.ndarray, " out"]:
@@ -102,55 +104,40 @@ class _Bad(Exception):
     """Why a file is not a usable sound; one clause."""
 
 
-def _chunks(data: bytes) -> tuple[bytes, bytes]:
-    """The format and the samples of a RIFF wave file."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise _Bad("it is not a RIFF wave file")
-    facts, place = b"", 12
-    while place + 8 <= len(data):
-        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
-        body = data[place + 8 : place + 8 + size]
-        if name == b"fmt ":
-            facts = body
-        elif name == b"data":
-            if len(body) < size:
-                raise _Bad(f"it is cut short: {len(body)} of {size} bytes of samples are there")
-            return facts, body
-        place += 8 + size + size % 2
-    raise _Bad("it has no samples")
-
-
-def _samples(facts: bytes, body: bytes) -> tuple[int, Float[np.ndarray, " time"]]:
-    if len(facts) < 16:
-        raise _Bad("it does not say what its samples are")
-    kind, channels, rate, _, block, bits = struct.unpack("<HHIIHH", facts[:16])
-    if kind == _EXTENSIBLE and len(facts) >= 26:
-        kind = int.from_bytes(facts[24:26], "little")
-    if not 1 <= channels <= CHANNELS or not 1 <= rate <= RATE:
-        raise _Bad(f"it states {channels} channels at {rate} samples a second")
-    if block != channels * bits // 8:
-        raise _Bad("its block size is not that of its samples")
-    values = _decoded(kind, bits, body[: len(body) // block * block] if block else b"")
+def _decoded(soundfile: ModuleType, data: bytes) -> Clip:
+    if not data.startswith((b"RIFF", b"fLaC", b"OggS")):
+        raise _Bad("it is not a RIFF wave file, FLAC or Ogg")
+    if data.startswith(b"RIFF"):
+        _check_whole(data)
+    with soundfile.SoundFile(BytesIO(data)) as file:
+        if file.channels > CHANNELS or file.samplerate > RATE:
+            raise _Bad(f"it states {file.channels} channels at {file.samplerate} samples a second")
+        if file.frames * file.channels > _MOST:
+            raise _Bad(f"it states more than {_MOST} samples")
+        values = file.read(dtype="float64", always_2d=True)
+        if len(values) < file.frames:
+            raise _Bad(f"it is cut short: {len(values)} of {file.frames} samples are there")
     if not len(values):
         raise _Bad("it holds no samples")
     if not np.isfinite(values).all():
         raise _Bad("it holds samples that are no numbers")
-    mono = values.reshape(-1, channels).mean(axis=1, dtype=np.float64)
-    return rate, mono.astype(np.float32)
+    return Clip(samples=values.mean(axis=1).astype(np.float32), rate=file.samplerate)
 
 
-def _decoded(kind: int, bits: int, body: bytes) -> np.ndarray:
-    if kind == _PCM and bits == 8:
-        return (np.frombuffer(body, np.uint8).astype(np.float32) - 128.0) / 128.0
-    if kind == _PCM and bits == 16:
-        return np.frombuffer(body, "<i2").astype(np.float32) / 32768.0
-    if kind == _PCM and bits == 24:
-        parts = np.frombuffer(body, np.uint8).reshape(-1, 3)
-        wide = np.zeros((len(parts), 4), np.uint8)
-        wide[:, 1:] = parts
-        return wide.view("<i4")[:, 0] / np.float64(1 << 31)
-    if kind == _PCM and bits == 32:
-        return np.frombuffer(body, "<i4") / np.float64(1 << 31)
-    if kind == _FLOAT and bits in (32, 64):
-        return np.frombuffer(body, f"<f{bits // 8}")
-    raise _Bad(f"its samples are of kind {kind} with {bits} bits, neither PCM nor floats")
+def _check_whole(data: bytes) -> None:
+    """libsndfile takes what there is of a wave file that was cut."""
+    place, size = 12, 0
+    while place + 8 <= len(data):
+        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8
+        if name == b"data" and (there := len(data) - place) < size:
+            raise _Bad(f"it is cut short: {there} of {size} bytes of samples are there")
+        place += size + size % 2
+
+
+def _soundfile() -> ModuleType:
+    try:
+        import soundfile
+    except (ImportError, OSError):  # the latter where libsndfile itself is missing
+        raise MissingExtra("soundfile", "audio") from None
+    return soundfile

@@ -2,24 +2,22 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.folder import walk
 from catch11.data.labels import Labels, folder_labels, read_labels, stem
-from catch11.data.pictures import fit_picture, open_picture
-from catch11.data.sounds import Clip, fit_clip, open_clip
+from catch11.data.sounds import Clip
+from catch11.data.windows import Heard, open_source, to_pixels, window_of
 from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import ssim
@@ -29,8 +27,6 @@ from catch11.releases.manifest import Entry
 from catch11.releases.read import Release, sources_of
 
 Given = Labels | Mapping[str, int] | str | os.PathLike[str] | None
-Heard = Callable[[Clip], Tensor]
-"""A sound to the window (1, channel, height, width) of a feature model, in pixel units."""
 _WINDOW = 11  # pixels: the smallest picture that structural similarity is defined for
 
 
@@ -98,8 +94,10 @@ def read_batch(
     for entry in entries:
         try:
             window = release.windows([entry])
-            source = None if sources is None else _open(sources.path(entry.file), release)
-            clean = None if source is None else clean_window(source, release.canvas, heard=heard)
+            source = (
+                None if sources is None else open_source(sources.path(entry.file), release.canvas)
+            )
+            clean = None if source is None else window_of(source, release.canvas, heard=heard)
             read.append((entry.file, window, as_read(release, entry), source, clean))
         except Catch11Error as error:
             problems.append((entry.file, str(error)))
@@ -121,10 +119,6 @@ def read_batch(
     return batch, tuple(problems)
 
 
-def _open(path: Path, release: Release) -> Image.Image | Clip:
-    return open_clip(path) if release.canvas.sound else open_picture(path)
-
-
 def as_read(release: Release, entry: Entry) -> Any:
     """A released file as any pipeline of its kind reads it: a picture, a clip, or features."""
     if not release.canvas.sound:
@@ -141,18 +135,6 @@ def heard_again(
     if not canvas.waveform:
         return list(values)
     return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
-
-
-def clean_window(
-    picture: Image.Image | Clip, canvas: Canvas, *, heard: Heard | None = None
-) -> Float[Tensor, "1 channel window_height window_width"]:
-    """What the authorized model sees of a picture from outside, in pixel units; of a sound, hears."""
-    if isinstance(picture, Clip):
-        if heard is not None:
-            return heard(picture)
-        return torch.from_numpy(fit_clip(picture, canvas)).permute(2, 0, 1)[None]
-    pixels = torch.from_numpy(fit_picture(picture, canvas)).float() / 255
-    return canvas.window(rearrange(pixels, "height width channel -> 1 channel height width"))
 
 
 def _add_controls(
@@ -194,13 +176,6 @@ def on_margin(
     return made
 
 
-def to_pixels(window: Float[Tensor, "channel height width"]) -> np.ndarray:
-    """A window as (height, width, 3) 8-bit pixels, clipped; grey is repeated."""
-    values = (window.clamp(0, 1) * 255).round().to(torch.uint8)
-    array = rearrange(values, "channel height width -> height width channel").numpy()
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
-
-
 def _measured(windows: Mapping[Condition, Tensor], measure: object) -> dict[Condition, tuple]:
     assert callable(measure)
     if "clean" not in windows or not len(windows["clean"]):
@@ -210,15 +185,6 @@ def _measured(windows: Mapping[Condition, Tensor], measure: object) -> dict[Cond
         for name, value in windows.items()
         if name != "clean"
     }
-
-
-def spread(release: Release, size: int, *, limit: int | None) -> Iterator[tuple[Entry, ...]]:
-    """The entries in batches; `limit` of them evenly spaced, since neighbours share a folder."""
-    entries = release.entries
-    if limit is not None and limit < len(entries):
-        entries = tuple(entries[index * len(entries) // limit] for index in range(limit))
-    for start in range(0, len(entries), size):
-        yield entries[start : start + size]
 
 
 def ledger_rows(

@@ -1,25 +1,108 @@
-"""Reasons not to rely on what was measured of a release, as far as its records alone show them.
+"""Is this evaluation itself sound? What was measured in, one sentence a doubt out.
 
-The same doubts as `catch11.evaluation.trust`, which sees every single answer and so pairs them; here intervals
-are compared as if they were independent, which doubts more.
+The same doubts of an evaluation at work, whose every answer is there and is paired, and of records
+that were kept, whose intervals are compared as if they were independent, which doubts more.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from catch11.evaluation.groups import clean_of, largest
-from catch11.evaluation.record import Condition, Record
-from catch11.evaluation.trust import FEW, HANDLING, WEAK
+from catch11.evaluation.metrics import Interval, accuracy, paired_difference
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.roles import roles_of
+from catch11.keys.authorized import Authorized
 
+HANDLING = 0.02  # accuracy that the way through the canvas may cost
+FEW = 100  # images: below this an accuracy of .8 is known no better than to ± .08
+WEAK = 0.5  # a rival that knows less than this share of what the authorized one knows proves little
 _AGREEMENT = ("agreement", "agreement with the authorized model")
 _TASK = ("accuracy", "mcc")  # scores that mean little without the clean one beside them
+_UNLABELLED = "no labels were given: whether a rival is any good on clean images is unknown"
 
 
-def doubts(records: Sequence[Record]) -> tuple[str, ...]:
-    """One sentence a doubt, of the records of one release; what was not measured comes first, with
-    the option that measures it."""
-    checks = (_missing, _labels, _amount, _withheld, _models, _weak, _handling, _noise)
-    return tuple(dict.fromkeys(sentence for check in checks for sentence in check(records)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What an evaluation did. labels: of the scored items, by name; names: of the classes. hits: by
+    model name and condition, one for each scored item, in one order for all. unit: what the items
+    are, for sentences."""
+
+    authorized: str
+    rivals: Sequence[str]
+    files: Sequence[str]
+    labels: Mapping[str, int]
+    names: Sequence[str]
+    hits: Mapping[tuple[str, str], Sequence[bool]]
+    sourced: bool
+    withheld: int = 0
+    unlabelled: int = 0
+    unit: str = "images"
+
+
+class Standing(NamedTuple):
+    """A model's score under a condition; hits: where every answer is there, so that it is paired."""
+
+    model: str
+    score: Interval
+    hits: Sequence[bool] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What both ways of looking bring. missing: sentences on what was not measured. counts: items
+    scored, and of what. clean: a rival's clean score beside the authorized model's. handled: clean
+    beside the zero-noise control. specific: the authorized model, released beside Gaussian."""
+
+    missing: Sequence[str]
+    counts: Sequence[tuple[int, str]]
+    withheld: int
+    clean: Sequence[tuple[Standing, Standing]]
+    handled: Sequence[tuple[Standing, Standing]]
+    specific: Sequence[tuple[Standing, Standing]]
+    unit: str = "images"
+
+
+def doubts(facts: Facts) -> tuple[str, ...]:
+    """One sentence for each reason not to rely on an evaluation; empty when none was found."""
+    held = _of_answers(facts)
+    left = f"{facts.unlabelled} files have no label and were left out"
+    more = (*([left] if facts.unlabelled else ()), *_chance(facts), *_leaks(facts))
+    return (*_shared(held), *more)
+
+
+def doubts_of_records(records: Sequence[Record]) -> tuple[str, ...]:
+    """The same of the records of one release; what was not measured comes first, with the option that
+    measures it."""
+    return tuple(dict.fromkeys((*_shared(_of_records(records)), *_models(records))))
+
+
+def doubts_of_models(model: Authorized, rivals: Sequence[Authorized]) -> tuple[str, ...]:
+    """Doubts about the choice of rivals, from their weights and labels alone."""
+    roles = roles_of(model, {str(place): one for place, one in enumerate((model, *rivals))})
+    rows = [(one.name, one.fingerprint, roles[str(n)]) for n, one in enumerate(rivals, start=1)]
+    other = [
+        f"{rival.name} has {len(rival.labels)} classes and the authorized model "
+        f"{len(model.labels)}: labels do not apply to it, so its own clean answer is the truth"
+        for rival in rivals
+        if len(rival.labels) != len(model.labels)
+    ]
+    return (*_alike(rows, {model.fingerprint}), *other)
+
+
+def doubts_of_shares(records: Iterable[Record]) -> tuple[str, ...]:
+    """Doubts about a table of accuracies and agreements, from how many items stand behind each."""
+    counts = [record.n for record in records if record.metric in ("accuracy", "agreement")]
+    few = [count for count in counts if count < FEW]
+    if not few:
+        return ()
+    return (
+        f"{len(few)} of {len(counts)} shares are of fewer than {FEW} items, one of {min(few)}: "
+        "their intervals are wide",
+    )
 
 
 def judged(record: Record) -> bool:
@@ -27,12 +110,128 @@ def judged(record: Record) -> bool:
     return record.condition in ("nte", "attack")
 
 
-def _plain(record: Record) -> bool:
-    return record.condition == "nte" or record.attack == "none"
+def _shared(held: _Evidence) -> Iterator[str]:
+    yield from held.missing
+    for n, where in held.counts:
+        if n < FEW:
+            yield f"only {n} {held.unit} were scored{where}: below {FEW} the intervals are wide"
+    if held.withheld:
+        yield (
+            f"{held.withheld} sources were withheld from the release: what is kept is measured on "
+            "the rest alone"
+        )
+    for theirs, ours in held.clean:
+        if theirs.score.estimate < WEAK * ours.score.estimate:
+            yield (
+                f"{theirs.model} scores {theirs.score.estimate:.2f} on clean {held.unit}: too weak a "
+                "rival for its failure to mean much"
+            )
+    for clean, control in held.handled:
+        if _least(clean, control) > HANDLING:
+            yield (
+                f"{clean.model} loses {clean.score.estimate - control.score.estimate:.2f} on clean "
+                "pictures brought to the canvas: its preprocessing does not match, and that part is "
+                "not the recoding's doing"
+            )
+    for released, noise in held.specific:
+        if _least(released, noise) <= 0.0:
+            yield (
+                "the authorized model does no better on the release than on Gaussian noise of the "
+                "same PSNR: this evaluation shows no specificity"
+            )
 
 
-def _missing(records: Sequence[Record]) -> Iterator[str]:
-    if not any(_plain(r) and r.role == "authorized" for r in records):
+def _least(first: Standing, second: Standing) -> float:
+    """The low end of first minus second: paired where the answers are there, else as of independent
+    shares (Newcombe 1998, method 10)."""
+    if first.hits is not None and second.hits is not None:
+        return paired_difference(first.hits, second.hits).low
+    one, two = first.score, second.score
+    reach = math.hypot(one.estimate - one.low, two.high - two.estimate)
+    return one.estimate - two.estimate - reach
+
+
+def _alike(rows: Iterable[tuple[str, str | None, Role]], own: set[str | None]) -> Iterator[str]:
+    """Rivals that are the authorized model, descend from it, or are one another: of each its name,
+    fingerprint and role."""
+    seen: dict[str, str] = {}
+    for name, print_, role in rows:
+        if print_ in own:
+            yield f"{name} is the authorized model itself, listed as a rival"
+        elif print_ and seen.setdefault(print_, name) != name:
+            yield f"{name} has the same weights as {seen[print_]}"
+        elif role == "sibling":
+            yield f"{name} descends from the authorized weights: it is expected to read the release"
+
+
+def _of_answers(facts: Facts) -> _Evidence:
+    def standing(model: str, condition: str) -> Standing | None:
+        hits = facts.hits.get((model, condition))
+        return Standing(model, accuracy(hits), hits) if hits else None
+
+    def pairs(rows: Iterable[tuple[Standing | None, Standing | None]]) -> list:
+        return [row for row in rows if None not in row]
+
+    own, every = facts.authorized, (facts.authorized, *facts.rivals)
+    missing = []
+    if not facts.rivals:
+        missing.append("no rival was run: nothing is known of what other models get")
+    if not facts.sourced:
+        missing.append("no source was given: clean answers, the drop and the controls are unknown")
+    if not facts.labels and facts.rivals:
+        missing.append(_UNLABELLED)
+    weighed = facts.rivals if facts.labels else ()
+    return _Evidence(
+        missing=missing,
+        counts=[(len(next(iter(facts.hits.values()), ())), "")],
+        withheld=facts.withheld,
+        clean=pairs((standing(one, "clean"), standing(own, "clean")) for one in weighed),
+        handled=pairs((standing(one, "clean"), standing(one, "control")) for one in every),
+        specific=pairs([(standing(own, "nte"), standing(own, "gaussian"))]),
+        unit=facts.unit,
+    )
+
+
+def _of_records(records: Sequence[Record]) -> _Evidence:
+    scored = [r for r in records if judged(r)]
+    clean = [r for r in records if r.condition == "clean"]
+    ours = {r.metric: r for r in clean if r.role == "authorized"}
+    kept = {(r.model, r.metric, r.n): r for r in _own(records, "nte")}
+    handled = [(clean_of(r, records), r) for r in records if r.condition == "control"]
+    specific = [(kept.get((r.model, r.metric, r.n)), r) for r in _own(records, "gaussian")]
+    return _Evidence(
+        missing=[*_unmeasured(records), *_unlabelled(scored)],
+        counts=list(_counts(scored)),
+        withheld=max((int(r.settings.get("withheld") or 0) for r in records), default=0),
+        clean=[
+            (_standing(r), _standing(ours[r.metric]))
+            for r in clean
+            if r.role != "authorized" and r.metric in ours
+        ],
+        handled=[(_standing(a), _standing(b)) for a, b in handled if a is not None],
+        specific=[(_standing(a), _standing(b)) for a, b in specific if a is not None],
+    )
+
+
+def _standing(record: Record) -> Standing:
+    return Standing(record.model, record.interval)
+
+
+def _own(records: Sequence[Record], condition: Condition) -> list[Record]:
+    return [r for r in records if r.condition == condition and r.role == "authorized"]
+
+
+def _counts(scored: Sequence[Record]) -> Iterator[tuple[int, str]]:
+    rows = largest(scored)
+    for n in sorted({r.n for r in rows}, reverse=True):
+        names = dict.fromkeys(r.attack or "the release as it is" for r in rows if r.n == n)
+        yield n, "" if all(r.n == n for r in rows) else f" for {', '.join(names)}"
+
+
+def _unmeasured(records: Sequence[Record]) -> Iterator[str]:
+    if not any(
+        r.role == "authorized" and (r.condition == "nte" or r.attack == "none") for r in records
+    ):
         yield (
             "what the authorized model keeps was not measured: give catch11 attack or verify "
             "the option --model"
@@ -50,33 +249,14 @@ def _missing(records: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _labels(records: Sequence[Record]) -> Iterator[str]:
-    rows = [r for r in records if judged(r) and r.metric != "auc"]
+def _unlabelled(scored: Sequence[Record]) -> Iterator[str]:
+    rows = [r for r in scored if r.metric != "auc"]
     if rows and all(r.metric in _AGREEMENT for r in rows):
-        yield "no labels were given: whether a rival is any good on clean images is unknown"
-
-
-def _amount(records: Sequence[Record]) -> Iterator[str]:
-    rows = largest(r for r in records if judged(r))
-    for n in sorted({r.n for r in rows if r.n < FEW}, reverse=True):
-        names = dict.fromkeys(r.attack or "the release as it is" for r in rows if r.n == n)
-        where = "" if all(r.n == n for r in rows) else f" for {', '.join(names)}"
-        yield f"only {n} images were scored{where}: below {FEW} the intervals are wide"
-
-
-def _withheld(records: Sequence[Record]) -> Iterator[str]:
-    count = max((int(r.settings.get("withheld") or 0) for r in records), default=0)
-    if count:
-        yield (
-            f"{count} sources were withheld from the release: what is kept is measured on the "
-            "rest alone"
-        )
+        yield _UNLABELLED
 
 
 def _models(records: Sequence[Record]) -> Iterator[str]:
-    """One name for several files; rivals that are the authorized model, its kin or one another."""
-    own = {r.model_fingerprint for r in records if r.role == "authorized"} - {None}
-    seen: dict[str, str] = {}
+    """One name for several files; rivals that are one with another model."""
     for name in dict.fromkeys(r.model for r in records):
         prints = {r.model_fingerprint for r in records if r.model == name} - {None}
         if len(prints) > 1:
@@ -84,60 +264,40 @@ def _models(records: Sequence[Record]) -> Iterator[str]:
                 f"{name} stands for {len(prints)} files of different fingerprints: formats of one "
                 "model, or several models of one name"
             )
-    for r in records:
-        if r.role == "authorized":
-            continue
-        print_ = r.model_fingerprint
-        if print_ in own:
-            yield f"{r.model} is the authorized model itself, listed as a rival"
-        elif print_ and seen.setdefault(print_, r.model) != r.model:
-            yield f"{r.model} has the same weights as {seen[print_]}"
-        elif r.role == "sibling":
-            yield (
-                f"{r.model} descends from the authorized weights: it is expected to read the "
-                "release"
-            )
+    own = {r.model_fingerprint for r in records if r.role == "authorized"} - {None}
+    rivals = [r for r in records if r.role != "authorized"]
+    yield from _alike([(r.model, r.model_fingerprint, r.role) for r in rivals], own)
 
 
-def _weak(records: Sequence[Record]) -> Iterator[str]:
-    clean = [r for r in records if r.condition == "clean"]
-    ours = {r.metric: r.value for r in clean if r.role == "authorized"}
-    for r in clean:
-        if r.role != "authorized" and r.value < WEAK * ours.get(r.metric, 0.0):
-            yield (
-                f"{r.model} scores {r.value:.2f} on clean images: too weak a rival for its "
-                "failure to mean much"
-            )
+def _chance(facts: Facts) -> Iterator[str]:
+    if not facts.labels:
+        return
+    count = Counter(facts.labels.values())
+    share = count.most_common(1)[0][1] / len(facts.labels)
+    if len(count) == 1 or share > 0.5:
+        yield (
+            f"one class makes up {share:.0%} of the {facts.unit}: always answering it scores as much"
+        )
 
 
-def _handling(records: Sequence[Record]) -> Iterator[str]:
-    """The zero-noise control shows what the trip through the canvas alone costs."""
-    for r in records:
-        clean = clean_of(r, records) if r.condition == "control" else None
-        if clean is not None and _least(clean, r) > HANDLING:
-            yield (
-                f"{r.model} loses {clean.value - r.value:.2f} on clean pictures brought to the "
-                "canvas: its preprocessing does not match, and that part is not the recoding's "
-                "doing"
-            )
+def _leaks(facts: Facts) -> Iterator[str]:
+    """Folders or names that give the label away, to a rival that reads no pixel."""
+    labelled = [file for file in facts.files if file in facts.labels]
+    held: dict[str, set[int]] = defaultdict(set)
+    for file in labelled:
+        held[str(PurePosixPath(file).parent)].add(facts.labels[file])
+    several = len(set(facts.labels.values())) > 1
+    if several and len(held) > 1 and all(len(classes) == 1 for classes in held.values()):
+        yield "the released folders give the labels away: release with opaque names"
+        return
+    named = sum(_spells(file, facts.labels[file], facts.names) for file in labelled)
+    if labelled and named > len(labelled) / 2:
+        yield "the released file names hold the class names: release with opaque names"
 
 
-def _noise(records: Sequence[Record]) -> Iterator[str]:
-    kept = {(r.model, r.metric, r.n): r for r in _own(records, "nte")}
-    for noise in _own(records, "gaussian"):
-        released = kept.get((noise.model, noise.metric, noise.n))
-        if released is not None and _least(released, noise) <= 0.0:
-            yield (
-                "the authorized model does no better on the release than on Gaussian noise of "
-                "the same PSNR: this evaluation shows no specificity"
-            )
-
-
-def _own(records: Sequence[Record], condition: Condition) -> list[Record]:
-    return [r for r in records if r.condition == condition and r.role == "authorized"]
-
-
-def _least(first: Record, second: Record) -> float:
-    """The low end of first minus second (Newcombe 1998, method 10: independent shares)."""
-    reach = math.hypot(first.value - first.low, second.high - second.value)
-    return first.value - second.value - reach
+def _spells(file: str, label: int, names: Sequence[str]) -> bool:
+    if label >= len(names):
+        return False
+    words = [word.strip().casefold() for word in names[label].replace("_", " ").split(",")]
+    text = file.casefold().replace("_", " ").replace("-", " ")
+    return any(len(word) > 2 and word in text for word in words)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.canvas.grid import Grid
+from catch11.canvas.grid import Grid, amplitude
 from catch11.errors import InvalidArgument
 
 _DECIBEL = 0.005  # how near the strength has to come
@@ -44,7 +44,7 @@ def _one(window: Tensor, decibels: float, grid: Grid, generator: torch.Generator
     if math.isinf(decibels) and decibels > 0:
         return grid.round(window)
     draw = torch.randn(window.shape, generator=generator).to(window)
-    goal = 10.0 ** (-decibels / 20.0)
+    goal = amplitude(decibels)
     deviation = min(goal, _WIDEST)
     for _ in range(_ROUNDS):
         made = grid.round(grid.clip(window + deviation * draw))

@@ -3,18 +3,18 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.data.folder import walk
-from catch11.data.pictures import open_picture, quiet
-from catch11.errors import InvalidArgument, UnreadablePicture
-from catch11.evaluation.conditions import clean_window, to_pixels
+from catch11.data.selection import spread
+from catch11.data.windows import as_pictures, readable
+from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import Interval, accuracy, matches
 from catch11.keys.key import Key
 from catch11.models.frame import Model
@@ -61,10 +61,16 @@ class Panel:
     ) -> None:
         if count < 1:
             raise InvalidArgument("count", expected="1 or more", found=count)
-        pictures = _pictures(probe, count)
+        files = walk(probe).files
+        evenly = spread(files, count)
+        order = (*evenly, *sorted({*files} - {*evenly}))  # for some may be unreadable
+        found = list(islice(readable(probe, model.canvas, files=order), count))
+        if not found:
+            raise InvalidArgument("probe", expected="readable pictures", found=f"none in {probe}")
+        pictures, windows = zip(*found, strict=True)
         self.model = model
         self.rivals = {rival.name: rival for rival in rivals}
-        self.windows = torch.cat([clean_window(one, model.canvas) for one in pictures])
+        self.windows = torch.cat(windows)
         self.clean = self._answers(self.windows)
         self.theirs = {
             name: rival.logits(rival.preprocess(pictures)).argmax(1)
@@ -97,31 +103,7 @@ class Panel:
 
 def _seen(rival: Model, windows: Tensor, canvas: Canvas) -> Tensor:
     """A rival's answers to released windows, each framed with its own edge to the canvas."""
-    right = canvas.width - canvas.left - canvas.window_width
-    below = canvas.height - canvas.top - canvas.window_height
-    margin = (canvas.left, right, canvas.top, below)
-    whole = torch.nn.functional.pad(windows, margin, mode="replicate")
-    pictures = [Image.fromarray(to_pixels(image)) for image in whole]
-    return rival.logits(rival.preprocess(pictures)).argmax(1)
-
-
-def _pictures(probe: str | os.PathLike[str], count: int) -> list[Image.Image]:
-    """`count` readable pictures, evenly spaced below a folder."""
-    listed = walk(probe)
-    files = listed.files
-    step = max(1, len(files) // count)
-    found: list[Image.Image] = []
-    for file in files[::step]:
-        if len(found) == count:
-            break
-        try:
-            with quiet():
-                found.append(open_picture(listed.root / file))
-        except UnreadablePicture:
-            continue
-    if not found:
-        raise InvalidArgument("probe", expected="readable pictures", found=f"none in {probe}")
-    return found
+    return rival.logits(rival.preprocess(as_pictures(windows, canvas))).argmax(1)
 
 
 def _ends(interval: Interval) -> dict[str, float]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from catch11.data.fields import random_fields
 from catch11.errors import EmptySubspace
 from catch11.fronts.front import Front
 from catch11.keys.key import Key, default_rule, key_of
@@ -100,26 +100,12 @@ def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = N
 
 def _reached(key: Key) -> Iterator[tuple[float, float]]:
     """Measured (PSNR, front shift), the strongest first, where the shift stays small."""
-    windows = photograph_like(key.canvas.shape)
+    draws = torch.Generator().manual_seed(11)
+    windows = random_fields(key.canvas.shape, PROBES, generator=draws)
     for strength in STRENGTHS:
         made = SpectralRecoder(key, psnr=strength)(windows)
         if max(made.front_shift) <= SHIFT:
             yield sum(made.psnr) / PROBES, sum(made.front_shift) / PROBES
-
-
-def photograph_like(shape: tuple[int, int, int]) -> Float[Tensor, "probe channel height width"]:
-    """Random pictures in [0, 1] whose amplitude falls as 1/frequency, as that of photographs does.
-
-    Field 1987: the power of natural scenes falls as 1/f².
-    """
-    generator = torch.Generator().manual_seed(11)
-    noise = torch.randn(PROBES, *shape, generator=generator)
-    down = torch.fft.fftfreq(shape[1])[:, None]
-    across = torch.fft.rfftfreq(shape[2])[None]
-    radius = (down.square() + across.square()).sqrt().clamp(min=1.0 / max(shape[1:]))
-    pictures = torch.fft.irfft2(torch.fft.rfft2(noise) / radius, s=shape[1:])
-    deviation = pictures.flatten(1).std(dim=1)[:, None, None, None]
-    return (0.5 + 0.22 * (pictures - pictures.mean()) / deviation).clamp(0.0, 1.0)
 
 
 def _coarse(key: Key) -> float:
@@ -131,9 +117,10 @@ def _coarse(key: Key) -> float:
 
 
 def _left(noise: Tensor) -> float:
+    """The share of energy that a blur of one pixel leaves."""
     from kornia.filters import gaussian_blur2d
 
-    blurred = gaussian_blur2d(noise, (7, 7), (1.0, 1.0), "circular")
+    blurred = gaussian_blur2d(noise, (7, 7), (1.0, 1.0), border_type="circular")
     return float(blurred.square().sum() / noise.square().sum())
 
 

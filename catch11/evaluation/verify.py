@@ -12,8 +12,8 @@ from torch import Tensor
 from catch11.copies.personalize import CopySecret
 from catch11.copies.scramble import Scramble
 from catch11.data.labels import Labels
+from catch11.data.selection import batches, spread
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.evaluation import trust
 from catch11.evaluation.conditions import (
     Batch,
     Given,
@@ -22,9 +22,11 @@ from catch11.evaluation.conditions import (
     find_truth,
     ledger_rows,
     read_batch,
-    spread,
 )
+from catch11.evaluation.doubts import Facts, doubts, doubts_of_models
 from catch11.evaluation.record import Record, Role, Verdict
+from catch11.evaluation.roles import named as named_models
+from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.keys.key import Key
 from catch11.models.frame import Model
@@ -121,16 +123,16 @@ def verify(
         for score in scores
     ]
     verdict = to_verdict(scores, trial.roles, max_drop, max_rival, len(tally.problems))
-    doubts = (
+    warnings = (
         *([] if trial.release.complete else [_UNFINISHED]),
-        *trust.doubts_of_models(model, rivals),
-        *trust.doubts(_facts(trial, tally, scores)),
+        *doubts_of_models(model, rivals),
+        *doubts(_facts(trial, tally, scores)),
         *verdict.unsure,
     )
     return Verification(
         records=tuple(records),
         verdict=verdict,
-        warnings=doubts,
+        warnings=warnings,
         problems=tuple(tally.problems),
         files=len(tally.files),
     )
@@ -180,15 +182,11 @@ def _set_up(
             remedy="its own words on the clean pictures are the truth; questions with options go "
             "through catch11.studies.tasks.mmbench",
         )  # fmt: skip
-    named = trust.by_name((model, *rivals))
-    roles: dict[str, Role] = {
-        name: trust.role_of(model, one) if place else "authorized"
-        for place, (name, one) in enumerate(named.items())
-    }
+    named = named_models((model, *rivals))
     return _Trial(
         release=release,
         named=named,
-        roles=roles,
+        roles=roles_of(model, named),
         sources=sources,
         truth=truth,
         unlabelled=unlabelled,
@@ -198,9 +196,9 @@ def _set_up(
     )
 
 
-def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> trust.Facts:
+def _facts(trial: _Trial, tally: Tally, scores: Sequence[Score]) -> Facts:
     known = {} if trial.truth is None else {f: trial.truth.of(f) for f in tally.files}
-    return trust.Facts(
+    return Facts(
         authorized=trial.authorized,
         rivals=[name for name in trial.named if name != trial.authorized],
         files=tally.files,
@@ -235,7 +233,7 @@ def _run(
 ) -> Tally:
     tally, done = Tally(), 0
     total = len(trial.release) if limit is None else min(limit, len(trial.release))
-    for entries in spread(trial.release, batch, limit=limit):
+    for entries in batches(spread(trial.release.entries, limit), batch):
         done += len(entries)
         if trial.truth is not None:
             entries = tuple(e for e in entries if trial.truth.of(e.file) is not None)

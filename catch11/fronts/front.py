@@ -14,6 +14,7 @@ from catch11.errors import InvalidArgument
 
 Geometry = Literal["dense", "patch", "conv", "tokens"]
 
+DRIFT = 0.25  # relative distance of two fronts up to which one descends from the other
 _PROJECTIONS = 16
 _GRID = 2.0**12
 
@@ -84,6 +85,12 @@ class Front:
     def outputs(self) -> int:
         """Output channels, or features of a dense front."""
         return int(self.weight.shape[0])
+
+    def drift(self, other: "Front") -> float:
+        """‖W − W'‖ / ‖W'‖ from another front; infinite where the shapes differ."""
+        if self.weight.shape != other.weight.shape:
+            return float("inf")
+        return float((self.weight - other.weight).norm() / other.weight.norm())
 
     def apply(
         self, delta: Float[Tensor, "batch channel height width"]

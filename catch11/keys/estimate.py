@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
+from catch11.canvas.grid import amplitude
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.fronts.find import evaluating
@@ -105,7 +106,7 @@ def choose_rule(
         except EmptySubspace as reason:
             refused = reason
             break
-        scale = 10 ** (-psnr / 20) / noise.flatten(1).square().mean(1).sqrt()
+        scale = amplitude(psnr) / noise.flatten(1).square().mean(1).sqrt()
         moved = windows + noise * scale[:, None, None, None]
         if float(front.relative_shift(moved, windows).median()) <= deviation:
             return rule

@@ -83,8 +83,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         name="audio",
         models="a model of sounds",
-        sources="a folder of .wav files",
-        suffixes=frozenset({".wav", ".wave"}),
+        sources="a folder of .wav, .flac or .ogg files",
+        suffixes=frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"}),
         home="catch11.modalities.audio.plug",
     ),
     Row(

@@ -16,9 +16,9 @@ from catch11.attacks import Material
 from catch11.attacks.frame import Attack
 from catch11.attacks.projection import ProjectInpaint, ProjectOut
 from catch11.attacks.purify import each, gaussian
-from catch11.data.pictures import open_picture
-from catch11.data.windows import folder_windows
-from catch11.evaluation.conditions import clean_window, find_sources, ledger_rows, spread, to_pixels
+from catch11.data.selection import spread
+from catch11.data.windows import folder_windows, open_source, to_pixels, window_of
+from catch11.evaluation.conditions import find_sources, ledger_rows
 from catch11.keys.key import Key
 from catch11.releases.read import read_release
 from catch11.subspaces.rule import spectrum
@@ -46,14 +46,15 @@ def samples(
     """Evenly spaced files of a release. key: adds what an attacker who knows the first layer sees;
     public: pictures that fill in the rest. Raises ReleaseError."""
     held = read_release(dst)
-    entries = [entry for part in spread(held, count, limit=count) for entry in part]
+    entries = spread(held.entries, count)
     released = held.windows(entries)
     columns: list[tuple[str, Tensor]] = []
     if source is not None:
         rows, _ = ledger_rows(held, dst, None)
         sources = find_sources(held, source, rows)
         shots = [
-            clean_window(open_picture(sources.path(entry.file)), held.canvas) for entry in entries
+            window_of(open_source(sources.path(entry.file), held.canvas), held.canvas)
+            for entry in entries
         ]
         columns.append(("original", torch.cat(shots)))
     columns.append(("as released", released))

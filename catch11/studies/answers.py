@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.attacks.frame import as_pictures
+from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument
 from catch11.models.frame import Model
 from catch11.studies.place import Part, Place

@@ -8,10 +8,10 @@ import torch
 from rich.console import RenderableType
 
 from catch11.canvas.grid import psnr
+from catch11.data.fields import random_fields
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Record
-from catch11.evaluation.suitability import photograph_like
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.answers import answers
 from catch11.studies.frame import Scale, Study
@@ -36,17 +36,11 @@ def windows_of(trial: Trial, domain: str) -> torch.Tensor:
     """Clean windows of a domain, as the authorized model sees them."""
     canvas = trial.model.canvas
     if domain == "noise":
-        return torch.cat([_fields(canvas.shape, seed) for seed in range((trial.n + 1) // 2)])[: trial.n]  # fmt: skip
+        return random_fields(canvas.shape, trial.n, generator=torch.Generator().manual_seed(11))
     place = Place(config="digits") if domain == "digits" else trial.place
     family = "thumbnails" if domain == "thumbnails" else FAMILY
     shown: Pictures = place.pictures(family, trial.n)
     return shown.windows(canvas)
-
-
-def _fields(shape: tuple[int, int, int], seed: int) -> torch.Tensor:
-    """Two random fields, shifted and flipped by the seed, since the probes are fixed."""
-    fields = torch.roll(photograph_like(shape), (7 * seed, 13 * seed), (-2, -1))
-    return fields.flip(-1) if seed % 2 else fields
 
 
 def work(cell: Cell, place: Place) -> Sequence[Record]:

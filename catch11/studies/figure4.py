@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from catch11.attacks.blind import BlindSubspace
 from catch11.attacks.frame import Material
 from catch11.attacks.projection import ProjectInpaint
+from catch11.data.windows import to_pixels
 from catch11.evaluation.cells import Cell, Value
-from catch11.evaluation.conditions import to_pixels
 from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place

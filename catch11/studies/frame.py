@@ -13,8 +13,8 @@ from typing import Literal
 from rich.console import RenderableType
 
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.evaluation import trust
 from catch11.evaluation.cells import Cell, run_cells
+from catch11.evaluation.doubts import doubts_of_shares
 from catch11.evaluation.record import Record, versions
 from catch11.studies.basis import basis
 from catch11.studies.place import Place, Unavailable
@@ -58,7 +58,7 @@ class Done:
     @property
     def doubts(self) -> tuple[str, ...]:
         """One sentence for each reason not to rely on the table."""
-        return trust.doubts_of_shares(self.records)
+        return doubts_of_shares(self.records)
 
 
 @cache

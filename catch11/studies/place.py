@@ -18,8 +18,8 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.data.pictures import open_picture
+from catch11.data.windows import window_of
 from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
-from catch11.evaluation.conditions import clean_window
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 
@@ -84,7 +84,7 @@ class Pictures:
 
     def windows(self, canvas: Canvas) -> Float[Tensor, "batch channel height width"]:
         """What a model of this canvas sees of them, in pixel units."""
-        return torch.cat([clean_window(image, canvas) for image in self.images])
+        return torch.cat([window_of(image, canvas) for image in self.images])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

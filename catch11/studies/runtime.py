@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from rich.console import RenderableType
 
-from catch11.attacks.frame import as_pictures
 from catch11.baselines import published
+from catch11.data.windows import as_pictures
 from catch11.errors import EmptySubspace
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record

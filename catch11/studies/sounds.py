@@ -7,11 +7,10 @@ test words of eight voices that no net heard. Strength: PSNR with peak 2, the ra
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-import torch
 from rich.console import RenderableType
 from torch import Tensor
 
-from catch11.canvas.grid import GRIDS
+from catch11.canvas.grid import GRIDS, decibels
 from catch11.data.sounds import Clip
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
@@ -137,7 +136,7 @@ def _snr(released: Tensor, windows: Tensor) -> float:
     """Mean over sounds of the signal-to-noise ratio, dB."""
     signal = (windows - 0.5).square().flatten(1).sum(1)
     noise = (released - windows).square().flatten(1).sum(1).clamp_min(1e-12)
-    return float((10.0 * torch.log10(signal / noise)).mean())
+    return float(decibels(noise / signal).mean())
 
 
 def _withheld(made: Recoded) -> int:

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.roles import role_of
 from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
-from catch11.modalities.text.scores import record, role_of
+from catch11.modalities.text.scores import record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.encoders import known_encoder, small_encoder
 from catch11.studies.place import Place, Unavailable
@@ -141,11 +142,10 @@ def _records(
 ) -> list[Record]:  # fmt: skip
     said, task = one.predict(answers), examples.task
     truth = [examples.labels[i] for i in kept]
-    name = role or role_of(authorized, one.model)
     return [
         record(
             measure(task, [said[i] for i in kept], truth, metric=metric), model=one.model,
-            role=name, condition=condition, metric=metric, n=len(kept),
+            role=role or role_of(authorized, one.model), condition=condition, metric=metric, n=len(kept),
             chance=chance(task, list(examples.labels), metric=metric),
             withheld=len(examples) - len(kept),
         )

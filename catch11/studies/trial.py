@@ -15,11 +15,11 @@ from torch import Tensor
 
 from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
-from catch11.evaluation import trust
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import accuracy, paired_difference, ssim
 from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
@@ -185,7 +185,7 @@ class Trial:
 def _role(place: Place, family: str, authorized: str, name: str) -> Role:
     if name == authorized:
         return "authorized"
-    return trust.role_of(place.model(family, authorized), place.model(family, name))
+    return role_of(place.model(family, authorized), place.model(family, name))
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from catch11.canvas.grid import amplitude
 from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.fronts.front import Front
@@ -192,7 +193,7 @@ def bounds_of_key(
     noise inside, and only what is certain is said. generator: of those draws. Raises
     InvalidArgument for a rival whose window has another shape.
     """
-    radius = 10.0 ** (-psnr / 20.0) * math.sqrt(key.subspace.ambient)
+    radius = amplitude(psnr) * math.sqrt(key.subspace.ambient)
     draws = torch.Generator().manual_seed(0) if generator is None else generator
     found: list[Bound] = []
     subspace = key.subspace

@@ -8,7 +8,7 @@ what they did holds one more picture of the same kind with a stated confidence.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 
 import torch
 from jaxtyping import Float
@@ -17,9 +17,8 @@ from torch import Tensor
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import Format
 from catch11.data.folder import walk
-from catch11.data.pictures import open_picture
-from catch11.errors import Catch11Error, InvalidArgument
-from catch11.evaluation.conditions import clean_window
+from catch11.data.windows import readable
+from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.fronts.front import Front
 from catch11.keys.authorized import IMAGE
@@ -130,32 +129,11 @@ def pictures_of(
     """Windows of `count` pictures of a folder, drawn without putting back; all where it has fewer.
     Other files are passed over. Raises InvalidArgument where there is no picture."""
     files = walk(source).files
-    windows = []
-    for place in torch.randperm(len(files), generator=generator).tolist():
-        try:
-            windows.append(clean_window(open_picture(Path(source) / files[place]), canvas))
-        except Catch11Error:
-            continue
-        if len(windows) == count:
-            break
+    order = [files[place] for place in torch.randperm(len(files), generator=generator).tolist()]
+    windows = [window for _, window in islice(readable(source, canvas, files=order), count)]
     if not windows:
         raise InvalidArgument("source", expected="pictures", found="none")
     return torch.cat(windows)
-
-
-def random_fields(
-    shape: tuple[int, int, int], count: int, *, generator: torch.Generator
-) -> Float[Tensor, "batch channel height width"]:
-    """Independent random pictures in [0, 1] whose amplitude falls as 1/frequency, as that of natural
-    scenes does (Field 1987), with a mean about grey and a deviation of a photograph's, .22."""
-    down = torch.fft.fftfreq(shape[1])[:, None]
-    across = torch.fft.rfftfreq(shape[2])[None]
-    radius = (down.square() + across.square()).sqrt().clamp(min=1.0 / max(shape[1:]))
-    noise = torch.randn(count, *shape, generator=generator)
-    fields = torch.fft.irfft2(torch.fft.rfft2(noise) / radius, s=shape[1:])
-    each = fields.flatten(1)
-    scaled = (each - each.mean(dim=1, keepdim=True)) / each.std(dim=1, keepdim=True)
-    return (0.5 + 0.22 * scaled.view_as(fields)).clamp(0.0, 1.0)
 
 
 def _ends(interval: Interval) -> dict[str, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import save_file
 
@@ -35,7 +36,7 @@ def fill(folder: Path) -> None:
     (folder / "low" / "plain.wav").write_bytes(encode_clip(tone(200), RATE))
     (folder / "low" / "short.wav").write_bytes(encode_clip(tone(150, seconds=0.1), RATE))
     (folder / "float.wav").write_bytes(encode_clip(tone(900, seconds=1.0), RATE, bits=32))
-    (folder / "rate.wav").write_bytes(encode_clip(tone(440, rate=11025), 11025))
+    soundfile.write(folder / "rate.flac", tone(440, rate=11025), 11025)
     (folder / "silent.wav").write_bytes(encode_clip(np.zeros(SAMPLES), RATE))
     good = encode_clip(tone(300), RATE)
     (folder / "empty.wav").write_bytes(b"")
@@ -70,10 +71,14 @@ def test_hostile_files_are_skipped_and_silence_is_not(world: Path) -> None:
     assert rows["cut.wav"].reason.startswith("it is cut short")
     assert rows["empty.wav"].reason == "it is empty"
     assert rows["nan.wav"].reason == "it holds samples that are no numbers"
-    assert rows["table.csv"].reason == rows["text.wav"].reason == "it is not a RIFF wave file"
+    assert (
+        rows["table.csv"].reason
+        == rows["text.wav"].reason
+        == "it is not a RIFF wave file, FLAC or Ogg"
+    )
     assert rows["silent.wav"].outcome == "released"
-    for name in ("low/plain.wav", "rate.wav", "silent.wav"):
-        clip = open_clip(world / "out" / name)
+    for name in ("low/plain.wav", "rate.flac", "silent.wav"):
+        clip = open_clip((world / "out" / name).with_suffix(".wav"))
         assert (clip.rate, len(clip.samples)) == (RATE, SAMPLES)
         assert rows[name].psnr == pytest.approx(12.0, abs=0.5)
 
@@ -189,7 +194,7 @@ def test_attack_says_what_is_missing(world: Path) -> None:
     assert "--attack: expected among low-pass 1/2" in said(*words, "--attack", "Wiener")
     assert "--learn: expected no such option for sounds" in said(*words, "--learn", world / "miss")
     (world / "none").mkdir(exist_ok=True)
-    assert "--public: expected a folder of .wav files" in said(*words, "--public", world / "none")
+    assert "--public: expected a folder of sounds" in said(*words, "--public", world / "none")
 
 
 def test_verify_asks_for_the_passphrase_of_a_sealed_key(

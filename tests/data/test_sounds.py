@@ -1,20 +1,23 @@
 """Wave files from outside: every format that is read, everything that is refused, and the window."""
 
 import contextlib
+import re
 import struct
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, encode_clip, fit_clip, heard, open_clip, resample
-from catch11.errors import UnreadableSound
+from catch11.errors import MissingExtra, UnreadableSound
 
 WAVE = (0.5 * np.sin(np.arange(200) / 7)).astype(np.float64)
 
@@ -65,7 +68,8 @@ def test_24_bits() -> None:
 
 def test_unknown_chunks_and_extensible_headers_are_stepped_over() -> None:
     body = np.round(WAVE * 32767).astype("<i2").tobytes()
-    facts = struct.pack("<HHIIHHHHIH14x", 0xFFFE, 1, 8000, 16000, 2, 16, 22, 16, 0, 1)
+    pcm = bytes.fromhex("0100000000001000800000aa00389b71")
+    facts = struct.pack("<HHIIHHHHI16s", 0xFFFE, 1, 8000, 16000, 2, 16, 22, 16, 0, pcm)
     data = b"RIFF\0\0\0\0WAVELIST" + struct.pack("<I", 3) + b"abc\0fmt "
     data += struct.pack("<I", len(facts)) + facts + b"data" + struct.pack("<I", len(body)) + body
     np.testing.assert_allclose(decode_clip(data).samples, WAVE, atol=1 / 32768)
@@ -79,20 +83,61 @@ def test_what_is_written_is_what_scipy_reads(bits: int) -> None:
     np.testing.assert_allclose(values / scale, WAVE, atol=0.51 / 32768 if bits == 16 else 1e-7)
 
 
+def coded(kind: str) -> bytes:
+    stream = BytesIO()
+    soundfile.write(stream, WAVE, 8000, format=kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "step"), [("FLAC", 1 / 32768), ("OGG", 0.1), ("WAV", 1 / 32768)])
+def test_flac_and_ogg_are_read(kind: str, step: float) -> None:
+    clip = decode_clip(coded(kind))
+    assert clip.rate == 8000
+    np.testing.assert_allclose(clip.samples, WAVE, atol=step)
+
+
+def test_a_header_of_two_minds_is_read_where_its_samples_are_clear() -> None:
+    odd_block = GOOD[:32] + b"\x07\0" + GOOD[34:]
+    np.testing.assert_array_equal(decode_clip(odd_block).samples, decode_clip(GOOD).samples)
+
+
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(MissingExtra, match=r"soundfile is needed .* 'catch11\[audio\]'"):
+        decode_clip(GOOD)
+
+
+def test_what_is_written_holds_nothing_but_samples() -> None:
+    """No time, no program's name: the same samples are the same bytes, of known chunks."""
+    for bits, size in ((16, 2), (32, 4)):
+        data = encode_clip(WAVE, 8000, bits=bits)
+        assert len(data) <= size * len(WAVE) + 58
+        assert set(re.findall(rb"[A-Za-z]{3}[A-Za-z ]", data[: -size * len(WAVE)])) <= {
+            b"RIFF", b"WAVE", b"fmt ", b"fact", b"data"
+        }  # fmt: skip
+
+
 GOOD = written(KINDS[1].values)
+# 36 bits of a FLAC header are its number of samples; a file of a kilobyte may state any.
+LONG = coded("FLAC")[:21] + b"\xff\xff\xff\xff\xff" + coded("FLAC")[26:]
 HOSTILE = {
     "empty": (b"", "it is empty"),
     "text": (b"hello, this is no sound at all", "not a RIFF wave file"),
     "header only": (GOOD[:44], "cut short"),
     "cut": (GOOD[:-100], "cut short: 300 of 400 bytes"),
     "no samples": (written(np.zeros(0, np.int16)), "no samples"),
-    "no data": (GOOD[:36], "it has no samples"),
-    "silent header": (GOOD[:12] + b"fmt \x04\0\0\0abcd" + GOOD[36:], "does not say what"),
-    "mp3 inside": (GOOD[:20] + b"\x55\0" + GOOD[22:], "of kind 85 with 16 bits"),
-    "no channels": (GOOD[:22] + b"\0\0" + GOOD[24:], "0 channels"),
-    "no rate": (GOOD[:24] + b"\0\0\0\0" + GOOD[28:], "at 0 samples a second"),
-    "rate beyond": (GOOD[:24] + b"\xff\xff\xff\xff" + GOOD[28:], "4294967295 samples a second"),
-    "odd block": (GOOD[:32] + b"\x07\0" + GOOD[34:], "block size"),
+    "no data": (GOOD[:36], r"cannot be decoded \(.*No 'data' chunk marker\)"),
+    "silent header": (GOOD[:12] + b"fmt \x04\0\0\0abcd" + GOOD[36:], "Short 'fmt ' chunk"),
+    "mp3 inside": (GOOD[:20] + b"\x55\0" + GOOD[22:], "Malformed 'fmt ' chunk"),
+    "no channels": (GOOD[:22] + b"\0\0" + GOOD[24:], "Channel count is zero"),
+    "65 channels": (written(np.zeros((9, 65), np.int16)), "states 65 channels at 8000 samples"),
+    "no rate": (GOOD[:24] + b"\0\0\0\0" + GOOD[28:], "cannot be decoded"),
+    "rate beyond": (GOOD[:24] + b"\xff\xff\xff\xff" + GOOD[28:], "cannot be decoded"),
+    "rate above ours": (written(KINDS[1].values, (1 << 24) + 1), "1 channels at 16777217 samples"),
+    "no wave": (b"RIFF\x04\0\0\0WEBP" + bytes(20), "Format not recognised"),
+    "FLAC, cut": (coded("FLAC")[:-60], "cannot be decoded|cut short"),
+    "Ogg, cut": (coded("OGG")[:60], "cannot be decoded"),
+    "more than fits": (LONG, "states more than 268435456 samples"),
     "NaN": (written(np.full(9, np.nan, np.float32)), "no numbers"),
     "infinite": (written(np.full(9, np.inf, np.float32)), "no numbers"),
 }
@@ -115,7 +160,8 @@ def test_a_folder_is_no_sound(tmp_path: Path) -> None:
 @given(st.binary(max_size=300))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_a_sound_or_a_sentence(data: bytes) -> None:
-    for body in (data, GOOD[:36] + data, GOOD[: len(data) % 44] + data):
+    bodies = (data, GOOD[:36] + data, GOOD[: len(data) % 44] + data)
+    for body in (*bodies, coded("FLAC")[:42] + data, coded("OGG")[:58] + data):
         with contextlib.suppress(UnreadableSound):
             assert np.isfinite(decode_clip(body).samples).all()
 

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from catch11.canvas.plain import plain_canvas
+from catch11.data.selection import batches, spread
+from catch11.data.windows import to_pixels
 from catch11.errors import ReleaseError
-from catch11.evaluation.conditions import find_sources, spread, to_pixels
+from catch11.evaluation.conditions import find_sources
 from catch11.releases.form import form_of
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import Entry
@@ -60,8 +62,8 @@ def test_the_ledger_decides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [None, 1, 3, 7, 99])
 def test_spread_is_even(limit: int | None) -> None:
-    release = _release(*(f"{i:02}.png" for i in range(20)))
-    chosen = [entry.file for part in spread(release, 4, limit=limit) for entry in part]
+    files = [f"{i:02}.png" for i in range(20)]
+    chosen = [file for part in batches(spread(files, limit), 4) for file in part]
     assert len(chosen) == min(20, 20 if limit is None else limit)
     assert chosen == sorted(set(chosen))
     if limit == 3:

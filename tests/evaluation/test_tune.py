@@ -4,9 +4,11 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
@@ -171,11 +173,33 @@ def test_a_folder_without_pictures_is_refused(world: World, tmp_path: Path) -> N
         tune_spectral(world.model, tmp_path)
 
 
-def test_the_curve_is_drawn(tmp_path: Path) -> None:
-    trials = tuple(_trial({"energy": 1e-3, "psnr": p}, 99, 10, psnr=p) for p in (7.0, 10.0))
-    tune.draw(Tuned(trials=trials, target=0.98, chosen=trials[0]), tmp_path / "curve.png")
+def test_the_curve_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept with its interval, the best rival and the target, over the PSNR; a line a rule."""
+    trials = tuple(
+        _trial({"energy": 1e-3, "psnr": p}, kept, rival, psnr=p)
+        for p, kept, rival in ((7.0, 90, 10), (10.0, 99, 30))
+    )
+    other = (_trial({"rank": 3, "psnr": 8.0}, 100, 0, psnr=8.0),)
+    found = Tuned(trials=trials + other, target=0.98, chosen=trials[1])
+    drawn: list[Figure] = []
+    with monkeypatch.context() as held:
+        held.setattr(Figure, "savefig", lambda self, path: drawn.append(self))
+        tune.draw(found, tmp_path / "curve.png")
+    axes: Any = drawn[0].axes[0]
+    first, second = axes.containers
+    kept, _, (bars,) = first.lines
+    assert kept.get_xydata().tolist() == [[7.0, 0.9], [10.0, 0.99]]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert np.allclose(ends, [[trial.kept.low, trial.kept.high] for trial in trials])
+    assert first.get_label() == "kept, energy 0.001"
+    assert second.lines[0].get_xydata().tolist() == [[8.0, 1.0]]
+    rest = [line.get_xydata().tolist() for line in axes.lines]
+    assert [[7.0, 0.1], [10.0, 0.3]] in rest
+    assert [[8.0, 0.0]] in rest
+    assert [0.98, 0.98] in [list(line.get_ydata()) for line in axes.lines]
+    tune.draw(found, tmp_path / "curve.png")
     with Image.open(tmp_path / "curve.png") as image:
-        assert image.width > 400
+        assert image.format == "PNG"
 
 
 def _run(world: World, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str]:

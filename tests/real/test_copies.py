@@ -6,11 +6,10 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from catch11.attacks.frame import as_pictures
 from catch11.attacks.unscramble import order_of
 from catch11.copies.personalize import make_copy
 from catch11.copies.public import check_copy, write_copy
-from catch11.data.windows import folder_windows
+from catch11.data.windows import as_pictures, folder_windows
 from catch11.keys.key import build_key
 from catch11.models.load import load_picture_model
 from catch11.recoding.deep.recoder import DeepRecoder

@@ -12,6 +12,7 @@ from torch import nn
 
 from catch11.canvas.grid import Format
 from catch11.canvas.plain import plain_canvas
+from catch11.data.fields import random_fields
 from catch11.errors import InvalidArgument
 from catch11.fronts.find import find_front
 from catch11.fronts.front import Front
@@ -23,7 +24,7 @@ from catch11.subspaces.tiles import TileSubspace
 from catch11.theory import bounds
 from catch11.theory.bounds import ANY, INSIDE, ISOTROPIC, NORMAL, Bound
 from catch11.theory.prediction import draws_for, next_one
-from catch11.theory.written import bounds_of_files, pictures_of, random_fields
+from catch11.theory.written import bounds_of_files, pictures_of
 
 torch.set_num_threads(1)
 # Sixteen tiles of eight and a rim of two; a convolution's recoder takes longer.

@@ -23,8 +23,9 @@ from catch11.evaluation.conditions import (
     read_batch,
     spread,
 )
-from catch11.evaluation.record import Record, Role
-from catch11.evaluation.trust import by_name, role_of
+from catch11.evaluation.record import Record
+from catch11.evaluation.roles import named as named_by
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.verify import answers
 from catch11.keys.key import Key
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
@@ -62,7 +63,7 @@ def attack_sounds(
         raise InvalidArgument(
             "DST", expected="a release of waves, which filters can be tried on", found="features"
         )
-    named = by_name((*rivals,) if model is None else (model, *rivals))
+    named = named_by((*rivals,) if model is None else (model, *rivals))
     rows, _ = ledger_rows(release, dst, ledger)
     sources = find_sources(release, source, rows)
     (entries,) = spread(release, limit, limit=limit)
@@ -79,16 +80,10 @@ def attack_sounds(
         {**plain, **chosen(runs, attacks)}, named,
         restored=lambda one, made: answers(one, heard_again(made, release)).tolist(),
         own=lambda one: answers(one, batch.pictures["clean"]).tolist(),
-        role=partial(_role, model),
+        role=lambda one: role_of(model, one),
         truth=[None if truth is None else truth.of(file) for file in batch.files],
         release=release, seed=seed, command=command, progress=progress,
     )  # fmt: skip
-
-
-def _role(model: AudioModel | None, one: AudioModel) -> Role:
-    if one is model:
-        return "authorized"
-    return "ga" if model is None else role_of(model, one)
 
 
 def _runs(
@@ -116,5 +111,5 @@ def _public(folder: Path, release: Release) -> Waves:
         except Catch11Error:
             continue  # of another kind, or broken: no help to an attacker
     if not made:
-        raise InvalidArgument("--public", expected="a folder of .wav files", found=str(folder))
+        raise InvalidArgument("--public", expected="a folder of sounds", found=str(folder))
     return torch.cat(made)

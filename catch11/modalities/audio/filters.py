@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from catch11.canvas.grid import amplitude
 from catch11.fronts.front import Front
 
 Waves = Float[Tensor, "batch 1 1 time"]
@@ -53,7 +54,7 @@ def codec(windows: Waves, *, decibels: float) -> Waves:
     around = torch.nn.functional.avg_pool1d(
         heard.square(), 17, 1, 8, count_include_pad=False
     ).sqrt()
-    step = (around * 10.0 ** (-decibels / 20.0)).clamp_min(1e-4) * 12.0**0.5
+    step = (around * amplitude(decibels)).clamp_min(1e-4) * 12.0**0.5
     back = ((heard / step).round() * step) @ cosine.T * shape
     made = torch.zeros_like(padded)
     for index in range(back.shape[1]):

@@ -11,6 +11,8 @@ from torch import Tensor
 from catch11.data.tables import Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation.record import Record
+from catch11.evaluation.roles import named as named_by
+from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.release import read_tables
@@ -18,8 +20,6 @@ from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.modalities.table.scores import (
     classes_of,
     clean_table,
-    named_models,
-    role_of,
     rows_by_source,
     rows_of,
 )
@@ -55,7 +55,7 @@ def attack_rows(
     held = read_tables(dst)
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = named_models((*rivals,) if model is None else (model, *rivals))
+    named = named_by((*rivals,) if model is None else (model, *rivals))
     first = next(iter(named.values()))
     ledger_rows = rows_by_source(dst, ledger)
     made, clean = [], []
@@ -80,7 +80,7 @@ def attack_rows(
         {**plain, **chosen(runs, attacks)}, named,
         restored=lambda one, rows: _answers(one, _as_read(first.restore(rows), first, one)),
         own=lambda one: _answers(one, _stacked(clean, one)[judged]),
-        role=lambda one: "ga" if model is None else role_of(model, one),
+        role=lambda one: role_of(model, one),
         truth=[truth[row] for row in judged],
         release=held, seed=seed, command=command, progress=progress,
     )  # fmt: skip

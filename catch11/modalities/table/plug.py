@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from catch11.canvas.grid import decibels
 from catch11.data.tables import Table
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.evaluation import roles
 from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
@@ -23,8 +25,6 @@ from catch11.modalities.table.release import part_name, read_tables, release_tab
 from catch11.modalities.table.scores import (
     classes_of,
     clean_table,
-    named_models,
-    role_of,
     rows_by_source,
     rows_of,
 )
@@ -122,7 +122,7 @@ def verify_rows(
     held = read_tables(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = named_models((model, *rivals))
+    named = roles.named((model, *rivals))
     rows = rows_by_source(dst, ledger)
     tally, truth = Tally(), list[int | None]()
     for number, entry in enumerate(held.entries, start=1):
@@ -133,16 +133,16 @@ def verify_rows(
         if progress is not None:
             progress(number, len(held.entries))
     scores = _scores(tally, truth, named, model)
-    roles = {name: role_of(model, one) for name, one in named.items()}
+    held_by = roles.roles_of(model, named)
     settings = {"method": held.method, "peak": "one standard deviation"}
     records = [
-        to_record(score, named, roles, tally, settings, held.key, seed, None) for score in scores
+        to_record(score, named, held_by, tally, settings, held.key, seed, None) for score in scores
     ]
     warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
     if len(tally.files) < 100:
         warnings.append(f"only {len(tally.files)} rows were scored: the intervals are wide")
     return Verification(
-        records=tuple(records), verdict=to_verdict(scores, roles, max_drop, max_rival, 0),
+        records=tuple(records), verdict=to_verdict(scores, held_by, max_drop, max_rival, 0),
         warnings=tuple(warnings), files=len(held.entries),
     )  # fmt: skip
 
@@ -165,9 +165,9 @@ def _answer(
             tally.answers[name, condition] += given
     if clean is not None:
         strength = _strength(table, clean, first)
-        decibels = (-20.0 * torch.log10(strength.clamp_min(1e-12))).tolist()
+        strengths = decibels(strength.clamp_min(1e-12).square()).tolist()
         for condition in ("nte", "gaussian"):
-            tally.psnr[condition] += decibels
+            tally.psnr[condition] += strengths
 
 
 def _strength(table: Table, clean: Table, model: TableModel) -> Tensor:

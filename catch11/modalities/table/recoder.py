@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from catch11.canvas.grid import decibels
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -118,7 +119,7 @@ class RowRecoder(ABC):
         told = [_OUTSIDE if out else why for out, why in zip(off, reasons, strict=True)]
         return RecodedRows(
             rows=made,
-            psnr=tuple((-10.0 * torch.log10((made - rows).square().mean(1))).tolist()),
+            psnr=tuple(decibels((made - rows).square().mean(1)).tolist()),
             front_shift=tuple(self._shift(made, rows).tolist()),
             reasons=tuple(told),
         )

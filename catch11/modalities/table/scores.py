@@ -8,7 +8,6 @@ from torch import Tensor
 
 from catch11.data.tables import Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.evaluation.record import Role
 from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.release import part_name
 from catch11.releases.ledger import Row, read_ledger
@@ -67,26 +66,3 @@ def rows_by_source(dst: Path, ledger: Path | None) -> dict[str, Row]:
     if ledger is None and not path.is_file():
         return {}
     return {row.source: row for row in read_ledger(path)}
-
-
-def named_models(models: Sequence[TableModel]) -> dict[str, TableModel]:
-    """Models by name, each name once."""
-    found: dict[str, TableModel] = {}
-    for model in models:
-        name, number = model.name, 1
-        while name in found:
-            number += 1
-            name = f"{model.name} {number}"
-        found[name] = model
-    return found
-
-
-def role_of(model: TableModel, other: TableModel) -> Role:
-    """authorized; ta, of the same shapes; ga, any other."""
-    if other is model:
-        return "authorized"
-    shapes = [
-        sorted(tuple(value.shape) for value in one.module.state_dict().values())
-        for one in (model, other)
-    ]
-    return "ta" if shapes[0] == shapes[1] else "ga"

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from catch11.canvas.grid import amplitude
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import Record, Verdict
+from catch11.evaluation.roles import role_of
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
 from catch11.modalities.frame import Facts, Plug, Progress, Result, take
@@ -26,7 +28,6 @@ from catch11.modalities.text.scores import (
     own_answers,
     read_back,
     record,
-    role_of,
     scores,
     similarities,
 )
@@ -57,7 +58,7 @@ def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> T
     precise: Any = "float16" if asked.get("half") else "float32"
     if asked.get("method", "deep") == "spectral":
         # 20 dB of signal to noise is a tenth of the document's size; negative ones are not taken.
-        strength = 10.0 ** (-float(asked.get("psnr", 0.0)) / 20.0)
+        strength = amplitude(float(asked.get("psnr", 0.0)))
         return SpectralTokens(key, strength=strength, precise=precise)
     if model is None:
         raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")

@@ -13,7 +13,6 @@ from torch import Tensor
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import Interval, accuracy, bootstrap, mcc, spearman
 from catch11.evaluation.record import Condition, Record, Role, versions
-from catch11.evaluation.trust import DRIFT
 from catch11.modalities.text.corpus import Corpus, Rows, encode_all
 from catch11.modalities.text.model import Encoded, TextModel
 from catch11.modalities.text.read_back import recovery
@@ -150,21 +149,6 @@ def read_back(
     mask: Bool[Tensor, " token"] = torch.tensor([w not in model.special for w in words.tolist()])
     table = model.table.detach().float().cpu()
     return recovery(rows[None], table, words[None], mask[None]), int(mask.sum())
-
-
-def role_of(model: TextModel, rival: TextModel) -> Role:
-    """sibling, where its token front is the authorized one but for a drift; ta, where it has the
-    same layers; ga, any other."""
-    mine, theirs = model.front().weight, rival.front().weight
-    if mine.shape != theirs.shape:
-        return "ga"
-    if float((mine - theirs).norm()) <= DRIFT * float(mine.norm()):
-        return "sibling"
-    shapes = [
-        sorted((n, tuple(v.shape)) for n, v in m.module.state_dict().items())
-        for m in (model, rival)
-    ]
-    return "ta" if shapes[0] == shapes[1] else "ga"
 
 
 def record(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from catch11.evaluation.doubts import doubts, judged
+from catch11.evaluation.doubts import doubts_of_records, judged
 from catch11.evaluation.groups import clean_of, largest, preferred, release_of
 from catch11.evaluation.record import Record
 
@@ -109,7 +109,7 @@ def card_of(records: Sequence[Record]) -> Card:
         rows=tuple(_attackers(released, attacks, clean)),
         attacks=tuple(dict.fromkeys(str(record.attack) for record in attacks)),
         counts=_counts(attacks),
-        doubts=doubts(records),
+        doubts=doubts_of_records(records),
         commands=tuple(dict.fromkeys(record.command for record in records if record.command)),
     )
 

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from catch11.attacks.frame import Jury, Material, as_pictures
+from catch11.attacks.frame import Jury, Material
+from catch11.data.windows import as_pictures
 from catch11.errors import ModelRefused
 from catch11.models.frame import Model
 from catch11.studies.answers import answers

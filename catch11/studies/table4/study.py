@@ -18,7 +18,7 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.metrics import Interval, accuracy
 from catch11.evaluation.record import Condition, Record
-from catch11.evaluation.trust import role_of
+from catch11.evaluation.roles import role_of
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 from catch11.models.vlm.load import ask

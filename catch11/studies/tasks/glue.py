@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from catch11.data.selection import spread
 from catch11.data.texts import read_table
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.evaluation.metrics import Interval, accuracy, bootstrap, f1, mcc, pearson, spearman
@@ -47,8 +48,7 @@ class Examples:
 
     def some(self, count: int) -> "Examples":
         """`count` of them, evenly spaced."""
-        count = min(count, len(self))
-        places = [index * len(self) // count for index in range(count)]
+        places = spread(range(len(self)), count)
         return Examples(
             task=self.task,
             first=tuple(self.first[i] for i in places),

@@ -7,9 +7,10 @@ import torch
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import spearman
+from catch11.evaluation.roles import role_of
 from catch11.modalities.text.corpus import Corpus
 from catch11.modalities.text.file import load_text
-from catch11.modalities.text.scores import drop, fed_answers, read_back, recall_at, role_of, scores
+from catch11.modalities.text.scores import drop, fed_answers, read_back, recall_at, scores
 from tests.text_world import save_text_model
 
 

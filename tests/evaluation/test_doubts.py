@@ -7,9 +7,9 @@ from torch import nn
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
-from catch11.evaluation import trust
+from catch11.evaluation.doubts import Facts, doubts, doubts_of_models, doubts_of_shares
 from catch11.evaluation.record import Record
-from catch11.evaluation.trust import Facts
+from catch11.evaluation.roles import named, role_of
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
@@ -73,12 +73,12 @@ CASES = [
 
 
 def test_a_sound_evaluation_raises_no_doubt() -> None:
-    assert trust.doubts(SOUND) == ()
+    assert doubts(SOUND) == ()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.match)
 def test_each_doubt_is_raised_alone(case: Case) -> None:
-    found = trust.doubts(case.facts)
+    found = doubts(case.facts)
     assert len(found) == 1
     assert case.match in found[0]
 
@@ -128,8 +128,8 @@ def test_roles_and_doubts_of_models() -> None:
         "graph": (replace(_model("graph", _net(1)), module=None, graph=_Graph(_net(1))), "ga"),
     }
     for rival, role in rivals.values():
-        assert trust.role_of(model, rival) == role, rival.name
-    found = trust.doubts_of_models(model, [rival for rival, _ in rivals.values()])
+        assert role_of(model, rival) == role, rival.name
+    found = doubts_of_models(model, [rival for rival, _ in rivals.values()])
     assert any("same is the authorized model itself" in text for text in found)
     assert any("drifted descends from" in text for text in found)
     assert any("wider has 9 classes" in text for text in found)
@@ -139,7 +139,7 @@ def test_roles_and_doubts_of_models() -> None:
 
 def test_names_are_made_unique() -> None:
     one, other = _model("m", _net(0)), _model("m", _net(1))
-    names = list(trust.by_name([one, other, one]))
+    names = list(named([one, other, one]))
     assert names[0] == "m"
     assert names[1] == f"m@{other.fingerprint[:8]}"
     assert len(set(names)) == 3
@@ -160,5 +160,5 @@ def test_a_table_of_few_items_is_doubted(counts: tuple[int, ...], found: tuple[s
         model="m", role="ga", condition="nte", metric="accuracy", value=0.5, low=0.4, high=0.6, n=9
     )
     times = replace(row, metric="seconds", n=3)  # of a number that is no share nothing is said
-    told = trust.doubts_of_shares([times, *(replace(row, n=count) for count in counts)])
+    told = doubts_of_shares([times, *(replace(row, n=count) for count in counts)])
     assert told == tuple(sentence + "their intervals are wide" for sentence in found)

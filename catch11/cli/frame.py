@@ -8,6 +8,7 @@ import functools
 import inspect
 import json
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -96,6 +97,7 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
     def register(function: Callable[..., Answer]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*args: Any, json: str | None, debug: bool, help_all: bool, **options: Any) -> None:
+            quieten_libraries()
             try:
                 with one_line_warnings():
                     answer = function(*args, **options)
@@ -126,6 +128,11 @@ def _name_choices(annotation: Any) -> None:
     for note in notes:
         if literals and note.metavar is None:
             note.metavar = "|".join(map(str, get_args(literals[0])))
+
+
+def call() -> str:
+    """The call of this command, to be kept with what it found."""
+    return shlex.join(["catch11", *sys.argv[1:]])
 
 
 def given(ctx: typer.Context) -> dict[str, Any]:
@@ -196,6 +203,12 @@ def deliver(answer: Answer, target: str | None) -> None:
     else:
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
+
+
+def quieten_libraries() -> None:
+    """Switch off the noise that libraries make about loading models."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 @contextmanager

@@ -30,10 +30,10 @@ from catch11.evaluation.roles import roles_of
 from catch11.evaluation.score import Score, Tally, release_id, score_answers, to_record, to_verdict
 from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.releases.check import same_canvas
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import Release, read_release
+from catch11.releases.windows import same_canvas
 
 Progress = Callable[[int, int], None]
 _UNFINISHED = "the manifest has no closing line: the release is not finished, or was cut"
@@ -251,7 +251,7 @@ def _answer(made: Batch, trial: _Trial, tally: Tally) -> None:
     """Every model on every condition; the authorized one reads formats beyond 8 bits as they are."""
     tally.files += made.files
     for condition, pictures in made.pictures.items():
-        fine = not trial.release.form.picture and condition != "clean"
+        fine = not trial.release.form.exact_for_stock_pipelines and condition != "clean"
         for name, model in trial.named.items():
             windows = made.windows[condition]
             if trial.scramble is not None and name == trial.authorized and condition != "nte":

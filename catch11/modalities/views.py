@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from catch11.releases.frame import Summary
+from catch11.releases.engine import Summary
 
 
 def summary_view(

@@ -16,7 +16,7 @@ from catch11.attacks.adaptation import FineTune, Sweep
 from catch11.attacks.frame import Finding, attack_of
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from tests.world import World, build_world
 
 COUNT = 16

@@ -1,13 +1,11 @@
 """Sounds: how models of them are loaded, keyed, released for, scored and attacked."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from catch11.canvas.grid import Format
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key
@@ -29,8 +27,7 @@ from catch11.modalities.views import summary_view
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
-from catch11.releases.sources import read_of
+from catch11.releases.engine import release
 
 _SPECTRAL = ("psnr", "noise", "client", "shared")
 _DEEP = ("at", "steps", "radius", "agreement", "margin")
@@ -61,10 +58,9 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         check=model if given.get("check") else None,
         names=given.get("names", "keep"), ledger=given.get("ledger"),
         workers=given.get("workers") or 1, resume=given.get("resume", True),
-        read=read_of(key.canvas) if model is None else model.read,
-        progress=progress,
+        model=model, progress=progress,
     )  # fmt: skip
-    return Recoded(facts=asdict(done), view=summary_view(done, dst))
+    return Recoded(facts=done.to_dict(), view=summary_view(done, dst))
 
 
 def sound_recoder(
@@ -72,7 +68,7 @@ def sound_recoder(
 ) -> Recoder:
     """The recoder that options ask for; wav16 unless the key is of features. Raises InvalidArgument."""
     wave = key.canvas.waveform
-    format: Format = given.get("format") or ("wav16" if wave else "tensor")
+    format = given.get("format") or ("wav16" if wave else "tensor")
     fitting = ("wav16", "wav32", "tensor") if wave else ("tensor",)
     if format not in fitting:
         raise InvalidArgument(

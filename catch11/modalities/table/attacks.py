@@ -15,7 +15,6 @@ from catch11.evaluation.roles import named as named_by
 from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.release import read_tables
 from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.modalities.table.scores import (
     classes_of,
@@ -24,6 +23,7 @@ from catch11.modalities.table.scores import (
     rows_of,
 )
 from catch11.modalities.tries import Tries, chosen, tried
+from catch11.releases.read import read_release
 
 Told = Callable[[str, int, int], None]
 Rows = Float[Tensor, "row column"]
@@ -52,7 +52,7 @@ def attack_rows(
     both sides. public: clean rows of his. target: the column with the class; without it a model's own
     clean answer is the truth. Raises ReleaseError, InvalidArgument.
     """
-    held = read_tables(dst)
+    held = read_release(dst)
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     named = named_by((*rivals,) if model is None else (model, *rivals))
@@ -61,7 +61,7 @@ def attack_rows(
     made, clean = [], []
     truth: list[int | None] = []
     for entry in held.entries:
-        table = held.table(entry)
+        table = held.item(entry)
         made.append(table)
         clean.append(clean_table(source, entry.file, table, ledger_rows))
         truth += classes_of(table, target, first.labels)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.modalities.frame import (
     Action,
@@ -21,16 +21,16 @@ from catch11.modalities.table.attacks import attack_rows
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel, claims, load_table
 from catch11.modalities.table.recoder import STRENGTH, RowRecoder, SpectralRowRecoder
-from catch11.modalities.table.release import release_tables
 from catch11.modalities.table.verify import verify_rows
 from catch11.modalities.views import summary_view
+from catch11.releases.engine import release
 
-_RUN = ("names", "ledger", "resume", "check", "model", "method")
+_RUN = ("names", "ledger", "workers", "resume", "check", "model", "method")
 _SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
 
 
 def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Recoded:
-    """Recode a table or a folder of tables; see `release_tables`."""
+    """Recode a table or a folder of tables; see `release`."""
     facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
     rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
@@ -40,15 +40,15 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
             "--model", expected="the model, which names the columns and their units", found="none"
         )
     model = load_table(str(given["model"]), **how)
-    if model.fingerprint != key.model_fingerprint:
-        raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
-    done = release_tables(
-        src, dst, row_recoder(key, model, method, given), model,
-        check=bool(given.get("check")), names=given.get("names", "keep"),
-        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+    done = release(
+        src, dst, row_recoder(key, model, method, given), model=model,
+        check=model if given.get("check") else None, names=given.get("names", "keep"),
+        ledger=given.get("ledger"), workers=given.get("workers") or 1,
+        resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    more = [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
-    view = summary_view(done.release, dst, held=f" ({done.rows} rows)", rest=more)
+    rows, lost = (done.counts.get(name, 0) for name in ("rows", "rows_withheld"))
+    more = [f"{lost} rows withheld"] if lost else []
+    view = summary_view(done, dst, held=f" ({rows} rows)", rest=more)
     return Recoded(facts=done.to_dict(), view=view)
 
 

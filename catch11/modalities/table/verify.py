@@ -16,9 +16,10 @@ from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.release import part_name, read_tables
+from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 
 def verify_rows(
@@ -45,14 +46,14 @@ def verify_rows(
     """
     if max_drop is not None and source is None:
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
-    held = read_tables(dst, signer=signer_of(key))
+    held = read_release(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     named = roles.named((model, *rivals))
     rows = rows_by_source(dst, ledger)
     tally, truth = Tally(), list[int | None]()
     for number, entry in enumerate(held.entries, start=1):
-        table = held.table(entry)
+        table = held.item(entry)
         clean = None if source is None else clean_table(source, entry.file, table, rows)
         truth += classes_of(table, target, model.labels)
         _answer(tally, named, table, clean, entry.file, seed)

@@ -14,8 +14,8 @@ from catch11.modalities.text.corpus import Rows, encode_all, originals
 from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.modalities.text.model import Encoded, TextModel
 from catch11.modalities.text.recoder import pad
-from catch11.modalities.text.release import read_texts
 from catch11.modalities.text.scores import read_back, record, similarities
+from catch11.releases.read import read_release
 
 FEW = 40  # documents an inverter must be taught with
 Told = Callable[[str, int, int], None]
@@ -66,7 +66,7 @@ def attack_texts(
     column with a score of each pair, which is then read off the rows without any model, all pairs
     judged. Raises ReleaseError, InvalidArgument.
     """
-    release = read_texts(dst)
+    release = read_release(dst)
     corpus, entries, _ = originals(release, dst, source, target, ledger, None, model)
     if target is not None and corpus.pairs is None:
         raise InvalidArgument(
@@ -81,7 +81,7 @@ def attack_texts(
     ]
     spoils = Spoils(
         model=model, encoded=encoded, clean=[model.embed(row) for row in encoded],
-        released=[release.passage(entry).embeds for entry in entries], known=known, read=read,
+        released=[release.item(entry).embeds for entry in entries], known=known, read=read,
     )  # fmt: skip
     found = []
     for of, rows in (("clean", spoils.clean), ("released", spoils.released)):

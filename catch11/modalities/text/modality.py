@@ -12,13 +12,13 @@ from catch11.modalities.text.attacks import attack_texts
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder, check_reader
-from catch11.modalities.text.release import release_texts
+from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder
 from catch11.modalities.text.verify import verify_texts
 from catch11.modalities.views import summary_view
+from catch11.releases.engine import release
 
 _RECODE = (
-    "method", "model", "check", "names", "ledger", "resume", "agreement", "margin", "steps",
+    "method", "model", "check", "names", "ledger", "workers", "resume", "agreement", "margin", "steps",
     "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
 )  # fmt: skip
 
@@ -47,15 +47,16 @@ def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) ->
             "--model", expected="the text model, whose tokenizer is needed", found="none"
         )
     model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
-    check_reader(key, model)
-    done = release_texts(
-        src, dst, recoder_of(key, model, given), model,
+    done = release(
+        src, dst, recoder_of(key, model, given), model=model,
         columns=given.get("column") or (), long=given.get("long", "truncate"),
-        check=bool(given.get("check")), names=given.get("names", "keep"),
-        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+        check=model if given.get("check") else None, names=given.get("names", "keep"),
+        ledger=given.get("ledger"), workers=given.get("workers") or 1,
+        resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    tokens = f"tokens    {done.tokens:,}, of them {done.unknown:,} unknown; {done.cut} documents cut short"
-    view = summary_view(done.release, dst, lines=[tokens])
+    count, unknown, cut = (done.counts.get(name, 0) for name in ("tokens", "unknown", "cut"))
+    tokens = f"tokens    {count:,}, of them {unknown:,} unknown; {cut} documents cut short"
+    view = summary_view(done, dst, lines=[tokens])
     return Recoded(facts=done.to_dict(), view=view)
 
 

@@ -12,7 +12,6 @@ from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key
 from catch11.modalities.text.corpus import encode_all, originals
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.release import read_texts
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
@@ -23,6 +22,7 @@ from catch11.modalities.text.scores import (
     similarities,
 )
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 
 def verify_texts(
@@ -48,9 +48,9 @@ def verify_texts(
     target: the source's column with the class or score; else the model's own clean answers are the
     truth. key: the one that the release must be signed with. Raises ReleaseError, InvalidArgument.
     """
-    release = read_texts(dst, signer=signer_of(key))
-    corpus, kept, problems = originals(release, dst, source, target, ledger, limit, model)
-    passages = [release.passage(entry) for entry in kept]
+    held = read_release(dst, signer=signer_of(key))
+    corpus, kept, problems = originals(held, dst, source, target, ledger, limit, model)
+    passages = [held.item(entry) for entry in kept]
     released, types = [p.embeds for p in passages], [p.types for p in passages]
     encoded = encode_all(model, corpus)
     clean = [model.embed(row) for row in encoded]
@@ -63,7 +63,7 @@ def verify_texts(
             progress(number, 1 + len(rivals), one.name)
         role = "authorized" if one is model else role_of(model, one)
         own = own_answers(one, corpus)
-        note = {"key": release.key, "command": command}
+        note = {"key": held.key, "command": command}
         classes = len(one.labels)
         fed = {"nte": released, "gaussian": noise, "control": clean}
         made = {"clean": own}
@@ -91,15 +91,15 @@ def verify_texts(
         attack = "nearest tokens" if name == "attack" else None
         found.append(
             record(share, model=model, role="authorized", condition=name, metric="token recovery",  # type: ignore[arg-type]
-                   n=words, attack=attack, knowledge=("table",) if attack else (), key=release.key,
+                   n=words, attack=attack, knowledge=("table",) if attack else (), key=held.key,
                    command=command)
         )  # fmt: skip
-    found += similarities(corpus, released, model=model, key=release.key, command=command)
-    if not release.complete:
+    found += similarities(corpus, released, model=model, key=held.key, command=command)
+    if not held.complete:
         said.append("the list has no closing line: the release was cut short or is still written")
-    held = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
+    judged = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
     return Verification(
-        records=tuple(found), verdict=held, warnings=tuple(said), problems=tuple(problems),
+        records=tuple(found), verdict=judged, warnings=tuple(said), problems=tuple(problems),
         files=len(kept),
     )  # fmt: skip
 

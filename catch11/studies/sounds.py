@@ -7,7 +7,6 @@ test words of eight voices that no net heard. Strength: PSNR with peak 2, the ra
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from catch11.modalities.audio.plug import RADIUS
 from rich.console import RenderableType
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
+from catch11.modalities.audio.modality import RADIUS
 from catch11.modalities.audio.model import AudioModel
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoded

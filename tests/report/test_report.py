@@ -15,7 +15,8 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.record import write_records
 from catch11.keys.file import save_key
 from catch11.report import Extras, load_records, report_page
-from catch11.report.card import card_of, cards, markdown
+from catch11.report.card.threats import card_of, cards
+from catch11.report.card.words import markdown
 from catch11.report.charts import Axis, Point, Series, plot
 from catch11.report.reading import beside
 from tests.report.rows import rows

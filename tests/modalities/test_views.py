@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.evaluation.record import Record, Verdict
 from catch11.evaluation.verify import Verification
 from catch11.modalities.views import attack_result, summary_view, verification_view

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from catch11.evaluation.groups import largest, preferred
 from catch11.evaluation.record import Record
 from catch11.report import load_records
-from catch11.report.card import Card, cards, knows, largest, markdown, preferred, share
+from catch11.report.card.threats import Card, cards, knows
+from catch11.report.card.words import markdown, share
 from catch11.report.numbers import filled
 from catch11.report.words import CONDITIONS, ROLES, interval
 

@@ -4,14 +4,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from catch11.recoding.registry import HOMES
+
 _SPECTRAL, _DEEP = "Method spectral", "Method deep"
 
 Method = Annotated[
-    Literal["spectral", "deep", "scramble"],
+    str,
     typer.Option(
+        metavar="|".join(HOMES),
         help="spectral hides noise in what the first layer does not see; deep finds a picture near "
         "noise that the whole model answers alike, slower and harder to undo; scramble is exact, for "
-        "personalised copies alone, and soon undone from its files."
+        "personalised copies alone, and soon undone from its files.",
     ),
 ]
 Psnr = Annotated[

@@ -5,11 +5,10 @@ table has columns. Strength: dB with peak one standard deviation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.evaluation.cells import Cell
@@ -24,11 +23,10 @@ from catch11.recoding.frame import Recoded, Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import rows as tables
 from catch11.studies.place import Place
-from catch11.studies.tables import model as model_name
-from catch11.studies.tables import pivot, setting
+from catch11.studies.tables import released_table
+from catch11.studies.trial import SECRET
 
 STRENGTHS = (0.0, -10.0, -20.0, -30.0)
-SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
 
 Answer = Callable[[Tensor], Tensor]
 
@@ -129,21 +127,11 @@ def _withheld(made: Recoded[Tensor]) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release": setting("release"), "model": model_name},
-        column=lambda record: record.attack or str(record.condition),
-        caption="accuracy; dB with peak one standard deviation; clean, released, Gaussian noise of the "
-        "same strength, then after each attack",
-    )
-
-
 STUDY = Study(
     name="rows",
     title="Recoded tables",
     source="beyond the paper: dense fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="dB with peak one standard deviation"),
 )

@@ -5,9 +5,8 @@ test words of eight voices that no net heard. Strength: PSNR with peak 2, the ra
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.canvas.grid import GRIDS, decibels
@@ -26,13 +25,12 @@ from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import spoken
 from catch11.studies.place import Place
-from catch11.studies.tables import model as model_name
-from catch11.studies.tables import pivot, setting
+from catch11.studies.tables import released_table
+from catch11.studies.trial import SECRET
 
 STRENGTHS = (30.0, 20.0, 15.0, 10.0)
 ATTACKED = (15.0, None)  # the strength that is attacked, and deep
 PUBLIC = 400  # clean sounds that an attacker holds
-SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
@@ -143,22 +141,12 @@ def _withheld(made: Recoded) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release": setting("release"), "model": model_name},
-        column=lambda record: record.attack or str(record.condition),
-        caption="accuracy; PSNR with peak 2, the range of samples; clean, released, Gaussian noise of "
-        "the same PSNR, then after each attack",
-    )
-
-
 STUDY = Study(
     name="sounds",
     title="Recoded sounds and keyword spotters",
     source="beyond the paper: one-dimensional fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="PSNR with peak 2, the range of samples"),
     minutes=3,
 )

@@ -17,7 +17,8 @@ from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
-from catch11.evaluation.metrics import accuracy, paired_difference, ssim
+from catch11.evaluation.interval import paired_difference
+from catch11.evaluation.metrics import accuracy, ssim
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key, build_key
@@ -29,7 +30,7 @@ from catch11.studies.place import Part, Pictures, Place
 
 Windows = Float[Tensor, "_ channel height width"]
 Method = Literal["spectral", "deep", "published as a file", "clipped", "gaussian"]
-SECRET = bytes(range(32))
+SECRET = bytes(range(32))  # every study's, so that it repeats; a release draws its own
 CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
 # What each family's spectral release asks for: its strength in dB and its rule.
 STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "digits": 8.0}

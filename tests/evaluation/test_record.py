@@ -8,7 +8,7 @@ import pytest
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation import record
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.evaluation.record import Record, Verdict
 
 ROW = Record(
@@ -63,13 +63,15 @@ GOOD = json.loads(ROW.to_line())
     [
         Bad("{", "record: expected one JSON line"),
         Bad("[]", "record: expected an object"),
-        Bad(json.dumps(GOOD | {"grade": 1}), "grade"),
-        Bad(json.dumps({"model": "x"}), "record: expected every field"),
-        Bad(json.dumps(GOOD | {"role": "friend"}), "role: expected one of authorized"),
-        Bad(json.dumps(GOOD | {"condition": "odd"}), "condition: expected one of clean"),
-        Bad(json.dumps(GOOD | {"n": "1"}), "n: expected the kind"),
-        Bad(json.dumps(GOOD | {"knowledge": "front"}), "knowledge: expected the kind"),
+        Bad(json.dumps(GOOD | {"grade": 1}), "grade: expected no such field"),
+        Bad(json.dumps({"model": "x"}), "role: expected a value"),
+        Bad(json.dumps(GOOD | {"role": "friend"}), "role: expected 'authorized', "),
+        Bad(json.dumps(GOOD | {"condition": "odd"}), "condition: expected 'clean', "),
+        Bad(json.dumps(GOOD | {"n": "1"}), "n: expected a valid integer, found '1'"),
+        Bad(json.dumps(GOOD | {"knowledge": "front"}), "knowledge: expected a valid array"),
         Bad(json.dumps(GOOD | {"n": -1}), "n: expected 0 or more"),
+        Bad(json.dumps(GOOD | {"value": True}), "value: expected a valid number"),
+        Bad("[" * 100_000, "record: expected one JSON line"),
         Bad(json.dumps(GOOD | {"attack": "blur"}), "attack: expected a name exactly where"),
         Bad(json.dumps(GOOD | {"condition": "attack"}), "attack: expected a name exactly where"),
     ],

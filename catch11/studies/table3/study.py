@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
-
 from catch11.baselines.fhe_net import FINE_PARAMETERS, NET_PARAMETERS
 from catch11.baselines.library import installed
 from catch11.errors import MissingExtra
@@ -147,17 +145,12 @@ def _work(on: Task, held: Mapping[str, Any], place: Place) -> list[Record]:
     return files[way](on, judged)
 
 
-def table(records: Sequence[Record]) -> RenderableType:
-    """All tables of the study."""
-    return view(records)
-
-
 STUDY = Study(
     name="table3",
     title="Ways to restrict the use of data, side by side",
     source="paper, Table 3 and its cost claims",
     cells=cells,
     work=work,
-    view=table,
+    view=view,
     alone=True,
 )

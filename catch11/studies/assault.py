@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import torch
 
-from catch11.attacks.frame import Attack, Jury, Knowledge, Material, Unsuited
+from catch11.attacks.frame import Attack, Knowledge, Material, Unsuited
+from catch11.attacks.jury import ClassJury, window_jury
 from catch11.evaluation.record import Record
 from catch11.studies.trial import Trial
 
@@ -38,10 +39,10 @@ def material(
     return held
 
 
-def jury(trial: Trial, rivals: Sequence[str]) -> Jury:
+def jury(trial: Trial, rivals: Sequence[str]) -> ClassJury:
     """Judges by the labels."""
-    return Jury(
-        canvas=trial.model.canvas,
+    return window_jury(
+        trial.model.canvas,
         rivals={name: trial.place.model(trial.family, name) for name in rivals},
         truth=dict.fromkeys(rivals, trial.truth),
         released=trial.made.windows,

@@ -11,12 +11,12 @@ from catch11.attacks.frame import (
     Attempt,
     Knowledge,
     Material,
-    as_pictures,
     attack_names,
     attack_of,
     register,
 )
 from catch11.canvas.frame import Canvas, Fit
+from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument
 from tests.attacks.conftest import Scene
 
@@ -28,6 +28,8 @@ _PLACES: dict[Knowledge, str] = {
     "labels": "labelled",
     "pairs": "pairs",
     "key-queries": "query",
+    "table": "table",
+    "weights": "weights",
 }
 
 
@@ -37,7 +39,7 @@ def _spy(knowledge: frozenset[Knowledge], seen: list[Material]) -> Attack:
 
         def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
             seen.append(material)
-            yield Attempt(setting="x", images=material.released)
+            yield Attempt(setting="x", restored=material.released)
 
     Spy.knowledge = knowledge
     return Spy()
@@ -80,10 +82,10 @@ class _Two(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         yield Attempt(
-            setting="noise", images=torch.rand(material.released.shape, generator=generator)
+            setting="noise", restored=torch.rand(material.released.shape, generator=generator)
         )
-        yield Attempt(setting="released", images=material.released)
-        yield Attempt(setting="grey", images=torch.full_like(material.released, 0.5))
+        yield Attempt(setting="released", restored=material.released)
+        yield Attempt(setting="grey", restored=torch.full_like(material.released, 0.5))
 
 
 def test_the_best_try_counts_and_tries_are_counted(scene: Scene) -> None:
@@ -103,14 +105,14 @@ def test_progress_names_the_settings(scene: Scene) -> None:
 
 
 def test_bad_attempts_are_refused(scene: Scene) -> None:
-    with pytest.raises(InvalidArgument, match="attempt: expected images or a classifier"):
+    with pytest.raises(InvalidArgument, match="attempt: expected restored items, a classifier"):
         Attempt(setting="none")
 
     class Small(_Two):
         def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-            yield Attempt(setting="small", images=material.released[:1])
+            yield Attempt(setting="small", restored=material.released[:1])
 
-    with pytest.raises(InvalidArgument, match="attack two: expected windows"):
+    with pytest.raises(InvalidArgument, match="attack two: expected items"):
         Small()(scene.material, scene.jury)
 
 

@@ -105,7 +105,7 @@ def test_adapted_rivals_learn(scene: Scene, attack: FineTune | LearnedFront) -> 
     before = [value.clone() for value in scene.rival.module.state_dict().values()]
     jury = replace(scene.jury, released=windows, truth={"theirs": labels})
     attempts = list(attack.run(scene.material, generator=_seeded()))
-    plain = sum(jury.hits("theirs", Attempt(setting="none", images=windows)))
+    plain = sum(jury.hits("theirs", Attempt(setting="none", restored=windows)))
     assert max(sum(jury.hits("theirs", attempt)) for attempt in attempts) > plain + 6
     after = scene.rival.module.state_dict().values()
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
@@ -176,7 +176,9 @@ def test_training_use_is_judged_on_clean_pictures(scene: Scene) -> None:
 
 def test_a_tuned_preprocessor_beats_none(scene: Scene) -> None:
     (found,) = TunedPreprocessor(Tuning(steps=30))(scene.material, scene.jury)
-    plain = sum(scene.jury.hits("theirs", Attempt(setting="none", images=scene.material.released)))
+    plain = sum(
+        scene.jury.hits("theirs", Attempt(setting="none", restored=scene.material.released))
+    )
     assert sum(found.hits) > plain
 
 

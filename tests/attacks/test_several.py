@@ -35,7 +35,7 @@ def test_colluders_try_each_release_by_itself(scene: Scene) -> None:
     assert public is not None
     sizes = []
     for number, windows in enumerate((material.released, other)):
-        same = found[f"release {number} as it is"].images
+        same = found[f"release {number} as it is"].restored
         assert same is not None
         assert torch.equal(same, windows)
         likely = likely_tiles(windows, public)
@@ -61,7 +61,7 @@ def test_colluding_is_never_below_the_best_release(scene: Scene, better: int) ->
         scene.material, released=releases[0], others=tuple(releases[1:]), public=grey
     )
     (found,) = Collude()(material, replace(scene.jury, released=releases[0]))
-    best = sum(scene.jury.hits("theirs", Attempt(setting="best", images=scene.clean)))
+    best = sum(scene.jury.hits("theirs", Attempt(setting="best", restored=scene.clean)))
     pooled = {
         setting: sum(scene.jury.hits("theirs", attempt))
         for setting, attempt in _attempts(material).items()
@@ -76,7 +76,7 @@ def test_colluders_gain_from_two_fronts(scene: Scene) -> None:
     found = _attempts(replace(scene.material, others=(second,)))
 
     def error(start: str) -> float:
-        kept = [one.images for setting, one in found.items() if setting.startswith(start)]
+        kept = [one.restored for setting, one in found.items() if setting.startswith(start)]
         return min(float((images - scene.clean).square().mean()) for images in kept if images is not None)  # fmt: skip
 
     assert error("all filtered") < min(error("release 0 alone"), error("release 1 alone"))

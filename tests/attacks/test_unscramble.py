@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from catch11.attacks.frame import Jury, Material, Unsuited, attack_of
+from catch11.attacks.frame import Material, Unsuited, attack_of
+from catch11.attacks.jury import ClassJury, window_jury
 from catch11.attacks.matching import (
     Guess,
     assign,
@@ -49,9 +50,9 @@ def material(released: Tensor, **more: object) -> Material:
     return Material(canvas=CANVAS, released=released, rivals={"ours": ORIGINAL}, **more)  # type: ignore[arg-type]
 
 
-def jury(released: Tensor, clean: Tensor) -> Jury:
-    return Jury(
-        canvas=CANVAS, rivals={"ours": ORIGINAL}, truth={"ours": classes(clean)}, released=released,
+def jury(released: Tensor, clean: Tensor) -> ClassJury:
+    return window_jury(
+        CANVAS, rivals={"ours": ORIGINAL}, truth={"ours": classes(clean)}, released=released,
         clean=clean,
     )  # fmt: skip
 

@@ -51,12 +51,12 @@ def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
     assert made.reasons == (None,) * 8
     near = torch.cosine_similarity(model.answers(clean), model.answers(made.passages))
     assert float(near.min()) > 0.99
-    assert read_back(model, encoded, clean)[0].estimate == 1.0
-    assert read_back(model, encoded, list(made.passages))[0].estimate <= 0.06
+    assert read_back(model, encoded, clean).value.estimate == 1.0
+    assert read_back(model, encoded, list(made.passages)).value.estimate <= 0.06
     spectral = SpectralTokens(key, strength=1.0)(clean)
-    assert read_back(model, encoded, list(spectral.passages))[0].estimate > 0.95
+    assert read_back(model, encoded, list(spectral.passages)).value.estimate > 0.95
     noise = NoiseTokens(key, rms=model.rms)(clean)
-    assert read_back(model, encoded, list(noise.passages))[0].estimate < 0.02
+    assert read_back(model, encoded, list(noise.passages)).value.estimate < 0.02
 
 
 def test_the_example_in_the_docs_runs(root: Path) -> None:

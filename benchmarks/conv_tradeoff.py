@@ -1,7 +1,7 @@
 """What noise under a convolution front costs the authorized model, and what it does to rivals.
 
     python benchmarks/conv_tradeoff.py [NAME ...] [--images N] [--psnr DB ...] [--energy E]
-                                       [--format png8|png16|tensor] [--plot FILE] [--json FILE]
+                                       [--format png8|tensor] [--plot FILE] [--json FILE]
 
 NAME: resnet20, resnet32 (CIFAR-10, 32 x 32), squeezenet, mobilenet (ImageNet, 224 x 224). Every model
 reads the same windows, those on the grid of the format. Rows: clean; Gaussian noise clipped to the

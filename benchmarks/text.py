@@ -29,10 +29,11 @@ from catch11.modalities.text.inverter import Leak, Learning, leak, read_bag, rea
 from catch11.modalities.text.model import NORMALISED, Encoded, TextModel
 from catch11.modalities.text.norm import NormTokens, centred
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder, pad
-from catch11.modalities.text.release import read_texts
+from catch11.modalities.text.release import columns_of
 from catch11.modalities.text.scores import drop, pair_cosines, read_back
 from catch11.modalities.text.similarity import read_similarity
 from catch11.releases.ledger import read_ledger
+from catch11.releases.read import read_release
 from catch11.studies.nets.encoders import known_encoder, sibling_encoder, small_encoder
 from catch11.studies.tasks.glue import load_glue
 
@@ -101,16 +102,17 @@ class Desk:
 
 def _pairs(released: Path, source: Path) -> tuple[tuple[list[tuple[str, None]], list[float]], Rows]:
     """Texts and scores of the pairs of which both were released, and their rows."""
-    release = read_texts(released)
-    held = read_documents(source, columns=release.columns, target="score")
+    release = read_release(released)
+    columns, _ = columns_of(release)
+    held = read_documents(source, columns=columns, target="score")
     texts = {item.name: item.text for item in held.items}
     entries = {entry.file: entry for entry in release.entries}
     made = {
-        row.source: release.passage(entries[row.file]).embeds
+        row.source: release.item(entries[row.file]).embeds
         for row in read_ledger(Path(f"{released}.ledger.jsonl"))
         if row.outcome == "released" and row.file in entries
     }
-    names = [[f"{row}/{column}" for column in release.columns] for row in sorted(held.targets)]
+    names = [[f"{row}/{column}" for column in columns] for row in sorted(held.targets)]
     whole = [pair for pair in names if all(name in made for name in pair)]
     flat = [name for pair in whole for name in pair]
     truth = [float(held.targets[pair[0].split("/")[0]]) for pair in whole]
@@ -336,7 +338,7 @@ def main() -> None:
     known = None if given.known is None else Desk([given.known], given.assets)
     places = [(given.released, given.source), *map(tuple, given.more)]
     desk = Desk(places, given.assets, known)
-    files = sum(len(read_texts(released).entries) for released, _ in places)
+    files = sum(len(read_release(released)) for released, _ in places)
     cells = [
         Cell(name=name, settings={"part": name, "files": files, "known": str(given.known or "")})
         for name in given.part or PARTS

@@ -16,8 +16,9 @@ from catch11.data.texts import read_documents, row_name
 from catch11.evaluation.metrics import accuracy, paired_difference
 from catch11.keys.key import build_key
 from catch11.modalities.text.recoder import NoiseTokens
-from catch11.modalities.text.release import read_texts
+from catch11.modalities.text.release import columns_of
 from catch11.releases.ledger import read_ledger
+from catch11.releases.read import read_release
 from catch11.studies.nets.encoders import known_encoder
 from catch11.studies.tasks.glue import load_glue
 
@@ -38,15 +39,15 @@ def main() -> None:
     taught = load_glue("sst2", "train", folder=given.assets / "text").some(given.taught)
     features = model.answers([model.embed(model.encode(text)) for text in taught.first])
     head = LogisticRegression(max_iter=500).fit(features.numpy(), taught.labels)
-    release = read_texts(given.released)
-    held = read_documents(given.source, columns=release.columns, target="label")
+    release = read_release(given.released)
+    held = read_documents(given.source, columns=columns_of(release)[0], target="label")
     texts = {item.name: item.text for item in held.items}
     entries = {entry.file: entry for entry in release.entries}
     rows = [r for r in read_ledger(Path(f"{given.released}.ledger.jsonl")) if r.file in entries]
     truth = [int(float(held.targets[row_name(row.source)])) for row in rows]
     clean = [model.embed(model.encode(texts[row.source])) for row in rows]
     noise = NoiseTokens(build_key(model, secret=SECRET), rms=model.rms)(clean).passages
-    made = [release.passage(entries[row.file]).embeds for row in rows]
+    made = [release.item(entries[row.file]).embeds for row in rows]
     hits = {}
     for name, some in (("clean", clean), ("released", made), ("noise", list(noise))):
         said = head.predict(model.answers(some).numpy()).tolist()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
     from catch11.recoding.spectral.recoder import SpectralRecoder
-    from catch11.releases.frame import release
+    from catch11.releases.engine import release
 
 __version__ = "0.1.0"
 
@@ -60,7 +60,7 @@ _HOMES = {
     "load_secret": "catch11.copies.secretfile",
     "make_copy": "catch11.copies.personalize",
     "personalize": "catch11.copies.personalize",
-    "release": "catch11.releases.frame",
+    "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
     "verify": "catch11.evaluation.verify",

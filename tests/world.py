@@ -15,7 +15,7 @@ from catch11.fronts.fingerprint import module_fingerprint
 from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 
 CANVAS = Canvas(
     height=28, width=28, top=2, left=2, window_height=24, window_width=24,

@@ -58,7 +58,7 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     if not asked.rivals:
         raise InvalidArgument("rivals", expected="at least one model", found="none")
     effort, first = asked.effort, next(iter(asked.models.values()))
-    release = read_release(asked.dst)
+    release = asked.release
     rows, withheld = ledger_rows(release, asked.dst, asked.ledger)
     sources = None if asked.source is None else find_sources(release, asked.source, rows)
     truth = None

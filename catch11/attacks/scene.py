@@ -13,6 +13,7 @@ from catch11.evaluation.verification import Verification
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
 from catch11.releases.manifest import Entry
+from catch11.releases.read import Release
 
 Folder = str | os.PathLike[str]
 
@@ -23,6 +24,7 @@ class Asked:
     authorized one first where it is there."""
 
     dst: Folder
+    release: Release
     models: Mapping[str, Any]
     model: Any
     rivals: Sequence[Any]

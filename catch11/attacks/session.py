@@ -28,10 +28,10 @@ from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named, roles_of
 from catch11.evaluation.score import Run, release_id, to_record
 from catch11.evaluation.verification import Verification
-from catch11.keys.authorized import IMAGE, Authorized
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
-from catch11.releases.manifest import NAME, read_manifest
+from catch11.releases.read import read_release
 
 Progress = Callable[[str, int, int], None]
 ORDINARY = Effort()
@@ -91,9 +91,10 @@ def attack_release(
     where an attack named here lacks knowledge.
     """
     models = named((*(() if model is None else (model,)), *rivals))
-    kind = read_manifest(Path(dst) / NAME).header.get("modality", IMAGE)
+    release = read_release(dst)
+    kind = release.modality
     asked = Asked(
-        dst=dst, models=models, model=model, rivals=rivals, source=source, ledger=ledger, key=key,
+        dst=dst, release=release, models=models, model=model, rivals=rivals, source=source, ledger=ledger, key=key,
         recoder=recoder, labels=labels, target=target, public=public, others=others, learn=learn,
         effort=effort, command=command,
     )  # fmt: skip

@@ -56,30 +56,15 @@ def acting(act: Act) -> Iterator[_Activations]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Substitute:
-    """One activation of a net and its polynomial, in the order of the calls."""
-
-    activation: str
-    polynomial: Polynomial
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PolynomialNet:
-    """A module whose first `depth` activations (all of them by default) are polynomials."""
+    """A module whose activations are polynomials, in the order of the calls."""
 
     module: nn.Module
-    substitutes: tuple[Substitute, ...]
-    depth: int | None = None
+    polynomials: tuple[Polynomial, ...]
 
     def __call__(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
-        with acting(self._act):
+        with acting(lambda place, name, values: self.polynomials[place](values)):
             return first_tensor(self.module(inputs))
-
-    def _act(self, place: int, name: str, values: Tensor) -> Tensor:
-        depth = len(self.substitutes) if self.depth is None else self.depth
-        if place < depth:
-            return self.substitutes[place].polynomial(values)
-        return activation_of(name)(values)
 
 
 def polynomial_net(
@@ -98,7 +83,7 @@ def polynomial_net(
     """
     if not len(inputs):
         raise InvalidArgument("inputs", expected="pictures to calibrate on", found="none")
-    made: list[Substitute] = []
+    made: list[Polynomial] = []
 
     def act(place: int, name: str, values: Tensor) -> Tensor:
         function = activation_of(name)
@@ -113,14 +98,14 @@ def polynomial_net(
         ends = torch.stack([flat.min(), flat.max()])  # the range is that of all values
         samples = torch.cat([flat[::step], ends])
         polynomial = fit_polynomial(function, samples, degree=degree, fit=fit)
-        made.append(Substitute(activation=name, polynomial=polynomial))
+        made.append(polynomial)
         return polynomial(values) if follow else function(values)
 
     with acting(act):
         module(inputs)
     if not made:
         raise ModelRefused(type(module).__name__, "it has no ReLU, GELU or SiLU to replace")
-    return PolynomialNet(module=module, substitutes=tuple(made))
+    return PolynomialNet(module=module, polynomials=tuple(made))
 
 
 def _together(values: Tensor) -> Tensor:
@@ -149,7 +134,7 @@ def depth_errors(net: PolynomialNet, inputs: Float[Tensor, "batch ..."]) -> tupl
     found: list[Depth] = []
 
     def act(place: int, name: str, values: Tensor) -> Tensor:
-        held, wanted = net.substitutes[place].polynomial, truth[place].double().flatten(1)
+        held, wanted = net.polynomials[place], truth[place].double().flatten(1)
         given = held(values)
         apart = (given.double().flatten(1) - wanted).norm(dim=1) / wanted.norm(dim=1)
         apart = apart.nan_to_num(nan=float("inf"), posinf=float("inf"))

@@ -86,29 +86,6 @@ def spent(
         return float(made.get_epsilon(delta))
 
 
-def noise_for(
-    *, epsilon: float, delta: float, rate: float, steps: int, accountant: Accountant = "prv"
-) -> float:
-    """The noise multiplier that spends at most ε; Opacus's search with its accountant."""
-    check_budget(epsilon, delta)
-    _check_accountant(accountant)
-    search = library("opacus.accountants.utils", package="opacus").get_noise_multiplier
-    with _quiet():
-        try:
-            found = search(
-                target_epsilon=epsilon,
-                target_delta=delta,
-                sample_rate=rate,
-                steps=steps,
-                accountant=accountant,
-            )
-        except ValueError as error:
-            raise InvalidArgument(
-                "epsilon", expected="a budget some noise keeps", found=error
-            ) from None
-    return float(found)
-
-
 def validated(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy that every picture has a gradient of its own in: BatchNorm becomes GroupNorm.
 

@@ -199,9 +199,6 @@ def linear_circuit(
     return lambda values: values.mm(rows).add(offset)
 
 
-LINEAR_DEPTH = 1
-
-
 def _vector(context: Any, data: bytes) -> Any:
     """A ciphertext from its bytes. TenSEAL reads none as a ciphertext of nothing."""
     if not data:

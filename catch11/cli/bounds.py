@@ -39,9 +39,7 @@ def bounds(
         ),
     ] = None,
     noise: Noise = "content",
-    format: Annotated[
-        Literal["png8", "png16", "tensor"], typer.Option(help="Of the files.")
-    ] = "png8",
+    format: Annotated[Literal["png8", "tensor"], typer.Option(help="Of the files.")] = "png8",
     seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.")] = 0,
     device: Device = "cpu",
     allow_code: AllowCode = False,

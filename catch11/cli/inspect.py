@@ -97,6 +97,7 @@ def _release(path: Path) -> Answer:
         "files": len(held),
         "signature": "holds for every line and file",
         "complete": held.complete,
+        "modality": held.modality,
         "method": held.method,
         "format": held.form.name,
         "names": held.names,
@@ -111,6 +112,7 @@ def _release(path: Path) -> Answer:
 def _lines(facts: dict[str, Any]) -> Answer:
     short = {k: v for k, v in facts.items() if k != "canvas"}
     canvas = facts["canvas"]
+    whole = f"{canvas['height']} × {canvas['width']}"
     window = f"{canvas['window_height']} × {canvas['window_width']}"
-    short["canvas"] = f"{canvas['height']} × {canvas['width']}, the model sees {window} of it"
+    short["canvas"] = whole if window == whole else f"{whole}, the model sees {window} of it"
     return Answer(facts=facts, view=rows_view(short))

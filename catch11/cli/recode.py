@@ -1,6 +1,5 @@
 """catch11 recode: a folder of pictures in, a release for one model out."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -89,7 +88,7 @@ def recode(
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
     from catch11.modalities.frame import IMAGE, check_pairing, check_source, plug
     from catch11.modalities.views import summary_view
-    from catch11.releases.frame import release
+    from catch11.releases.engine import release
 
     held = open_key(key)
     check_source(held.modality, src)
@@ -129,4 +128,4 @@ def recode(
             src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger,
             workers=choice.workers(workers), resume=resume, progress=tick,
         )  # fmt: skip
-    return Answer(facts=asdict(done), view=summary_view(done, dst))
+    return Answer(facts=done.to_dict(), view=summary_view(done, dst))

@@ -23,7 +23,7 @@ class Choice:
     """The options of one run."""
 
     method: Literal["spectral", "deep", "scramble"]
-    format: Literal["png8", "png16", "tensor", "wav16", "wav32"]
+    format: str
     psnr: float
     noise: Literal["content", "gaussian", "sign", "structured"]
     client: str

@@ -46,9 +46,9 @@ Workers = Annotated[
     ),
 ]  # fmt: skip
 Format = Annotated[
-    Literal["png8", "png16", "tensor", "wav16", "wav32"],
+    Literal["png8", "tensor", "wav16", "wav32"],
     typer.Option(
-        help="png8 is read by every stock pipeline; png16 and tensor keep more. Sounds: wav16, wav32 "
+        help="png8 is read by every stock pipeline; tensor keeps more. Sounds: wav16, wav32 "
         "(floats) or tensor; wav16 unless given."
     ),
 ]

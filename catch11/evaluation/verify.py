@@ -33,10 +33,10 @@ from catch11.evaluation.verification import (
 )
 from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.releases.check import same_canvas
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import Release, read_release
+from catch11.releases.windows import same_canvas
 
 _DECIBEL = 1e-3  # a re-read PSNR this far from the ledger's is another file's
 _SHIFT = 1e-3  # relative; the ledger's shift is float32 of another batch size
@@ -156,7 +156,7 @@ class _Windows:
         """Every model on every condition; the authorized one reads formats beyond 8 bits as they are."""
         authorized = next(iter(self.models))
         for condition, pictures in made.pictures.items():
-            fine = not self.release.form.picture and condition != "clean"
+            fine = not self.release.form.exact_for_stock_pipelines and condition != "clean"
             for name, model in self.models.items():
                 windows = made.windows[condition]
                 if self.scramble is not None and name == authorized and condition != "nte":

@@ -62,7 +62,7 @@ def _match(
         slopes = centred @ deviation / (centred**2).sum(1)
         residual = (deviation - slopes[:, None] * centred).norm(dim=1)
         best = int(residual.argmin())
-        if residual[best] > 1e-5 * deviation.norm() or not deviation.any():
+        if not residual[best] <= 1e-5 * deviation.norm() or not deviation.any():
             return None
         slope = float(slopes[best])
         # One channel of a probe run in float32 gives its slope to about 1e-8; a slope that is 1

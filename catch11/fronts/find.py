@@ -43,7 +43,7 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
 
 def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Found:
     """As `find_front`, with the layer and what it was given, for those who change it."""
-    probe = _probe(canvas.shape)
+    probe = probe_window(canvas.shape)
     calls, answer = _record(module, probe)
     names = [call.name for call in calls if isinstance(call.layer, LAYERS)]
     if layer is not None and layer not in names:
@@ -64,7 +64,7 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
     raise NoFront(tried)
 
 
-def _probe(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width"]:
+def probe_window(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width"]:
     """Distinct values in [-1, 1] without structure; public, so a seeded generator will do."""
     generator = torch.Generator().manual_seed(11)
     count = shape[0] * shape[1] * shape[2]

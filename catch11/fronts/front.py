@@ -106,36 +106,6 @@ class Front:
             delta, weight, stride=self.stride, dilation=self.dilation, groups=self.groups
         )
 
-    def adjoint(
-        self, response: Float[Tensor, "batch ..."]
-    ) -> Float[Tensor, "batch channel height width"]:
-        """Aᵀ·response, with response shaped as `apply` returns it."""
-        weight = self.weight.to(response)
-        channels, height, width = self.shape
-        if self.flat:
-            return (response @ weight).reshape(-1, channels, height, width)
-        top, bottom, left, right = self.padding
-        padded = (height + top + bottom, width + left + right)
-        image = F.conv_transpose2d(
-            response,
-            weight,
-            stride=self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
-            output_padding=self._unread(padded),
-        )
-        return image[..., top : top + height, left : left + width]
-
-    def _unread(self, padded: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns at the far edge that no kernel position reaches."""
-        rows, columns = (
-            (size - step * (kernel - 1) - 1) % stride
-            for size, step, kernel, stride in zip(
-                padded, self.dilation, self.kernel, self.stride, strict=True
-            )
-        )
-        return rows, columns
-
     def centred(
         self, window: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:

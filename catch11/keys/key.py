@@ -106,11 +106,6 @@ class Key:
                 raise mismatch from None
             self.check_front(named, model.canvas)
 
-    def check_model(self, model: Authorized) -> None:
-        """Raises KeyMismatch unless the key was built from exactly these weights."""
-        if model.fingerprint != self.model_fingerprint:
-            raise KeyMismatch("model", expected=self.model_fingerprint, found=model.fingerprint)
-
 
 def build_key(
     model: nn.Module | Authorized,

@@ -7,7 +7,7 @@ from pathlib import Path
 from catch11.evaluation.record import Record
 from catch11.evaluation.verify import Verification
 from catch11.modalities.frame import Result
-from catch11.releases.frame import Summary
+from catch11.releases.engine import Summary
 
 
 def summary_view(

@@ -75,21 +75,6 @@ def derive_canvas(
     raise CanvasRefused([*nearly, *failed, nothing][0])
 
 
-def prove_canvas(prepare: Prepare, canvas: Canvas) -> tuple[str, ...]:
-    """Check a canvas against the pipeline; sentences where the fit is only nearly exact.
-
-    Raises CanvasRefused where the pipeline does not leave the canvas untouched, or where pictures
-    of other sizes reach it in another way than the canvas's fit says.
-    """
-    _check_untouched(prepare, canvas)
-    worst = _fit_error(prepare, canvas)
-    if worst > CLOSE:
-        raise CanvasRefused(
-            "pictures of other sizes are not brought to the canvas by the resize and crop it states"
-        )
-    return _remark(worst)
-
-
 def canvas_prepare(canvas: Canvas) -> Prepare:
     """The preprocessing a canvas states: fit, cut the window, normalise."""
 

@@ -52,7 +52,7 @@ class Recoder(ABC):
 
     def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
         if format.startswith("wav") and not key.canvas.sound:
-            raise InvalidArgument("format", expected="png8, png16 or tensor", found=format)
+            raise InvalidArgument("format", expected="png8 or tensor", found=format)
         self.key = key
         self.format: Format = format
         self.grid = grid_of(format)

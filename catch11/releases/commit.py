@@ -21,7 +21,8 @@ from catch11.releases.work import Done
 
 
 class Committer:
-    """Takes chunks in order, from one thread; `count` says what became of the sources so far."""
+    """Takes chunks in order, from one thread. count: what became of the sources so far. content:
+    what is counted of the content of those that were worked on."""
 
     def __init__(
         self, where: Places, *, ledger: Ledger, manifest: ManifestWriter, names: Names
@@ -30,6 +31,7 @@ class Committer:
         self._manifest, self._names = manifest, names
         self._known: dict[str, str] = {}
         self.count: Counter[str] = Counter()
+        self.content: Counter[str] = Counter()
 
     def remember(self, given: Iterable[tuple[str, str]]) -> None:
         """Keep the names (source, file) of earlier runs, where this release holds them."""
@@ -51,7 +53,9 @@ class Committer:
                 entries.append(entry)
             if item.temporary is not None:
                 moves.append((item.temporary, self._where.release / row.file))
-            rows.append(row)
+            # Parts first: a ledger that was cut short never knows an item and not what it is made of.
+            rows += [*item.parts, row]
+            self.content.update(item.counts)
             reused = item.reused and row.outcome == "released"
             self.count["reused" if reused else row.outcome] += 1
         self._ledger.add(rows)

@@ -1,67 +1,81 @@
 """Form: how one released file becomes bytes and comes back; the table of them."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any, ClassVar, Generic, TypeVar
 
-import torch
-from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.canvas.grid import GRIDS, Format
 from catch11.errors import InvalidArgument
 
+Meant = TypeVar("Meant")
+Value = TypeVar("Value")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """whole: the file holds the canvas picture, else the window alone. picture: every pipeline opens
-    it as a picture, as the authorized model's own does.
 
-    encode takes (channel, height, width) in pixel units, on the format's grid; decode gives it back
-    as float32, or raises ValueError with the reason as one clause.
+class Form(ABC, Generic[Meant, Value]):
+    """The format of a file. Meant: what is to be written. Value: what a reader gets, as a rule the
+    same type. Every reading method raises ValueError, whose text is one clause, for a file that
+    this format would not hold.
+
+    exact_for_stock_pipelines: whether any pipeline that opens the file sees what was meant, so that
+    the model's own preprocessing can read it.
     """
 
-    name: Format
+    name: str
     suffix: str
-    whole: bool
-    encode: Callable[[Tensor, Canvas], bytes]
-    decode: Callable[[bytes, Canvas], Tensor]
-    picture: bool = False
+    exact_for_stock_pipelines: ClassVar[bool] = False
 
-    def read(self, data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
-        """As `decode`, and of the size the canvas says; raises ValueError."""
-        image = self.decode(data, canvas)
-        size = canvas.size if self.whole else canvas.shape
-        if tuple(image.shape) != size:
-            raise ValueError(f"its size is {tuple(image.shape)}, expected {size}")
-        return image
+    @abstractmethod
+    def encode(self, meant: Meant, canvas: Canvas) -> bytes:
+        """The bytes of a file; the same for the same input."""
 
-    def same(self, one: Tensor, other: Tensor) -> bool:
-        """Whether two images are the same file: equal samples, not merely close values."""
-        grid = GRIDS[self.name]
-        if not grid.bounded:
-            return torch.equal(one, other)
-        return torch.equal(grid.index(one), grid.index(other))
+    @abstractmethod
+    def decode(self, data: bytes, canvas: Canvas) -> Value:
+        """What a file holds; treated as a stranger's."""
+
+    @abstractmethod
+    def same(self, meant: Meant, read: Value) -> bool:
+        """Whether a file reads back as it was meant."""
+
+    def window(self, data: bytes, canvas: Canvas) -> Tensor:
+        """What the authorized model sees of a picture or sound, (channel, height, width) in pixel
+        units."""
+        raise ValueError(f"it is a {self.name} file, which holds no picture or sound")
+
+    def picture(self, data: bytes, canvas: Canvas) -> Image.Image:
+        """A file as pipelines of 8 bits see it."""
+        raise ValueError(f"it is a {self.name} file, which holds no picture or sound")
 
 
-# Where the form of each name is defined, as `FORM`: kinds of data bring their own.
-HOMES: dict[str, str] = {
-    "png8": "catch11.modalities.image.png8",
-    "png16": "catch11.modalities.image.png16",
-    "tensor": "catch11.modalities.image.tensor",
-    "wav16": "catch11.modalities.audio.wav",
-    "wav32": "catch11.modalities.audio.wav",
+# Where the form of each name is defined: kinds of data bring their own.
+FORMS: dict[str, str] = {
+    "png8": "catch11.modalities.image.png8.PNG8",
+    "tensor": "catch11.modalities.image.tensor.TENSOR",
+    "wav16": "catch11.modalities.audio.wav.WAV16",
+    "wav32": "catch11.modalities.audio.wav.WAV32",
+    "csv": "catch11.modalities.table.form.CSV",
+    "tsv": "catch11.modalities.table.form.TSV",
+    "parquet": "catch11.modalities.table.form.PARQUET",
+    "embeds": "catch11.modalities.text.embeds.EMBEDS",
 }
 
 
-def form_of(name: str) -> Form:
+def form_of(name: str) -> Form[Any, Any]:
     """The form of that name; raises InvalidArgument with the known ones."""
-    if name not in HOMES:
-        raise InvalidArgument("format", expected=f"one of {', '.join(HOMES)}", found=name)
-    forms: tuple[Form, ...] = import_module(HOMES[name]).FORMS
-    return next(form for form in forms if form.name == name)
+    found: Form[Any, Any] = named(FORMS, name, argument="format")
+    return found
+
+
+def named(homes: Mapping[str, str], name: str, *, argument: str) -> Any:
+    """What stands where a table says; raises InvalidArgument with the names it knows."""
+    if name not in homes:
+        raise InvalidArgument(argument, expected=f"one of {', '.join(homes)}", found=name)
+    module, _, attribute = homes[name].rpartition(".")
+    return getattr(import_module(module), attribute)
 
 
 def digest(data: bytes) -> str:

@@ -1,36 +1,40 @@
 """Reading a release back: every file held against the signed list before it is decoded."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.data.pictures import decode_picture
-from catch11.errors import InvalidArgument, ReleaseError, UnreadablePicture
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.keys.authorized import IMAGE
 from catch11.releases.form import Form, form_of
 from catch11.releases.ledger import Row, read_ledger
 from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release folder whose list was verified. `complete`: no line is missing at its end.
+    """A release folder of any kind of data, whose list was verified. `complete`: no line is missing
+    at its end.
 
     key: fingerprint of the key. checked: fingerprint of the model whose answers were checked, or
-    empty. public_key: of the signature, hex. The files are verified as they are read.
+    empty. public_key: of the signature, hex. facts: the list's header as it is. The files are
+    verified as they are read; those that cannot be read so raise ReleaseError.
     """
 
     root: Path
+    modality: str
     method: str
-    form: Form
+    form: Form[Any, Any]
     key: str
     names: str
     checked: str
@@ -38,47 +42,36 @@ class Release:
     canvas: Canvas
     complete: bool
     entries: tuple[Entry, ...]
+    facts: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def data(self, entry: Entry) -> bytes:
-        """The bytes of a file; raises ReleaseError if they are not the listed ones."""
+        """The bytes of a file, which are the listed ones."""
         return listed_bytes(self.root, entry)
 
-    def image(self, entry: Entry) -> Float[Tensor, "channel height width"]:
-        """A file in pixel units, float32: the canvas picture, or the window of a tensor release."""
-        try:
-            return self.form.read(self.data(entry), self.canvas)
-        except ValueError as error:
-            raise ReleaseError(self.root / entry.file, f"{error}", "release it again") from None
+    def item(self, entry: Entry) -> Any:
+        """What a file holds, by its form: an image in pixel units, the canvas picture or the window
+        alone; a table; a document's embeddings."""
+        return self._read(entry, self.form.decode)
 
     def windows(
         self, entries: Sequence[Entry]
     ) -> Float[Tensor, "batch channel window_height window_width"]:
-        """What the authorized model sees of files, in pixel units."""
-        images = [self.image(entry) for entry in entries]
-        if not images:
-            return torch.zeros(0, *self.canvas.shape)
-        stack = torch.stack(images)
-        return self.canvas.window(stack) if self.form.whole else stack
+        """What the authorized model sees of pictures or sounds, in pixel units, float32."""
+        found = [self._read(entry, self.form.window) for entry in entries]
+        return torch.stack(found) if found else torch.zeros(0, *self.canvas.shape)
 
     def picture(self, entry: Entry) -> Image.Image:
         """A file as any other pipeline sees it: 8 bits; other formats are clipped and rounded."""
-        if self.form.picture:
-            try:
-                return decode_picture(self.data(entry))
-            except UnreadablePicture as error:
-                raise ReleaseError(self.root / entry.file, error.reason) from None
-        pixels = (self.image(entry).clamp(0, 1) * 255).round().to(torch.uint8)
-        array = rearrange(pixels, "channel height width -> height width channel").numpy()
-        grey = array.shape[-1] == 1
-        return Image.fromarray(np.squeeze(array, -1) if grey else array).convert("RGB")
+        return self._read(entry, self.form.picture)
 
-    def batches(self, size: int) -> Iterator[tuple[Entry, ...]]:
-        """The entries in order, `size` at a time."""
-        for start in range(0, len(self.entries), size):
-            yield self.entries[start : start + size]
+    def _read(self, entry: Entry, how: Callable[[bytes, Canvas], Value]) -> Value:
+        try:
+            return how(self.data(entry), self.canvas)
+        except ValueError as error:
+            raise ReleaseError(self.root / entry.file, f"{error}", "release it again") from None
 
 
 def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> Release:
@@ -93,7 +86,8 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
     facts = held.header
     names = ("method", "key", "names", "checked", "public_key", "format")
     stated = all(isinstance(facts.get(name), str) for name in names)
-    if not stated or not isinstance(facts.get("canvas"), dict):
+    kind = facts.get("modality", IMAGE)
+    if not stated or not isinstance(kind, str) or not isinstance(facts.get("canvas"), dict):
         raise ReleaseError(path, "its header lacks facts", "release again into a new folder")
     try:
         form, canvas = form_of(facts["format"]), Canvas.from_dict(facts["canvas"])
@@ -101,6 +95,7 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
         raise ReleaseError(path, f"its header is not usable ({error})") from None
     return Release(
         root=root,
+        modality=kind,
         method=facts["method"],
         form=form,
         key=facts["key"],
@@ -110,6 +105,7 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
         canvas=canvas,
         complete=held.complete,
         entries=tuple(held.entries.values()),
+        facts=facts,
     )
 
 

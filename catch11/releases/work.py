@@ -1,119 +1,146 @@
-"""The work on one chunk of sources: read, fit, recode, write, read back, check. No order, no names.
+"""The work on one chunk of sources: read, recode, write, read back, check. No order, no names.
 
 Chunks are cut from the sorted list of sources and are recoded whole, so what is in a file does not
 depend on the number of workers or on where an earlier run stopped. Everything here may run in
-several threads at once; names and lists are the business of the one that commits (`frame`).
+several threads at once; names and lists are the business of the one that commits (`engine`).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from einops import rearrange
-from jaxtyping import Float
-from torch import Tensor
-
-from catch11.data.pictures import read_source
+from catch11.canvas.frame import Canvas
 from catch11.errors import ReleaseError, UnreadableSource
-from catch11.models.frame import Model
-from catch11.recoding.frame import Recoder
-from catch11.releases.check import released_answers, source_answers
 from catch11.releases.durable import sync_file
-from catch11.releases.form import Form, digest
+from catch11.releases.form import digest
 from catch11.releases.ledger import Ledger, Row
+from catch11.releases.pipeline import Made, Pipeline
 from catch11.releases.places import Places
-from catch11.releases.sources import Read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What became of one source. temporary: the finished file, still without its name; None if
-    nothing is to be placed, because nothing was released or the file stands already."""
+    """What became of one source. parts: rows of what it is made of. temporary: the finished file,
+    still without its name; None if nothing is to be placed, because nothing was released or the
+    file stands already. counts: see `Made`."""
 
     row: Row
+    parts: Sequence[Row] = ()
     temporary: Path | None = None
     reused: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Everything the work on a chunk needs; read only."""
+    """Everything the work on a chunk needs; read only. settings: id of the recoder's. check: the
+    model that checks, if any."""
 
     places: Places
-    recoder: Recoder
-    form: Form
+    pipeline: Pipeline[Any, Any]
+    canvas: Canvas
     ledger: Ledger
     settings: str
-    check: Model | None
-    read: Read
+    check: Any = None
 
     @property
     def checked(self) -> str:
-        return self.check.fingerprint if self.check is not None else ""
+        """The fingerprint of the model that checks, or empty."""
+        return "" if self.check is None else str(self.check.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A readable source: its place, its HMACs, its pixels on the canvas (see `Read`)."""
+    """A readable source: its name, the item, the HMACs of its content and of what a model sees."""
 
-    path: str
+    name: str
+    item: Any
     mac: str
-    pixels_mac: str
-    pixels: np.ndarray
+    seen: str
 
 
-def work(task: Task, number: int, paths: Sequence[str]) -> list[Done]:
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A source on its way: what was made of it, its unfinished file, and what that reads back as."""
+
+    source: _Source
+    made: Made[Any]
+    path: Path
+    data: bytes = b""
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is something to release."""
+        return self.made.value is not None
+
+
+def work(task: Task, number: int, names: Sequence[str]) -> list[Done]:
     """What became of each source of chunk `number`, in order.
 
     Raises ReleaseError where the disk gives back other bytes than were written, or where the
     ledger knows a source at other settings.
     """
-    settled = _settled(task, paths)
+    settled = _settled(task, names)
     if settled is not None:
         return settled
-    looked = [_look(task, path) for path in paths]
-    sources = [item for item in looked if isinstance(item, _Source)]
+    looked = [_look(task, name) for name in names]
+    sources = [one for one in looked if isinstance(one, _Source)]
     made = iter(_recode(task, number, sources) if sources else [])
-    return [item if isinstance(item, Done) else next(made) for item in looked]
+    return [one if isinstance(one, Done) else next(made) for one in looked]
 
 
-def source_mac(task: Task, path: str, data: bytes) -> str:
-    """HMAC of a source's bytes; raises ReleaseError if it was released at other settings."""
+def refuse_second_strength(task: Task) -> None:
+    """Hold every source, and every part of one, against a ledger that knows other settings."""
+    pipeline = task.pipeline
+    if not task.ledger.foreign(task.settings):
+        return
+    for name in pipeline.names:
+        try:
+            data = pipeline.data(name)
+            _mac(task, name, data)
+            parts = pipeline.parts(pipeline.read(name, data)) if pipeline.divided else ()
+        except UnreadableSource:
+            continue
+        for part, content in parts:
+            _mac(task, part, content)
+
+
+def _mac(task: Task, name: str, data: bytes) -> str:
+    """HMAC of a source's content; raises ReleaseError if it was released at other settings."""
     mac = task.ledger.mac(data, of="source")
     known = task.ledger.released(mac)
     if known is not None and known.settings != task.settings:
         raise ReleaseError(
-            path,
-            f"the ledger knows this source, released with other settings as {known.file}, and two "
-            "strengths of one picture together give the original away",
+            name,
+            "the ledger knows its content, released with other settings as "
+            f"{known.file or known.source}, and two strengths of one {task.pipeline.noun} together "
+            "give the original away",
             "use the same settings, or remove the source",
         )
     return mac
 
 
-def _settled(task: Task, paths: Sequence[str]) -> list[Done] | None:
+def _settled(task: Task, names: Sequence[str]) -> list[Done] | None:
     """The results without recoding, if an earlier run left nothing to do here."""
     done = []
-    for path in paths:
-        if not task.ledger.knows(path):
+    for name in names:
+        if not task.ledger.knows(name):
             return None
         try:
-            mac = source_mac(task, path, read_source(task.places.source / path))
+            standing = _standing(task, name, _mac(task, name, task.pipeline.data(name)))
         except UnreadableSource:
             return None
-        standing = _standing(task, path, mac)
         if standing is None:
             return None
         done.append(standing)
     return done
 
 
-def _standing(task: Task, path: str, mac: str) -> Done | None:
+def _standing(task: Task, name: str, mac: str) -> Done | None:
     """The result of an earlier run, if it holds: the hash of the file decides, not its name."""
-    row = task.ledger.row(path, mac, settings=task.settings, checked=task.checked)
+    row = task.ledger.row(name, mac, settings=task.settings, checked=task.checked)
     if row is None or row.outcome == "skipped":
         return None
     if row.outcome == "released":
@@ -126,106 +153,115 @@ def _standing(task: Task, path: str, mac: str) -> Done | None:
     return Done(row=row, reused=True)
 
 
-def _look(task: Task, path: str) -> _Source | Done:
-    mac = ""
+def _look(task: Task, name: str) -> _Source | Done:
+    mac, pipeline = "", task.pipeline
     try:
-        data = read_source(task.places.source / path)
-        mac = source_mac(task, path, data)
-        pixels = task.read(data, path, task.recoder.key.canvas)
+        data = pipeline.data(name)
+        mac = _mac(task, name, data)
+        item = pipeline.read(name, data)
     except UnreadableSource as error:
-        return Done(row=Row(source=path, outcome="skipped", mac=mac, reason=error.reason))
-    source = _Source(path, mac, task.ledger.mac(_window(task, pixels), of="pixels"), pixels)
-    known = task.ledger.released(source.pixels_mac)
+        return Done(row=Row(source=name, outcome="skipped", mac=mac, reason=error.reason))
+    seen = pipeline.seen(item)
+    source = _Source(name, item, mac, task.ledger.mac(seen, of="pixels") if seen else "")
+    known = task.ledger.released(source.seen) if seen else None
     if known is not None and known.settings != task.settings:
         reason = f"its pixels were released before with other settings, as {known.file}"
         return Done(row=replace(_row(task, source), outcome="withheld", reason=reason))
     return source
 
 
-def _window(task: Task, pixels: np.ndarray) -> bytes:
-    """The bytes of what the model sees: another margin is no other picture."""
-    canvas = task.recoder.key.canvas
-    rows = slice(canvas.top, canvas.top + canvas.window_height)
-    return pixels[rows, canvas.left : canvas.left + canvas.window_width].tobytes()
+def _recode(task: Task, number: int, sources: Sequence[_Source]) -> list[Done]:
+    made = task.pipeline.recode([source.item for source in sources])
+    standing = [_standing(task, source.name, source.mac) for source in sources]
+    drafts = [
+        _written(task, _Draft(source, one, task.places.workroom / f"{number}-{index}"))
+        for index, (source, one) in enumerate(zip(sources, made, strict=True))
+        if standing[index] is None
+    ]
+    drafts = _judged(task, drafts)
+    for draft in drafts:
+        if draft.stands:
+            sync_file(draft.path)
+    new = iter(drafts)
+    return [held or _done(task, next(new)) for held in standing]
 
 
-def _recode(task: Task, number: int, sources: list[_Source]) -> list[Done]:
-    stack = torch.from_numpy(np.stack([source.pixels for source in sources]))
-    images = rearrange(stack, "n height width channel -> n channel height width").float()
-    images = images / 255 if stack.dtype == torch.uint8 else images
-    recoded = task.recoder(images)
-    done = []
-    for index, source in enumerate(sources):
-        standing = _standing(task, source.path, source.mac)
-        reason = recoded.reasons[index]
-        if standing is not None:
-            done.append(standing)
-        elif reason is not None:
-            row = replace(_row(task, source), outcome="withheld", reason=reason)
-            done.append(Done(row=row))
-        else:
-            row = replace(
-                _row(task, source),
-                psnr=_finite(recoded.psnr[index]),
-                front_shift=_finite(recoded.front_shift[index]),
-            )
-            path = task.places.workroom / f"{number}-{index}"
-            done.append(_write(task, row, path, recoded.images[index]))
-    done = _checked(task, sources, done)
-    for item in done:
-        if item.temporary is not None:
-            sync_file(item.temporary)
-    return done
-
-
-def _write(task: Task, row: Row, path: Path, image: Float[Tensor, "channel height width"]) -> Done:
+def _written(task: Task, draft: _Draft) -> _Draft:
     """Write the file, read it back, and hold it against what was meant to be written."""
-    canvas = task.recoder.key.canvas
-    if not task.form.whole:
-        image = canvas.window(image[None])[0]
-    meant = task.form.encode(image, canvas)
-    path.write_bytes(meant)
-    data = path.read_bytes()
+    if not draft.stands:
+        return draft
+    form, value = task.pipeline.form, draft.made.value
+    meant = form.encode(value, task.canvas)
+    draft.path.write_bytes(meant)
+    data = draft.path.read_bytes()
     try:
-        intact = data == meant and task.form.same(image, task.form.read(data, canvas))
+        intact = data == meant and form.same(value, form.decode(data, task.canvas))
     except ValueError:
         intact = False
     if not intact:
         reason = "the file read back differs from what was written"
-        raise ReleaseError(row.source, reason, "check the disk")
-    return Done(row=replace(row, sha256=digest(data)), temporary=path)
+        raise ReleaseError(draft.source.name, reason, "check the disk")
+    return replace(draft, data=data)
 
 
-def _checked(task: Task, sources: list[_Source], done: list[Done]) -> list[Done]:
+def _judged(task: Task, drafts: list[_Draft]) -> list[_Draft]:
     """Withhold what the authorized model no longer answers as it answers the source."""
-    new = [(i, item.temporary) for i, item in enumerate(done) if item.temporary is not None]
-    if task.check is None or not new:
-        return done
-    pixels = [sources[index].pixels for index, _ in new]
-    clean = source_answers(task.check, pixels, scramble=task.recoder.scramble)
-    files = [path.read_bytes() for _, path in new]
-    released = released_answers(task.check, task.form, files)
-    for (index, path), before, after in zip(new, clean, released, strict=True):
-        row = replace(done[index].row, agreement=True)
-        if before != after:
-            path.unlink()
-            reason = f"the authorized model answers {after} and answered {before} on the source"
-            row = replace(_row(task, sources[index]), outcome="withheld", reason=reason)
-        done[index] = Done(row=row, temporary=path if before == after else None)
-    return done
+    held = [draft for draft in drafts if draft.stands]
+    if task.check is None or not held:
+        return drafts
+    columns = zip(*((one.source.item, one.made, one.data) for one in held), strict=True)
+    judged = iter(task.pipeline.judge(*columns))
+    return [_revised(task, draft, next(judged)) if draft.stands else draft for draft in drafts]
+
+
+def _revised(task: Task, draft: _Draft, made: Made[Any]) -> _Draft:
+    """A draft after its check, which may leave out parts of it."""
+    if made.value is draft.made.value:
+        return draft
+    if made.value is None:
+        draft.path.unlink()
+    return _written(task, replace(draft, made=made))
+
+
+def _done(task: Task, draft: _Draft) -> Done:
+    made, row = draft.made, _row(task, draft.source)
+    if draft.stands:
+        row = replace(
+            row, sha256=digest(draft.data), agreement=None if task.check is None else True,
+            psnr=_finite(made.psnr), front_shift=_finite(made.front_shift),
+        )  # fmt: skip
+    else:
+        row = replace(row, outcome="withheld", reason=made.reason)
+    return Done(
+        row=row,
+        parts=_parts(task, draft),
+        temporary=draft.path if draft.stands else None,
+        counts=made.counts,
+    )
+
+
+def _parts(task: Task, draft: _Draft) -> list[Row]:
+    """A row for each part of a source."""
+    rows = []
+    for name, content in task.pipeline.parts(draft.source.item):
+        reason = draft.made.left_out.get(name, "") if draft.stands else draft.made.reason
+        rows.append(
+            Row(
+                source=name, outcome="withheld" if reason else "released",
+                mac=task.ledger.mac(content, of="source"), settings=task.settings,
+                checked=task.checked, reason=reason,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def _row(task: Task, source: _Source) -> Row:
     return Row(
-        source=source.path,
-        outcome="released",
-        mac=source.mac,
-        pixels=source.pixels_mac,
-        settings=task.settings,
-        checked=task.checked,
-    )
+        source=source.name, outcome="released", mac=source.mac, pixels=source.seen,
+        settings=task.settings, checked=task.checked,
+    )  # fmt: skip
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: float | None) -> float | None:
     """JSON has no infinity: an unchanged picture has no PSNR, a blank one no relative shift."""
-    return value if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else value

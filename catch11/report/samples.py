@@ -3,7 +3,7 @@
 import base64
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -99,11 +99,6 @@ def uri(window: Tensor) -> str:
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def captions(found: Sequence[Sample]) -> tuple[str, ...]:
-    """The columns."""
-    return tuple(name for name, _ in found[0].pictures) if found else ()
 
 
 def spectrum_of(key: Key) -> dict[str, Any]:

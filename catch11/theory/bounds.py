@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from catch11.canvas.grid import amplitude
 from catch11.errors import InvalidArgument
@@ -80,13 +78,6 @@ def certificate(singular: Sequence[float], radius: float, *, blind: float = 0.0)
     )
 
 
-def noise_norm(
-    directions: int, sigma: float, *, confidence: float = 0.95, method: Method = "exact"
-) -> Interval:
-    """‖z‖₂ of k normals of deviation σ. chebyshev: P(‖z‖² ≥ kσ² + t) ≤ 2kσ⁴/t², Theorem 1's."""
-    return gaussian_shift([1.0], sigma, times=directions, confidence=confidence, method=method)
-
-
 def gaussian_shift(
     singular: Sequence[float],
     sigma: float,
@@ -97,8 +88,9 @@ def gaussian_shift(
 ) -> Interval:
     """‖Aδ‖₂ for δ = V z, z normal of deviation σ: the weighted χ² law of Σ s²z².
 
-    times: how often each singular value stands, for the tiles of a patch front. Below four degrees
-    of freedom "exact" falls back to Laurent–Massart. estimate: the root of the mean square.
+    times: how often each singular value stands, for the tiles of a patch front. chebyshev: with k
+    values of 1, P(‖z‖² ≥ kσ² + t) ≤ 2kσ⁴/t², Theorem 1's. Below four degrees of freedom "exact"
+    falls back to Laurent–Massart. estimate: the root of the mean square.
     """
     _check(singular, sigma=sigma)
     law = Quadratic.of([(s * sigma) ** 2 for s in singular], times=times)
@@ -143,25 +135,6 @@ def sphere_shift(
         return sure
     square = radius * radius
     return _root(low * square, mean * square, high * square, confidence, (SPHERE,))
-
-
-def file_shift(
-    front: Front,
-    released: Float[Tensor, "1 channel height width"],
-    clean: Float[Tensor, "1 channel height width"],
-) -> Interval:
-    """‖A(x̃ − x)‖₂ of a written file: a measurement, no law; rounding and box included."""
-    moved = float(front.apply((released - clean).double()).norm())
-    return Interval(
-        low=moved, estimate=moved, high=moved, confidence=1.0, assumptions=("measured",)
-    )
-
-
-def rival_floor(responses: Sequence[float], radius: float) -> Interval:
-    """σ_min(W'V)·‖z‖ ≤ ‖W'δ‖: what certainly reaches a rival's first layer. 0 where the subspace
-    has more directions than W' has rows: then some noise passes unseen, though typical noise
-    does not (see `gaussian_shift` of the same responses)."""
-    return certificate(responses, radius)
 
 
 def ceiling(front: Front, radius: float) -> Interval:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 
 Matrix = Float[Tensor, "_ _"]
 
@@ -27,42 +27,24 @@ def response(rival: Matrix, kept: Float[Tensor, "pixel direction"]) -> tuple[flo
     return tuple([0.0] * (directions - len(values)) + sorted(values))
 
 
-def printed_theorem_2(authorized: Matrix, rival: Matrix, index: int, *, tau: float) -> float:
-    """The paper's Theorem 2 with ε the *smallest* gap |σ_j(W₁) − σ_j(W₂)|: its claim that
-    ‖W₂v₁ᵢ‖ ≤ τ + ε + ‖W₂‖₂·‖v₁ᵢ − v₂ᵢ‖.
-
-    Rebuilt from a description of the theorem and of what is wrong with it; the printed text was
-    not at hand when this was written. In this form it is false: W₁ = 0.01·I, W₂ = diag(1, 5), τ = 0.01, i = 2 gives 1 where ‖W₂v₁ᵢ‖ = 5; a minimum
-    stands where index i's own gap is needed. Being an upper bound it could not certify that a rival
-    degrades even if it held. Kept to show that; use `rival_ceiling` and `rival_floor`.
-    """
-    return _printed(_Spectra.of(authorized, rival).pair(index), tau)
-
-
-def rival_ceiling(authorized: Matrix, rival: Matrix, index: int) -> Interval:
-    """‖W₂v₁ᵢ‖ with its upper bound as the paper's proof has it before ε enters:
-    σᵢ(W₁) + |σᵢ(W₁) − σᵢ(W₂)| + ‖W₂‖₂·‖v₁ᵢ − s·v₂ᵢ‖, s aligning the signs.
-
-    Says how far at most; a small value would be bad news, a large one says nothing. index: from 0,
-    singular values ascending, as everywhere here.
-    """
-    return _ceiling(_Spectra.of(authorized, rival).pair(index))
-
-
-def wedin_turn(authorized: Matrix, rival: Matrix, index: int) -> float:
-    """Bound on ‖v₁ᵢ − s·v₂ᵢ‖ ≤ √2·sin Θ ≤ √2·‖W₁ − W₂‖₂/gap from singular values and distance
-    alone (Wedin 1972); Hoffman–Wielandt, which the paper cites, speaks of singular values only.
-    The gap is from σᵢ(W₁) to the other singular values of W₂; without one the bound is √2."""
-    spectra = _Spectra.of(authorized, rival)
-    spectra.pair(index)
-    return _wedin(spectra, index)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direction:
-    """One insensitive right vector vᵢ of the authorized layer at a rival's. ceiling: see
-    `rival_ceiling`; printed: see `printed_theorem_2`, with τ = σᵢ of the last one inside; turn: see
-    `wedin_turn`."""
+    """One insensitive right vector v₁ᵢ of the authorized layer W₁ at a rival's W₂; index: from 0.
+
+    ceiling: ‖W₂v₁ᵢ‖ with its upper bound as the paper's proof has it before ε enters, σᵢ(W₁) +
+    |σᵢ(W₁) − σᵢ(W₂)| + ‖W₂‖₂·‖v₁ᵢ − s·v₂ᵢ‖, s aligning the signs: a small value would be bad news, a
+    large one says nothing.
+
+    printed: the paper's Theorem 2 with ε the *smallest* gap |σ_j(W₁) − σ_j(W₂)|, its claim that
+    ‖W₂v₁ᵢ‖ ≤ τ + ε + ‖W₂‖₂·‖v₁ᵢ − v₂ᵢ‖, τ being the largest σ inside. Rebuilt from a description of
+    the theorem and of what is wrong with it, without its printed text. In this form it is false:
+    W₁ = 0.01·I, W₂ = diag(1, 5), i = 2 gives 1 where ‖W₂v₁ᵢ‖ = 5; a minimum stands where index i's
+    own gap is needed. An upper bound could not certify that a rival degrades even if it held.
+
+    turn: a bound on ‖v₁ᵢ − s·v₂ᵢ‖ ≤ √2·sin Θ ≤ √2·‖W₁ − W₂‖₂/gap from singular values and distance
+    alone (Wedin 1972); Hoffman–Wielandt, which the paper cites, speaks of singular values only. The
+    gap is from σᵢ(W₁) to the other singular values of W₂; without one the bound is √2.
+    """
 
     index: int
     ceiling: Interval
@@ -90,95 +72,50 @@ class Direction:
 
 def directions(authorized: Matrix, rival: Matrix, inside: int) -> tuple[Direction, ...]:
     """The first `inside` right vectors of an authorized layer, singular values ascending; none where
-    that is 0 or less. Raises InvalidArgument for matrices of two shapes."""
+    that is 0 or less. Raises InvalidArgument for matrices of two shapes, or of fewer vectors."""
     if inside <= 0:
         return ()
-    spectra = _Spectra.of(authorized, rival)
-    tau = float(spectra.ours[inside - 1])
-    return tuple(
-        Direction(
-            index=index,
-            ceiling=_ceiling(spectra.pair(index)),
-            printed=_printed(spectra.pair(index), tau),
-            turn=_wedin(spectra, index),
+    if authorized.shape != rival.shape:
+        expected, found = f"the shape {tuple(authorized.shape)}", tuple(rival.shape)
+        raise InvalidArgument("rival", expected=expected, found=found)
+    if inside > min(rival.shape):
+        raise InvalidArgument("inside", expected=f"at most {min(rival.shape)}", found=inside)
+    authorized, rival = authorized.double(), rival.double()
+    (ours, first), (theirs, second) = _ascending(authorized), _ascending(rival)
+    apart = float(torch.linalg.matrix_norm(authorized - rival, 2))
+    gaps = (ours - theirs).abs()
+    # Beside its singular values a wide matrix has zeros.
+    wide = rival.shape[0] < rival.shape[1]
+    known = torch.cat([theirs, theirs.new_zeros(1)]) if wide else theirs
+    made = []
+    for index in range(inside):
+        other = second[:, index]
+        vector = _nearest(
+            first, (ours - ours[index]).abs() <= 1e-9 * float(ours.max()), index, other
         )
-        for index in range(inside)
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Spectra:
-    """Two matrices of one shape: singular values, ascending, right vectors, and ‖W₁ − W₂‖₂."""
-
-    rival: Tensor
-    ours: Tensor
-    first: Tensor
-    theirs: Tensor
-    second: Tensor
-    apart: float
-    wide: bool
-
-    @classmethod
-    def of(cls, authorized: Matrix, rival: Matrix) -> "_Spectra":
-        if authorized.shape != rival.shape:
-            expected, found = f"the shape {tuple(authorized.shape)}", tuple(rival.shape)
-            raise InvalidArgument("rival", expected=expected, found=found)
-        authorized, rival = authorized.double(), rival.double()
-        ours, first = _ascending(authorized)
-        theirs, second = _ascending(rival)
-        return cls(
-            rival=rival, ours=ours, first=first, theirs=theirs, second=second,
-            apart=float(torch.linalg.matrix_norm(authorized - rival, 2)),
-            wide=authorized.shape[0] < authorized.shape[1],
-        )  # fmt: skip
-
-    def pair(self, index: int) -> "_Pair":
-        """Right vectors of one index, signs aligned. Where the first has equal values, any basis is its
-        own: the vector nearest the other's is taken. Raises InvalidArgument."""
-        if not 0 <= index < len(self.ours):
-            expected = f"0 to {len(self.ours) - 1}"
-            raise InvalidArgument("index", expected=expected, found=index)
-        same = (self.ours - self.ours[index]).abs() <= 1e-9 * float(self.ours.max())
-        basis, other = self.first[:, same], self.second[:, index]
-        vector = basis @ (basis.T @ other)
-        vector = vector / vector.norm() if float(vector.norm()) > 1e-9 else self.first[:, index]
         turn = float(min((vector - other).norm(), (vector + other).norm()))
-        return _Pair(
-            value=float(self.ours[index]),
-            gap=float((self.ours[index] - self.theirs[index]).abs()),
-            least=float((self.ours - self.theirs).abs().min()),
-            exact=float((self.rival @ vector).norm()),
-            reach=float(self.theirs.max()) * turn,
+        reach, exact = float(theirs.max()) * turn, float((rival @ vector).norm())
+        # Equality is reached where the vectors agree; rounding must not turn it round.
+        high = max(float(ours[index]) + float(gaps[index]) + reach, exact)
+        others = torch.cat([known[:index], known[index + 1 :]])
+        gap = float((ours[index] - others).abs().min()) if len(others) else math.inf
+        made.append(
+            Direction(
+                index=index,
+                ceiling=Interval(low=0.0, estimate=exact, high=high, confidence=1.0),
+                printed=float(ours[inside - 1]) + float(gaps.min()) + reach,
+                turn=math.sqrt(2.0) * min(1.0, apart / gap if gap > 0 else 1.0),
+            )
         )
+    return tuple(made)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """σᵢ(W₁), its gap to σᵢ(W₂), the least gap of all, ‖W₂v₁ᵢ‖ and ‖W₂‖₂·‖v₁ᵢ − s·v₂ᵢ‖."""
-
-    value: float
-    gap: float
-    least: float
-    exact: float
-    reach: float
-
-
-def _printed(pair: _Pair, tau: float) -> float:
-    return tau + pair.least + pair.reach
-
-
-def _ceiling(pair: _Pair) -> Interval:
-    # Equality is reached where the vectors agree; rounding must not turn it round.
-    high = max(pair.value + pair.gap + pair.reach, pair.exact)
-    return Interval(low=0.0, estimate=pair.exact, high=high, confidence=1.0)
-
-
-def _wedin(spectra: _Spectra, index: int) -> float:
-    others = torch.cat([spectra.theirs[:index], spectra.theirs[index + 1 :]])
-    if spectra.wide:
-        others = torch.cat([others, torch.zeros(1, dtype=others.dtype)])
-    gap = float((spectra.ours[index] - others).abs().min()) if len(others) else math.inf
-    return math.sqrt(2.0) * min(1.0, spectra.apart / gap if gap > 0 else 1.0)
+def _nearest(vectors: Matrix, same: Tensor, index: int, other: Tensor) -> Tensor:
+    """A right vector. Where its singular value stands several times, any basis is its own: the
+    vector nearest the rival's is taken."""
+    basis = vectors[:, same]
+    vector = basis @ (basis.T @ other)
+    return vector / vector.norm() if float(vector.norm()) > 1e-9 else vectors[:, index]
 
 
 def _ascending(matrix: Matrix) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from catch11.attacks.frame import Finding, attack_of
 from catch11.evaluation.score import share_of
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from tests.world import World, build_world
 
 COUNT = 16

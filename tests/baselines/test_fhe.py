@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from catch11.baselines import fhe_memory
 from catch11.baselines.fhe import (
-    LINEAR_DEPTH,
     Client,
     Parameters,
     Server,
@@ -140,7 +139,7 @@ def test_a_circuit_deeper_than_the_primes_is_one_sentence(sides: tuple[Client, S
 
     with pytest.raises(InvalidArgument, match="as many primes as the circuit multiplies"):
         server.answer(client.encrypt(torch.ones(3)), deep)
-    assert SMALL.depth == LINEAR_DEPTH
+    assert SMALL.depth == 1
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from catch11.keys.key import build_joint_key, build_key
 from catch11.models.files.sidecar import MARK
 from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.studies.nets import digits
 from tests.cli.test_commands import PATCH, run
 

@@ -17,7 +17,7 @@ from catch11.releases.read import Release
 
 def _release(*files: str) -> Release:
     return Release(
-        root=Path("out"), method="spectral", form=form_of("png8"), key="", names="keep", checked="",
+        root=Path("out"), modality="image", facts={}, method="spectral", form=form_of("png8"), key="", names="keep", checked="",
         public_key="", canvas=plain_canvas(8, 8), complete=True,
         entries=tuple(Entry(file=file, sha256="") for file in files),
     )  # fmt: skip

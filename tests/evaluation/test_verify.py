@@ -12,7 +12,7 @@ from catch11.evaluation.verification import Verification
 from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from tests.world import CANVAS, World, build_world
 
 torch.set_num_threads(1)
@@ -215,13 +215,12 @@ def test_opaque_names_need_the_ledger(world: World, tmp_path: Path) -> None:
     assert all("no source" in reason for _, reason in lost.problems)
 
 
-@pytest.mark.parametrize("form", ["png16", "tensor"])
-def test_other_formats(world: World, tmp_path: Path, form: str) -> None:
-    out, few = tmp_path / form, tmp_path / "few"
+def test_other_formats(world: World, tmp_path: Path) -> None:
+    out, few = tmp_path / "out", tmp_path / "few"
     few.mkdir()
     for number in range(8):
         (few / f"{number:02}.png").symlink_to(world.source / f"{number:02}.png")
-    release(few, out, SpectralRecoder(world.key, psnr=9.0, format=form))  # type: ignore[arg-type]
+    release(few, out, SpectralRecoder(world.key, psnr=9.0, format="tensor"))
     found = verify(
         out, world.model, rivals=[world.rival], labels=world.labels, source=few, key=world.key
     )  # fmt: skip

@@ -116,17 +116,6 @@ def test_front_is_the_layer(row: Row, order: tuple[int, ...]) -> None:
     assert net.head.training is False
 
 
-@SAME_COPIES
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_adjoint(row: Row) -> None:
-    front = find_front(row.make(), canvas_of(*row.window))
-    image = torch.randn(2, *front.shape, dtype=torch.float64)
-    response = torch.randn_like(front.apply(image))
-    left = (front.apply(image) * response).flatten(1).sum(1)
-    right = (image * front.adjoint(response)).flatten(1).sum(1)
-    torch.testing.assert_close(left, right)
-
-
 def test_training_mode_is_restored() -> None:
     net = Net(nn.Conv2d(3, 4, 3), norm=nn.BatchNorm2d(4)).train()
     net.norm.eval()

@@ -13,7 +13,7 @@ from torch import nn
 
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release
 

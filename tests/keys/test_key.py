@@ -71,8 +71,6 @@ def test_other_models_are_refused() -> None:
         key.check_front(other.front, CANVAS)
 
     model = Loaded(CANVAS, other.model_fingerprint, lambda _: other.front)
-    with pytest.raises(KeyMismatch, match="expected model"):
-        key.check_model(model)
     loaded = build_key(model)
     assert loaded.model_fingerprint == other.model_fingerprint
 

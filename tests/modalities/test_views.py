@@ -9,7 +9,7 @@ from catch11.evaluation.metrics import Interval
 from catch11.evaluation.record import Record, Verdict
 from catch11.evaluation.verify import Verification
 from catch11.modalities.views import attack_result, summary_view, verification_view
-from catch11.releases.frame import Summary
+from catch11.releases.engine import Summary
 
 RECORD = Record(
     model="net", role="authorized", condition="nte", metric="accuracy", value=0.5, low=0.25, high=0.75, n=8,
@@ -23,8 +23,11 @@ VERDICT = Verdict(
 
 
 def summary(**changes: int) -> Summary:
-    counts = {"written": 7, "reused": 0, "withheld": 0, "skipped": 0, **changes}
-    return Summary(**counts, manifest=Path("out/manifest.jsonl"), ledger=Path("out.ledger.jsonl"))
+    done = Summary(
+        written=7, reused=0, withheld=0, skipped=0, manifest=Path("out/manifest.jsonl"),
+        ledger=Path("out.ledger.jsonl"),
+    )  # fmt: skip
+    return replace(done, **changes)  # type: ignore[arg-type]
 
 
 def test_a_summary_says_what_became_of_everything() -> None:

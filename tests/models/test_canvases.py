@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas, Fit
-from catch11.canvas.plain import plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, InvalidArgument
 from catch11.models.canvases import (
@@ -19,7 +18,6 @@ from catch11.models.canvases import (
     canvas_prepare,
     derive_canvas,
     measure_normalisation,
-    prove_canvas,
     resample_name,
 )
 from catch11.models.hub.pictures import processor_canvas, processor_prepare
@@ -205,18 +203,6 @@ def test_both_crop_rules_are_told_apart(crop: Any, window: int) -> None:
     )
     assert notes == ()
     assert canvas == true
-    assert prove_canvas(canvas_prepare(true), true) == ()
-
-
-def test_prove_refuses_another_pipeline() -> None:
-    prepare = canvas_prepare(plain_canvas(16, 16))
-    with pytest.raises(CanvasRefused, match="does more to pictures"):
-        prove_canvas(prepare, plain_canvas(16, 16, mean=(0.1, 0, 0)))
-    aspect = plain_canvas(16, 16)
-    kept = Canvas(**{f: getattr(aspect, f) for f in aspect.__dataclass_fields__ if f != "fit"},
-                  fit=Fit(resize="short", height=16, width=16))  # fmt: skip
-    with pytest.raises(CanvasRefused, match="other sizes"):
-        prove_canvas(prepare, kept)
 
 
 def test_grey_output_is_refused() -> None:

@@ -17,7 +17,7 @@ from catch11.keys.key import build_key
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 
 pytestmark = pytest.mark.real
 

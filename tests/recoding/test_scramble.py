@@ -20,7 +20,7 @@ from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.scramble import ScrambleRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.studies.nets import digits
 
 MODEL = digits.patch()
@@ -33,7 +33,7 @@ def answers(model: Any, windows: Tensor) -> list[int]:
     return model.logits(model.canvas.normalise(windows)).argmax(1).tolist()
 
 
-@pytest.mark.parametrize("format", ["png8", "png16", "tensor"])
+@pytest.mark.parametrize("format", ["png8", "tensor"])
 def test_plain_is_exact(format: Format) -> None:
     made = ScrambleRecoder(KEY, COPY.secret, format=format)(SHOWN)
     torch.testing.assert_close(COPY.scramble.undo(made.images), SHOWN, atol=2e-5, rtol=0)

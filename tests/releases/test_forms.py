@@ -4,7 +4,6 @@ import io
 import json
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -18,10 +17,9 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, Format
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
-from catch11.modalities.image.png import encode_png
 from catch11.releases.form import form_of
 
-NAMES = ("png8", "png16", "tensor")
+NAMES = ("png8", "tensor")
 COLOUR = plain_canvas(5, 7, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
 GREY = plain_canvas(5, 7, mean=(0.1,), std=(0.5,))
 
@@ -38,7 +36,7 @@ def test_round_trip_is_exact(name: Format, canvas: Canvas, seed: int) -> None:
     form, grid = form_of(name), GRIDS[name]
     given_image = grid.round(grid.clip(image(canvas, seed)))
     data = form.encode(given_image, canvas)
-    read = form.read(data, canvas)
+    read = form.decode(data, canvas)
     assert torch.equal(read, given_image)
     assert read.dtype == torch.float32
     assert form.same(read, given_image)
@@ -59,17 +57,7 @@ def test_every_level_of_eight_bits() -> None:
     levels = (torch.arange(256.0) / 255).reshape(1, 16, 16)
     data = form_of("png8").encode(levels, canvas)
     assert np.asarray(Image.open(io.BytesIO(data))).ravel().tolist() == list(range(256))
-    assert torch.equal(form_of("png8").read(data, canvas), levels)
-
-
-def test_sixteen_bits_state_their_affine() -> None:
-    grid = GRIDS["png16"]
-    given_image = grid.round(grid.clip(image(COLOUR, 1)))
-    data = form_of("png16").encode(given_image, COLOUR)
-    samples = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
-    low, high = map(float, str(Image.open(io.BytesIO(data)).info["catch11-affine"]).split())
-    stock = low + (high - low) * samples[..., ::-1].astype(np.float64) / 65535
-    assert np.allclose(stock.transpose(2, 0, 1), given_image.numpy(), atol=1e-6)
+    assert torch.equal(form_of("png8").decode(data, canvas), levels)
 
 
 def test_tensor_states_the_models_affine(tmp_path: object) -> None:
@@ -86,7 +74,6 @@ def test_tensor_states_the_models_affine(tmp_path: object) -> None:
     assert torch.allclose(values, COLOUR.normalise(window[None])[0], atol=1e-6)
 
 
-SAMPLES = np.zeros((5, 7, 3), np.uint16)
 PICTURE = io.BytesIO()
 Image.new("RGB", (7, 6)).save(PICTURE, "PNG")
 
@@ -103,13 +90,6 @@ class Bad(NamedTuple):
         Bad("png8", b"", "not a picture"),
         Bad("png8", PICTURE.getvalue()[:40], "damaged|not a picture"),
         Bad("png8", PICTURE.getvalue(), r"size is \(3, 6, 7\), expected \(3, 5, 7\)"),
-        Bad("png16", b"", "not a PNG"),
-        Bad("png16", encode_png(SAMPLES.astype(np.uint8)), "not a 16-bit PNG"),
-        Bad("png16", encode_png(SAMPLES), "with its affine stated"),
-        Bad("png16", encode_png(SAMPLES, text={"catch11-affine": "1 0"}), "'1 0' is not two"),
-        Bad("png16", encode_png(SAMPLES, text={"catch11-affine": "0"}), "'0' is not two"),
-        Bad("png16", encode_png(SAMPLES, text={"catch11-affine": "0 inf"}), "not two numbers"),
-        Bad("png16", encode_png(SAMPLES, text={"catch11-affine": "0 x"}), "not two numbers"),
         Bad("tensor", b"", "not a safetensors file"),
         Bad("tensor", b"\xff" * 64, "not a safetensors file"),
         Bad("tensor", save({"picture": torch.zeros(3, 5, 7)}), "named image"),
@@ -122,12 +102,13 @@ class Bad(NamedTuple):
 )
 def test_other_files_are_refused(bad: Bad) -> None:
     with pytest.raises(ValueError, match=bad.reason):
-        form_of(bad.form).read(bad.data, COLOUR)
+        form_of(bad.form).decode(bad.data, COLOUR)
 
 
 def test_unknown_format_names_the_known() -> None:
     with pytest.raises(
-        InvalidArgument, match="expected one of png8, png16, tensor, wav16, wav32, found jpeg"
+        InvalidArgument,
+        match="expected one of png8, tensor, wav16, wav32, csv, tsv, parquet, embeds, found jpeg",
     ):
         form_of("jpeg")
 

@@ -11,7 +11,7 @@ from catch11.data.pictures import fit_picture, open_picture
 from catch11.keys.key import build_key
 from catch11.models.load import load_picture_model
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release
 

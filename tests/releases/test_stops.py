@@ -12,12 +12,13 @@ import pytest
 
 from catch11.errors import ReleaseError
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.releases.ledger import parse, read_ledger
 from catch11.releases.lines import whole_lines
 from catch11.releases.manifest import NAME
 from catch11.releases.names import WORKROOM
 from catch11.releases.read import read_release
+from tests.releases.worlds import WORLDS
 
 Fill = Callable[..., Path]
 Tree = Callable[[Path], dict[str, bytes]]
@@ -25,15 +26,16 @@ NAMES = ("a/1.jpg", "a/2.jpg", "b/3.jpg", "c.gif", "c.jpg")
 
 # Forks a child for each stop: the child kills itself at the n-th call that touches the disk.
 SCRIPT = """
-    import os, signal, sys
+    import os, signal, sys, types
     from pathlib import Path
-    from catch11.keys.file import load_key
-    from catch11.recoding.spectral.recoder import SpectralRecoder
-    from catch11.releases.frame import release
+    from catch11.releases.engine import release
 
-    root, key = Path(sys.argv[1]), load_key(sys.argv[2])
-    recoder = SpectralRecoder(key, psnr=12.0)
-    recoder.batch = 2
+    root, kind = Path(sys.argv[1]), sys.argv[2]
+    tests = sys.modules["tests"] = types.ModuleType("tests")  # others install one of this name
+    tests.__path__ = [str(Path("tests").resolve())]
+    from tests.releases.worlds import WORLDS
+
+    world = WORLDS[kind](root / "again")
     CALLS = ("write", "fsync", "replace", "ftruncate", "mkdir", "unlink")
 
     def kill_at(limit):
@@ -56,7 +58,9 @@ SCRIPT = """
         child = os.fork()
         if not child:
             kill_at(limit)
-            release(root / "src", root / f"dst{limit}", recoder, workers=1 + limit % 2)
+            release(
+                world.source, root / f"dst{limit}", world.recoder, workers=1 + limit % 2, **world.beside
+            )
             os._exit(0)
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
             break
@@ -64,17 +68,16 @@ SCRIPT = """
 """
 
 
+@pytest.mark.parametrize("kind", WORLDS)
 def test_killed_anywhere_resumes_to_the_same_bytes(
-    tmp_path: Path, fill: Fill, tree: Tree, recoder: SpectralRecoder
+    tmp_path: Path, tree: Tree, kind: str, root: Path
 ) -> None:
-    from catch11.keys.file import save_key
-
-    src = fill(tmp_path / "src", *NAMES)
-    (src / "a" / "bad.png").write_bytes(b"no picture")
-    save_key(recoder.key, tmp_path / "key")
-    release(src, tmp_path / "whole", recoder)
-    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path), str(tmp_path / "key")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    world = WORLDS[kind](tmp_path / "world")
+    release(world.source, tmp_path / "whole", world.recoder, **world.beside)
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), str(tmp_path), kind],
+        capture_output=True, text=True, timeout=300, check=False, cwd=root,
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     last = int(run.stdout)
     assert 30 < last < 399
@@ -84,7 +87,7 @@ def test_killed_anywhere_resumes_to_the_same_bytes(
         for entry in read_release(dst).entries if _listed(dst) else ():
             assert whole[entry.file] == (dst / entry.file).read_bytes()
         assert _visible(dst) <= _known(dst), f"stopped at call {limit}"
-        release(src, dst, recoder)
+        release(world.source, dst, world.recoder, **world.beside)
         assert tree(dst) == whole, f"stopped at call {limit}"
         book = dst.with_name(f"{dst.name}.ledger.jsonl").read_bytes()
         assert book == ledger, f"stopped at call {limit}"

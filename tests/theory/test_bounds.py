@@ -90,7 +90,7 @@ def test_no_attack_beats_the_certificate() -> None:
 
 def test_noise_norm_is_theorem_1s() -> None:
     """P(‖z‖² ≥ kσ² + t) ≤ 2kσ⁴/t², at the t that makes it half of 1 − confidence."""
-    found = bounds.noise_norm(50, 0.2, confidence=0.9, method="chebyshev")
+    found = bounds.gaussian_shift([1.0], 0.2, times=50, confidence=0.9, method="chebyshev")
     t = math.sqrt(2 * 50 * 0.2**4 / 0.05)
     assert found.high == pytest.approx(math.sqrt(50 * 0.04 + t))
 
@@ -100,15 +100,15 @@ def test_tighter_and_tighter(directions: int) -> None:
     widths = []
     methods: tuple[bounds.Method, ...] = ("exact", "laurent-massart", "chebyshev")
     for method in methods:
-        found = bounds.noise_norm(directions, 1.0, confidence=0.999, method=method)
+        found = bounds.gaussian_shift([1.0], 1.0, times=directions, confidence=0.999, method=method)
         widths.append(found.high)
     assert widths == sorted(widths)
 
 
 def test_theorem_2_as_printed_is_false() -> None:
     ours, theirs = 0.01 * torch.eye(2).double(), torch.diag(torch.tensor([1.0, 5.0])).double()
-    claimed = misalignment.printed_theorem_2(ours, theirs, 1, tau=0.01)
-    true = misalignment.rival_ceiling(ours, theirs, 1)
+    _, found = misalignment.directions(ours, theirs, 2)
+    claimed, true = found.printed, found.ceiling
     assert claimed == pytest.approx(1.0)
     assert true.estimate == pytest.approx(5.0)
     assert claimed < true.estimate <= true.high
@@ -118,8 +118,8 @@ def test_theorem_2_as_printed_is_false() -> None:
 def test_the_corrected_ceiling_holds(seed: int) -> None:
     ours = _matrix(5, 8, seed=seed)
     theirs = ours + 10.0 ** -(seed % 4) * _matrix(5, 8, seed=seed + 100)
-    for index in range(5):
-        found = misalignment.rival_ceiling(ours, theirs, index)
+    for index, one in enumerate(misalignment.directions(ours, theirs, 5)):
+        found = one.ceiling
         _, _, right = torch.linalg.svd(ours, full_matrices=False)
         exact = float((theirs @ right.flip(0)[index]).norm())
         assert found.estimate == pytest.approx(exact)
@@ -130,10 +130,10 @@ def test_the_corrected_ceiling_holds(seed: int) -> None:
 def test_wedin_bounds_the_turn(seed: int) -> None:
     ours = _matrix(5, 8, seed=seed)
     theirs = ours + 1e-3 * _matrix(5, 8, seed=seed + 100)
-    for index in range(5):
+    for index, one in enumerate(misalignment.directions(ours, theirs, 5)):
         first, second = (torch.linalg.svd(m)[2][:5].flip(0)[index] for m in (ours, theirs))
         turn = float(min((first - second).norm(), (first + second).norm()))
-        assert turn <= misalignment.wedin_turn(ours, theirs, index) + 1e-12
+        assert turn <= one.turn + 1e-12
 
 
 def test_responses() -> None:
@@ -146,10 +146,10 @@ def test_responses() -> None:
     direct = torch.linalg.svdvals(rival @ inside).flip(0).tolist()
     assert found[2:] == pytest.approx(direct)
     assert sum(s * s for s in found) == pytest.approx(float((rival @ inside).norm() ** 2))
-    assert bounds.rival_floor(found, 3.0).low == 0.0
+    assert bounds.certificate(found, 3.0).low == 0.0
     narrow = misalignment.response(rival, basis[:, 3:])
     assert narrow == pytest.approx(torch.linalg.svdvals(rival @ inside[:, :3]).flip(0).tolist())
-    floor = bounds.rival_floor(narrow, 3.0)
+    floor = bounds.certificate(narrow, 3.0)
     draws = _matrix(3, 200, seed=7)
     shifts = (rival @ inside[:, :3] @ (3.0 * draws / draws.norm(dim=0))).norm(dim=0)
     assert floor.low > 0
@@ -198,8 +198,8 @@ def test_an_unclipped_release_keeps_the_certificate(key: Key) -> None:
         radius = float((one - other).norm())
         assert isinstance(key.subspace, TileSubspace)
         values = misalignment.response(key.front.weight.flatten(1), key.subspace.kept)
-        moved = bounds.file_shift(key.front, one, other)
-        assert moved.low == moved.high <= bounds.certificate(values, radius).high * (1 + 1e-5)
+        moved = float(key.front.apply((one - other).double()).norm())
+        assert moved <= bounds.certificate(values, radius).high * (1 + 1e-5)
 
 
 def test_refusals(key: Key) -> None:
@@ -210,9 +210,9 @@ def test_refusals(key: Key) -> None:
     with pytest.raises(InvalidArgument, match="confidence: expected a number between"):
         bounds.gaussian_shift([1.0], 1.0, times=9, confidence=1.0)
     with pytest.raises(InvalidArgument, match="rival: expected the shape"):
-        misalignment.rival_ceiling(torch.eye(2).double(), torch.eye(3).double(), 0)
-    with pytest.raises(InvalidArgument, match="index: expected 0 to 1"):
-        misalignment.rival_ceiling(torch.eye(2).double(), torch.eye(2).double(), 2)
+        misalignment.directions(torch.eye(2).double(), torch.eye(3).double(), 1)
+    with pytest.raises(InvalidArgument, match="inside: expected at most 2, found 3"):
+        misalignment.directions(torch.eye(2).double(), torch.eye(2).double(), 3)
     other = key_of(
         _front(4, 4, 3), canvas=plain_canvas(16, 16), rule=Rule(kind="energy", value=0.3)
     )

@@ -109,18 +109,12 @@ def _front_of_one(layer: nn.Conv2d) -> Front:
 
 
 def test_each_insensitive_direction() -> None:
-    """As the single functions say, one by one."""
     ours, theirs = _patch(0, out=60), _patch(2, drift=0.2, out=60)
     found = compare(_key(ours, 0.05), "r", theirs)
     matrices = ours.weight.flatten(1), theirs.weight.flatten(1)
     assert len(found.directions) > 3
-    tau = float(torch.linalg.svdvals(matrices[0]).flip(0)[len(found.directions) - 1])
+    assert found.directions == misalignment.directions(*matrices, len(found.directions))
     for one in found.directions:
-        assert one.ceiling == misalignment.rival_ceiling(*matrices, one.index)
-        assert one.printed == pytest.approx(
-            misalignment.printed_theorem_2(*matrices, one.index, tau=tau)
-        )
-        assert one.turn == misalignment.wedin_turn(*matrices, one.index)
         assert one.refuted == (one.printed < one.ceiling.estimate * (1 - 1e-9))
     assert worst(found.directions).ceiling.estimate == max(
         one.ceiling.estimate for one in found.directions

@@ -160,7 +160,7 @@ def test_the_isotropic_law_is_not_of_the_recoder_s_own_noise(form: Format) -> No
 def test_a_box_takes_files_out_of_the_subspace() -> None:
     for kind, forms in (("tiles", ("tensor", "png8")), ("convolution", ("png8",))):
         shares = {
-            form: bounds_of_files(_key(kind), _fields(kind, 4, 1), psnr=PSNR, format=form).outside  # type: ignore[arg-type]
+            form: bounds_of_files(_key(kind), _fields(kind, 4, 1), psnr=PSNR, format=form).outside
             for form in forms
         }
         assert shares["png8"].low > 1e-3

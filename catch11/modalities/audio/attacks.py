@@ -13,13 +13,12 @@ from catch11.attacks.scene import Asked, Scene
 from catch11.errors import InvalidArgument
 from catch11.keys.authorized import AUDIO
 from catch11.modalities.audio.filters import Waves, codec, frames, low_pass, other_rate
-from catch11.releases.read import read_release
 
 
 def gather(asked: Asked) -> Scene:
     """What attackers of a release of waves hold. Raises InvalidArgument for one of features."""
     asked.needed("sounds")
-    if not read_release(asked.dst).canvas.waveform:
+    if not asked.release.canvas.waveform:
         raise InvalidArgument(
             "DST", expected="a release of waves, which filters can be tried on", found="features"
         )

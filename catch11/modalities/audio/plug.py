@@ -1,14 +1,12 @@
 """Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from catch11.canvas.grid import Format
 from catch11.data.labels import LabelsRefused
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verify import verify
@@ -21,8 +19,7 @@ from catch11.modalities.views import attack_result, summary_view, verification_v
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
-from catch11.releases.sources import read_of
+from catch11.releases.engine import release
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _SPECTRAL = ("psnr", "noise", "client", "shared")
@@ -65,10 +62,9 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         check=model if given.get("check") else None,
         names=given.get("names", "keep"), ledger=given.get("ledger"),
         workers=given.get("workers") or 1, resume=given.get("resume", True),
-        read=read_of(key.canvas) if model is None else model.read,
-        progress=progress,
+        model=model, progress=progress,
     )  # fmt: skip
-    return Result(facts=asdict(done), view=summary_view(done, dst))
+    return Result(facts=done.to_dict(), view=summary_view(done, dst))
 
 
 def sound_recoder(
@@ -76,7 +72,7 @@ def sound_recoder(
 ) -> Recoder:
     """The recoder that options ask for; wav16 unless the key is of features. Raises InvalidArgument."""
     wave = key.canvas.waveform
-    format: Format = given.get("format") or ("wav16" if wave else "tensor")
+    format = given.get("format") or ("wav16" if wave else "tensor")
     fitting = ("wav16", "wav32", "tensor") if wave else ("tensor",)
     if format not in fitting:
         raise InvalidArgument(

@@ -13,33 +13,42 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
 from catch11.data.sounds import decode_clip, encode_clip
 from catch11.errors import UnreadableSound
-from catch11.releases.form import Form
+from catch11.releases.windows import WindowForm
 
 
-def encode16(image: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
-    """Bytes of a window on the 16-bit grid."""
-    index = GRIDS["wav16"].index(image.double()).flatten().numpy()
-    return encode_clip((index - 32768.0) / 32768.0, canvas.rate)
+class Wav(WindowForm):
+    """A window of samples."""
+
+    suffix = ".wav"
+
+    def load(self, data: bytes, canvas: Canvas) -> Float[Tensor, "1 1 time"]:
+        try:
+            clip = decode_clip(data)
+        except UnreadableSound as error:
+            raise ValueError(error.reason) from None
+        if clip.rate != canvas.rate:
+            raise ValueError(f"it has {clip.rate} samples a second, expected {canvas.rate}")
+        return torch.from_numpy((clip.samples.astype(np.float64) + 1.0) / 2.0).float()[None, None]
 
 
-def encode32(image: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
-    """Bytes of a window on the grid of float files."""
-    samples = (image.double().flatten() * 2.0 - 1.0).numpy().astype(np.float32)
-    return encode_clip(samples, canvas.rate, bits=32)
+class Wav16(Wav):
+    """Samples of 16 bits."""
+
+    name = "wav16"
+
+    def encode(self, meant: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
+        index = GRIDS[self.name].index(meant.double()).flatten().numpy()
+        return encode_clip((index - 32768.0) / 32768.0, canvas.rate)
 
 
-def decode(data: bytes, canvas: Canvas) -> Float[Tensor, "1 1 time"]:
-    """The window back; raises ValueError for a file these formats would not hold."""
-    try:
-        clip = decode_clip(data)
-    except UnreadableSound as error:
-        raise ValueError(error.reason) from None
-    if clip.rate != canvas.rate:
-        raise ValueError(f"it has {clip.rate} samples a second, expected {canvas.rate}")
-    return torch.from_numpy((clip.samples.astype(np.float64) + 1.0) / 2.0).float()[None, None]
+class Wav32(Wav):
+    """Samples as float32."""
+
+    name = "wav32"
+
+    def encode(self, meant: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
+        samples = (meant.double().flatten() * 2.0 - 1.0).numpy().astype(np.float32)
+        return encode_clip(samples, canvas.rate, bits=32)
 
 
-FORMS = (
-    Form(name="wav16", suffix=".wav", whole=False, encode=encode16, decode=decode),
-    Form(name="wav32", suffix=".wav", whole=False, encode=encode32, decode=decode),
-)
+WAV16, WAV32 = Wav16(), Wav32()

@@ -13,29 +13,31 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.releases.form import Form
+from catch11.releases.windows import WindowForm
 
 
-def encode(image: Float[Tensor, "channel height width"], canvas: Canvas) -> bytes:
-    """Bytes of a window in pixel units; values beyond [0, 1] are kept."""
-    affine = {"gain": canvas.gain, "offset": canvas.offset, "order": canvas.order}
-    # One entry: safetensors keeps no order among several, and equal releases are equal bytes.
-    note = {"catch11": json.dumps({**affine, "peak": 1.0, "size": canvas.shape})}
-    return save({"image": image.to(torch.float32).contiguous()}, metadata=note)
+class TensorForm(WindowForm):
+    """A window in pixel units; values beyond [0, 1] are kept."""
+
+    name, suffix = "tensor", ".safetensors"
+
+    def encode(self, meant: Float[Tensor, "channel height width"], canvas: Canvas) -> bytes:
+        affine = {"gain": canvas.gain, "offset": canvas.offset, "order": canvas.order}
+        # One entry: safetensors keeps no order among several, and equal releases are equal bytes.
+        note = {"catch11": json.dumps({**affine, "peak": 1.0, "size": canvas.shape})}
+        return save({"image": meant.to(torch.float32).contiguous()}, metadata=note)
+
+    def load(self, data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
+        try:
+            tensors = load(data)
+        except SafetensorError as error:
+            raise ValueError(f"it is not a safetensors file ({str(error)[:80]})") from None
+        if set(tensors) != {"image"} or tensors["image"].dtype != torch.float32:
+            raise ValueError("it does not hold one float32 tensor named image")
+        image = tensors["image"]
+        if image.dim() != 3 or not torch.isfinite(image).all():
+            raise ValueError("its image is not three-dimensional or not finite")
+        return image
 
 
-def decode(data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
-    """The window back; raises ValueError for a file this format would not hold."""
-    try:
-        tensors = load(data)
-    except SafetensorError as error:
-        raise ValueError(f"it is not a safetensors file ({str(error)[:80]})") from None
-    if set(tensors) != {"image"} or tensors["image"].dtype != torch.float32:
-        raise ValueError("it does not hold one float32 tensor named image")
-    image = tensors["image"]
-    if image.dim() != 3 or not torch.isfinite(image).all():
-        raise ValueError("its image is not three-dimensional or not finite")
-    return image
-
-
-FORMS = (Form(name="tensor", suffix=".safetensors", whole=False, encode=encode, decode=decode),)
+TENSOR = TensorForm()

@@ -18,7 +18,6 @@ from catch11.data.selection import spread
 from catch11.data.tables import SUFFIXES, Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.release import read_tables
 from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
 from catch11.modalities.table.verify import noise_like, verify_rows
 
@@ -55,11 +54,11 @@ def gather(asked: Asked) -> Scene:
     asked.needed("tables")
     assert asked.source is not None
     effort, first = asked.effort, next(iter(asked.models.values()))
-    held = read_tables(asked.dst)
+    held = asked.release
     if not held.entries:
         raise ReleaseError(asked.dst, "the release lists no files", "release something first")
     ledger = rows_by_source(Path(asked.dst), None if asked.ledger is None else Path(asked.ledger))
-    tables = [held.table(entry) for entry in held.entries]
+    tables = [held.item(entry) for entry in held.entries]
     both = _Both(
         released=tables,
         clean=[
@@ -99,7 +98,7 @@ def gather(asked: Asked) -> Scene:
     return Scene(
         stands=(Stand(material=material, jury=jury),),
         method=held.method,
-        format=Path(held.entries[0].file).suffix[1:],
+        format=held.form.name,
         key=held.key,
         entries=held.entries,
         count=len(judged),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from catch11.canvas.grid import decibels
 from catch11.data.tables import Table
-from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
+from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation import roles
 from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
@@ -21,7 +21,7 @@ from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, rad
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel, claims, load_table
 from catch11.modalities.table.recoder import STRENGTH, RowRecoder, SpectralRowRecoder
-from catch11.modalities.table.release import part_name, read_tables, release_tables
+from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import (
     classes_of,
     clean_table,
@@ -30,10 +30,12 @@ from catch11.modalities.table.scores import (
 )
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
+from catch11.releases.engine import release
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
-_RUN = ("names", "ledger", "resume", "check", "model", "method")
+_RUN = ("names", "ledger", "workers", "resume", "check", "model", "method")
 _SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
 _ATTACK = (
     "rival", "model", "source", "key", "public", "target", "ledger", "limit", "training", "seed", "attack"
@@ -49,7 +51,7 @@ def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
 
 
 def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
-    """Recode a table or a folder of tables; see `release_tables`."""
+    """Recode a table or a folder of tables; see `release`."""
     facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
     rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
@@ -59,15 +61,15 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
             "--model", expected="the model, which names the columns and their units", found="none"
         )
     model = load_table(str(given["model"]), **how)
-    if model.fingerprint != key.model_fingerprint:
-        raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
-    done = release_tables(
-        src, dst, row_recoder(key, model, method, given), model,
-        check=bool(given.get("check")), names=given.get("names", "keep"),
-        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+    done = release(
+        src, dst, row_recoder(key, model, method, given), model=model,
+        check=model if given.get("check") else None, names=given.get("names", "keep"),
+        ledger=given.get("ledger"), workers=given.get("workers") or 1,
+        resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    more = [f"{done.rows_withheld} rows withheld"] if done.rows_withheld else []
-    view = summary_view(done.release, dst, held=f" ({done.rows} rows)", rest=more)
+    rows, lost = (done.counts.get(name, 0) for name in ("rows", "rows_withheld"))
+    more = [f"{lost} rows withheld"] if lost else []
+    view = summary_view(done, dst, held=f" ({rows} rows)", rest=more)
     return Result(facts=done.to_dict(), view=view)
 
 
@@ -119,14 +121,14 @@ def verify_rows(
     """
     if max_drop is not None and source is None:
         raise InvalidArgument("max_drop", expected="a source to compare with", found="no source")
-    held = read_tables(dst, signer=signer_of(key))
+    held = read_release(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     named = roles.named((model, *rivals))
     rows = rows_by_source(dst, ledger)
     tally, truth = Tally(), list[int | None]()
     for number, entry in enumerate(held.entries, start=1):
-        table = held.table(entry)
+        table = held.item(entry)
         clean = None if source is None else clean_table(source, entry.file, table, rows)
         truth += classes_of(table, target, model.labels)
         _answer(tally, named, table, clean, entry.file, seed)

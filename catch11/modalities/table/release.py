@@ -1,123 +1,169 @@
-"""A release of tables: every file again, the model's columns recoded, all other cells as they were."""
+"""Releases of tables: every file again, the model's columns recoded, all other cells as they were."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
+from jaxtyping import Bool, Float
 
 from catch11.data.folder import walk
-from catch11.data.tables import SUFFIXES, Table, decode_table, encode_table, read_table
-from catch11.errors import InvalidArgument, ReleaseError, UnreadableTable
+from catch11.data.pictures import read_source
+from catch11.data.tables import SUFFIXES, Table, decode_table
+from catch11.errors import InvalidArgument, UnreadableSource, UnreadableTable
+from catch11.modalities.table.form import Sheet
 from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.recoder import RowRecoder
-from catch11.releases.form import digest
-from catch11.releases.frame import Progress, Summary
-from catch11.releases.items import Item, Made, release_items
-from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
-from catch11.releases.names import Naming
-from catch11.releases.places import places
+from catch11.releases.form import form_of
+from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
+
+_KINDS = ".csv, .tsv or .parquet"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSummary:
-    """What became of the files, and of the rows of those that were written now."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceTable:
+    """A table that was read: the model's columns of it, and the rows that are not all numbers."""
 
-    release: Summary
-    rows: int
-    rows_withheld: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self.release) | {"rows": self.rows, "rows_withheld": self.rows_withheld}
+    name: str
+    table: Table
+    values: Float[np.ndarray, "row column"]
+    gaps: dict[int, str]
 
 
-def release_tables(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    recoder: RowRecoder,
-    model: TableModel,
-    *,
-    check: bool = False,
-    names: Naming = "keep",
-    ledger: str | os.PathLike[str] | None = None,
-    resume: bool = True,
-    progress: Progress | None = None,
-) -> TableSummary:
-    """Recode the model's columns of every table of `src` into the folder `dst`.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecodedSheet(Sheet):
+    """A sheet with what was measured of its rows, not finite where there is nothing."""
 
-    src: a .csv, .tsv or .parquet file, or a folder; a release holds files of one of these kinds. A
-    row with a gap in a column the model reads, outside a stated range, or with an answer that
-    changed (check) is left out, with its reason in the ledger. Raises ReleaseError, InvalidArgument.
+    name: str
+    psnr: Float[np.ndarray, " row"]
+    front_shift: Float[np.ndarray, " row"]
+
+
+class Tables(Pipeline[SourceTable, RecodedSheet]):
+    """A table or a folder of tables; a release holds files of one kind.
+
+    A row with a gap in a column the model reads, outside a stated range, or whose answer changed is
+    left out, with its reason in the ledger.
     """
-    where = places(src, dst, ledger, resume=resume, files=True)
-    root, files, suffix, problems = _sources(where.source)
-    found: dict[str, Table] = {}
-    for file in files:
+
+    noun: ClassVar[str] = "row"
+    from_file = divided = True
+
+    def __init__(self, source: Path, *, recoder: RowRecoder, model: TableModel) -> None:
+        self._root, self.names, suffix, self.problems = _sources(source)
+        self._recoder, self._model = recoder, model
+        self.form = form_of(suffix[1:])
+        lost = []
+        for name in self.names:
+            try:
+                self.read(name, self.data(name))
+                return
+            except UnreadableSource as error:
+                lost.append(f"{name}: {error.reason}")
+        raise InvalidArgument("SRC", expected="a table the model reads", found=lost[0])
+
+    @classmethod
+    def open(cls, source: Path, asked: Asked) -> "Tables":
+        model = model_of(asked, why="which names the columns and their units")
+        return cls(source, recoder=asked.recoder, model=model)
+
+    def facts(self) -> dict[str, Any]:
+        return {"recoder": dict(self._recoder.settings), "columns": list(self._model.names)}
+
+    def data(self, name: str) -> bytes:
+        return read_source(self._root / name)
+
+    def read(self, name: str, data: bytes) -> SourceTable:
+        table = decode_table(data, path=name)
         try:
-            table = read_table(root / file)
-            table.numbers(model.names)
-            found[file] = table
-        except UnreadableTable as error:
-            problems.append((file, error.reason))
+            values, gaps = table.numbers(self._model.names)
         except ValueError as error:
-            problems.append((file, str(error)))
-    if not found:
-        name, why = problems[0] if problems else (str(src), "it holds no tables")
-        raise InvalidArgument("SRC", expected="a table the model reads", found=f"{name}: {why}")
-    desk = _Desk(recoder, model, found, check, suffix)
-    header = {
-        "method": recoder.method, "format": suffix[1:], "recoder": dict(recoder.settings),
-        "columns": list(model.names),
-    }  # fmt: skip
-    done = release_items(
-        where, key=recoder.key, header=header, chunks=[[desk.item(name)] for name in sorted(found)],
-        problems=problems, make=desk.make, suffix=suffix, names=names,
-        checked=model.fingerprint if check else "", progress=progress,
-    )  # fmt: skip
-    return TableSummary(release=done, rows=desk.rows, rows_withheld=desk.withheld)
+            raise UnreadableTable(name, str(error)) from None
+        return SourceTable(name=name, table=table, values=values, gaps=dict(gaps))
 
+    def parts(self, item: SourceTable) -> list[tuple[str, bytes]]:
+        rows = enumerate(item.values.astype("<f8"))
+        return [(part_name(item.name, row), cells.tobytes()) for row, cells in rows]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRelease:
-    """A release of tables whose list was verified; files are verified as they are read."""
+    def recode(self, items: Sequence[SourceTable]) -> list[Made[RecodedSheet]]:
+        return [_made(self._recoded(item)) for item in items]
 
-    root: Path
-    method: str
-    key: str
-    complete: bool
-    entries: tuple[Entry, ...]
+    def judge(
+        self,
+        items: Sequence[SourceTable],
+        made: Sequence[Made[RecodedSheet]],
+        files: Sequence[bytes],
+    ) -> list[Made[RecodedSheet]]:
+        return [self._judged(*one) for one in zip(items, made, files, strict=True)]
 
-    def table(self, entry: Entry) -> Table:
-        """A released file. Raises ReleaseError where it is not the listed one."""
-        path = self.root / entry.file
-        try:
-            return decode_table(listed_bytes(self.root, entry), path=path)
-        except UnreadableTable as error:
-            raise ReleaseError(path, error.reason, "release it again") from None
+    def _recoded(self, item: SourceTable) -> RecodedSheet:
+        values, gaps, model = item.values, item.gaps, self._model
+        usable = np.array([row not in gaps for row in range(len(values))])
+        made = self._recoder(model.standardise(values[usable]))
+        places = np.flatnonzero(usable).tolist()
+        reasons = {
+            row: why for row, why in zip(places, made.reasons, strict=True) if why is not None
+        }
+        return RecodedSheet(
+            name=item.name, table=item.table, names=model.names,
+            values=_spread(model.restore(made.rows), usable), left_out={**gaps, **reasons},
+            whole=[column.whole for column in model.columns],
+            psnr=_spread(made.psnr, usable), front_shift=_spread(made.front_shift, usable),
+        )  # fmt: skip
 
-
-def read_tables(dst: str | os.PathLike[str], *, signer: str | None = None) -> TableRelease:
-    """The release in a folder; treated as a stranger's. Raises ReleaseError."""
-    root = Path(dst)
-    held = read_manifest(root / NAME, signer=signer)
-    facts = held.header
-    if not all(isinstance(facts.get(name), str) for name in ("method", "key")):
-        raise ReleaseError(root / NAME, "its header lacks facts", "release again into a new folder")
-    return TableRelease(
-        root=root, method=str(facts["method"]), key=str(facts["key"]), complete=held.complete,
-        entries=tuple(held.entries.values()),
-    )  # fmt: skip
+    def _judged(
+        self, item: SourceTable, made: Made[RecodedSheet], file: bytes
+    ) -> Made[RecodedSheet]:
+        """Without the rows whose answer, as the written file reads back, is another."""
+        sheet, model = made.value, self._model
+        assert sheet is not None
+        read, _ = self.form.decode(file, self._recoder.key.canvas).numbers(model.names)
+        places = np.flatnonzero(sheet.kept)
+        before, after = (
+            model.logits(model.standardise(rows)).argmax(1).tolist()
+            for rows in (item.values[places], read)
+        )
+        changed = {
+            row: f"the authorized model answers {model.labels[b]} and answered {model.labels[a]}"
+            for row, a, b in zip(places.tolist(), before, after, strict=True)
+            if a != b
+        }
+        return _made(replace(sheet, left_out={**sheet.left_out, **changed})) if changed else made
 
 
 def part_name(file: str, row: int) -> str:
     """The name of a row in the ledger; rows count from 1 below the header."""
     return f"{file}#{row + 1}"
+
+
+def _spread(values: Sequence[float] | np.ndarray, usable: Bool[np.ndarray, " row"]) -> np.ndarray:
+    """Values of the usable rows among all rows, NaN elsewhere."""
+    given = np.asarray(values)
+    made = np.full((len(usable), *given.shape[1:]), np.nan)
+    made[usable] = given
+    return made
+
+
+def _made(sheet: RecodedSheet) -> Made[RecodedSheet]:
+    kept, left_out = sheet.kept, sheet.left_out
+    reasons = {part_name(sheet.name, row): why for row, why in left_out.items()}
+    counts = {"rows": int(kept.sum()), "rows_withheld": len(left_out)}
+    if not kept.any():
+        row, why = min(left_out.items())
+        reason = f"all of its {len(kept)} rows are withheld, row {row + 1}: {why}"
+        return Made(reason=reason, left_out=reasons, counts=counts)
+    return Made(
+        value=sheet, left_out=reasons, counts=counts,
+        psnr=_mean(sheet.psnr[kept]), front_shift=_mean(sheet.front_shift[kept]),
+    )  # fmt: skip
+
+
+def _mean(values: Float[np.ndarray, " row"]) -> float | None:
+    finite = [value for value in values.tolist() if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else None
 
 
 def _sources(source: Path) -> tuple[Path, list[str], str, list[tuple[str, str]]]:
@@ -133,98 +179,10 @@ def _sources(source: Path) -> tuple[Path, list[str], str, list[tuple[str, str]]]
     if not held:
         raise InvalidArgument("SRC", expected=f"{_KINDS} files", found=f"none in {source}")
     suffix = max(sorted(held), key=lambda kind: held[kind])
-    files, problems = [], list(folder.problems)
+    own, problems = [], list(folder.problems)
     for file in folder.files:
         if Path(file).suffix.lower() == suffix:
-            files.append(file)
+            own.append(file)
         else:
             problems.append((file, f"this release is of {suffix} files"))
-    return folder.root, files, suffix, problems
-
-
-_KINDS = ".csv, .tsv or .parquet"
-
-
-@dataclass(slots=True)
-class _Desk:
-    """Makes one file at a time, and counts rows."""
-
-    recoder: RowRecoder
-    model: TableModel
-    tables: dict[str, Table]
-    check: bool
-    suffix: str
-    rows: int = 0
-    withheld: int = 0
-
-    def item(self, name: str) -> Item:
-        values, _ = self.tables[name].numbers(self.model.names)
-        parts = tuple(
-            (part_name(name, row), cells.astype("<f8").tobytes())
-            for row, cells in enumerate(values)
-        )
-        rest = repr((self.tables[name].names, self.tables[name].cells)).encode()
-        return Item(
-            name=name, data=digest(rest).encode() + values.astype("<f8").tobytes(), parts=parts
-        )
-
-    def make(self, items: Sequence[Item]) -> list[Made]:
-        return [self._one(item.name) for item in items]
-
-    def _one(self, name: str) -> Made:
-        table = self.tables[name]
-        values, gaps = table.numbers(self.model.names)
-        usable = np.array([row not in gaps for row in range(len(values))])
-        reasons = dict(gaps)
-        rows = self.model.standardise(values[usable])
-        recoded = self.recoder(rows)
-        places = np.flatnonzero(usable)
-        for place, reason in zip(places.tolist(), recoded.reasons, strict=True):
-            if reason is not None:
-                reasons[place] = reason
-        made = np.full(values.shape, np.nan)
-        made[usable] = self.model.restore(recoded.rows)
-        kept = np.array([row not in reasons for row in range(len(values))])
-        if self.check and kept.any():
-            self._withhold_changed(table, values, made, kept, reasons)
-        self.rows += int(kept.sum())
-        self.withheld += len(reasons)
-        left_out = {part_name(name, row): why for row, why in reasons.items()}
-        if not kept.any():
-            row, why = next(iter(sorted(reasons.items())))
-            return Made(reason=f"all of its {len(values)} rows are withheld, row {row + 1}: {why}")
-        data = self._bytes(table, made, kept)
-        return Made(
-            data=data,
-            left_out=left_out,
-            agreement=True if self.check else None,
-            front_shift=_mean(recoded.front_shift, kept[usable]),
-            psnr=_mean(recoded.psnr, kept[usable]),
-        )
-
-    def _bytes(self, table: Table, made: np.ndarray, kept: np.ndarray) -> bytes:
-        whole = [column.whole for column in self.model.columns]
-        return encode_table(table, self.model.names, made, kept=kept, whole=whole)
-
-    def _withhold_changed(
-        self, table: Table, values: np.ndarray, made: np.ndarray, kept: np.ndarray,
-        reasons: dict[int, str],
-    ) -> None:  # fmt: skip
-        """Leave out the rows whose answer, as the written file reads back, is another."""
-        data = self._bytes(table, made, kept)
-        read, _ = decode_table(data, path=f"x{self.suffix}").numbers(self.model.names)
-        places = np.flatnonzero(kept)
-        before = self.model.logits(self.model.standardise(values[places])).argmax(1)
-        after = self.model.logits(self.model.standardise(read)).argmax(1)
-        for place, one, other in zip(places.tolist(), before.tolist(), after.tolist(), strict=True):
-            if one != other:
-                labels = self.model.labels
-                reasons[place] = (
-                    f"the authorized model answers {labels[other]} and answered {labels[one]}"
-                )
-                kept[place] = False
-
-
-def _mean(values: Sequence[float], kept: np.ndarray) -> float | None:
-    finite = [v for v, keep in zip(values, kept, strict=True) if keep and math.isfinite(v)]
-    return float(torch.tensor(finite).mean()) if finite else None
+    return folder.root, own, suffix, problems

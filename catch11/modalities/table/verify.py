@@ -24,10 +24,11 @@ from catch11.evaluation.verification import (
 )
 from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.release import TableRelease, part_name, read_tables
+from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import Release, read_release
 
 Rows = Float[Tensor, "row column"]
 
@@ -55,7 +56,7 @@ def verify_rows(
     with. Raises ReleaseError, InvalidArgument.
     """
     check_limits(max_drop=max_drop, max_rival=max_rival, source=source, rivals=rivals)
-    held = read_tables(dst, signer=signer_of(key))
+    held = read_release(dst, signer=signer_of(key))
     if not held.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     ledger_rows = rows_by_source(dst, ledger)
@@ -87,7 +88,7 @@ def noise_like(rows: Rows, strength: Float[Tensor, " row"], file: str, *, seed: 
 class _Files:
     """Released tables, and what reads them; noise is in the units of the first model."""
 
-    held: TableRelease
+    held: Release
     models: Mapping[str, TableModel]
     source: Path | None
     target: str | None
@@ -98,7 +99,7 @@ class _Files:
         """A file at a time."""
         first = next(iter(self.models.values()))
         for entry in self.held.entries:
-            table, tally = self.held.table(entry), Tally()
+            table, tally = self.held.item(entry), Tally()
             tally.files = [part_name(entry.file, row) for row in range(len(table))]
             tally.truth = classes_of(table, self.target, first.labels)
             self._answer(entry.file, table, tally)

@@ -12,9 +12,10 @@ from catch11.data.selection import spread
 from catch11.data.texts import Document, read_documents, row_name
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.release import TextRelease
+from catch11.modalities.text.release import columns_of
 from catch11.releases.ledger import read_ledger
 from catch11.releases.manifest import Entry
+from catch11.releases.read import Release
 
 Rows = Sequence[Float[Tensor, "_ feature"]]
 
@@ -30,13 +31,12 @@ class Corpus:
 
 
 def originals(
-    release: TextRelease, dst: Path, source: Path, target: str | None, ledger: Path | None,
+    release: Release, dst: Path, source: Path, target: str | None, ledger: Path | None,
     limit: int | None, model: TextModel,
 ) -> tuple[Corpus, list[Entry], list[tuple[str, str]]]:  # fmt: skip
     """The originals of the released files, by the ledger, and the files in the same order."""
-    documents = read_documents(
-        source, columns=release.columns, target=target, joined=release.joined
-    )
+    columns, joined = columns_of(release)
+    documents = read_documents(source, columns=columns, target=target, joined=joined)
     texts: dict[str, Document] = {item.name: item for item in documents.items}
     rows = read_ledger(Path(ledger or f"{dst}.ledger.jsonl"))
     origin = {row.file: row.source for row in rows if row.outcome == "released"}
@@ -49,7 +49,7 @@ def originals(
         else:
             entries.append((name, entry))
     entries.sort(key=lambda row: row[0])
-    if not model.labels and len(release.columns) == 2:
+    if not model.labels and len(columns) == 2:
         whole = spread(_whole_pairs(entries), None if limit is None else max(1, limit // 2))
         entries = [entry for row in whole for entry in row]
     else:
@@ -58,7 +58,7 @@ def originals(
         raise ReleaseError(dst, "no released document is in this source", "give its source")
     items = [texts[name] for name, _ in entries]
     pairs = None
-    if not model.labels and len(release.columns) == 2:
+    if not model.labels and len(columns) == 2:
         pairs = torch.arange(len(items)).reshape(-1, 2)
     truth = None
     if target is not None:

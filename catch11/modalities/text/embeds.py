@@ -13,22 +13,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-FORMAT = "embeds"
-SUFFIX = ".safetensors"
+from catch11.canvas.frame import Canvas
+from catch11.releases.form import Form
+
 _LONGEST = 1 << 16  # tokens; keeps a hostile file from asking for more than it holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Passage:
-    """One released document."""
+    """One released document. half: its file holds float16."""
 
     embeds: Float[Tensor, "token feature"]
     types: tuple[int, ...] | None = None
+    half: bool = False
 
 
-def encode(passage: Passage, *, half: bool = False) -> bytes:
+def encode(passage: Passage) -> bytes:
     """The bytes of a file."""
-    dtype = torch.float16 if half else torch.float32
+    dtype = torch.float16 if passage.half else torch.float32
     tensors = {
         "embeds": passage.embeds.to(dtype).contiguous(),
         "mask": torch.ones(len(passage.embeds), dtype=torch.uint8),
@@ -59,4 +61,22 @@ def decode(data: bytes, *, width: int) -> Passage:
     if types is not None and (types.shape != mask.shape or not bool((types <= 1).all())):
         raise ValueError("its types are no row of 0 and 1")
     kinds = None if types is None else tuple(int(t) for t in types)
-    return Passage(embeds=embeds.float(), types=kinds)
+    return Passage(embeds=embeds.float(), types=kinds, half=embeds.dtype == torch.float16)
+
+
+class Embeds(Form[Passage, Passage]):
+    """A document's embeddings; a canvas is as wide as they are."""
+
+    name, suffix = "embeds", ".safetensors"
+
+    def encode(self, meant: Passage, canvas: Canvas) -> bytes:
+        return encode(meant)
+
+    def decode(self, data: bytes, canvas: Canvas) -> Passage:
+        return decode(data, width=canvas.window_width)
+
+    def same(self, meant: Passage, read: Passage) -> bool:
+        return meant.types == read.types and torch.equal(meant.embeds, read.embeds)
+
+
+EMBEDS = Embeds()

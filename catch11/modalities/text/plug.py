@@ -20,8 +20,7 @@ from catch11.modalities.text.corpus import encode_all, originals
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder, check_reader
-from catch11.modalities.text.release import read_texts, release_texts
+from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
@@ -32,11 +31,13 @@ from catch11.modalities.text.scores import (
     similarities,
 )
 from catch11.modalities.views import summary_view, verification_view
+from catch11.releases.engine import release
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 _KEY = ("energy", "tau", "cumulative", "rank", "layer")
 _RECODE = (
-    "method", "model", "check", "names", "ledger", "resume", "agreement", "margin", "steps",
+    "method", "model", "check", "names", "ledger", "workers", "resume", "agreement", "margin", "steps",
     "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
 )  # fmt: skip
 _ATTACK = (
@@ -77,15 +78,16 @@ def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) ->
             "--model", expected="the text model, whose tokenizer is needed", found="none"
         )
     model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
-    check_reader(key, model)
-    done = release_texts(
-        src, dst, recoder_of(key, model, given), model,
+    done = release(
+        src, dst, recoder_of(key, model, given), model=model,
         columns=given.get("column") or (), long=given.get("long", "truncate"),
-        check=bool(given.get("check")), names=given.get("names", "keep"),
-        ledger=given.get("ledger"), resume=given.get("resume", True), progress=progress,
+        check=model if given.get("check") else None, names=given.get("names", "keep"),
+        ledger=given.get("ledger"), workers=given.get("workers") or 1,
+        resume=given.get("resume", True), progress=progress,
     )  # fmt: skip
-    tokens = f"tokens    {done.tokens:,}, of them {done.unknown:,} unknown; {done.cut} documents cut short"
-    view = summary_view(done.release, dst, lines=[tokens])
+    count, unknown, cut = (done.counts.get(name, 0) for name in ("tokens", "unknown", "cut"))
+    tokens = f"tokens    {count:,}, of them {unknown:,} unknown; {cut} documents cut short"
+    view = summary_view(done, dst, lines=[tokens])
     return Result(facts=done.to_dict(), view=view)
 
 
@@ -128,9 +130,9 @@ def verify_texts(
     """
     if source is None:
         raise InvalidArgument("--source", expected="the originals, for texts", found="none")
-    release = read_texts(dst, signer=signer_of(key))
-    corpus, kept, problems = originals(release, dst, source, target, ledger, limit, model)
-    passages = [release.passage(entry) for entry in kept]
+    held = read_release(dst, signer=signer_of(key))
+    corpus, kept, problems = originals(held, dst, source, target, ledger, limit, model)
+    passages = [held.item(entry) for entry in kept]
     released, types = [p.embeds for p in passages], [p.types for p in passages]
     encoded = encode_all(model, corpus)
     clean = [model.embed(row) for row in encoded]
@@ -143,7 +145,7 @@ def verify_texts(
             progress(number, 1 + len(rivals), one.name)
         role = "authorized" if one is model else role_of(model, one)
         own = own_answers(one, corpus)
-        note = {"key": release.key, "command": command}
+        note = {"key": held.key, "command": command}
         classes = len(one.labels)
         fed = {"nte": released, "gaussian": noise, "control": clean}
         made = {"clean": own}
@@ -171,15 +173,15 @@ def verify_texts(
         attack = "nearest tokens" if name == "attack" else None
         found.append(
             record(share, model=model, role="authorized", condition=name, metric="token recovery",  # type: ignore[arg-type]
-                   n=words, attack=attack, knowledge=("table",) if attack else (), key=release.key,
+                   n=words, attack=attack, knowledge=("table",) if attack else (), key=held.key,
                    command=command)
         )  # fmt: skip
-    found += similarities(corpus, released, model=model, key=release.key, command=command)
-    if not release.complete:
+    found += similarities(corpus, released, model=model, key=held.key, command=command)
+    if not held.complete:
         said.append("the list has no closing line: the release was cut short or is still written")
-    held = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
+    judged = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
     return Verification(
-        records=tuple(found), verdict=held, warnings=tuple(said), problems=tuple(problems),
+        records=tuple(found), verdict=judged, warnings=tuple(said), problems=tuple(problems),
         files=len(kept),
     )  # fmt: skip
 

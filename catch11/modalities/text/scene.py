@@ -17,10 +17,8 @@ from catch11.evaluation.metrics import spearman
 from catch11.evaluation.score import Measured, share_of
 from catch11.modalities.text.attacks import AtPlaces, Sheet
 from catch11.modalities.text.corpus import Corpus, encode_all, originals
-from catch11.modalities.text.embeds import FORMAT
 from catch11.modalities.text.inverter import leak
 from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.release import read_texts
 from catch11.modalities.text.verify import noise_like, verify_texts
 
 Words = Sequence[Sequence[int]]
@@ -66,14 +64,14 @@ def gather(asked: Asked) -> Scene:
     model: TextModel = asked.model
     dst, source, effort = Path(asked.dst), Path(asked.source or ""), asked.effort
     ledger = None if asked.ledger is None else Path(asked.ledger)
-    held = read_texts(dst)
+    held = asked.release
     corpus, entries, _ = originals(held, dst, source, asked.target, ledger, None, model)
     if asked.target is not None and corpus.pairs is None:
         raise InvalidArgument(
             "--target", expected="a release of pairs, whose score it names", found="no pairs"
         )
     encoded = encode_all(model, corpus)
-    released = [held.passage(entry).embeds for entry in entries]
+    released = [held.item(entry).embeds for entry in entries]
     if effort.control:
         released = noise_like(model, released, seed=effort.seed)
     read = spread(range(len(entries)), effort.judged)
@@ -90,7 +88,7 @@ def gather(asked: Asked) -> Scene:
     return Scene(
         stands=tuple(stands),
         method=held.method,
-        format=FORMAT,
+        format=held.form.name,
         key=held.key,
         entries=held.entries,
         count=len(read),

@@ -24,7 +24,6 @@ from catch11.keys.key import Key
 from catch11.modalities.text.corpus import Corpus, encode_all, originals
 from catch11.modalities.text.embeds import Passage
 from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.release import read_texts
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
@@ -34,6 +33,7 @@ from catch11.modalities.text.scores import (
     similarities,
 )
 from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 
 
 def verify_texts(
@@ -62,11 +62,11 @@ def verify_texts(
     if source is None:
         raise InvalidArgument("--source", expected="the originals, for texts", found="none")
     check_limits(max_drop=max_drop, max_rival=max_rival, source=source, rivals=rivals)
-    held = read_texts(dst, signer=signer_of(key))
+    held = read_release(dst, signer=signer_of(key))
     corpus, kept, problems = originals(held, dst, source, target, ledger, limit, model)
     documents = _Documents(
         corpus, tuple(entry.file for entry in kept), tuple(problems), named((model, *rivals)),
-        [held.passage(entry) for entry in kept], encode_all(model, corpus),
+        [held.item(entry) for entry in kept], encode_all(model, corpus),
     )  # fmt: skip
     settings = {"method": held.method, "release": release_id(held.entries), "limit": limit}
     trial = Verifiable(

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 import catch11.models.onnx.moves  # noqa: F401 - registers its operators
 from catch11.models.onnx.file import picture_input
-from catch11.models.onnx.layer import conv_pads
-from catch11.models.onnx.ops import OPS, Call, padded
+from catch11.models.onnx.ops import OPS, Call, conv_pads, padded
 from catch11.models.onnx.values import OPERATORS, Values, attributes
 
 REMEMBERED = 8  # input shapes whose static values are kept
@@ -25,19 +24,14 @@ class Unsupported(Exception):
     """Why a graph cannot run in torch; one sentence."""
 
 
-def onnx_to_torch(model: Any, *, output: str | None = None) -> nn.Module:
-    """A module of an onnx.ModelProto with one picture input; gives the output of that name.
+def onnx_to_torch(model: Any, *, output: str | None = None, exact: bool = False) -> nn.Module:
+    """A module of an onnx.ModelProto with one picture input; gives the tensor of that name.
 
     Convolutions and dense layers become torch layers named after their nodes; the rest are
-    functions. Raises Unsupported with every operator it does not know.
+    functions. exact: casts and quantisation do not round. Raises Unsupported with every operator
+    on the way to the output that it does not know.
     """
-    unknown = sorted({node.op_type for node in _dynamic(model.graph)} - set(OPS))
-    if unknown:
-        raise Unsupported(f"torch cannot run its operators {', '.join(unknown)}.")
-    kinds = {node.op_type for node in model.graph.node for a in node.attribute if a.HasField("g")}
-    if kinds:
-        raise Unsupported(f"torch cannot run its control flow ({', '.join(sorted(kinds))}).")
-    return GraphModule(model, output or model.graph.output[0].name)
+    return GraphModule(model, output or model.graph.output[0].name, exact=exact)
 
 
 class Step(NamedTuple):
@@ -52,13 +46,17 @@ class Step(NamedTuple):
 class GraphModule(nn.Module):
     """The nodes of a graph, run in order."""
 
-    def __init__(self, model: Any, output: str) -> None:
+    def __init__(self, model: Any, output: str, *, exact: bool = False) -> None:
         super().__init__()
+        plan = schedule(model.graph, {output})
+        unknown = sorted({node.op_type for node, _, _ in plan} - set(OPS))
+        if unknown:
+            raise Unsupported(f"torch cannot run its operators {', '.join(unknown)}.")
         try:
             self.given = picture_input(model.graph)
         except ValueError as error:
             raise Unsupported(f"{error}.") from None
-        self.output, self.graph = output, model
+        self.output, self.graph, self.exact = output, model, exact
         plain = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
         self.opset = max(plain, default=1)
         self.names: dict[str, str] = {}  # constant -> buffer
@@ -66,7 +64,7 @@ class GraphModule(nn.Module):
         fixed = Values(model, lambda name: None)
         self.steps = [
             Step(node, facts, self._add_layer(node, facts, fixed), spent)
-            for node, facts, spent in _schedule(model.graph, output)
+            for node, facts, spent in plan
         ]
 
     def forward(self, pixel_values: Float[Tensor, "batch ..."]) -> Float[Tensor, "..."]:
@@ -81,7 +79,8 @@ class GraphModule(nn.Module):
     def _filled(self, part: Tensor, batch: int) -> Tensor:
         missing = batch - len(part)
         filler = part[-1:].detach().expand(missing, *part.shape[1:])
-        return self._once(torch.cat([part, filler]))[: len(part)]
+        made = self._once(torch.cat([part, filler]))
+        return made[: len(made) * len(part) // batch]  # the batch may lie in a longer axis
 
     def _once(self, pixel_values: Tensor) -> Tensor:
         values, shapes = self._static(tuple(pixel_values.shape))
@@ -108,6 +107,11 @@ class GraphModule(nn.Module):
             tensors[name] if name in tensors else self._constant(name, values, like)
             for name in inputs
         ]
+        for name, tensor in zip(inputs, given, strict=True):
+            if name and tensor is None:
+                raise ValueError(
+                    f"its {step.node.op_type} depends on {name}, which is not constant"
+                )
         made = OPS[step.node.op_type](
             Call(
                 tensors=tuple(given),
@@ -115,6 +119,7 @@ class GraphModule(nn.Module):
                 facts=step.facts,
                 opset=self.opset,
                 outputs=len(step.node.output),
+                exact=self.exact,
             )
         )
         return (made,) if isinstance(made, Tensor) else tuple(made)
@@ -140,7 +145,7 @@ class GraphModule(nn.Module):
 
     def _add_layer(self, node: Any, facts: dict[str, Any], fixed: Values) -> str | None:
         """The name of the torch layer made for a node; None, its constants kept, where none is."""
-        layer = _layer(node, facts, fixed)
+        layer = torch_layer(node, facts, fixed)
         if layer is None:
             self._keep_constants(node, fixed)
             return None
@@ -163,9 +168,10 @@ class GraphModule(nn.Module):
 _Static = tuple[Values, dict[str, tuple[int, ...]]]
 
 
-def _schedule(graph: Any, output: str) -> list[tuple[Any, dict[str, Any], tuple[str, ...]]]:
-    """The nodes the output needs, in order, each with the tensors read there for the last time."""
-    needed, seen = {output}, {output}
+def schedule(graph: Any, outputs: set[str]) -> list[tuple[Any, dict[str, Any], tuple[str, ...]]]:
+    """The nodes on the way from the pictures to the outputs, in order, each with its attributes and
+    the tensors read there for the last time."""
+    needed, seen = set(outputs), set(outputs)
     plan = []
     for node in reversed(_dynamic(graph)):
         if needed.intersection(node.output):
@@ -185,36 +191,38 @@ class PaddedConv(nn.Module):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Pad, then convolve."""
+        return self.conv(self.pad(x))
+
+    def pad(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """What the convolution reads of an input. Raises ValueError for a negative padding."""
         conv = self.conv
         reach = [d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
-        return conv(padded(x, conv_pads(self.facts, x.shape[2:], conv.stride, reach)))
+        return padded(x, conv_pads(self.facts, x.shape[2:], conv.stride, reach))
 
 
-def _layer(node: Any, facts: dict[str, Any], fixed: Values) -> nn.Module | None:
+def torch_layer(node: Any, facts: dict[str, Any], fixed: Values) -> nn.Module | None:
     """A torch layer for a node with constant weights, or None where a function will do."""
+    given: list[Any] = [fixed.get(name) for name in node.input[1:] if name]
+    if any(value is None for value in given):
+        return None
     if node.op_type == "BatchNormalization":
-        return _norm_layer([fixed.get(name) for name in node.input[1:]], facts)
-    if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.input) < 2:
+        plain = not facts.get("training_mode", 0)
+        return norm_layer(*given, epsilon=facts.get("epsilon", 1e-5)) if plain else None
+    if node.op_type not in ("Conv", "FusedConv", "Gemm", "MatMul") or not given:
         return None
-    weight = fixed.get(node.input[1])
-    bias = fixed.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-    if weight is None or (len(node.input) > 2 and node.input[2] and bias is None):
+    weight, bias = given[0], given[1] if len(given) > 1 else None
+    if node.op_type in ("Conv", "FusedConv"):
+        return conv_layer(weight, bias, facts)
+    if weight.ndim != 2 or facts.get("transA", 0) or fixed.get(node.input[0]) is not None:
         return None
-    if node.op_type == "Conv":
-        return _conv_layer(torch.from_numpy(weight), bias, facts)
-    plain = (
-        facts.get("alpha", 1.0) == 1.0
-        and facts.get("beta", 1.0) == 1.0
-        and not facts.get("transA", 0)
-    )
-    if not plain or weight.ndim != 2 or fixed.get(node.input[0]) is not None:
+    weight = weight if facts.get("transB", 0) else weight.T
+    if bias is not None and bias.size not in (1, len(weight)):
         return None
-    if not (node.op_type == "Gemm" and facts.get("transB", 0)):
-        weight = weight.T
-    if bias is not None and bias.size != len(weight):
-        return None
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    return _filled(linear, torch.from_numpy(np.ascontiguousarray(weight)), bias)
+    scaled = [weight * weight.dtype.type(facts.get("alpha", 1.0))]
+    if bias is not None:
+        wide = np.broadcast_to(bias.reshape(-1), len(weight))
+        scaled.append(wide * wide.dtype.type(facts.get("beta", 1.0)))
+    return linear_layer(*scaled)
 
 
 class AnyNorm(nn.BatchNorm2d):
@@ -224,17 +232,26 @@ class AnyNorm(nn.BatchNorm2d):
         pass
 
 
-def _norm_layer(tensors: list[np.ndarray | None], facts: dict[str, Any]) -> nn.Module | None:
-    if any(value is None for value in tensors) or facts.get("training_mode", 0):
-        return None
-    scale, lift, mean, variance = (torch.from_numpy(np.array(value)) for value in tensors)
-    norm = AnyNorm(len(scale), eps=facts.get("epsilon", 1e-5))
-    norm.running_mean, norm.running_var = mean, variance
-    return _filled(norm, scale, lift.numpy()).eval()
+def norm_layer(
+    scale: np.ndarray, lift: np.ndarray, mean: np.ndarray, variance: np.ndarray, *, epsilon: float
+) -> AnyNorm:
+    """A batch norm of these numbers a channel."""
+    norm = AnyNorm(len(scale), eps=epsilon)
+    norm.running_mean, norm.running_var = torch.tensor(mean), torch.tensor(variance)
+    return _filled(norm, scale, lift).eval()
 
 
-def _conv_layer(weight: Tensor, bias: np.ndarray | None, facts: dict[str, Any]) -> nn.Module | None:
-    spatial = weight.dim() - 2
+def linear_layer(weight: np.ndarray, bias: np.ndarray | None = None) -> nn.Linear:
+    """A dense layer of a weight (out, in)."""
+    outputs, inputs = weight.shape
+    return _filled(nn.Linear(inputs, outputs, bias=bias is not None), weight, bias)
+
+
+def conv_layer(
+    weight: np.ndarray, bias: np.ndarray | None, facts: dict[str, Any]
+) -> nn.Module | None:
+    """A convolution of a node's attributes; None where torch has none of its rank."""
+    spatial = weight.ndim - 2
     if spatial not in (1, 2, 3):
         return None
     pads = facts.get("pads", [0] * 2 * spatial)
@@ -257,14 +274,13 @@ def _conv_layer(weight: Tensor, bias: np.ndarray | None, facts: dict[str, Any]) 
         bias=bias is not None,
     )
     filled = _filled(conv, weight, bias)
-    return filled if even else PaddedConv(filled, facts)  # type: ignore[arg-type]
+    return filled if even else PaddedConv(filled, facts)
 
 
-def _filled(layer: nn.Module, weight: Tensor, bias: np.ndarray | None) -> nn.Module:
-    with torch.no_grad():
-        layer.weight = nn.Parameter(weight.clone())  # the file's dtype
-        if bias is not None:
-            layer.bias = nn.Parameter(torch.from_numpy(np.array(bias).reshape(-1)))
+def _filled(layer: Any, weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    layer.weight = nn.Parameter(torch.tensor(weight))  # the file's dtype
+    if bias is not None:
+        layer.bias = nn.Parameter(torch.tensor(bias.reshape(-1)))
     return layer
 
 

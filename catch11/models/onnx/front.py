@@ -1,159 +1,75 @@
-"""Find the front of an ONNX graph: the one Conv, Gemm or MatMul that reads the pixels."""
+"""Find the front of an ONNX graph: the one layer that reads the pixels, what lies before it as torch."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, NoFront
+from catch11.fronts.affine import Unusable
+from catch11.fronts.find import probe_window
 from catch11.fronts.front import Front
+from catch11.fronts.layer import Call, front_of
+from catch11.models.frame import first_line
+from catch11.models.onnx.convert import (
+    AnyNorm,
+    PaddedConv,
+    conv_layer,
+    linear_layer,
+    norm_layer,
+    onnx_to_torch,
+    schedule,
+    torch_layer,
+)
 from catch11.models.onnx.file import picture_input
-from catch11.models.onnx.layer import Layer, read_layer, scale_layer, to_front
-from catch11.models.onnx.trace import Trace, Untraceable, batch_norm, follow, input_trace
-from catch11.models.onnx.values import Values
+from catch11.models.onnx.values import LARGEST, Values, attributes
 
-LARGEST_BATCH = 32  # every element of a fixed batch is traced
+LARGEST_BATCH = 32  # a fixed batch is run whole
 LINEAR = ("Conv", "FusedConv", "QLinearConv", "Gemm", "MatMul")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reader:
-    """A node at which the path of the pixels ends: a linear layer, or a reason."""
-
-    node: Any
-    name: str
-    traces: tuple[Trace | None, ...]
-    reason: str | None
+# What moves, scales and shifts the pixels; any other operator before a layer ends their path.
+AFFINE = frozenset((
+    "Add", "BatchNormalization", "Cast", "Concat", "DepthToSpace", "DequantizeLinear", "Div",
+    "Dropout", "Expand", "Flatten", "Gather", "GatherND", "Identity", "Mul", "Neg", "Pad",
+    "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze",
+))  # fmt: skip
 
 
 def find_onnx_front(model: Any, canvas: Canvas, *, layer: str | None = None) -> Front:
     """The first linear map of an onnx.ModelProto in pixel units of the canvas window.
 
-    Traced from the graph's input through Pad, Transpose, Reshape, casts, quantisation and
-    per-channel arithmetic, which are folded in; so is a BatchNormalization or per-channel
-    arithmetic right behind the layer. `layer` names a node or its output.
+    What lies between the graph's input and the layer runs in torch on a probe, in float64 and
+    without rounding; its input is then read as that of any torch layer. A BatchNormalization or
+    per-channel arithmetic right behind the layer is folded in. `layer` names a node or its output.
 
     Raises NoFront with every node tried and why, InvalidArgument for an unknown layer.
     """
-    nodes = _used_nodes(model.graph)
-    traces = dict([_start(model.graph, canvas)])
-    values = Values(model, lambda name: traces[name].shape if name in traces else None)
-    readers = _walk(nodes, traces, values, model.opset_import)
-    names = [reader.name for reader in readers if reader.reason is None]
-    if layer is not None and layer not in {
-        name for r in readers for name in (r.name, *r.node.output)
-    }:
+    _check_input(model.graph, canvas)
+    ends = [(node.name or node.output[0], node) for node in _ends(model.graph)]
+    names = [name for name, node in ends if node.op_type in LINEAR]
+    if layer is not None and not any(layer in (name, *node.output) for name, node in ends):
         raise InvalidArgument("layer", expected=f"one of {', '.join(names) or 'none'}", found=layer)
     tried: list[tuple[str, str]] = []
-    for reader in readers:
-        others = [other.name for other in readers if other is not reader]
+    for name, node in ends:
         try:
-            if reader.reason is not None:
-                raise Untraceable(reader.reason)
-            if layer is not None and layer not in (reader.name, *reader.node.output):
+            if node.op_type not in LINEAR:
+                raise Unusable(f"a {node.op_type} changes the pixels before any linear layer")
+            if layer not in (None, name, *node.output):
                 continue
-            if others:
-                raise Untraceable(f"the input also reaches {others[0]} around it")
-            read = read_layer(reader.node, reader.traces, values.get, name=reader.name)
-            read = _fold_behind(read, reader.node, nodes, values, _outputs(model.graph))
-            return to_front(read, canvas)
-        except Untraceable as reason:
-            tried.append((reader.name, str(reason)))
+            for other in (other for other, end in ends if end is not node):
+                raise Unusable(f"the input also reaches {other} around it")
+            return _front_at(model, node, canvas, name)
+        except Unusable as reason:
+            tried.append((name, str(reason)))
     raise NoFront(tried)
 
 
-def _walk(nodes: list[Any], traces: dict[str, Trace], values: Values, opsets: Any) -> list[_Reader]:
-    """Follow the pixels in the graph's order, adding to `traces`; the nodes where they end."""
-    readers = []
-    for node in nodes:
-        given = tuple(traces.get(name) for name in node.input)
-        if all(trace is None for trace in given) or node.op_type in ("Shape", "Size"):
-            continue
-        reason: str | None = None
-        if node.op_type not in LINEAR:
-            try:
-                traces.update(
-                    zip(node.output, follow(node, given, values.get, opsets), strict=False)
-                )
-                continue
-            except Untraceable as error:
-                reason = str(error)
-        name = node.name or (node.output[0] if node.output else node.op_type)
-        readers.append(_Reader(node=node, name=name, traces=given, reason=reason))
-    return readers
-
-
-def _fold_behind(
-    layer: Layer, node: Any, nodes: list[Any], values: Values, ends: set[str]
-) -> Layer:
-    """Fold BatchNormalization and per-channel arithmetic that alone read the layer's output."""
-    if node.op_type not in ("Conv", "Gemm", "MatMul"):
-        return layer
-    readers = Counter(name for one in nodes for name in one.input)
-    name = node.output[0]
-    while readers[name] == 1 and name not in ends:
-        behind = next(one for one in nodes if name in one.input)
-        try:
-            factor, shift = _behind(behind, name, values, layer.channel_axis_from_end)
-        except Untraceable:
-            break
-        folded = scale_layer(layer, factor, shift)
-        if folded is None:
-            break
-        layer, name = folded, behind.output[0]
-    return layer
-
-
-def _behind(node: Any, name: str, values: Values, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """(factor, shift) a channel of the node behind a layer. Raises Untraceable."""
-    if node.op_type == "BatchNormalization" and node.input[0] == name:
-        return batch_norm(node, values.get)
-    if node.op_type not in ("Add", "Sub", "Mul", "Div"):
-        raise Untraceable("not arithmetic")
-    first = node.input[0] == name
-    value = values.get(node.input[1 if first else 0])
-    if value is None or (node.op_type == "Div" and (not first or not value.all())):
-        raise Untraceable("not constant")
-    value = _per_channel(value.astype(np.float32), axis)
-    one, none = np.ones_like(value), np.zeros_like(value)
-    if node.op_type == "Add":
-        return one, value
-    if node.op_type == "Sub":
-        return (one, -value) if first else (-one, value)
-    return (value, none) if node.op_type == "Mul" else (1 / value, none)
-
-
-def _per_channel(value: np.ndarray, axis: int) -> np.ndarray:
-    """A constant that varies along the channel axis alone, as a vector. Raises Untraceable."""
-    if value.size == 1:
-        return value.reshape(1)
-    if value.ndim < axis or value.shape[value.ndim - axis] != value.size:
-        raise Untraceable("it differs from place to place")
-    return value.reshape(-1)
-
-
-def _used_nodes(graph: Any) -> list[Any]:
-    """The nodes some output depends on, in the graph's order."""
-    needed = _outputs(graph)
-    used = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            used.append(node)
-            needed.update(node.input)
-    return used[::-1]
-
-
-def _outputs(graph: Any) -> set[str]:
-    return {one.name for one in graph.output}
-
-
-def _start(graph: Any, canvas: Canvas) -> tuple[str, Trace]:
-    """The graph's input and its trace.
-
-    Raises NoFront for several inputs or a large fixed batch, InvalidArgument for another canvas.
-    """
+def _check_input(graph: Any, canvas: Canvas) -> None:
+    """Raises NoFront for several inputs or a large fixed batch, InvalidArgument for another canvas."""
     try:
         given = picture_input(graph)
     except ValueError as error:
@@ -167,5 +83,141 @@ def _start(graph: Any, canvas: Canvas) -> tuple[str, Trace]:
     if given.batch > LARGEST_BATCH:
         reason = f"its batch is fixed at {given.batch}; export it with a free batch axis"
         raise NoFront([("the graph", reason)])
-    trace = input_trace(canvas.shape, batch=max(given.batch, 1))
-    return given.name, trace.moved(0, 2, 3, 1) if given.channels_last else trace
+
+
+def _ends(graph: Any) -> Iterable[Any]:
+    """The nodes at which the path of the pixels ends, in order: layers, and what is not affine."""
+    path = {picture_input(graph).name}
+    for node, _, _ in schedule(graph, _outputs(graph)):
+        if path.isdisjoint(node.input):
+            continue
+        if node.op_type in AFFINE:
+            path.update(node.output)
+        else:
+            yield node
+
+
+def _outputs(graph: Any) -> set[str]:
+    return {one.name for one in graph.output}
+
+
+@torch.no_grad()
+def _front_at(model: Any, node: Any, canvas: Canvas, name: str) -> Front:
+    """The front that a linear node is. Raises Unusable."""
+    values = Values(model, lambda name: None)
+    if values.get(node.input[0]) is not None:
+        raise Unusable("the pixels are its second factor")
+    for weight in node.input[1:]:
+        if weight and values.get(weight) is None:
+            raise Unusable(f"its weight {weight} is not constant")
+    probe = probe_window(canvas.shape)
+    try:
+        before = onnx_to_torch(model, output=node.input[0], exact=True).double()
+        given, *flat = (before(x.double()) for x in (probe, 0 * probe, 0 * probe + 1))
+    except Exception as error:  # noqa: BLE001 - a stranger's graph may raise anything
+        reason = f"what lies before it does not fit the window ({first_line(error)})"
+        raise Unusable(reason) from None
+    if given.numel() > LARGEST:
+        raise Unusable(f"its input {tuple(given.shape)} is much larger than the window")
+    shape = max((np.shape(values.get(one)) for one in node.input[1:]), key=len, default=())  # type: ignore[arg-type]
+    try:
+        layer, given = _layer(node, values, given)
+        made = layer.float()(given.float())
+    except RuntimeError:
+        reason = f"its weight {shape} does not fit an input of {tuple(given.shape)}"
+        raise Unusable(reason) from None
+    except (TypeError, ValueError) as error:
+        raise Unusable(first_line(error)) from None
+    norm = _norm_behind(model.graph, node, values, layer)
+    if isinstance(layer, nn.Linear):
+        layer, given = _unscaled(layer, given, *flat)
+    call = Call(name=name, layer=layer, given=given, made=made)
+    return front_of(call, probe, canvas, norm)
+
+
+def _layer(node: Any, values: Values, given: Tensor) -> tuple[nn.Module, Tensor]:
+    """The torch layer of a node and its input; padding and dequantisation count as the input's."""
+    if node.op_type == "QLinearConv":
+        layer, given = _quantised(node, values, given)
+    else:
+        layer = torch_layer(node, attributes(node), values)
+    if layer is None:
+        raise Unusable("its weight is not one kernel or matrix applied to each vector")
+    return (layer.conv, layer.pad(given)) if isinstance(layer, PaddedConv) else (layer, given)
+
+
+def _quantised(node: Any, values: Values, given: Tensor) -> tuple[nn.Module | None, Tensor]:
+    x_scale, x_zero, w, w_scale, w_zero = (
+        np.asarray(values.get(name), dtype=np.float64) for name in node.input[1:6]
+    )
+    wide = (-1, *(1,) * (w.ndim - 1))
+    weight = (w - w_zero.reshape(wide)) * w_scale.reshape(wide)
+    bias: Any = values.get(node.input[8]) if len(node.input) > 8 else None
+    if bias is not None:
+        bias = bias * x_scale * w_scale.reshape(-1)
+    layer = conv_layer(weight.astype(np.float32), bias, attributes(node))
+    return layer, (given - float(x_zero)) * float(x_scale)
+
+
+def _unscaled(
+    layer: nn.Linear, given: Tensor, zero: Tensor, one: Tensor
+) -> tuple[nn.Linear, Tensor]:
+    """The layer with an affine map a feature folded in, and its input without that map."""
+    gain, offset = (t.reshape(-1, t.shape[-1]) for t in (one - zero, zero))
+    if not (gain == gain[:1]).all() or not (offset == offset[:1]).all():
+        raise Unusable("its normalisation differs from tile to tile")
+    if not gain.all():
+        raise Unusable("a gain of zero hides a pixel")
+    weight = layer.weight.double()
+    bias = weight @ offset[0] + (0.0 if layer.bias is None else layer.bias)
+    # The probe is float32: rounded to it, the pixels are again what they were to the bit.
+    plain = ((given - zero) / (one - zero)).float()
+    return linear_layer((weight * gain[0]).float().numpy(), bias.numpy()), plain
+
+
+def _norm_behind(graph: Any, node: Any, values: Values, layer: nn.Module) -> AnyNorm | None:
+    """The BatchNormalization and per-channel arithmetic that alone read a layer, as one norm."""
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        return None
+    ends = _outputs(graph)
+    nodes = [one for one, _, _ in schedule(graph, ends)]
+    readers = Counter(name for one in nodes for name in one.input)
+    weight = layer.get_parameter("weight")
+    factor, shift = np.ones(len(weight), np.float32), np.zeros(len(weight), np.float32)
+    name = node.output[0]
+    while readers[name] == 1 and name not in ends:
+        behind = next(one for one in nodes if name in one.input)
+        step = _scale_and_shift(behind, name, values, weight.dim() - 1)
+        if step is None or any(value.size not in (1, len(weight)) for value in step):
+            break
+        factor, shift, name = factor * step[0], shift * step[0] + step[1], behind.output[0]
+    return norm_layer(factor, shift, np.zeros_like(shift), np.ones_like(factor), epsilon=0.0)
+
+
+def _scale_and_shift(
+    node: Any, name: str, values: Values, axis: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(factor, shift) a channel, float32 as exporters fold it; None where a node does more.
+
+    axis: of the channels, counted from the end.
+    """
+    first = node.input[0] == name
+    if node.op_type == "BatchNormalization" and first:
+        given: list[Any] = [values.get(one) for one in node.input[1:5]]
+        if any(value is None for value in given) or attributes(node).get("training_mode", 0):
+            return None
+        scale, lift, mean, variance = (value.astype(np.float32) for value in given)
+        factor = scale / np.sqrt(variance + np.float32(attributes(node).get("epsilon", 1e-5)))
+        return factor, lift - mean * factor
+    value = values.get(node.input[first]) if node.op_type in ("Add", "Sub", "Mul", "Div") else None
+    if value is None or value.size not in (1, ((1,) * axis + value.shape)[-axis]):
+        return None  # it differs from place to place
+    value = value.astype(np.float32).reshape(-1)
+    one, none = np.ones_like(value), np.zeros_like(value)
+    if node.op_type == "Add":
+        return one, value
+    if node.op_type == "Sub":
+        return (one, -value) if first else (-one, value)
+    if node.op_type == "Mul":
+        return value, none
+    return (1 / value, none) if first and value.all() else None

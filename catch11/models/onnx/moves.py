@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from catch11.models.onnx.ops import Call, operator
+
+LARGEST_PAD = 1 << 12
 
 
 @operator("Pad")
@@ -17,6 +20,8 @@ def _pad(call: Call) -> Tensor:
     ]
     pads, axes = call.whole(1, "pads"), call.whole(3, "axes")
     assert pads is not None
+    if max(pads) > LARGEST_PAD:
+        raise ValueError(f"a Pad adds more than {LARGEST_PAD} pixels")
     half = len(pads) // 2
     pairs = [(0, 0)] * call.x.dim()
     for place, axis in enumerate(axes if axes is not None else range(half)):
@@ -115,6 +120,19 @@ def _gather_nd(call: Call) -> Tensor:
     return call.x[tuple(columns.to(call.x.device))]
 
 
+@operator("SpaceToDepth")
+def _space_to_depth(call: Call) -> Tensor:
+    n = call.facts["blocksize"]
+    return rearrange(call.x, "b c (h y) (w x) -> b (y x c) h w", y=n, x=n)
+
+
+@operator("DepthToSpace")
+def _depth_to_space(call: Call) -> Tensor:
+    n = call.facts["blocksize"]
+    channels = "(c y x)" if call.facts.get("mode", "DCR") == "CRD" else "(y x c)"
+    return rearrange(call.x, f"b {channels} h w -> b c (h y) (w x)", y=n, x=n)
+
+
 @operator("Expand")
 def _expand(call: Call) -> Tensor:
     return call.x.expand(torch.broadcast_shapes(call.x.shape, tuple(call.whole(1, "shape") or ())))
@@ -130,14 +148,16 @@ def _where(call: Call) -> Tensor:
 def _cast(call: Call) -> Tensor:
     kinds = {1: torch.float32, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
     if call.facts["to"] not in kinds:
-        raise ValueError("a Cast of pictures to whole numbers has no gradient")
-    return call.x.to(kinds[call.facts["to"]])
+        raise ValueError("a Cast to whole numbers rounds the pixels and has no gradient")
+    return call.x if call.exact else call.x.to(kinds[call.facts["to"]])
 
 
 @operator("QuantizeLinear")
 def _quantise(call: Call) -> Tensor:
     """Kept in float; rounded with the gradient passed straight through."""
     scale, zero = _scale(call)
+    if call.exact:
+        return call.x / scale + zero
     bounds = call.static(2)
     kind = np.uint8 if bounds is None else bounds.dtype
     low, high = (

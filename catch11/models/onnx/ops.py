@@ -5,6 +5,7 @@ Integer inputs such as axes and shapes have moved between attributes and inputs 
 the standard; `Call.whole` finds them in either place.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from catch11.models.onnx.layer import conv_pads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +25,7 @@ class Call:
     facts: dict[str, Any]
     opset: int
     outputs: int = 1
+    exact: bool = False  # nothing is rounded
 
     @property
     def x(self) -> Tensor:
@@ -232,6 +232,28 @@ def _pool(call: Call) -> tuple[list[int], list[int], list[int], list[tuple[int, 
     dilations = list(call.facts.get("dilations", (1,) * len(kernel)))
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     return kernel, strides, dilations, conv_pads(call.facts, call.x.shape[2:], strides, reach)
+
+
+def conv_pads(
+    facts: dict[str, Any], sizes: Sequence[int], strides: Sequence[int], reach: Sequence[int]
+) -> list[tuple[int, int]]:
+    """(before, after) an axis; auto_pad resolved as the standard says."""
+    mode = facts.get("auto_pad", "NOTSET")
+    if mode in ("NOTSET", ""):
+        pads = list(facts.get("pads", (0,) * 2 * len(sizes)))
+        half = len(sizes)
+        pairs = [(int(a), int(b)) for a, b in zip(pads[:half], pads[half:], strict=True)]
+        if min(min(pair) for pair in pairs) < 0:
+            raise ValueError("its padding is negative")
+        return pairs
+    if mode == "VALID":
+        return [(0, 0)] * len(sizes)
+    pairs = []
+    for size, stride, span in zip(sizes, strides, reach, strict=True):
+        total = max((math.ceil(size / stride) - 1) * stride + span - size, 0)
+        small, large = total // 2, total - total // 2
+        pairs.append((small, large) if mode == "SAME_UPPER" else (large, small))
+    return pairs
 
 
 def padded(x: Tensor, pads: Sequence[tuple[int, int]], *, fill: float = 0.0) -> Tensor:

@@ -32,8 +32,6 @@ CLASSES = tuple(str(digit) for digit in range(10))
 EPOCHS, BATCH, RATE = 15, 64, 2e-3
 SPLIT_SEED = 1
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Digits:

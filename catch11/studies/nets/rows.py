@@ -23,7 +23,7 @@ EPOCHS, BATCH, RATE, DECAY = 40, 32, 5e-3, 1e-2
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """Standardised rows and their classes; `raw` holds the cells of the test rows."""
+    """Standardised rows and their classes."""
 
     columns: tuple[Column, ...]
     classes: tuple[str, ...]
@@ -31,7 +31,6 @@ class Rows:
     train_labels: Int[Tensor, " train"]
     test: Float[Tensor, "test column"]
     test_labels: Int[Tensor, " test"]
-    raw: Float[np.ndarray, "test column"]
 
 
 @cache
@@ -64,7 +63,6 @@ def load_rows(name: str) -> Rows:
         train_labels=torch.from_numpy(ones).long(),
         test=torch.from_numpy((other - mean) / std),
         test_labels=torch.from_numpy(others).long(),
-        raw=other,
     )
 
 

@@ -20,11 +20,6 @@ from catch11.studies.answers import answers
 from catch11.studies.place import Pictures, Place
 
 Name = Literal["digits", "thumbnails", "photographs"]
-TITLES: Mapping[Name, str] = {
-    "digits": "digits",
-    "thumbnails": "CIFAR-10",
-    "photographs": "photographs",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,7 +16,7 @@ from catch11.models.vlm.load import with_prompt
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
-from catch11.releases.frame import release
+from catch11.releases.engine import release
 from catch11.releases.read import read_release
 from catch11.studies.nets.tiny_vlm import write_bench
 from catch11.studies.place import Place, Unavailable

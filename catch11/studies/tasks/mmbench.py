@@ -51,7 +51,6 @@ class Question:
     hint: str
     options: Mapping[str, str]
     answer: str
-    category: str
     ability: str
     image: str
     split: str
@@ -167,7 +166,6 @@ def _question(row: Mapping[str, str], seen: set[str]) -> Question:
         hint="" if _blank(row.get("hint", "")) else row["hint"],
         options=options,
         answer=answer,
-        category=row.get("category", ""),
         ability=ABILITIES.get(ability.casefold(), ability or "none"),
         image=row["image"] if 0 < len(row["image"]) <= _SHARED else row["index"],
         split=row.get("split", ""),

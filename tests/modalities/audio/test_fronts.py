@@ -71,9 +71,6 @@ def test_a_front_of_one_dimension_is_conv1d(row: Row) -> None:
         2.0 * delta[:, :, 0], conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups
     )  # fmt: skip
     torch.testing.assert_close(front.apply(delta).squeeze(2), moved, rtol=1e-6, atol=1e-6)
-    response = torch.randn_like(front.apply(delta))
-    left = (front.apply(delta) * response).sum()
-    torch.testing.assert_close(left, (delta * front.adjoint(response)).sum())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=repr)
@@ -111,11 +108,11 @@ def test_a_recoded_wave_is_on_the_grid_as_strong_as_asked_and_unseen(
     seed: int, psnr: float, kind: str
 ) -> None:
     windows = quiet(seed)
-    recoder = SpectralRecoder(KEY, psnr=psnr, noise="gaussian", format=kind)  # type: ignore[arg-type]
+    recoder = SpectralRecoder(KEY, psnr=psnr, noise="gaussian", format=kind)
     out = recoder(windows)
     form = form_of(kind)
     for image, strength, shift in zip(out.images, out.psnr, out.front_shift, strict=True):
-        back = form.read(form.encode(image, KEY.canvas), KEY.canvas)
+        back = form.decode(form.encode(image, KEY.canvas), KEY.canvas)
         assert form.same(image, back)
         assert strength == pytest.approx(psnr, abs=0.5)
         assert shift < 0.02
@@ -128,7 +125,7 @@ def test_every_16_bit_sample_survives_the_file(index: int) -> None:
     canvas = sound_canvas((1, 1, 1), rate=8000)
     form = form_of("wav16")
     image = torch.full((1, 1, 1), index / 65536)
-    assert torch.equal(form.read(form.encode(image, canvas), canvas), image)
+    assert torch.equal(form.decode(form.encode(image, canvas), canvas), image)
 
 
 @given(st.floats(-1.0, 2.0, width=32))
@@ -136,7 +133,7 @@ def test_every_value_of_the_float_grid_survives_the_file(value: float) -> None:
     canvas = sound_canvas((1, 1, 1), rate=8000)
     form = form_of("wav32")
     image = GRIDS["wav32"].round(torch.full((1, 1, 1), value))
-    assert torch.equal(form.read(form.encode(image, canvas), canvas), image)
+    assert torch.equal(form.decode(form.encode(image, canvas), canvas), image)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.0, 65535 / 65536])
@@ -152,11 +149,11 @@ def test_a_wave_of_another_rate_or_length_is_not_read() -> None:
     form, canvas = form_of("wav16"), sound_canvas((1, 1, 4), rate=8000)
     data = form.encode(torch.full((1, 1, 4), 0.5), canvas)
     with pytest.raises(ValueError, match="8000 samples a second, expected 16000"):
-        form.read(data, sound_canvas((1, 1, 4), rate=16000))
+        form.decode(data, sound_canvas((1, 1, 4), rate=16000))
     with pytest.raises(ValueError, match=r"its size is \(1, 1, 4\)"):
-        form.read(data, sound_canvas((1, 1, 5), rate=8000))
+        form.decode(data, sound_canvas((1, 1, 5), rate=8000))
     with pytest.raises(ValueError, match="not a RIFF"):
-        form.read(b"no", canvas)
+        form.decode(b"no", canvas)
 
 
 def test_a_key_of_a_long_window_survives_its_file() -> None:

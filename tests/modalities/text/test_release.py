@@ -1,6 +1,7 @@
 """Releases of documents: what is written, resumed, withheld and refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from catch11.modalities.text.embeds import Passage, decode, encode
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens
-from catch11.modalities.text.release import read_texts, release_texts
+from catch11.modalities.text.release import columns_of
+from catch11.releases.engine import release
+from catch11.releases.read import read_release
 from tests.text_world import pairs_csv, save_text_model, sentence_transformer
 
 BOTH = ("first", "second")
@@ -34,21 +37,21 @@ def test_a_release_holds_no_ids_and_answers_alike(
     tmp_path: Path, model: TextModel, key: Key
 ) -> None:
     src = pairs_csv(tmp_path / "s.csv")
-    done = release_texts(
-        src, tmp_path / "out", DeepTokens(model, key), model, columns=BOTH, check=True
+    done = release(
+        src, tmp_path / "out", DeepTokens(model, key), model=model, check=model, columns=BOTH
     )
-    assert done.release.written == 12
-    assert done.unknown == 5  # cats, run; an, unheard, word
-    release = read_texts(tmp_path / "out")
-    assert release.complete
-    assert release.columns == BOTH
-    assert release.key == key.fingerprint
-    for entry in release.entries:
+    assert done.written == 12
+    assert done.counts["unknown"] == 5  # cats, run; an, unheard, word
+    held = read_release(tmp_path / "out")
+    assert held.complete
+    assert columns_of(held) == (BOTH, False)
+    assert held.key == key.fingerprint
+    for entry in held.entries:
         tensors = load((tmp_path / "out" / entry.file).read_bytes())
         assert set(tensors) == {"embeds", "mask"}
         assert entry.agreement is True
-        assert release.passage(entry).embeds.shape == tensors["embeds"].shape
-    assert "row0000001/first.safetensors" in {e.file for e in release.entries}
+        assert held.item(entry).embeds.shape == tensors["embeds"].shape
+    assert "row0000001/first.safetensors" in {e.file for e in held.entries}
     text = (tmp_path / "out" / "manifest.jsonl").read_text()
     assert "guitar" not in text
     assert json.loads(text.splitlines()[0])["modality"] == "text"
@@ -65,13 +68,13 @@ def test_a_stopped_release_goes_on_with_the_same_bytes(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        release_texts(src, tmp_path / "a", recoder, model, columns=BOTH, progress=stop)
-    again = release_texts(src, tmp_path / "a", recoder, model, columns=BOTH)
-    whole = release_texts(src, tmp_path / "b", recoder, model, columns=BOTH)
-    assert (again.release.reused, again.release.written) == (5, 7)
-    assert whole.release.written == 12
+        release(src, tmp_path / "a", recoder, model=model, columns=BOTH, progress=stop)
+    again = release(src, tmp_path / "a", recoder, model=model, columns=BOTH)
+    whole = release(src, tmp_path / "b", recoder, model=model, columns=BOTH)
+    assert (again.reused, again.written) == (5, 7)
+    assert whole.written == 12
     first, second = (
-        {e.file: e.sha256 for e in read_texts(tmp_path / n).entries} for n in ("a", "b")
+        {e.file: e.sha256 for e in read_release(tmp_path / n).entries} for n in ("a", "b")
     )
     assert first == second
 
@@ -85,9 +88,9 @@ def test_another_strength_of_the_same_words_is_refused(
         recoder = SpectralTokens(key, strength=strength)
         if out == "b":
             with pytest.raises(ReleaseError, match="the ledger knows its content"):
-                release_texts(src, tmp_path / out, recoder, model, columns=BOTH, ledger=ledger)
+                release(src, tmp_path / out, recoder, model=model, columns=BOTH, ledger=ledger)
         else:
-            release_texts(src, tmp_path / out, recoder, model, columns=BOTH, ledger=ledger)
+            release(src, tmp_path / out, recoder, model=model, columns=BOTH, ledger=ledger)
 
 
 def test_empty_long_and_wordless_documents_are_skipped_with_a_reason(
@@ -96,11 +99,11 @@ def test_empty_long_and_wordless_documents_are_skipped_with_a_reason(
     lines = ["a man", "", "a dog eats " * 30, "[PAD]", "zzz qqq"]
     (tmp_path / "s.txt").write_text("\n".join(lines))
     recoder = NoiseTokens(key, rms=model.rms)
-    done = release_texts(tmp_path / "s.txt", tmp_path / "a", recoder, model, long="refuse")
-    assert done.release.written == 2
-    assert done.release.skipped == 3
-    assert done.unknown == 2
-    assert done.cut == 0
+    done = release(tmp_path / "s.txt", tmp_path / "a", recoder, model=model, long="refuse")
+    assert done.written == 2
+    assert done.skipped == 3
+    assert done.counts["unknown"] == 2
+    assert done.counts["cut"] == 0
     ledger = (tmp_path / "a.ledger.jsonl").read_text()
     for reason in (
         "it is empty",
@@ -108,9 +111,9 @@ def test_empty_long_and_wordless_documents_are_skipped_with_a_reason(
         "finds no word in it",
     ):
         assert reason in ledger
-    cut = release_texts(tmp_path / "s.txt", tmp_path / "b", recoder, model)
-    assert cut.release.written == 3
-    assert cut.cut == 1
+    cut = release(tmp_path / "s.txt", tmp_path / "b", recoder, model=model)
+    assert cut.written == 3
+    assert cut.counts["cut"] == 1
 
 
 def test_what_the_model_answers_otherwise_is_withheld(
@@ -118,9 +121,9 @@ def test_what_the_model_answers_otherwise_is_withheld(
 ) -> None:
     src = pairs_csv(tmp_path / "s.csv")
     noise = NoiseTokens(key, rms=model.rms)
-    done = release_texts(src, tmp_path / "a", noise, model, columns=BOTH, check=True)
-    assert done.release.written == 0
-    assert done.release.withheld == 12
+    done = release(src, tmp_path / "a", noise, model=model, check=model, columns=BOTH)
+    assert done.written == 0
+    assert done.withheld == 12
     assert (
         "the authorized model answers otherwise: cosine>0.99"
         in (tmp_path / "a.ledger.jsonl").read_text()
@@ -131,40 +134,40 @@ def test_pairs_of_a_classifier_keep_their_types(tmp_path: Path) -> None:
     model = load_text(str(save_text_model(tmp_path / "m", labels=2)))
     src = pairs_csv(tmp_path / "s.csv")
     recoder = DeepTokens(model, build_key(model), precise="float16", margin=0.1)
-    done = release_texts(src, tmp_path / "a", recoder, model, columns=BOTH, check=True)
-    assert done.release.written == 6
-    release = read_texts(tmp_path / "a")
-    one = release.passage(release.entries[0])
-    assert release.joined
+    done = release(src, tmp_path / "a", recoder, model=model, check=model, columns=BOTH)
+    assert done.written == 6
+    held = read_release(tmp_path / "a")
+    one = held.item(held.entries[0])
+    assert columns_of(held) == (BOTH, True)
     assert one.types is not None
     assert set(one.types) == {0, 1}
-    data = (tmp_path / "a" / release.entries[0].file).read_bytes()
+    data = (tmp_path / "a" / held.entries[0].file).read_bytes()
     assert load(data)["embeds"].dtype == torch.float16
 
 
 def test_names_may_say_nothing(tmp_path: Path, model: TextModel, key: Key) -> None:
     src = pairs_csv(tmp_path / "s.csv")
     noise = NoiseTokens(key, rms=model.rms)
-    release_texts(src, tmp_path / "a", noise, model, columns=BOTH, names="opaque")
-    assert not any("row" in e.file for e in read_texts(tmp_path / "a").entries)
+    release(src, tmp_path / "a", noise, model=model, columns=BOTH, names="opaque")
+    assert not any("row" in e.file for e in read_release(tmp_path / "a").entries)
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path, model: TextModel, key: Key) -> None:
     src = pairs_csv(tmp_path / "s.csv")
-    release_texts(src, tmp_path / "a", NoiseTokens(key, rms=model.rms), model, columns=BOTH)
-    release = read_texts(tmp_path / "a")
-    (tmp_path / "a" / release.entries[0].file).write_bytes(b"x")
+    release(src, tmp_path / "a", NoiseTokens(key, rms=model.rms), model=model, columns=BOTH)
+    held = read_release(tmp_path / "a")
+    (tmp_path / "a" / held.entries[0].file).write_bytes(b"x")
     with pytest.raises(ReleaseError, match="its bytes are not the ones listed"):
-        release.passage(release.entries[0])
+        held.item(held.entries[0])
 
 
 def test_refusals(tmp_path: Path, model: TextModel, key: Key) -> None:
     noise = NoiseTokens(key, rms=model.rms)
     (tmp_path / "s.txt").write_text("a man")
     with pytest.raises(ReleaseError, match="there is no such source"):
-        release_texts(tmp_path / "no.txt", tmp_path / "a", noise, model)
+        release(tmp_path / "no.txt", tmp_path / "a", noise, model=model)
     with pytest.raises(ReleaseError, match="no manifest can be read"):
-        read_texts(tmp_path)
+        read_release(tmp_path)
 
 
 GOOD = {"embeds": torch.zeros(3, 4), "mask": torch.ones(3, dtype=torch.uint8)}
@@ -194,5 +197,5 @@ def test_a_passage_comes_back() -> None:
     again = decode(encode(passage), width=4)
     assert torch.equal(again.embeds, passage.embeds)
     assert again.types == (0, 1, 1)
-    half = decode(encode(passage, half=True), width=4)
+    half = decode(encode(replace(passage, half=True)), width=4)
     assert torch.equal(half.embeds, passage.embeds.half().float())

@@ -121,6 +121,9 @@ ROWS: dict[str, Row] = {
     "Gather many": one("Gather", "x i", axis=2, constants={"i": np.array([[0, 2], [-1, 5]])}),
     "GatherND": one("GatherND", "x i", constants={"i": np.array([[1, 2], [0, 0]])}),
     "Expand": Row([node("ReduceMean", "x ax", "a"), node("Expand", "a s")], {"ax": AXES, "s": np.array([1, 1, 4, 5])}),
+    "SpaceToDepth": one("SpaceToDepth", blocksize=2),
+    "DepthToSpace": one("DepthToSpace", blocksize=2)._replace(shape=(2, 12, 4, 5)),
+    "DepthToSpace CRD": one("DepthToSpace", blocksize=2, mode="CRD")._replace(shape=(2, 12, 4, 5)),
     "Where": Row([node("Where", "m x c")], {"m": normal(8, 6) > 0, "c": np.float32(2)}),
     "Cast": Row([node("Cast", "x", "a", to=11), node("Cast", "a", to=1)], {}),
     "DequantizeLinear": Row([node("DequantizeLinear", "q s z", "w", axis=0), node("Conv", "x w")], {

@@ -315,6 +315,21 @@ CHAINS: dict[str, tuple[list[Any], dict[str, Any]]] = {
         {"s": np.array([0, -1]), "c": OUT[:5],
          "d": np.random.default_rng(2).normal(size=(768, 5)).astype(np.float32)},
     ),
+    "sub, div, gemm": (
+        [node("Sub", "x m", "a"), node("Div", "a m", "b"), node("Flatten", "b", "c"), node("Gemm", "c d", "y")],
+        {"m": SCALE, "d": np.random.default_rng(2).normal(size=(768, 5)).astype(np.float32)},
+    ),
+    "space to depth and back": (
+        [node("SpaceToDepth", "x", "a", blocksize=4), node("DepthToSpace", "a", "b", blocksize=4),
+         node("Conv", "b w", "y")],
+        {},
+    ),
+    "mul, tiles": (
+        [node("Mul", "x m", "z"), node("Reshape", "z s1", "a"), node("Transpose", "a", "b", perm=[0, 2, 4, 1, 3, 5]),
+         node("Reshape", "b s2", "c"), node("MatMul", "c d", "y")],
+        {"m": SCALE, "s1": np.array([0, 3, 4, 4, 2, 8]), "s2": np.array([0, 8, 96]),
+         "d": np.random.default_rng(2).normal(size=(96, 5)).astype(np.float32)},
+    ),
     "tiles": (
         [node("Reshape", "x s1", "a"), node("Transpose", "a", "b", perm=[0, 2, 4, 1, 3, 5]),
          node("Reshape", "b s2", "c"), node("MatMul", "c d", "e"), node("Add", "e k", "y")],
@@ -374,6 +389,34 @@ def test_quantised_input_and_layer() -> None:
     torch.testing.assert_close(found.weight, torch.from_numpy(W).double(), rtol=1e-5, atol=1e-6)
 
 
+def test_half_precision_does_not_round_the_window() -> None:
+    nodes = [node("Cast", "x", "a", to=10), node("Mul", "a k", "b"), node("Conv", "b w", "y")]
+    half = graph(nodes, {"w": W.astype(np.float16), "k": np.float16(0.25)})
+    plain = graph(nodes[-1:], {"w": W.astype(np.float16).astype(np.float32)})
+    plain.graph.node[0].input[0] = "x"
+    expected = find_onnx_front(plain, PLAIN).weight / 4
+    torch.testing.assert_close(find_onnx_front(half, PLAIN).weight, expected, rtol=1e-12, atol=0)
+
+
+def test_tiles_of_a_fixed_batch() -> None:
+    nodes = [node("Reshape", "x s1", "a"), node("Transpose", "a", "b", perm=[0, 2, 4, 1, 3, 5]),
+             node("Reshape", "b s2", "c"), node("MatMul", "c d", "y")]  # fmt: skip
+    d = np.random.default_rng(2).normal(size=(96, 5)).astype(np.float32)
+    free, fixed = (
+        {"d": d, "s1": np.array([b, 3, 4, 4, 2, 8]), "s2": np.array([s, 96])}
+        for b, s in ((0, -1), (2, 16))
+    )
+    found = find_onnx_front(graph(nodes, fixed, shape=(2, 3, 16, 16)), PLAIN)
+    assert found.fingerprint() == find_onnx_front(graph(nodes, free), PLAIN).fingerprint()
+    assert found.geometry == "patch"
+
+
+def test_what_torch_cannot_run_behind_the_layer_does_not_count() -> None:
+    nodes = [node("Conv", "x w", "a"), node("Einsum", "a", "y", equation="nchw->nhwc")]
+    plain = find_onnx_front(graph([node("Conv", "x w", "y")]), PLAIN)
+    assert find_onnx_front(graph(nodes), PLAIN).fingerprint() == plain.fingerprint()
+
+
 def test_unused_branches_do_not_count() -> None:
     nodes = [node("Relu", "x", "unused"), node("Conv", "x w", "y", name="stem")]
     assert find_onnx_front(graph(nodes), PLAIN).layer == "stem"
@@ -400,21 +443,21 @@ NONE = (
     Bad([node("Conv", "x w", "a", name="one"), node("Sigmoid", "x", "b", name="gate"), node("Concat", "a b", "y", axis=1)],
         "one: the input also reaches gate around it; gate: a Sigmoid"),
     Bad([node("Pad", "x p", "a", name="pad", mode="reflect"), node("Conv", "a w", "y")],
-        "pad: it pads with reflect", {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}),
+        "y: the model pads its input with more than a constant", {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}),
     Bad([node("Pad", "x p", "a", name="pad"), node("Conv", "a w", "y")],
-        "pad: a Pad crops", {"p": np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
+        "y: its input .* does not hold the window 16 x 16", {"p": np.array([0, 0, -1, 0, 0, 0, 0, 0])}),
     Bad([node("Pad", "x p", "a", name="pad"), node("Conv", "a w", "y")],
-        "pad: a Pad adds more", {"p": np.array([0, 0, 0, 0, 0, 0, 10**6, 0])}),
+        "y: what lies before it does not fit the window .a Pad adds more than 4096", {"p": np.array([0, 0, 0, 0, 0, 0, 10**6, 0])}),
     Bad([node("Slice", "x b e ax", "a"), node("Conv", "a w", "y", name="c")],
-        "c: it reads 10 x 16 pixels of 16 x 16", {"b": np.array([2]), "e": np.array([12]), "ax": np.array([2])}),
-    Bad([node("Transpose", "x", "a", perm=[0, 1, 3, 2]), node("Conv", "a w", "y", name="c")], "c: it does not read the window as it lies"),
+        "c: its input .* does not hold the window 16 x 16", {"b": np.array([2]), "e": np.array([12]), "ax": np.array([2])}),
+    Bad([node("Transpose", "x", "a", perm=[0, 1, 3, 2]), node("Conv", "a w", "y", name="c")], "c: its input is not the model's input"),
     Bad([node("Mul", "x m", "a"), node("Conv", "a w", "y", name="c")],
-        "c: its normalisation differs", {"m": np.linspace(1, 2, 16).astype(np.float32)}),
-    Bad([node("Mul", "x z", "a"), node("Conv", "a w", "y", name="c")], "c: a gain of zero", {"z": np.float32(0)}),
-    Bad([node("Div", "x z", "a", name="d"), node("Conv", "a w", "y")], "d: a Div divides by zero", {"z": np.float32(0)}),
-    Bad([node("Div", "k x", "a", name="d"), node("Conv", "a w", "y")], "d: a Div divides by pixels", {"k": np.float32(1)}),
-    Bad([node("Mul", "x x", "a", name="sq"), node("Conv", "a w", "y")], "sq: a Mul combines the pixels"),
-    Bad([node("Cast", "x", "a", name="cast", to=2), node("Cast", "a", "b", to=1), node("Conv", "b w", "y")], "cast: a Cast rounds"),
+        "c: its input is not the model's input", {"m": np.linspace(1, 2, 16).astype(np.float32)}),
+    Bad([node("Mul", "x z", "a"), node("Conv", "a w", "y", name="c")], "c: its input is not the model's input", {"z": np.float32(0)}),
+    Bad([node("Div", "x z", "a", name="d"), node("Conv", "a w", "y")], "y: its input is not the model's input", {"z": np.float32(0)}),
+    Bad([node("Div", "k x", "a", name="d"), node("Conv", "a w", "y")], "y: its input is not the model's input", {"k": np.float32(1)}),
+    Bad([node("Mul", "x x", "a", name="sq"), node("Conv", "a w", "y")], "y: its input is not the model's input"),
+    Bad([node("Cast", "x", "a", name="cast", to=2), node("Cast", "a", "b", to=1), node("Conv", "b w", "y")], "y: what lies before it .*a Cast to whole numbers rounds the pixels"),
     Bad([node("ReduceMean", "x", "m", axes=[2, 3], name="mean"), node("Sub", "x m", "a"), node("Conv", "a w", "y")], "mean: a ReduceMean"),
     Bad([node("Identity", "x", "w2"), node("Conv", "x w2", "y", name="c")], "c: its weight w2 is not constant"),
     Bad([node("Flatten", "x", "a"), node("MatMul", "d a", "y", name="m")], "m: the pixels are its second factor",
@@ -422,9 +465,12 @@ NONE = (
     Bad([node("MatMul", "x d", "y", name="rows")], "rows: its vectors are not whole tiles|rows: its vectors are not the tiles",
         {"d": np.ones((16, 2), np.float32)}),
     Bad([node("Flatten", "x", "a"), node("Gemm", "a d", "y", name="g")], "g: its weight .* does not fit", {"d": np.ones((7, 2), np.float32)}),
-    Bad([node("Reshape", "x s", "a", name="r"), node("Conv", "a w", "y")], "r: the Reshape does not fit", {"s": np.array([1, 5, 5, 5])}),
+    Bad([node("Reshape", "x s", "a", name="r"), node("Conv", "a w", "y")], "y: what lies before it does not fit the window .shape", {"s": np.array([1, 5, 5, 5])}),
     Bad([node("Conv", "x w3", "y", name="c")], "c: its weight .* does not fit an input", {"w3": np.ones((2, 4, 3, 3), np.float32)}),
     Bad([node("Conv", "x w", "y", name="c", pads=[-1, 0, 0, 0])], "c: its padding is negative"),
+    Bad([node("Sub", "x t", "a"), node("Reshape", "a s", "b"), node("MatMul", "b d", "y", name="m")], "m: its normalisation differs from tile to tile",
+        {"t": np.ones((3, 16, 16), np.float32).cumsum(1), "s": np.array([-1, 16, 48]), "d": np.ones((48, 2), np.float32)}),
+    Bad([node("Conv", "x w3", "y", name="c")], "c: its weight is not one kernel or matrix", {"w3": np.ones((2, 3), np.float32)}),
     Bad([node("Shape", "x", "s"), node("Cast", "s", "y", to=1)], "it has no layers"),
 )  # fmt: skip
 

@@ -73,7 +73,6 @@ ROWS = [
     Row("fixed radius", {"radius": 12.0}),
     Row("wide margin", {"margin": 1.5}),
     Row("bfloat16", {"precision": "bfloat16"}),
-    Row("png16", {"format": "png16"}),
     Row("tensor", {"format": "tensor"}),
     Row("topk", {"agreement": "topk:3", "margin": 0.2, "radius": 40}),
     Row("kl", {"agreement": "kl<0.1", "margin": 0.0, "radius": 60}),

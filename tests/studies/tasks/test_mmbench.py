@@ -167,7 +167,7 @@ def test_any_text_gives_an_option_or_nothing(text: str) -> None:
 def question(index: int, ability: str, options: int = 4) -> Question:
     held = dict(list(OPTIONS.items())[:options])
     return Question(
-        index=str(index), question="Which?", hint="", options=held, answer="A", category="",
+        index=str(index), question="Which?", hint="", options=held, answer="A",
         ability=ability, image=str(index), split="",
     )  # fmt: skip
 
@@ -218,7 +218,7 @@ def test_generated_questions_cover_the_abilities(tmp_path: Path) -> None:
 def test_names_of_files_hold_no_paths() -> None:
     assert file_name(question(0, "AR")) == "0"
     held = Question(
-        index="../../x y", question="", hint="", options={}, answer="", category="", ability="",
+        index="../../x y", question="", hint="", options={}, answer="", ability="",
         image="", split="",
     )  # fmt: skip
     assert file_name(held) == "_.._x_y"

@@ -1,0 +1,27 @@
+"""Releases of sounds."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from catch11.canvas.frame import Canvas
+from catch11.data.sounds import decode_clip, fit_clip
+from catch11.releases.pipeline import Asked
+from catch11.releases.windows import Read, Windows
+
+
+class Sounds(Windows):
+    """A folder of sounds, read as the model given beside it reads them."""
+
+    noun: ClassVar[str] = "sound"
+
+    @classmethod
+    def usual(cls, asked: Asked) -> Read:
+        model = asked.check if asked.model is None else asked.model
+        read: Read = read_sound if model is None else model.read
+        return read
+
+
+def read_sound(data: bytes, path: str, canvas: Canvas) -> np.ndarray:
+    """The window of a sound that a model of waves reads: float32, (sample + 1) / 2."""
+    return fit_clip(decode_clip(data, path=path), canvas)

@@ -1,0 +1,188 @@
+"""release: a source in, a folder of NTEs with a signed list out; resumable, streamed, of any kind."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from catch11.data.pictures import quiet
+from catch11.data.selection import batches
+from catch11.errors import InvalidArgument
+from catch11.keys.authorized import IMAGE
+from catch11.releases.commit import Committer
+from catch11.releases.ledger import Ledger, Row
+from catch11.releases.lines import Lines
+from catch11.releases.manifest import ManifestWriter
+from catch11.releases.names import Names, Naming
+from catch11.releases.pipeline import Asked, Long, Pipeline, Recodes, pipeline_of
+from catch11.releases.places import one_sentence, places, workroom
+from catch11.releases.work import Done, Task, refuse_second_strength, work
+
+Progress = Callable[[int, int, str], None]
+_PRIVATE, _PUBLIC = 0o600, 0o666
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What became of the sources: files written now, standing from an earlier run, withheld
+    because the recoder or the check refused them, and skipped as unreadable. Reasons stand in the
+    ledger. counts: of the content of those that were worked on now, by kind of data: rows and
+    rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts."""
+
+    written: int
+    reused: int
+    withheld: int
+    skipped: int
+    manifest: Path
+    ledger: Path
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object."""
+        facts = asdict(self)
+        return facts | facts.pop("counts")
+
+
+def release(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    recoder: Recodes,
+    *,
+    format: str | None = None,
+    model: Any = None,
+    check: Any = None,
+    names: Naming = "keep",
+    ledger: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    resume: bool = True,
+    read: Callable[..., Any] | None = None,
+    columns: Sequence[str] = (),
+    long: Long = "truncate",
+    most: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Recode every picture, sound, table or document of `src` into the folder `dst`.
+
+    src: a folder; of tables and texts a file too. model: the authorized model, where sources are
+    read for it: tables, texts, features of sounds. check: the same; what it answers otherwise than
+    the source is withheld, of a table row by row. names: "keep" mirrors the tree, "opaque" writes
+    keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
+    written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
+    columns: of texts in a CSV or TSV. long: what becomes of a document that the model, or `most`
+    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source).
+
+    A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
+    reason in the ledger, and nothing else stops a run half-way but the disk. Raises ReleaseError,
+    InvalidArgument, KeyMismatch.
+    """
+    if workers < 1:
+        raise InvalidArgument("workers", expected="at least 1", found=workers)
+    asked = Asked(
+        recoder=recoder, model=model, check=check, read=read, columns=tuple(columns), long=long,
+        most=most,
+    )  # fmt: skip
+    kind = pipeline_of(asked)
+    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
+    pipeline = kind.open(Path(src), asked)
+    if format not in (None, pipeline.form.name):
+        expected = f"{pipeline.form.name}, as the recoder was made"
+        raise InvalidArgument("format", expected=expected, found=format)
+    key = recoder.key
+    with one_sentence(where.release):
+        where.ledger.parent.mkdir(parents=True, exist_ok=True)
+        with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
+            task = Task(
+                places=where, pipeline=pipeline, canvas=key.canvas, ledger=Ledger(private, key=key),
+                settings=settings_id(recoder, pipeline), check=check,
+            )  # fmt: skip
+            refuse_second_strength(task)
+            done = _fill(task, recoder, names, workers, progress)
+    count = done.count
+    return Summary(
+        written=count["released"], reused=count["reused"], withheld=count["withheld"],
+        skipped=count["skipped"], manifest=where.manifest, ledger=where.ledger, counts=dict(done.content),
+    )  # fmt: skip
+
+
+def settings_id(recoder: Recodes, pipeline: Pipeline[Any, Any]) -> str:
+    """A keyed id of everything that decides what becomes of a source."""
+    facts = [recoder.method, pipeline.form.name, recoder.settings, *pipeline.facts().values()]
+    text = json.dumps(facts, sort_keys=True)
+    return recoder.key.stream(text.encode(), purpose="settings").bytes(16).hex()
+
+
+def _header(task: Task, recoder: Recodes, names: Naming) -> Mapping[str, Any]:
+    kind = recoder.key.modality
+    return {
+        "key": recoder.key.fingerprint,
+        **({} if kind == IMAGE else {"modality": kind}),
+        "method": recoder.method,
+        "format": task.pipeline.form.name,
+        **task.pipeline.facts(),
+        "settings": task.settings,
+        "names": names,
+        "checked": task.checked,
+        "canvas": task.canvas.to_dict(),
+    }
+
+
+def _fill(
+    task: Task, recoder: Recodes, naming: Naming, workers: int, progress: Progress | None
+) -> Committer:
+    """Work off all sources into the release folder."""
+    where, key, pipeline = task.places, recoder.key, task.pipeline
+    names = Names(naming, key=key, suffix=pipeline.form.suffix, sources=pipeline.names)
+    order = pipeline.sort(sorted(pipeline.names, key=names.order))
+    chunks = list(batches(order, pipeline.batch))
+    where.release.mkdir(parents=True, exist_ok=True)
+    with Lines(where.manifest, mode=_PUBLIC) as public, workroom(where):
+        manifest = ManifestWriter(public, key=key, header=_header(task, recoder, naming))
+        committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
+        here, given = set(pipeline.names), task.ledger.files(task.settings).items()
+        committer.remember((source, file) for source, file in given if source in here)
+        _commit_all(committer, task, chunks, workers, progress)
+        manifest.close()
+    return committer
+
+
+def _commit_all(
+    committer: Committer,
+    task: Task,
+    chunks: Sequence[Sequence[str]],
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    problems = task.pipeline.problems
+    lost = [Done(row=Row(source=name, outcome="skipped", reason=why)) for name, why in problems]
+    total, done = len(lost) + sum(map(len, chunks)), 0
+    for chunk in _in_order(lost, task, chunks, workers):
+        committer.commit(chunk)
+        for item in chunk:
+            done += 1
+            if progress is not None:
+                progress(done, total, item.row.source)
+
+
+def _in_order(
+    first: list[Done], task: Task, chunks: Sequence[Sequence[str]], workers: int
+) -> Iterator[list[Done]]:
+    """Results in the order of the chunks, few of them ahead: memory does not grow with the list."""
+    yield first
+    if workers == 1:
+        yield from (work(task, number, chunk) for number, chunk in enumerate(chunks))
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="recode")
+    ahead: deque[Future[list[Done]]] = deque()
+    try:
+        for number, chunk in enumerate(chunks):
+            ahead.append(pool.submit(work, task, number, chunk))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -96,6 +96,7 @@ class Detection(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         released, public = material.released, material.public
+        assert public is not None
         if reason := self.unfit(material):
             raise Unsuited(self.name, reason)
         distance = detector(public[::2])

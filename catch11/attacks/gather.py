@@ -55,8 +55,7 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     A control leaves a release to learn from out, for its originals are not there. Raises ReleaseError,
     InvalidArgument where there is nothing to judge predictions by.
     """
-    if not asked.rivals:
-        raise InvalidArgument("rivals", expected="at least one model", found="none")
+    asked.needed("rivals")
     effort, first = asked.effort, next(iter(asked.models.values()))
     release = asked.release
     rows, withheld = ledger_rows(release, asked.dst, asked.ledger)
@@ -216,7 +215,7 @@ def _public(
             f"all public {what} are originals of the release: that favours attackers",
         )
     if not windows:
-        expected = "a folder of .wav files" if canvas.sound else "a folder of other pictures"
+        expected = "a folder of sounds" if canvas.sound else "a folder of other pictures"
         raise InvalidArgument("--public", expected=expected, found=f"none in {folder}")
     return torch.cat(windows), ()
 

@@ -40,16 +40,14 @@ class Asked:
     effort: Effort
     command: str | None = None
 
-    def needed(self, kind: str) -> None:
-        """Raises InvalidArgument where a rival or the originals are missing."""
-        rows = (
-            ("rival", self.rivals, "at least one model"),
-            ("source", self.source, "the originals"),
-        )
-        for option, value, what in rows:
-            if not value:
-                expected = f"{what}, to attack {kind}"
-                raise InvalidArgument(f"--{option}", expected=expected, found="none")
+    def needed(self, *names: str) -> None:
+        """Raises InvalidArgument where one of these was not given."""
+        for name in names:
+            if not getattr(self, name):
+                expected = (
+                    "at least one model" if name == "rivals" else "it, to attack this release"
+                )
+                raise InvalidArgument(name, expected=expected, found="none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

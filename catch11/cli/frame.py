@@ -8,6 +8,7 @@ import functools
 import inspect
 import json
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -15,28 +16,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Annotated, Any, NoReturn, Protocol
+from typing import Annotated, Any, Literal, NoReturn, Protocol, get_args, get_origin
 
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.text import Text
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from catch11.cli import help
 from catch11.errors import Catch11Error
 
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
 LINE = 300  # characters of a stranger's error that are shown
 
+
+class Commands(TyperGroup):
+    """All commands, listed by their panels."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        typer.echo(help.overview(self, PANELS))
+
+
 # Tracebacks with local variables would print secrets, so typer's own are off for good.
 app = typer.Typer(
     name="catch11",
+    cls=Commands,
     help="Release data for one model: the authorized model reads it, others do not.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -57,10 +67,13 @@ class Answer:
 
 
 class Command(TyperCommand):
-    """A command whose --json takes a file or nothing."""
+    """A command whose --json takes a file or nothing, and whose --help is short."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, bare_json(args))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        typer.echo(help.page(self, everything=False))  # as typer's own does, without the formatter
 
 
 def bare_json(args: Sequence[str]) -> list[str]:
@@ -83,7 +96,8 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
 
     def register(function: Callable[..., Answer]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*args: Any, json: str | None, debug: bool, **options: Any) -> None:
+        def run(*args: Any, json: str | None, debug: bool, help_all: bool, **options: Any) -> None:
+            quieten_libraries()
             try:
                 with one_line_warnings():
                     answer = function(*args, **options)
@@ -94,15 +108,31 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
                 fail(error, debug=debug)
             raise typer.Exit(answer.status)
 
-        signature = inspect.signature(function, eval_str=True)
-        shared = inspect.signature(_shared, eval_str=True).parameters
-        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*signature.parameters.values(), *shared.values()], return_annotation=None
+        own, shared = (
+            inspect.signature(one, eval_str=True).parameters for one in (function, _shared)
         )
+        parameters = [*own.values(), *shared.values()]
+        for parameter in parameters:
+            _name_choices(parameter.annotation)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         app.command(name or function.__name__, cls=Command, rich_help_panel=panel)(run)
         return run
 
     return register
+
+
+def _name_choices(annotation: Any) -> None:
+    """Have an option of a few values show them."""
+    kind, *notes = get_args(annotation) or (annotation,)
+    literals = [one for one in (kind, *get_args(kind)) if get_origin(one) is Literal]
+    for note in notes:
+        if literals and note.metavar is None:
+            note.metavar = "|".join(map(str, get_args(literals[0])))
+
+
+def call() -> str:
+    """The call of this command, to be kept with what it found."""
+    return shlex.join(["catch11", *sys.argv[1:]])
 
 
 def given(ctx: typer.Context) -> dict[str, Any]:
@@ -118,6 +148,12 @@ def given(ctx: typer.Context) -> dict[str, Any]:
     }
 
 
+def _help_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(help.page(ctx.command, everything=True))
+        raise typer.Exit
+
+
 def _shared(
     *,
     json: Annotated[
@@ -125,7 +161,6 @@ def _shared(
         typer.Option(
             metavar="[FILE.json]",
             help="Write the result as JSON: to FILE.json, or to standard output.",
-            rich_help_panel="Every command",
         ),
     ] = None,
     debug: Annotated[
@@ -134,7 +169,17 @@ def _shared(
             "--debug",
             envvar="CATCH11_DEBUG",
             help="Show a traceback when something fails.",
-            rich_help_panel="Every command",
+            rich_help_panel=help.MORE,
+        ),
+    ] = False,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all",
+            callback=_help_all,
+            is_eager=True,
+            hidden=True,
+            help="Show every option and exit.",
         ),
     ] = False,
 ) -> None:
@@ -158,6 +203,12 @@ def deliver(answer: Answer, target: str | None) -> None:
     else:
         with open(target, "w", encoding="utf-8") as file:
             file.write(text)
+
+
+def quieten_libraries() -> None:
+    """Switch off the noise that libraries make about loading models."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 @contextmanager

@@ -86,18 +86,19 @@ def recode(
     """
     if check and model is None:
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
-    from catch11.modalities.frame import IMAGE, check_pairing, check_source, plug
+    from catch11.modalities.known import check_pairing, check_source, modality_of, named
     from catch11.modalities.views import summary_view
     from catch11.releases.engine import release
 
     held = open_key(key)
-    check_source(held.modality, src)
+    kind = named(held.modality)
+    check_source(kind, src)
     if model is not None:
-        check_pairing(held.modality, model, what="the key")
-    if held.modality != IMAGE:
+        check_pairing(kind, modality_of(model), model, what="the key")
+    if kind.recode is not None:
         asked = given(ctx) | {"device": device, "allow_code": allow_code}
         with progress("recoding") as tick:
-            result = plug(held.modality).recode(src, dst, held, asked, tick)
+            result = kind.recode(src, dst, held, asked, tick)
         return Answer(facts=result.facts, view=result.view)
     for name in {"column", "long", "half"} & set(given(ctx)):
         raise InvalidArgument(f"--{name}", expected="no such option for images", found="it")

@@ -102,6 +102,8 @@ def scene() -> Scene:
         labelled=(learned, classes(extra)),
         pairs=(extra, learned),
         query=lambda windows: recoder(windows).images,
+        table=torch.zeros(5, 3),
+        weights=ours,
     )
     jury = window_jury(
         CANVAS,

@@ -17,7 +17,6 @@ from catch11.modalities.audio.filters import Waves, codec, frames, low_pass, oth
 
 def gather(asked: Asked) -> Scene:
     """What attackers of a release of waves hold. Raises InvalidArgument for one of features."""
-    asked.needed("sounds")
     if not asked.release.canvas.waveform:
         raise InvalidArgument(
             "DST", expected="a release of waves, which filters can be tried on", found="features"
@@ -34,7 +33,7 @@ class _Filter(Attack):
     change: ClassVar[Callable[[Waves], Waves]]
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        yield Attempt(setting=self.name, restored=self.change(material.released))
+        yield Attempt(setting=self.name, restored=type(self).change(material.released))
 
 
 @register

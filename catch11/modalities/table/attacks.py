@@ -51,7 +51,7 @@ def gather(asked: Asked) -> Scene:
     where the authorized model is that. Judged are the rows that have a class, evenly spaced, or all
     where the target names none. Raises ReleaseError, InvalidArgument.
     """
-    asked.needed("tables")
+    asked.needed("rivals", "source")
     assert asked.source is not None
     effort, first = asked.effort, next(iter(asked.models.values()))
     held = asked.release

@@ -114,7 +114,7 @@ class _Files:
             strength = moved.square().mean(1).sqrt()
             for condition in ("nte", "gaussian"):
                 loud = strength.clamp_min(1e-12).square()
-                tally.psnr[condition] += decibels(loud).tolist()  # type: ignore[index]
+                tally.psnr[condition] += decibels(loud).tolist()
         for name, model in self.models.items():
             given: dict[Condition, Rows] = {"nte": rows_of(table, model)}
             if clean is not None and strength is not None:

@@ -58,9 +58,7 @@ def gather(asked: Asked) -> Scene:
     """Read a release of texts, and its clean embeddings to compare. Judged are documents evenly spaced;
     of others the attacker knows the words. Couples are all of them. Raises ReleaseError,
     InvalidArgument."""
-    for option, value in (("model", asked.model), ("source", asked.source)):
-        if value is None:
-            raise InvalidArgument(f"--{option}", expected="it, to attack texts", found="none")
+    asked.needed("model", "source")
     model: TextModel = asked.model
     dst, source, effort = Path(asked.dst), Path(asked.source or ""), asked.effort
     ledger = None if asked.ledger is None else Path(asked.ledger)

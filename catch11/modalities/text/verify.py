@@ -146,7 +146,7 @@ class _Documents:
             found += [one.by(name, condition) for one in made]
         first, fed = next(iter(self.models)), self.fed()
         for condition, rows in (("clean", fed["control"]), ("gaussian", fed["gaussian"])):
-            found.append(read_back(self.model, self.encoded, rows).by(first, condition))  # type: ignore[arg-type]
+            found.append(read_back(self.model, self.encoded, rows).by(first, condition))
         read = {"nearest tokens": (read_back(self.model, self.encoded, fed["nte"]), "table")}
         read |= {n: (one, "released") for n, one in similarities(self.corpus, fed["nte"]).items()}
         for attack, (one, known) in read.items():
@@ -155,5 +155,5 @@ class _Documents:
 
     def drop(self, tally: Tally) -> Any:
         first = next(iter(self.models))
-        clean, made = (torch.stack(tally.answers[first, which]) for which in ("clean", "nte"))  # type: ignore[index]
+        clean, made = (torch.stack(tally.answers[first, which]) for which in ("clean", "nte"))
         return drop(self.corpus, clean, made, classes=len(self.model.labels))

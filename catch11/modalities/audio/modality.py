@@ -1,47 +1,43 @@
-"""Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
+"""Sounds: how models of them are loaded, keyed, released for, scored and attacked."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from catch11.data.labels import LabelsRefused
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verify import verify
-from catch11.keys.key import Key, build_key
+from catch11.keys.key import Key
+from catch11.modalities.attack import attack_items
 from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import AudioModel, claims
-from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, radius_of, take
-from catch11.modalities.tries import needed_to_attack
-from catch11.modalities.views import attack_result, summary_view, verification_view
+from catch11.modalities.frame import (
+    Action,
+    Facts,
+    Modality,
+    Progress,
+    Recoded,
+    loading,
+    options,
+    radius_of,
+    take,
+)
+from catch11.modalities.views import summary_view
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release
 
-_RULES = ("energy", "tau", "cumulative", "rank", "layer")
 _SPECTRAL = ("psnr", "noise", "client", "shared")
 _DEEP = ("at", "steps", "radius", "agreement", "margin")
 _RUN = ("names", "ledger", "workers", "resume", "check", "model", "method", "format")
-_ATTACK = (
-    "rival", "model", "source", "key", "public", "labels", "ledger", "limit", "seed", "attack"
-)  # fmt: skip
-_VERIFY = ("rival", "labels", "source", "max_drop", "max_rival", "ledger", "limit", "batch", "seed")
 # In 255ths of the range of samples. Of 32 spoken words "auto" (16) withheld 13, 32 withheld 4, 48 none.
 RADIUS = 48.0
 _DECIBELS = 20.0  # peak 2, the range of samples: a tenth of it
 
 
-def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
-    """The key of a model of sounds. Raises NoFront, EmptySubspace, InvalidArgument."""
-    given = take(asked, _RULES, kind="sounds")
-    model = load_audio(spec, device=device, allow_code=allow_code)
-    return build_key(model, **given)
-
-
-def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
+def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Recoded:
     """Recode the wave files of a folder; see `release`."""
     facts, how = loading(asked)
     method = str(facts.get("method", "spectral"))
@@ -64,7 +60,7 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         workers=given.get("workers") or 1, resume=given.get("resume", True),
         model=model, progress=progress,
     )  # fmt: skip
-    return Result(facts=done.to_dict(), view=summary_view(done, dst))
+    return Recoded(facts=done.to_dict(), view=summary_view(done, dst))
 
 
 def sound_recoder(
@@ -93,41 +89,28 @@ def sound_recoder(
     )  # fmt: skip
 
 
-def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
-    """Score a release of sounds: the authorized model, rivals and controls; see `matrix.verify`."""
-    facts, how = loading(asked)
-    key, _ = facts.pop("key", None), facts.pop("model", None)
-    given = take(facts, _VERIFY, kind="sounds")
-    specs = (spec, *(given.pop("rival", None) or ()))
-    model, *rivals = [load_audio(s, **how) for s in specs]
-    try:
-        found = verify(dst, model, rivals=rivals, key=key, progress=progress, **given)
-    except LabelsRefused as error:
-        raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
-    view = verification_view(found, f"{found.files} files; dB with peak 2, the range of samples")
-    return Result(facts=found.to_dict(), view=view, failed=found.failed)
-
-
-def attack_released(dst: Path, asked: Facts, progress: Progress) -> Result:
-    """Attack a release of sounds; see `attack_sounds`."""
-    from catch11.modalities.audio.attacks import attack_sounds
-
-    facts, how = loading(asked)
-    given = take(facts, _ATTACK, kind="sounds")
-    needed_to_attack(given, "sounds")
-    rivals, model = given.pop("rival"), given.pop("model", None)
-    load = partial(load_audio, **how)
-    try:
-        found = attack_sounds(
-            dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
-            attacks=given.pop("attack", None),
-            progress=lambda name, done, total: progress(done, total, name), **given,
-        )  # fmt: skip
-    except LabelsRefused as error:
-        raise InvalidArgument("--labels", expected="usable labels", found=str(error)) from None
-    return attack_result(found)
-
-
-PLUG = Plug(
-    claims=claims, key=sound_key, recode=recode_sounds, verify=verify_sounds, attack=attack_released
+AUDIO = Modality(
+    name="audio",
+    items="sounds",
+    models="a model of sounds",
+    sources="a folder of .wav, .flac or .ogg files",
+    peak="2, the range of samples",
+    suffixes=frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"}),
+    claims=claims,
+    load=load_audio,
+    recode=recode_sounds,
+    verify=Action(
+        run=verify,
+        takes=options("rivals source labels key ledger max_drop max_rival limit batch seed"),
+    ),
+    attack=Action(
+        run=attack_items,
+        takes=options(
+            "rivals model attacks source key public labels records ledger limit training control seed"
+        ),
+        needs={
+            "rivals": "at least one model, to attack sounds",
+            "source": "the originals, to attack sounds",
+        },
+    ),
 )

@@ -12,7 +12,7 @@ import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -23,9 +23,10 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
 
 from catch11.cli import help
-from catch11.errors import Catch11Error
+from catch11.errors import Catch11Error, InvalidArgument
 
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
@@ -105,13 +106,18 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
             except BaseException as error:  # noqa: BLE001 - fail() raises each again as a status
-                fail(error, debug=debug)
+                fail(error, debug=debug, options=known)
             raise typer.Exit(answer.status)
 
         own, shared = (
             inspect.signature(one, eval_str=True).parameters for one in (function, _shared)
         )
         parameters = [*own.values(), *shared.values()]
+        known = [
+            p.name
+            for p in parameters
+            if any(isinstance(one, OptionInfo) for one in get_args(p.annotation))
+        ]
         for parameter in parameters:
             _name_choices(parameter.annotation)
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -133,19 +139,6 @@ def _name_choices(annotation: Any) -> None:
 def call() -> str:
     """The call of this command, to be kept with what it found."""
     return shlex.join(["catch11", *sys.argv[1:]])
-
-
-def given(ctx: typer.Context) -> dict[str, Any]:
-    """The options of a command that were given, by their Python names; arguments, and what every
-    command has, left out. They decide for kinds of data whose defaults are not those of images."""
-    plain = {"json", "debug", "device", "allow_code", "output", "seal", "key"}
-    options = {item.name for item in ctx.command.params if item.param_type_name == "option"}
-    sources = {name: ctx.get_parameter_source(name) for name in options - plain}
-    return {
-        name: ctx.params[name]
-        for name, source in sources.items()
-        if source is not None and source.name != "DEFAULT"
-    }
 
 
 def _help_all(ctx: typer.Context, wanted: bool) -> None:
@@ -219,8 +212,9 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
-def fail(error: BaseException, *, debug: bool) -> NoReturn:
-    """One sentence on standard error and the exit status; a traceback only if asked for."""
+def fail(error: BaseException, *, debug: bool, options: Collection[str] = ()) -> NoReturn:
+    """One sentence on standard error and the exit status; a traceback only if asked for. options:
+    of the command, by their Python names, which the library calls its arguments."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt):
@@ -230,7 +224,9 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
         # The reader of our output went away (`catch11 … | head`): leave without a second error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0)
-    if isinstance(error, Catch11Error):
+    if isinstance(error, InvalidArgument) and (name := _option(error.name, options)):
+        _say(f"--{name.replace('_', '-')}{str(error).removeprefix(error.name)}")
+    elif isinstance(error, Catch11Error):
         _say(str(error))
     elif isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
@@ -241,6 +237,11 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
     else:
         raise error
     raise typer.Exit(BAD)
+
+
+def _option(argument: str, options: Collection[str]) -> str | None:
+    """The option that an argument is; what is given several times is called by its plural there."""
+    return next((one for one in options if argument in (one, f"{one}s")), None)
 
 
 def _say(sentence: str, *, kind: str = "") -> None:

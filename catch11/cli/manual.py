@@ -1,4 +1,5 @@
-"""Writes docs/cli.md from the commands themselves: `python -m catch11.cli.manual docs/cli.md`."""
+"""Writes the page of commands from the commands themselves:
+`python -m catch11.cli.manual docs/reference/commands.md`."""
 
 import sys
 from itertools import groupby
@@ -12,7 +13,7 @@ from catch11.cli.frame import PANELS
 
 HEAD = """# The `catch11` command
 
-Generated from the command itself by `make docs`; a test fails when this page is stale.
+Generated from the command itself by `make pages`; a test fails when this page is stale.
 
 Exit status: 0 done, 1 a finding (for example a failed `verify`), 2 bad usage or input,
 130 interrupted. Every command takes `--json`: alone it writes the result to standard output for

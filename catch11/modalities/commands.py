@@ -1,31 +1,16 @@
 """What the commands do, for whatever kind of data: the kind is looked up, options that mean nothing
 to it are refused, models are opened, and its own function is called."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catch11.copies.personalize import CopySecret
-from catch11.errors import InvalidArgument
 from catch11.evaluation.verification import Verification
-from catch11.keys.authorized import Authorized, is_private
+from catch11.keys.authorized import is_private
 from catch11.keys.key import Key
-from catch11.modalities.frame import Modality, Progress
-from catch11.modalities.known import (
-    check_pairing,
-    modality_of,
-    named,
-    release_modality,
-    stated_modality,
-)
-from catch11.modalities.options import (
-    AttackOptions,
-    Folder,
-    KeyOptions,
-    Named,
-    Options,
-    VerifyOptions,
-)
+from catch11.modalities.frame import Progress
+from catch11.modalities.known import modality_of, named, release_modality
+from catch11.modalities.open import check_copy, loaded, readers
+from catch11.modalities.options import AttackOptions, Folder, KeyOptions, Named, VerifyOptions
 from catch11.models.files.sidecar import read_sidecar, stated_canvas
 from catch11.models.frame import Model
 
@@ -39,7 +24,7 @@ def make_key(model: Named, options: KeyOptions) -> Key:
     given = kind.key.taken(options, kind=kind.items)
     if isinstance(model, str) and model.endswith(".json") and "probe" in given:
         return kind.key.run(stated_canvas(read_sidecar(Path(model))), **given)
-    one, *also = (load(each, options) for each in (model, *given.pop("also", ())))
+    one, *also = (loaded(each, options) for each in (model, *given.pop("also", ())))
     return named(one.modality).key.run(one, **given, **({"also": also} if also else {}))
 
 
@@ -55,8 +40,8 @@ def verify(
     kind = release_modality(dst)
     given = kind.verify.taken(options, kind=kind.items)
     models = readers([model, *given.pop("rivals", ())], kind, options, what="the release")
-    if options.source is not None:
-        check_copy(models[0].spec, is_private(models[0]), options.copy)
+    if options.source is not None and is_private(models[0]):
+        check_copy(models[0].spec, options.copy)
     if (prompt := given.pop("prompt", None)) is not None:
         from catch11.models.vlm.load import with_prompt
 
@@ -86,38 +71,3 @@ def attack(
     if opened:
         given["rivals"] = opened
     return kind.attack.run(dst, command=command, progress=progress, **given)
-
-
-def load(model: Named, options: Options) -> Authorized:
-    """A model, loaded where it is named by what it is loaded by."""
-    if not isinstance(model, str):
-        return model
-    kind = modality_of(model)
-    return kind.load(model, device=options.device, allow_code=options.allow_code)
-
-
-def readers(
-    models: Sequence[Named], kind: Modality, options: Options, *, what: str
-) -> list[Authorized]:
-    """Models of one kind of data. Raises InvalidArgument for one of another kind than `what` (a
-    key, a release) is made for, before any is loaded where their specs say so."""
-    for one in models:
-        stated = stated_modality(one) if isinstance(one, str) else named(one.modality)
-        check_pairing(kind, stated or kind, str(one), what=what)
-    opened = []
-    for one in models:
-        if isinstance(one, str):
-            one = kind.load(one, device=options.device, allow_code=options.allow_code)
-            check_pairing(kind, named(one.modality), one.spec, what=what)
-        opened.append(one)
-    return opened
-
-
-def check_copy(named: str, private: bool, copy: CopySecret | None) -> None:
-    """Raises InvalidArgument for a personalised copy without the copy's secret: it reads no clean
-    picture."""
-    if private and copy is None:
-        raise InvalidArgument(
-            "--secret", expected=f"the secret of the personalised copy {named}", found="none",
-            remedy="a copy reads scrambled pictures only; personalize wrote its secret",
-        )  # fmt: skip

@@ -1,9 +1,8 @@
 """Modality: a kind of data that models read, keys recode and sources hold."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verification import Verification
@@ -37,21 +36,13 @@ class Action(Generic[Result]):
         found = given.taken(self.takes, kind=kind)
         for name, what in self.needs.items():
             if name not in found:
-                raise InvalidArgument(given.flag(name), expected=what, found="none")
+                raise InvalidArgument(name, expected=what, found="none")
         return found
 
 
 def options(names: str) -> frozenset[str]:
     """Options that mean something to a kind of data, by their names."""
     return frozenset(names.split())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recoded:
-    """What became of sources: facts for machines, lines for people."""
-
-    facts: Mapping[str, Any]
-    view: str
 
 
 RULES = options("energy tau cumulative rank layer")
@@ -63,7 +54,9 @@ class Modality:
 
     items, models, sources: for sentences. peak: what decibels are of. suffixes: of source files.
     claims: whether a model with this config.json (or JSON beside the file) reads it. load: a model
-    by its spec, to a device, with or without leave to run code. key: of a loaded model.
+    by its spec, to a device, with or without leave to run code. key: of a loaded model. reading:
+    options that say how sources are read, beside those of the recoder and of every release. reader:
+    why sources cannot be read without the key's model, if so.
     """
 
     name: str
@@ -75,37 +68,7 @@ class Modality:
     claims: Callable[[Facts], bool]
     load: Callable[..., Authorized]
     key: Action[Key] = Action(run=build_key, takes=RULES)
-    recode: Callable[[Path, Path, Key, Facts, Progress], Recoded] | None = None
+    reading: frozenset[str] = frozenset()
+    reader: Callable[[Key], str] = lambda key: ""
     verify: Action[Verification]
     attack: "Action[Assault]"
-
-
-def take(asked: Facts, known: Sequence[str], *, kind: str) -> dict[str, Any]:
-    """The options of a plug. Raises InvalidArgument for one that means nothing to this kind."""
-    for name in asked:
-        if name not in known:
-            option = "--" + name.replace("_", "-")
-            raise InvalidArgument(option, expected=f"no such option for {kind}", found="it")
-    return dict(asked)
-
-
-class Loading(TypedDict):
-    """What every loader of models takes."""
-
-    device: str
-    allow_code: bool
-
-
-def loading(asked: Facts) -> tuple[dict[str, Any], Loading]:
-    """The options of a plug without those that its loader takes, and the latter by themselves."""
-    rest = dict(asked)
-    device, allow_code = rest.pop("device", "cpu"), rest.pop("allow_code", False)
-    return rest, Loading(device=str(device), allow_code=bool(allow_code))
-
-
-def radius_of(asked: object) -> float | Literal["auto"]:
-    """The radius of a deep recoder. Raises InvalidArgument."""
-    try:
-        return "auto" if asked == "auto" else float(str(asked))
-    except ValueError:
-        raise InvalidArgument("radius", expected="auto or a number", found=repr(asked)) from None

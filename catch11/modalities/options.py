@@ -14,9 +14,6 @@ Named = str | Authorized
 """A model: loaded, or what it is loaded by."""
 Folder = str | Path
 
-# Options that may be given several times are called by their plural here.
-_FLAGS = {"rivals": "rival", "attacks": "attack", "others": "other", "columns": "column"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -37,16 +34,9 @@ class Options:
             if value == field.default or name in Options.__slots__:
                 continue
             if name not in known:
-                raise InvalidArgument(
-                    self.flag(name), expected=f"no such option for {kind}", found="it"
-                )
+                raise InvalidArgument(name, expected=f"no such option for {kind}", found="it")
             found[name] = value
         return found
-
-    @staticmethod
-    def flag(name: str) -> str:
-        """How an option is called on the command line."""
-        return "--" + _FLAGS.get(name, name).replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor
+from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
 from catch11.models.canvases import Prepare
 
@@ -157,12 +158,16 @@ def finish(
     module: nn.Module,
     canvas: Canvas,
     prepare: Prepare,
-    fingerprint: str,
     labels: Callable[[int], tuple[str, ...]],
+    fingerprint: str | None = None,
     device: str = "cpu",
     notes: tuple[str, ...] = (),
 ) -> Model:
-    """A loaded torch module as a Model: evaluation mode, run once, its classes counted."""
+    """A loaded torch module as a Model: evaluation mode, run once, its classes counted.
+
+    fingerprint: where it is not the module's own.
+    """
+    fingerprint = fingerprint or module_fingerprint(module)
     module = move(spec, module, device)
     count = count_classes(spec, lambda values: first_tensor(module(values.to(device))), canvas)
     return Model(
@@ -218,10 +223,10 @@ def indices(count: int) -> tuple[str, ...]:
     return tuple(str(index) for index in range(count))
 
 
-def first_line(error: BaseException, *, length: int = 200) -> str:
+def first_line(error: BaseException) -> str:
     """The first words of another library's error, fit for the inside of a sentence."""
     text = " ".join(str(error).split()).rstrip(".")
-    return text[:length] or type(error).__name__
+    return text[:200] or type(error).__name__
 
 
 def local_file(spec: str, rest: str) -> Path:

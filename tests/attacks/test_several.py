@@ -1,6 +1,7 @@
 """Attackers who hold several releases of the same pictures: what pooling them must not lose."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_colluders_try_each_release_by_itself(scene: Scene) -> None:
     """As it is, filtered with tiles of its own and by frequency; then the mean and what pools all."""
     other = _noisy(scene.clean, 0.2, 1)  # noise of pixels has no tile at all
     material = replace(scene.material, others=(other,))
-    found = {name: attempt.restored for name, attempt in _attempts(material).items()}
+    found: dict[str, Any] = {n: attempt.restored for n, attempt in _attempts(material).items()}
     public = material.public
     assert public is not None
     usual = cut(public, (PATCH, PATCH)).flatten(0, 1).mean(0).numpy()

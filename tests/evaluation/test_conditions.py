@@ -104,8 +104,8 @@ def test_a_batch_is_the_released_files_and_their_sources(world: World) -> None:
         batch.files, batch.pictures["nte"], batch.pictures["clean"], batch.windows["clean"],
         strict=True,
     ):  # fmt: skip
-        assert np.array_equal(shown, Image.open(world.released / file))
-        assert np.array_equal(source, Image.open(world.source / file))
+        assert np.array_equal(shown, np.asarray(Image.open(world.released / file)))
+        assert np.array_equal(source, np.asarray(Image.open(world.source / file)))
         inner = np.asarray(source)[2:26, 2:26] / 255  # the canvas cuts 24 of 28 pixels
         assert np.allclose(window.permute(1, 2, 0), inner, atol=1e-6)
 
@@ -114,9 +114,9 @@ def test_strengths_are_those_of_the_windows(world: World) -> None:
     batch, _ = _read(world)
     clean = batch.windows["clean"].double().numpy()
     for name in ("nte", "gaussian"):
-        moved = batch.windows[name].double().numpy() - clean  # type: ignore[index]
+        moved = batch.windows[name].double().numpy() - clean
         decibels = -10 * np.log10((moved**2).mean((1, 2, 3)))
-        assert batch.psnr[name] == pytest.approx(decibels.tolist())  # type: ignore[index]
+        assert batch.psnr[name] == pytest.approx(decibels.tolist())
     assert batch.psnr["gaussian"] == pytest.approx(batch.psnr["nte"], abs=0.02)
     assert all(map(math.isinf, batch.psnr["control"]))
     assert batch.ssim["control"] == pytest.approx([1.0] * 6)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from catch11.attacks.frame import Attempt
 from catch11.attacks.jury import ClassJury
-from catch11.evaluation.metrics import auc, wilson
+from catch11.evaluation.interval import wilson
+from catch11.evaluation.metrics import auc
 
 
 class Net(NamedTuple):

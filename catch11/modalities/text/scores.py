@@ -10,7 +10,8 @@ from torch import Tensor
 
 from catch11.data.selection import spread
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, bootstrap, mcc, spearman
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import bootstrap, mcc, spearman
 from catch11.evaluation.score import AGREEMENT, Measured, share_of
 from catch11.modalities.text.corpus import Corpus, Rows, encode_all
 from catch11.modalities.text.model import Encoded, TextModel

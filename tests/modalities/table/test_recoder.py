@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from catch11.attacks.frame import Material, attack_of
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.key import Key, build_key
+from catch11.modalities.table.attacks import WholeRows
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import Column, Perceptron, TableModel, table_model
 from catch11.modalities.table.recoder import SpectralRowRecoder
-from catch11.modalities.table.restore import projected, regressed, wiener
 
 WIDTH = 12
 
@@ -133,11 +134,21 @@ def test_deep_rows_answer_alike_within_their_ball(radius: float | str) -> None:
 def test_attacks_undo_the_spectral_noise() -> None:
     given, public = rows(0, 200), rows(1, 200)
     out = SpectralRowRecoder(PLAIN, KEY, psnr=-20.0)(given).items
-    known = projected(out, public, PLAIN.front())
+    pairs = public, SpectralRowRecoder(PLAIN, KEY, psnr=-20.0)(public).items
+    held = Material(
+        canvas=PLAIN.canvas, released=out, public=public, front=PLAIN.front(), pairs=pairs,
+        pieces=lambda size: WholeRows(),
+    )  # fmt: skip
+    made = {}
+    for name in ("front known", "regression", "Wiener"):
+        one = attack_of(name, "table")()
+        (attempt,) = one.run(held.cut(one.knowledge), generator=torch.Generator())
+        assert attempt.restored is not None
+        made[name] = attempt.restored
+    known = made.pop("front known")
     weight = PLAIN.front().weight
     torch.testing.assert_close(known @ weight.T, given @ weight.T, rtol=1e-4, atol=1e-4)
-    pairs = public, SpectralRowRecoder(PLAIN, KEY, psnr=-20.0)(public).items
-    for guess in (regressed(out, pairs), wiener(out, public)):
+    for guess in made.values():
         assert float((guess - given).norm()) < 0.2 * float((out - given).norm())
 
 

@@ -40,7 +40,7 @@ def inspect(
     if (path / "manifest.jsonl").is_file():
         return _release(path)
     if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
-        return _lines({"file": target, "sealed": is_sealed(path), **key_facts(open_key(path))})
+        return _lines({"file": target, "encrypted": is_sealed(path), **key_facts(open_key(path))})
     from catch11.evaluation.suitability import draw_spectrum, suitability
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):

@@ -11,6 +11,7 @@ from catch11.report.card import Card, cards, knows, largest, markdown, preferred
 from catch11.report.numbers import filled
 from catch11.report.words import CONDITIONS, ROLES, interval
 
+WIDE = "---\nhide: [toc]\n---\n\n"  # room for tables
 GENERATED = "Generated from {} by `make pages`; do not edit."
 Rows = Sequence[Sequence[str]]
 
@@ -30,7 +31,7 @@ def index(files: Mapping[str, Sequence[Record]]) -> str:
     """One line a release: the licensee, the strongest model as it is, and the strongest attacker."""
     head = ("release", "licensee", "strongest other model, as it is", "strongest attacker", "knows")
     rows = [(f"[{name}]({name}.md)", *_line(card)) for name, card in _cards(files)]
-    return "\n".join(
+    return WIDE + "\n".join(
         (
             "# Results",
             "",
@@ -63,7 +64,7 @@ def of_release(name: str, records: Sequence[Record]) -> str:
         "## Commands",
         "```sh\n" + "\n".join(card.commands) + "\n```",
     )
-    return "\n\n".join(parts) + "\n"
+    return WIDE + "\n\n".join(parts) + "\n"
 
 
 def _cards(files: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, Card]]:

@@ -79,18 +79,18 @@ def test_key_facts(tmp_path: Path) -> None:
     facts = run("key", PATCH, "-o", tmp_path / "a.key", "--rank", 44, "--json").json
     assert facts["geometry"] == "patch"
     assert facts["dimension"] == 4 * 44, "rank counts directions of one patch"
-    assert facts["sealed"] is False
+    assert facts["encrypted"] is False
 
 
 def test_sealed_key(copy: Path) -> None:
     sealed, phrase = copy / "sealed.key", {"CATCH11_PASSPHRASE": "correct horse"}
-    assert run("key", PATCH, "-o", sealed, "--seal", env=phrase).status == 0
+    assert run("key", PATCH, "-o", sealed, "--encrypt", env=phrase).status == 0
     assert run("inspect", sealed, env=phrase).status == 0
     wrong = run("inspect", sealed, env={"CATCH11_PASSPHRASE": "wrong"})
     assert (wrong.status, "passphrase" in wrong.err) == (2, True)
     none = run("inspect", sealed)
     assert (none.status, "CATCH11_PASSPHRASE" in none.err) == (2, True)
-    empty = run("key", PATCH, "-o", copy / "b.key", "--seal", env={"CATCH11_PASSPHRASE": ""})
+    empty = run("key", PATCH, "-o", copy / "b.key", "--encrypt", env={"CATCH11_PASSPHRASE": ""})
     assert (empty.status, (copy / "b.key").exists()) == (2, False)
 
 

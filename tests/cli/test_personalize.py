@@ -138,7 +138,9 @@ def test_what_is_refused(place: Path, tmp_path: Path) -> None:
 def test_a_sealed_secret(place: Path, tmp_path: Path) -> None:
     env = {"CATCH11_PASSPHRASE": "of a client"}
     secret = tmp_path / "sealed"
-    done = run("personalize", PATCH, "-o", tmp_path / "copy", "--secret", secret, "--seal", env=env)
+    done = run(
+        "personalize", PATCH, "-o", tmp_path / "copy", "--secret", secret, "--encrypt", env=env
+    )
     assert done.status == 0, done.err
     assert secret.read_bytes().startswith(b"catch11 sealed key 1\n")
     assert (

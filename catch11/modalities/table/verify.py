@@ -1,8 +1,7 @@
-"""Tables behind the commands: how a model of tables gets its key, its releases and its scores."""
+"""Every model's scores on a release of tables: released rows, clean ones, and the controls."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,74 +14,12 @@ from catch11.evaluation import roles
 from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
-from catch11.keys.key import Key, build_key
-from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, take
-from catch11.modalities.table.model import TableModel, claims, load_table
+from catch11.keys.key import Key
+from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.release import part_name
-from catch11.modalities.table.scores import (
-    classes_of,
-    clean_table,
-    rows_by_source,
-    rows_of,
-)
-from catch11.modalities.tries import needed_to_attack
-from catch11.modalities.views import attack_result, summary_view, verification_view
-from catch11.recoding.choose import options_of, recoder_for
-from catch11.releases.engine import release
+from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import read_release
-
-_RULES = ("energy", "tau", "cumulative", "rank", "layer")
-_RUN = ("names", "ledger", "workers", "resume", "check", "model", "method")
-_SPECTRAL, _DEEP = ("psnr", "client"), ("steps", "radius", "agreement", "margin", "client")
-_ATTACK = (
-    "rival", "model", "source", "key", "public", "target", "ledger", "limit", "training", "seed", "attack"
-)  # fmt: skip
-_VERIFY = ("rival", "source", "target", "max_drop", "max_rival", "ledger", "seed")
-
-
-def table_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
-    """The key of a model of tables. Raises NoFront, EmptySubspace, InvalidArgument."""
-    given = take(asked, _RULES, kind="tables")
-    model = load_table(spec, device=device, allow_code=allow_code)
-    return build_key(model, **given)
-
-
-def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
-    """Recode a table or a folder of tables; see `release`."""
-    facts, how = loading(asked)
-    method = str(facts.get("method", "spectral"))
-    rest = (*_RUN, *(_DEEP if method == "deep" else _SPECTRAL))
-    given = take(facts, rest, kind=f"tables with --method {method}")
-    if given.get("model") is None:
-        raise InvalidArgument(
-            "--model", expected="the model, which names the columns and their units", found="none"
-        )
-    model = load_table(str(given["model"]), **how)
-    options = options_of({name: given[name] for name in (*_SPECTRAL, *_DEEP) if name in given})
-    done = release(
-        src, dst, recoder_for(key, method=method, model=model, **options), model=model,
-        check=model if given.get("check") else None, names=given.get("names", "keep"),
-        ledger=given.get("ledger"), workers=given.get("workers") or 1,
-        resume=given.get("resume", True), progress=progress,
-    )  # fmt: skip
-    rows, lost = (done.counts.get(name, 0) for name in ("rows", "rows_withheld"))
-    more = [f"{lost} rows withheld"] if lost else []
-    view = summary_view(done, dst, held=f" ({rows} rows)", rest=more)
-    return Result(facts=done.to_dict(), view=view)
-
-
-def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:
-    """Score a release of tables: the authorized model, rivals and, with a source, the controls."""
-    facts, how = loading(asked)
-    key, _ = facts.pop("key", None), facts.pop("model", None)
-    given = take(facts, _VERIFY, kind="tables")
-    models = [load_table(one, **how) for one in (spec, *(given.get("rival") or ()))]
-    found = verify_rows(dst, models[0], rivals=models[1:], key=key, progress=progress, **{
-        name: value for name, value in given.items() if name != "rival"
-    })  # fmt: skip
-    view = verification_view(found, f"{found.files} files; dB with peak one standard deviation")
-    return Result(facts=found.to_dict(), view=view, failed=found.failed)
 
 
 def verify_rows(
@@ -97,7 +34,8 @@ def verify_rows(
     max_drop: float | None = None,
     max_rival: float | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    command: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Every model on the released rows and, with `source`, on the clean ones, on Gaussian noise of
     the same strength a row, and on the rows as they are (zero noise).
@@ -125,7 +63,8 @@ def verify_rows(
     held_by = roles.roles_of(model, named)
     settings = {"method": held.method, "peak": "one standard deviation"}
     records = [
-        to_record(score, named, held_by, tally, settings, held.key, seed, None) for score in scores
+        to_record(score, named, held_by, tally, settings, held.key, seed, command)
+        for score in scores
     ]
     warnings = [] if held.complete else ["the manifest has no closing line: the release was cut"]
     if len(tally.files) < 100:
@@ -189,25 +128,3 @@ def _scores(
             metric = "agreement" if clean else "agreement with the authorized model"
             scores.append(Score(name=name, condition=condition, metric=metric, hits=hits))
     return scores
-
-
-def attack_tables(dst: Path, asked: Facts, progress: Progress) -> Result:
-    """Attack a release of tables; see `attack_rows`."""
-    from catch11.modalities.table.attacks import attack_rows
-
-    facts, how = loading(asked)
-    given = take(facts, _ATTACK, kind="tables")
-    needed_to_attack(given, "tables")
-    rivals, model = given.pop("rival"), given.pop("model", None)
-    load = partial(load_table, **how)
-    found = attack_rows(
-        dst, [load(spec) for spec in rivals], model=None if model is None else load(model),
-        attacks=given.pop("attack", None), progress=lambda name, done, total: progress(done, total, name),
-        **given,
-    )  # fmt: skip
-    return attack_result(found)
-
-
-PLUG = Plug(
-    claims=claims, key=table_key, recode=recode_tables, verify=verify_tables, attack=attack_tables
-)

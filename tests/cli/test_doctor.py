@@ -5,11 +5,11 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
-from catch11.cli import environment
+from catch11.cli import doctor
 
 
 def test_this_machine_is_sound() -> None:
-    findings = {finding.name: finding for finding in environment.examine()}
+    findings = {finding.name: finding for finding in doctor.examine()}
     assert [name for name, finding in findings.items() if finding.state == "bad"] == []
     assert {"python", "torch", "device", "ciphers", "scratch", "extra timm"} <= set(findings)
 
@@ -30,33 +30,31 @@ class Case(NamedTuple):
     ids=repr,
 )
 def test_required_package(case: Case) -> None:
-    finding = environment._required(Requirement(case.need))
+    finding = doctor._required(Requirement(case.need))
     assert finding.state == case.state
     assert case.found in finding.found
     assert bool(finding.remedy) == (case.state == "bad")
 
 
 def test_mismatched_torchvision_is_named_with_its_remedy() -> None:
-    finding = environment.judge_torchvision(
-        "RuntimeError: operator torchvision::nms does not exist"
-    )
+    finding = doctor.judge_torchvision("RuntimeError: operator torchvision::nms does not exist")
     assert finding.state == "bad"
     assert "another torch" in finding.found
     assert "uninstall" in finding.remedy
-    assert environment.judge_torchvision("").state == "ok"
+    assert doctor.judge_torchvision("").state == "ok"
 
 
 def test_import_trouble_is_its_last_line() -> None:
-    assert environment._import("json") == ""
-    assert "No module named 'no_such_module'" in environment._import("no_such_module")
+    assert doctor._import("json") == ""
+    assert "No module named 'no_such_module'" in doctor._import("no_such_module")
 
 
 def test_unwritable_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(environment.tempfile, "NamedTemporaryFile", refuse)
-    assert environment._scratch().state == "bad"
+    monkeypatch.setattr(doctor.tempfile, "NamedTemporaryFile", refuse)
+    assert doctor._scratch().state == "bad"
 
 
 def test_missing_cipher(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +65,6 @@ def test_missing_cipher(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UnsupportedAlgorithm("scrypt is not supported")
 
     monkeypatch.setattr(scrypt, "Scrypt", refuse)
-    finding = environment._cipher()
+    finding = doctor._cipher()
     assert finding.state == "bad"
     assert "scrypt is not supported" in finding.found

@@ -162,9 +162,9 @@ class Bench:
 
 
 def _starts(recoder: DeepRecoder, windows: Tensor) -> Tensor:
-    streams = [recoder._stream("recode", window) for window in windows]
+    streams = [recoder.stream(window) for window in windows]
     pairs = zip(windows, streams, strict=True)
-    return torch.stack([recoder.start.at(recoder.key, w, s) for w, s in pairs])
+    return torch.stack([recoder.begin.at(recoder.key, w, s) for w, s in pairs])
 
 
 def reads(bench: Bench) -> None:

@@ -9,6 +9,7 @@ kept in WORK, where a second run goes on:
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -54,18 +55,16 @@ class Softened(Question):
 class Asking(DeepRecoder):
     """A deep recoder with a question of another kind."""
 
-    def __init__(self, question: type[Question], *args: object, **settings: object) -> None:
-        super().__init__(*args, **settings)  # type: ignore[arg-type]
-        self.question = question
+    question: ClassVar[type[Question]] = Question
 
     def search(self, windows: Tensor, streams: Sequence[KeyedStream]) -> Descended:
         pairs = zip(windows, streams, strict=True)
-        starts = torch.stack([self.start.at(self.key, w, s) for w, s in pairs])
+        starts = torch.stack([self.begin.at(self.key, w, s) for w, s in pairs])
         question = self.question(
-            windows, streams, targets=self.targets, agreement=self.agreement,
+            windows, streams, targets=self.targets, agreement=self.agreed,
             survive=self.survive, canvas=self.key.canvas,
         )  # fmt: skip
-        return descend(starts, question, self.schedule, self.grid)
+        return descend(starts, question, self.schedule, self.domain.grid)
 
 
 def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], DeepRecoder]]:
@@ -77,7 +76,8 @@ def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], Deep
         return lambda: DeepRecoder(model, key, chunk=100, **settings)  # type: ignore[arg-type]
 
     def asking(kind: type[Question], **settings: object) -> Callable[[], DeepRecoder]:
-        return lambda: Asking(kind, model, key, chunk=100, **settings)
+        recoder = type(kind.__name__, (Asking,), {"question": kind})
+        return lambda: recoder(model, key, chunk=100, **settings)
 
     def against(**settings: object) -> Callable[[], DeepRecoder]:
         def build() -> DeepRecoder:

@@ -53,7 +53,7 @@ def main() -> None:
         if not lines.has(**cell, what="cost"):
             lines.add({
                 **cell, "what": "cost", "withheld": int((~kept).sum()),
-                "forwards": round(made.seconds / forward, 1), "margin": recoder.agreement.margin,
+                "forwards": round(made.seconds / forward, 1), "margin": recoder.margin,
             })  # fmt: skip
         for form in ("clean", "png", *QUALITIES):
             seen = pictures if form == "clean" else made.images

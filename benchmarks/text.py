@@ -10,14 +10,17 @@ text.jsonl holds. Each line printed names what was measured, its value, 95 % int
 """
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from catch11.crypto.stream import KeyedStream
 from catch11.data.texts import read_documents
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.metrics import Interval, accuracy, spearman
@@ -26,11 +29,18 @@ from catch11.keys.key import Key, build_key
 from catch11.modalities.text.corpus import Corpus, encode_all
 from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
 from catch11.modalities.text.model import NORMALISED, Encoded, TextModel
-from catch11.modalities.text.norm import NormTokens, centred
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder, pad
+from catch11.modalities.text.recoder import (
+    DocumentDomain,
+    NoiseTokens,
+    Passages,
+    SpectralTokens,
+    pad,
+    passages,
+)
 from catch11.modalities.text.release import columns_of
 from catch11.modalities.text.scores import drop, pair_cosines, read_back, recall_at, record
 from catch11.modalities.text.similarity import read_similarity
+from catch11.recoding.frame import Recoder
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release
 from catch11.studies.nets.encoders import known_encoder, sibling_encoder, small_encoder
@@ -82,7 +92,8 @@ class Desk:
 
     @cached_property
     def noise(self) -> Rows:
-        return list(NoiseTokens(self.key, rms=self.model.rms)(self.clean).passages)
+        made = NoiseTokens(self.key, rms=self.model.rms)(passages(self.clean)).items
+        return [one.embeds for one in made]
 
     def rows(self, name: str) -> Rows:
         return {"clean": self.clean, "nte": self.found[1], "gaussian": self.noise}[name]
@@ -241,19 +252,63 @@ def _leak(desk: Desk, leak: Leak, name: str, what: str, tokens: int) -> list[Rec
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class NormTokens(Recoder[Passages]):
+    """What an embedding LayerNorm removes, used as hiding place: a keyed shift and scale of every
+    token's sum of word, position and type. Exact: no answer changes; but two numbers a token, which
+    centring and normalising take off again.
+
+    shift: its standard deviation in units of the sum's; scale: of the logarithm.
+    """
+
+    method: ClassVar[str] = "norm"
+
+    model: TextModel
+    key: Key
+    _: KW_ONLY
+    shift: float = 3.0
+    scale: float = 0.5
+    precise: Literal["float32", "float16"] = "float32"
+
+    @cached_property
+    def domain(self) -> DocumentDomain:
+        return DocumentDomain(self.key, self.precise)
+
+    def run(
+        self, items: Passages, streams: Sequence[KeyedStream]
+    ) -> tuple[Passages, Sequence[str | None]]:
+        rows = [self._one(item.embeds, stream) for item, stream in zip(items, streams, strict=True)]
+        return passages(rows), [None] * len(rows)
+
+    def _one(self, passage: Tensor, stream: KeyedStream) -> Tensor:
+        total = self.model.before_norm(passage[None])[0].cpu()
+        draws = stream.normal((2, len(passage), 1))
+        centre = total.mean(1, keepdim=True)
+        size = (total - centre).square().mean(1, keepdim=True).sqrt()
+        # A scale below 1 would let the norm's epsilon show.
+        scale = (self.scale * draws[1].abs()).exp()
+        wanted = (total - centre) * scale + centre + self.shift * size * draws[0]
+        return passage + (wanted - total)
+
+
+def centred(rows: Tensor) -> Tensor:
+    """Tokens without the shift and the scale: what an attacker makes of them."""
+    return torch.nn.functional.normalize(rows - rows.mean(-1, keepdim=True), dim=-1)
+
+
 def curve(desk: Desk) -> list[Record]:
     """The paper's recoder and the LayerNorm's own freedom, on the first 60 pairs."""
     part = desk.some(60)
     found = []
-    recoders: list[tuple[str, float, TokenRecoder]] = [
-        ("spectral 64", s, SpectralTokens(desk.key, strength=s)) for s in STRENGTHS
+    recoders: list[tuple[str, float, Recoder[Passages]]] = [
+        ("spectral 64", s, SpectralTokens(desk.key, psnr=-20.0 * math.log10(s))) for s in STRENGTHS
     ]
     one = build_key(desk.model, layer=NORMALISED, rank=1, secret=SECRET)
-    recoders += [("shift", 3.0, SpectralTokens(one, strength=3.0))]
-    recoders += [("norm", 3.0, NormTokens(desk.key, desk.model.before_norm, shift=3.0))]
+    recoders += [("shift", 3.0, SpectralTokens(one, psnr=-20.0 * math.log10(3.0)))]
+    recoders += [("norm", 3.0, NormTokens(desk.model, desk.key, shift=3.0))]
     for name, strength, recoder in recoders:
-        made = recoder(part.clean)
-        rows = list(made.passages)
+        made = recoder(passages(part.clean))
+        rows = [one.embeds for one in made.items]
         value, n = spearman_of(part, desk.model, rows)
         share, words = read_back(desk.model, part.encoded, rows, most=300)
         shift = sum(made.front_shift) / n / 2

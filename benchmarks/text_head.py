@@ -15,7 +15,7 @@ import torch
 from catch11.data.texts import read_documents, row_name
 from catch11.evaluation.metrics import accuracy, paired_difference
 from catch11.keys.key import build_key
-from catch11.modalities.text.recoder import NoiseTokens
+from catch11.modalities.text.recoder import NoiseTokens, passages
 from catch11.modalities.text.release import columns_of
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release
@@ -46,10 +46,14 @@ def main() -> None:
     rows = [r for r in read_ledger(Path(f"{given.released}.ledger.jsonl")) if r.file in entries]
     truth = [int(float(held.targets[row_name(row.source)])) for row in rows]
     clean = [model.embed(model.encode(texts[row.source])) for row in rows]
-    noise = NoiseTokens(build_key(model, secret=SECRET), rms=model.rms)(clean).passages
+    noise = NoiseTokens(build_key(model, secret=SECRET), rms=model.rms)(passages(clean)).items
     made = [release.item(entries[row.file]).embeds for row in rows]
     hits = {}
-    for name, some in (("clean", clean), ("released", made), ("noise", list(noise))):
+    for name, some in (
+        ("clean", clean),
+        ("released", made),
+        ("noise", [one.embeds for one in noise]),
+    ):
         said = head.predict(model.answers(some).numpy()).tolist()
         hits[name] = [int(a) == b for a, b in zip(said, truth, strict=True)]
         share = accuracy(hits[name])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
     from catch11.modalities.load import load_model
+    from catch11.recoding.choose import recoder_for
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
     from catch11.recoding.spectral.recoder import SpectralRecoder
@@ -40,6 +41,7 @@ __all__ = [
     "load_secret",
     "make_copy",
     "personalize",
+    "recoder_for",
     "release",
     "save_key",
     "save_secret",
@@ -60,6 +62,7 @@ _HOMES = {
     "load_secret": "catch11.copies.secretfile",
     "make_copy": "catch11.copies.personalize",
     "personalize": "catch11.copies.personalize",
+    "recoder_for": "catch11.recoding.choose",
     "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",

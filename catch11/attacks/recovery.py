@@ -97,7 +97,7 @@ def printed(original: Model, windows: Windows) -> Windows:
         part = slice(low, low + recoder.batch)
         points = recoder.search(shown[part], streams()[part]).points
         pairs = zip(shown[part], streams()[part], strict=True)
-        starts = torch.stack([recoder.start.at(recoder.key, w, s) for w, s in pairs])
+        starts = torch.stack([recoder.begin.at(recoder.key, w, s) for w, s in pairs])
         # A difference has no mid-grey: put it there, put it in order, take it off again.
         parts.append(made.scramble.undo((points - starts) + 0.5) - 0.5)
     return torch.cat(parts)

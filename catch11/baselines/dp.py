@@ -5,9 +5,6 @@ the pictures the finished classifier is asked about, and gates no model: whoever
 """
 
 import copy
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from catch11.baselines.library import library
+from catch11.baselines.library import library, quiet
 from catch11.errors import InvalidArgument, ModelRefused
 
 Accountant = Literal["prv", "rdp", "gdp"]
@@ -82,7 +79,7 @@ def spent(
             raise InvalidArgument(name, expected=expected, found=value)
     made = library("opacus.accountants", package="opacus").create_accountant(accountant)
     made.history = [(noise, rate, steps)]
-    with _quiet():
+    with quiet():
         return float(made.get_epsilon(delta))
 
 
@@ -93,7 +90,7 @@ def validated(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """
     validator = library("opacus.validators", package="opacus").ModuleValidator
     trainable = copy.deepcopy(module).requires_grad_(True).train()
-    with _quiet():
+    with quiet():
         made = validator.fix(trainable)
         errors = validator.validate(made, strict=False)
     if errors:
@@ -131,7 +128,7 @@ def train_private(
     loader = DataLoader(
         TensorDataset(inputs, labels), batch_size=settings.batch, generator=generator
     )
-    with _quiet():
+    with quiet():
         engine = library("opacus", package="opacus").PrivacyEngine(accountant=settings.accountant)
         wrapped, optimiser, sampled = engine.make_private_with_epsilon(
             module=net,
@@ -184,11 +181,3 @@ def train_open(
 def _check_accountant(name: str) -> None:
     if name not in ("prv", "rdp", "gdp"):
         raise InvalidArgument("accountant", expected="prv, rdp or gdp", found=name)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Opacus warns of its own defaults, and torch of the hooks Opacus uses."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -6,7 +6,6 @@ answers are approximate and must not go back to the server: their noise tells of
 (Li & Micciancio 2021).
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.baselines.library import library
+from catch11.baselines.library import library, quiet
 from catch11.errors import InvalidArgument
 
 PROTECTS = "the input and the answer, against a server that follows the protocol"
@@ -83,7 +82,7 @@ class Client:
     def __init__(self, parameters: Parameters) -> None:
         tenseal = library("tenseal", package="tenseal")
         self.parameters = parameters
-        with _quiet():
+        with quiet():
             self._context = tenseal.context(
                 tenseal.SCHEME_TYPE.CKKS,
                 poly_modulus_degree=parameters.degree,
@@ -152,7 +151,7 @@ class Server:
 
     def __init__(self, public: bytes) -> None:
         tenseal = library("tenseal", package="tenseal")
-        with _quiet(), _sentence("public", expected="a CKKS context"):
+        with quiet(), _sentence("public", expected="a CKKS context"):
             self._context = tenseal.context_from(public, n_threads=1)
         if self._context.has_secret_key():
             raise InvalidArgument(
@@ -214,11 +213,3 @@ def _sentence(name: str, *, expected: str) -> Iterator[None]:
         yield
     except (ValueError, RuntimeError, TypeError) as error:
         raise InvalidArgument(name, expected=expected, found=error) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """TenSEAL warns of parameters that are checked here already."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -18,7 +18,7 @@ from catch11.cli.options import (
     open_model,
     open_secret,
 )
-from catch11.cli.recoding import Choice
+from catch11.cli.recoding import picture_recoder, workers_of
 from catch11.errors import InvalidArgument
 
 
@@ -88,6 +88,7 @@ def recode(
         raise InvalidArgument("--check", expected="--model MODEL beside it", found="none")
     from catch11.modalities.frame import IMAGE, check_pairing, check_source, plug
     from catch11.modalities.views import summary_view
+    from catch11.recoding.threads import torch_threads
     from catch11.releases.engine import release
 
     held = open_key(key)
@@ -101,31 +102,19 @@ def recode(
         return Answer(facts=result.facts, view=result.view)
     for name in {"column", "long", "half"} & set(given(ctx)):
         raise InvalidArgument(f"--{name}", expected="no such option for images", found="it")
-    if method != "deep" and (also or against):
-        name = "--also" if also else "--against"
-        raise InvalidArgument(
-            name, expected="--method deep beside it", found=method,
-            remedy="a spectral key for several models is made by catch11 key --also",
-        )  # fmt: skip
-
     check_copy_is_meant(model, secret, key=held)
 
     def load(spec: str) -> Any:
         return open_model(spec, device=device, allow_code=allow_code)
 
     loaded = None if model is None else load(model)
-    choice = Choice(
-        method=method, format=format, psnr=psnr, noise=noise, client=client,
-        shared=shared, at=at, start=start, steps=steps,
-        radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
-        also=tuple(map(load, also or ())), against=tuple(map(load, against or ())),
-        precision=precision, copy=None if secret is None else open_secret(secret),
-        quiet=(src, quiet) if quiet else None,
+    recoder = picture_recoder(
+        held, given(ctx), src=src, model=loaded, load=load,
+        copy=None if secret is None else open_secret(secret),
     )  # fmt: skip
-    recoder = choice.recoder(held, loaded)
-    with progress("recoding") as tick:
+    with progress("recoding") as tick, torch_threads(recoder.threads):
         done = release(
             src, dst, recoder, check=loaded if check else None, names=names, ledger=ledger,
-            workers=choice.workers(workers), resume=resume, progress=tick,
+            workers=workers_of(recoder, workers), resume=resume, progress=tick,
         )  # fmt: skip
     return Answer(facts=done.to_dict(), view=summary_view(done, dst))

@@ -79,7 +79,8 @@ def report(
 
 
 def _card(held: "tuple[Record, ...]", told: tuple[str, ...], output: Path | None) -> Answer:
-    from catch11.report.card import cards, markdown
+    from catch11.report.card.threats import cards
+    from catch11.report.card.words import markdown
 
     text = "\n".join(markdown(one) for one in cards(held))
     if not text:

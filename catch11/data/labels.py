@@ -1,12 +1,12 @@
 """Labels of files: a CSV with the header `file,label`, or the folders the files lie in."""
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from catch11.data.rows import csv_rows
 from catch11.errors import LabelsRefused
 
 HEADER = ["file", "label"]
@@ -56,10 +56,10 @@ def read_labels(path: str | os.PathLike[str], *, names: Sequence[str] = ()) -> L
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            table = [row for row in csv.reader(file) if row]
+            table = csv_rows(file.read())
     except OSError as error:
         raise LabelsRefused(path, f"it cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise LabelsRefused(path, f"it is no CSV in UTF-8 ({error})") from None
     head = [cell.strip().lower() for cell in table[0]] if table else []
     if head != HEADER:

@@ -9,6 +9,7 @@ refused.
 
 import csv
 import io
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from catch11.data.pictures import read_source
+from catch11.data.rows import csv_rows
 from catch11.errors import MissingExtra, UnreadablePicture, UnreadableTable
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
@@ -86,7 +88,7 @@ def decode_table(data: bytes, *, path: str | os.PathLike[str]) -> Table:
         if Path(path).suffix.lower() == ".parquet":
             return _parquet(data)
         return _csv(data)
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise UnreadableTable(path, " ".join(str(error).split())[:160].rstrip(".")) from None
 
 
@@ -132,9 +134,7 @@ def _csv(data: bytes) -> Table:
         raise ValueError("it is not a text file")
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    rows = [
-        tuple(row) for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row
-    ]
+    rows = csv_rows(text, separator=separator)
     if not rows:
         raise ValueError("it is empty")
     names, body = rows[0], rows[1:]
@@ -168,9 +168,8 @@ def _parquet_bytes(
     arrow, parquet = _pyarrow()
     made = table.arrow
     for place, index in places.items():
-        column = values[:, index]
+        column, kind = values[:, index], made.schema.field(place).type
         if whole[index]:
-            kind = made.schema.field(place).type
             kind = kind if arrow.types.is_integer(kind) else arrow.int64()
             fresh = arrow.array([round(v) if math.isfinite(v) else None for v in column], type=kind)
         else:
@@ -178,8 +177,23 @@ def _parquet_bytes(
         made = made.set_column(place, made.column_names[place], fresh)
     made = made.filter(arrow.array(kept.tolist()))
     stream = io.BytesIO()
-    parquet.write_table(made.replace_schema_metadata(table.arrow.schema.metadata), stream)
+    parquet.write_table(made.replace_schema_metadata(_metadata(table.arrow, made)), stream)
     return stream.getvalue()
+
+
+def _metadata(read: Any, made: Any) -> dict[bytes, bytes]:
+    """What was written beside a Parquet table, without what pandas noted of columns whose type
+    changed: it would refuse to read them as what they no longer are."""
+    facts = dict(read.schema.metadata or {})
+    pairs = zip(read.schema, made.schema, strict=True)
+    changed = {old.name for old, new in pairs if old.type != new.type}
+    try:
+        pandas = json.loads(facts.pop(b"pandas"))
+        pandas["columns"] = [one for one in pandas["columns"] if one["name"] not in changed]
+        facts[b"pandas"] = json.dumps(pandas).encode()
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass  # none, or none that pandas reads
+    return facts
 
 
 def _pyarrow() -> tuple[Any, Any]:

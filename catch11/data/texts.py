@@ -1,12 +1,13 @@
 """Documents from outside: a folder of .txt files, a file of lines, or columns of a CSV or TSV."""
 
-import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from catch11.data.folder import walk
+from catch11.data.rows import csv_rows
 from catch11.errors import InvalidArgument
 
 MAX_BYTES = 1 << 28
@@ -60,12 +61,13 @@ def read_documents(
         raise InvalidArgument("SRC", expected=expected, found=f"{path.stat().st_size >> 20} MiB")
     if suffix not in (".csv", ".tsv"):
         _no_columns(columns, target, path)
-        lines = _text(path).splitlines()
+        # Not splitlines: a form feed or U+2028 within a line ends none.
+        lines = io.StringIO(_text(path), newline=None)
         return _split((_row(number), line, None) for number, line in enumerate(lines, 1))
     return _table(path, columns=columns, target=target, joined=joined)
 
 
-def read_table(path: str | os.PathLike[str]) -> list[list[str]]:
+def read_table(path: str | os.PathLike[str]) -> list[tuple[str, ...]]:
     """The rows of a CSV or TSV in UTF-8; in a TSV, as GLUE's are, quotes are characters.
 
     Raises InvalidArgument for a file that is none.
@@ -73,14 +75,11 @@ def read_table(path: str | os.PathLike[str]) -> list[list[str]]:
     tabs = Path(path).suffix.lower() == ".tsv"
     text = _text(Path(path))
     if tabs:
-        return [line.split("\t") for line in text.split("\n") if line.strip("\r")]
-    old = csv.field_size_limit(_FIELD)
+        return [tuple(line.split("\t")) for line in text.split("\n") if line.strip("\r")]
     try:
-        return [row for row in csv.reader(text.splitlines(keepends=True)) if row]
-    except csv.Error as error:
+        return csv_rows(text, longest=_FIELD)
+    except ValueError as error:
         raise InvalidArgument("SRC", expected="a CSV", found=f"{path}: {error}") from None
-    finally:
-        csv.field_size_limit(old)
 
 
 def _folder(path: Path) -> Documents:

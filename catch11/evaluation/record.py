@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import Interval
 
 Role = Literal["authorized", "ta", "sibling", "ga"]
 Condition = Literal["clean", "nte", "gaussian", "control", "attack"]
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 _PACKAGES = ("catch11", "torch", "numpy", "pillow", "transformers", "onnxruntime")
 
 
@@ -29,13 +31,15 @@ class Record:
     infinite or was not measured. ssim likewise.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid")
+
     model: str
     role: Role
     condition: Condition
     metric: str
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
     attack: str | None = None
     knowledge: tuple[str, ...] = ()
@@ -72,58 +76,30 @@ class Record:
 
     @classmethod
     def from_line(cls, line: str) -> "Record":
-        """The record of such a line; raises InvalidArgument for anything else."""
+        """The record of such a line, which may be a stranger's: unknown fields, missing ones and
+        values of another kind raise InvalidArgument."""
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InvalidArgument("record", expected="one JSON line", found=str(error)) from None
-        return cls.from_dict(row)
-
-    @classmethod
-    def from_dict(cls, row: object) -> "Record":
-        """The record of a decoded JSON object; unknown and missing fields are refused."""
-        known = {item.name for item in fields(cls)}
-        if not isinstance(row, dict) or not set(row) <= known:
-            found = sorted(set(row) - known) if isinstance(row, dict) else type(row).__name__
-            raise InvalidArgument("record", expected="an object of known fields", found=found)
-        missing = [name for name in _NEEDED if name not in row]
-        if missing:
-            raise InvalidArgument("record", expected="every field", found=f"no {missing}")
-        return cls(**{name: _decoded(name, value) for name, value in row.items()})
+            return _LINE.validate_json(line)
+        except ValidationError as error:
+            raise _refusal(error) from None
 
 
-_NEEDED = ("model", "role", "condition", "metric", "value", "low", "high", "n")
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("value", "low", "high", "confidence"), float),
-    **dict.fromkeys(("psnr", "ssim"), (float, NoneType)),
-    **dict.fromkeys(("model", "metric"), str),
-    **dict.fromkeys(("attack", "model_fingerprint", "key_fingerprint", "command"), (str, NoneType)),
-    **dict.fromkeys(("settings", "versions"), dict),
-    **dict.fromkeys(("knowledge",), tuple),
-    "n": int,
-    "seed": (int, NoneType),
-    "role": get_args(Role),
-    "condition": get_args(Condition),
+_LINE = TypeAdapter(Record)
+_WANTED = {
+    "missing": "a value",
+    "unexpected_keyword_argument": "no such field",
+    "json_invalid": "one JSON line",
 }
 
 
-def _decoded(name: str, value: Any) -> Any:
-    """A field as its record holds it; its kind is checked, for the line may be a stranger's."""
-    if name in ("value", "low", "high") and value is None:
-        return math.nan
-    if isinstance(value, int) and not isinstance(value, bool) and name not in ("n", "seed"):
-        value = float(value)
-    if isinstance(value, list):
-        value = tuple(value)
-    kinds = _KINDS[name]
-    if isinstance(kinds, tuple) and isinstance(kinds[0], str):
-        if value not in kinds:
-            raise InvalidArgument(
-                name, expected=f"one of {', '.join(map(str, kinds))}", found=value
-            )
-    elif not isinstance(value, kinds) or isinstance(value, bool):
-        raise InvalidArgument(name, expected="the kind a record holds", found=repr(value))
-    return value
+def _refusal(error: ValidationError) -> InvalidArgument:
+    first = error.errors(include_url=False)[0]
+    own = first.get("ctx", {}).get("error")
+    if isinstance(own, InvalidArgument):  # of __post_init__
+        return own
+    name = ".".join(map(str, first["loc"])) or "record"
+    expected = _WANTED.get(first["type"], first["msg"].removeprefix("Input should be "))
+    return InvalidArgument(name, expected=expected, found=repr(first["input"])[:80])
 
 
 def _finite(value: Any) -> Any:

@@ -106,6 +106,17 @@ class Key:
                 raise mismatch from None
             self.check_front(named, model.canvas)
 
+    def check_model(self, model: nn.Module | Authorized) -> None:
+        """Raises KeyMismatch unless the key was built from exactly these weights.
+
+        A key without a model fingerprint, made from a front alone, takes any model.
+        """
+        if not self.model_fingerprint:
+            return
+        found = module_fingerprint(model) if isinstance(model, nn.Module) else model.fingerprint
+        if found != self.model_fingerprint:
+            raise KeyMismatch("model", expected=self.model_fingerprint, found=found)
+
 
 def build_key(
     model: nn.Module | Authorized,

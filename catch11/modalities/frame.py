@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.keys.authorized import IMAGE
@@ -231,14 +231,6 @@ def loading(asked: Facts) -> tuple[dict[str, Any], Loading]:
     rest = dict(asked)
     device, allow_code = rest.pop("device", "cpu"), rest.pop("allow_code", False)
     return rest, Loading(device=str(device), allow_code=bool(allow_code))
-
-
-def radius_of(asked: object) -> float | Literal["auto"]:
-    """The radius of a deep recoder. Raises InvalidArgument."""
-    try:
-        return "auto" if asked == "auto" else float(str(asked))
-    except ValueError:
-        raise InvalidArgument("radius", expected="auto or a number", found=repr(asked)) from None
 
 
 def _suffixes(path: Path) -> frozenset[str]:

@@ -1,143 +1,173 @@
 """The frame of every recoder: it checks, keys the randomness, rounds, measures. Final.
 
-A variant returns images and reasons; it never rounds for the file, grades itself or draws secrets
-but from the streams it is handed.
+What items are (windows, rows, documents) is said by a `Domain`. A variant returns data and reasons; it
+never rounds for the file, grades itself or draws secrets but from the streams it is handed.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, final
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from catch11.canvas.grid import Format, grid_of, psnr
-from catch11.copies.personalize import CopySecret
 from catch11.copies.scramble import Scramble
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
+from catch11.recoding.registry import entry_of
 
 Facts = Mapping[str, str | int | float | bool]
+Items = TypeVar("Items")  # a batch: a tensor of windows or rows, a sequence of documents
+# Fields of recoders that are no settings: what they work with, and how many items at once.
+_THINGS = frozenset({"key", "model", "copy", "chunk"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Recoded:
+class Recoded(Generic[Items]):
     """What a recoder made of a batch.
 
-    images: float32 on the grid of the format, of the size that went in. psnr: dB, peak 1, over the
-    window, as a reader of the file measures it. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂, x scrambled
-    where the reader is a personalised copy. reasons: why an image must be withheld, None where it
-    may be released.
+    items: as a reader of the file finds them, of the shapes that went in. psnr: dB, as measured on
+    them, with the peak of their kind: 1 for pictures and sounds, one standard deviation for rows, a
+    document's own size. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂, x scrambled where the reader is a
+    personalised copy. reasons: why an item must be withheld, None where it may be released.
     """
 
-    images: Float[Tensor, "batch channel height width"]
+    items: Items
     psnr: tuple[float, ...]
     front_shift: tuple[float, ...]
     reasons: tuple[str | None, ...]
 
+    @property
+    def images(self) -> Items:
+        """The items, where they are pictures or sounds."""
+        return self.items
 
-class Recoder(ABC):
-    """A key with settings; calling it recodes a batch. The result of an image depends on that image
+
+class Domain(ABC, Generic[Items]):
+    """What one kind of data is to a recoder: how its items are checked, keyed, rounded, measured.
+
+    purpose: of the streams of its items. batch: how many are best worked on together. format: of
+    their files, where there are several. scramble: how the reader takes its items where it is a
+    personalised copy.
+    """
+
+    purpose: ClassVar[str]
+    batch: int = 8
+    format: str = ""
+    scramble: Scramble | None = None
+
+    @abstractmethod
+    def clean(self, items: Items) -> Items:
+        """The items as a recoder takes them. Raises InvalidArgument for what are none."""
+
+    def refused(self, clean: Items) -> Sequence[str | None]:
+        """Why an item must be withheld whatever is made of it."""
+        return [None] * len(clean)  # type: ignore[arg-type]
+
+    @abstractmethod
+    def content(self, item: Any) -> tuple[bytes, ...]:
+        """What keys an item's noise, beside key and settings."""
+
+    @abstractmethod
+    def rounded(self, made: Items) -> Items:
+        """Values that a file can hold."""
+
+    @abstractmethod
+    def psnr(self, made: Any, clean: Any) -> float:
+        """Of one item, in dB; see `Recoded`."""
+
+    @abstractmethod
+    def shift(self, made: Any, seen: Any) -> float:
+        """How far one item moved in the key's front, relative."""
+
+    def framed(
+        self, made: Items, items: Items, margins: Callable[[], Sequence[KeyedStream]]
+    ) -> Items:
+        """What goes out for the items that came in. margins: streams for what no model sees."""
+        return made
+
+
+class Recoder(ABC, Generic[Items]):
+    """A key with options; calling it recodes a batch. The result of an item depends on that item
     alone, or, for recoders that say so by `batch`, on its fixed chunk.
 
-    copy: the secret of the personalised copy that the key was built from; each picture is then
-    scrambled before anything else, since that is how the copy reads it.
+    A variant is a frozen dataclass: its keyword-only fields are its options, with their defaults,
+    checked in `__post_init__`. threads: of torch, that serve it best; None for all there are.
     """
 
     method: ClassVar[str]
-    batch: int = 8
+    threads: ClassVar[int | None] = None
+    key: Key
 
-    def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
-        if format.startswith("wav") and not key.canvas.sound:
-            raise InvalidArgument("format", expected="png8 or tensor", found=format)
-        self.key = key
-        self.format: Format = format
-        self.grid = grid_of(format)
-        if copy is not None:
-            copy.check_key(key)
-        self.scramble: Scramble | None = None if copy is None else copy.scramble
+    def __post_init__(self) -> None:
+        own = entry_of(self.method, self.key.modality)
+        if own is not None and not isinstance(self, own.recoder):
+            raise InvalidArgument(
+                "key", expected=f"one for {type(self).__name__}",
+                found=f"one of {self.key.modality}",
+                remedy=f"catch11.recoder_for(key, method={self.method!r}) finds the recoder of any key",
+            )  # fmt: skip
+        _ = self.domain  # checks its part of the options
 
     @property
     @abstractmethod
+    def domain(self) -> Domain[Items]:
+        """What the items are, with this key and these options."""
+
+    @property
+    def batch(self) -> int:
+        """How many items are worked on together."""
+        return self.domain.batch
+
+    @property
+    def scramble(self) -> Scramble | None:
+        """How the reader takes its items where it is a personalised copy."""
+        return self.domain.scramble
+
+    @cached_property
     def settings(self) -> Facts:
         """Everything but the key that decides what a file looks like; public."""
+        return {"method": self.method, **self.facts()}
+
+    def facts(self) -> Mapping[str, Any]:
+        """The settings beside the method: every option as it stands, unless a variant says otherwise."""
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names if name not in _THINGS}
 
     @abstractmethod
     def run(
-        self,
-        windows: Float[Tensor, "batch channel height width"],
-        streams: Sequence[KeyedStream],
-    ) -> tuple[Float[Tensor, "batch channel height width"], Sequence[str | None]]:
-        """Recoded windows and reasons to withhold; one keyed stream a window."""
+        self, items: Items, streams: Sequence[KeyedStream]
+    ) -> tuple[Items, Sequence[str | None]]:
+        """Recoded items and reasons to withhold; one keyed stream an item."""
 
     @final
-    def __call__(self, images: Tensor) -> Recoded:
-        """Recode images, floats (n, channel, height, width) in [0, 1]: windows of the model, or whole canvas pictures.
-
-        Whole pictures come back whole, with keyed noise in the margin that no model sees. Raises
-        InvalidArgument on another shape, dtype or range.
-        """
-        clean = self._checked(images)
-        windows = clean if self.scramble is None else self.scramble(clean)
-        streams = [self._stream("recode", window) for window in windows]
-        made, reasons = self.run(windows, streams) if len(windows) else (windows, ())
-        made = self.grid.round(self.grid.clip(made.float()))
-        whole = images.shape[1:] == self.key.canvas.size != self.key.canvas.shape
+    def __call__(self, items: Items) -> Recoded[Items]:
+        """Recode a batch; what its items are says the domain. Raises InvalidArgument for others."""
+        domain = self.domain
+        clean: Any = domain.clean(items)
+        seen: Any = clean if domain.scramble is None else domain.scramble(clean)
+        made: Any = seen
+        reasons: Sequence[str | None] = ()
+        if len(seen):
+            made, reasons = self.run(seen, [self.stream(item) for item in seen])
+        made = domain.rounded(made)
+        refused = domain.refused(clean)
         return Recoded(
-            images=self._framed(made, windows) if whole else made,
-            psnr=self._measured(psnr, made, clean),
-            front_shift=self._measured(self.key.front.relative_shift, made, windows),
-            reasons=tuple(reasons) if len(windows) else (),
+            items=domain.framed(made, items, lambda: [self.stream(v, "margin") for v in seen]),
+            # Each item by itself: alike in any batch, and within the cache.
+            psnr=tuple(map(domain.psnr, made, clean)),
+            front_shift=tuple(map(domain.shift, made, seen)),
+            reasons=tuple(a or b for a, b in zip(refused, reasons, strict=True)),
         )
 
-    def _measured(
-        self, measure: Callable[[Tensor, Tensor], Tensor], made: Tensor, windows: Tensor
-    ) -> tuple[float, ...]:
-        """A measure of each image by itself: alike in any batch, and within the cache."""
-        pairs = zip(made, windows, strict=True)
-        return tuple(float(measure(a[None], b[None])) for a, b in pairs)
-
-    def _checked(self, images: Tensor) -> Tensor:
-        canvas = self.key.canvas
-        if images.ndim != 4 or images.shape[1:] not in (canvas.shape, canvas.size):
-            raise InvalidArgument(
-                "images", expected=f"shape (n, *{canvas.shape}) or (n, *{canvas.size})",
-                found=tuple(images.shape),
-            )  # fmt: skip
-        if not images.is_floating_point():
-            raise InvalidArgument(
-                "images", expected="floats in [0, 1]", found=str(images.dtype),
-                remedy="divide 8-bit values by 255",
-            )  # fmt: skip
-        images = images.float()
-        if images.numel() and not (images.min() >= 0.0 and images.max() <= 1.0):
-            found = f"values from {float(images.min()):.3g} to {float(images.max()):.3g}"
-            raise InvalidArgument("images", expected="values in [0, 1]", found=found)
-        if images.shape[1:] == canvas.shape:
-            return images
-        return canvas.window(images).contiguous()
-
-    def _stream(self, purpose: str, window: Tensor) -> KeyedStream:
-        """The stream of one window under these settings.
+    def stream(self, item: Any, purpose: str = "") -> KeyedStream:
+        """The stream of one item, as the front sees it, under these settings.
 
         The settings belong to it: with one noise at two strengths, x + a·z and x + b·z would give
         x away.
         """
         settings = repr(sorted(self.settings.items())).encode()
+        content = self.domain.content(item)
         return self.key.stream(
-            self.method.encode(), settings, window_bytes(window), purpose=purpose
+            self.method.encode(), settings, *content, purpose=purpose or self.domain.purpose
         )
-
-    def _framed(self, made: Tensor, windows: Tensor) -> Tensor:
-        """Windows on whole pictures whose margin is keyed noise on the grid, free of content."""
-        canvas = self.key.canvas
-        margins = torch.stack([self._stream("margin", w).uniform(canvas.size) for w in windows])
-        return canvas.place(made, self.grid.round(margins.to(made)))
-
-
-def window_bytes(window: Float[Tensor, "channel height width"]) -> bytes:
-    """The window as the bytes that key its noise: float32, little-endian."""
-    return window.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()

@@ -1,36 +1,43 @@
 """The plain recoder of personalised copies: the picture scrambled, and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import ClassVar
 
-from jaxtyping import Float
 from torch import Tensor
 
 from catch11.canvas.grid import Format
 from catch11.copies.personalize import CopySecret
 from catch11.crypto.stream import KeyedStream
+from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
-from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.frame import Recoder
+from catch11.recoding.registry import registered
+from catch11.recoding.windows import WindowDomain
 
 
-class ScrambleRecoder(Recoder):
+@registered(IMAGE)
+@dataclass(frozen=True, eq=False)
+class ScrambleRecoder(Recoder[Tensor]):
     """Scrambles each window as its copy reads it: exact for every picture, no search, one lookup a
     value. What is in a file is the picture in a secret order, so files together give the order
     away; see docs/copies.md. Raises KeyMismatch unless the key is the copy's.
     """
 
     method: ClassVar[str] = "scramble"
+    threads: ClassVar[int | None] = 1
 
-    def __init__(self, key: Key, copy: CopySecret, *, format: Format = "png8") -> None:
-        super().__init__(key, format=format, copy=copy)
+    key: Key
+    copy: CopySecret
+    _: KW_ONLY
+    format: Format = "png8"
 
-    @property
-    def settings(self) -> Facts:
-        return {"method": self.method, "format": self.format}
+    @cached_property
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format, copy=self.copy)
 
     def run(
-        self,
-        windows: Float[Tensor, "batch channel height width"],
-        streams: Sequence[KeyedStream],
-    ) -> tuple[Float[Tensor, "batch channel height width"], Sequence[str | None]]:
-        return windows, [None] * len(windows)
+        self, items: Tensor, streams: Sequence[KeyedStream]
+    ) -> tuple[Tensor, Sequence[str | None]]:
+        return items, [None] * len(items)

@@ -13,12 +13,13 @@ from catch11.data.pictures import quiet
 from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
 from catch11.keys.authorized import IMAGE
+from catch11.recoding.frame import Recoder
 from catch11.releases.commit import Committer
 from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
-from catch11.releases.pipeline import Asked, Long, Pipeline, Recodes, pipeline_of
+from catch11.releases.pipeline import Asked, Long, Pipeline, pipeline_of
 from catch11.releases.places import one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
@@ -50,7 +51,7 @@ class Summary:
 def release(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
-    recoder: Recodes,
+    recoder: Recoder[Any],
     *,
     format: str | None = None,
     model: Any = None,
@@ -108,14 +109,14 @@ def release(
     )  # fmt: skip
 
 
-def settings_id(recoder: Recodes, pipeline: Pipeline[Any, Any]) -> str:
+def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:
     """A keyed id of everything that decides what becomes of a source."""
     facts = [recoder.method, pipeline.form.name, recoder.settings, *pipeline.facts().values()]
     text = json.dumps(facts, sort_keys=True)
     return recoder.key.stream(text.encode(), purpose="settings").bytes(16).hex()
 
 
-def _header(task: Task, recoder: Recodes, names: Naming) -> Mapping[str, Any]:
+def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any]:
     kind = recoder.key.modality
     return {
         "key": recoder.key.fingerprint,
@@ -131,7 +132,7 @@ def _header(task: Task, recoder: Recodes, names: Naming) -> Mapping[str, Any]:
 
 
 def _fill(
-    task: Task, recoder: Recodes, naming: Naming, workers: int, progress: Progress | None
+    task: Task, recoder: Recoder[Any], naming: Naming, workers: int, progress: Progress | None
 ) -> Committer:
     """Work off all sources into the release folder."""
     where, key, pipeline = task.places, recoder.key, task.pipeline

@@ -7,28 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from catch11.errors import InvalidArgument, KeyMismatch
-from catch11.keys.key import Key
+from catch11.errors import InvalidArgument
 from catch11.releases.form import Form, named
 
 Long = Literal["truncate", "refuse"]
 Item = TypeVar("Item")
 Meant = TypeVar("Meant")
-
-
-@runtime_checkable
-class Recodes(Protocol):
-    """What the engine needs of a recoder of any kind of data."""
-
-    method: ClassVar[str]
-    key: Key
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Everything but the key that decides what a file holds; public."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +132,7 @@ def model_of(asked: Asked, *, why: str) -> Any:
     model = asked.check if asked.model is None else asked.model
     if model is None:
         raise InvalidArgument("model", expected=f"the model, {why}", found="none")
-    key = asked.recoder.key
     for one in (model, asked.check):
-        if one is not None and one.fingerprint != key.model_fingerprint:
-            raise KeyMismatch("model", expected=key.model_fingerprint, found=one.fingerprint)
+        if one is not None:
+            asked.recoder.key.check_model(one)
     return model

@@ -77,7 +77,7 @@ class Windows(Pipeline[np.ndarray, Tensor]):
     ) -> None:
         folder = walk(source)
         self.names, self.problems = folder.files, folder.problems
-        form = form_of(recoder.format)
+        form = form_of(recoder.domain.format)
         assert isinstance(form, WindowForm)  # every format that has a grid is one
         self.form, self.batch = form, recoder.batch
         self._root, self._recoder, self._read, self._check = source, recoder, read, check

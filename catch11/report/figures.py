@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from catch11.evaluation.groups import clean_of, largest, line_of, preferred
 from catch11.evaluation.record import Record
-from catch11.report.card import clean_of, largest, line_of, preferred, share
+from catch11.report.card.words import share
 from catch11.report.charts import Axis, Point, Series, plot
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval
 

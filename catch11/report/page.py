@@ -10,17 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from catch11.attacks import attack_names
+from catch11.evaluation.groups import clean_of, preferred, release_of
 from catch11.evaluation.record import Record
-from catch11.report.card import (
-    cards,
-    clean_cell,
-    clean_of,
-    knows,
-    preferred,
-    release_of,
-    share,
-    tried,
-)
+from catch11.report.card.threats import cards, knows
+from catch11.report.card.words import clean_cell, share, tried
 from catch11.report.figures import drift_chart, spectrum_chart, strength_chart
 from catch11.report.samples import Sample
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval, percent, setting

@@ -78,4 +78,4 @@ def _object(path: Path) -> tuple[Record, ...]:
         raise InvalidArgument(
             "records", expected=f"an object with `records` in {path.name}", found="none"
         )
-    return tuple(Record.from_dict(row) for row in rows)
+    return tuple(Record.from_line(json.dumps(row)) for row in rows)

@@ -1,7 +1,7 @@
 """How the page says what a record holds."""
 
 from catch11.evaluation.record import Record
-from catch11.report.card import share
+from catch11.report.card.words import share
 
 SHARES = ("accuracy", "agreement", "agreement with the authorized model", "recovery", "mcc")
 ROLES = {

@@ -21,8 +21,10 @@ from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import release
 from catch11.releases.read import read_release
+from catch11.studies.grid import draw_grid
 from catch11.studies.nets.digits import (
     AUTHORIZED,
     CLASSES,
@@ -31,7 +33,6 @@ from catch11.studies.nets.digits import (
     load_digits,
     write_pictures,
 )
-from catch11.studies.threads import one_thread
 
 SHOWN = 8  # pictures in the grid
 RADIUS = 24.0  # 255ths, of the deep recoder
@@ -55,7 +56,7 @@ class Demo:
     folder: Path
 
 
-@one_thread()
+@torch_threads(1)
 def run_demo(
     folder: Path, *, count: int = 300, psnr: float = 8.0, step: Step | None = None
 ) -> Demo:
@@ -86,7 +87,7 @@ def run_demo(
             progress=partial(tell, f"verifying {method}"),
         )  # fmt: skip
     picture = folder / "pictures.png"
-    _draw(picture, _rows(source, {name: folder / name for name in recoders}))
+    draw_grid(picture, _rows(source, {name: folder / name for name in recoders}), side=0.9)
     return Demo(results=results, psnr=psnr, picture=picture, folder=folder)
 
 
@@ -116,20 +117,5 @@ def _rows(source: Path, places: Mapping[str, Path]) -> dict[str, Sequence[Image.
         batch, _ = read_batch(held, entries, sources, seed=0)
         rows.setdefault("clean", batch.pictures["clean"])
         rows[method] = batch.pictures["nte"]
-        rows[f"Gaussian like {method}"] = batch.pictures["gaussian"]
+        rows[f"Gaussian\nlike {method}"] = batch.pictures["gaussian"]
     return rows
-
-
-def _draw(path: Path, rows: Mapping[str, Sequence[Image.Image]]) -> None:
-    from matplotlib.figure import Figure
-
-    columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(0.9 * columns + 2, 0.92 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for row, (title, pictures) in zip(axes, rows.items(), strict=True):
-        for cell, picture in zip(row, pictures, strict=False):
-            cell.imshow(picture, interpolation="nearest")
-        for cell in row:
-            cell.set(xticks=[], yticks=[])
-        row[0].set_ylabel(title.replace(" like ", "\nlike "), rotation=0, ha="right", va="center")
-    figure.savefig(path, dpi=120)

@@ -14,6 +14,7 @@ from catch11.data.windows import to_pixels
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
+from catch11.studies.grid import draw_grid
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting
 from catch11.studies.trial import Method, Trial
@@ -54,25 +55,16 @@ def view(records: Sequence[Record]) -> RenderableType:
 
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
-    from matplotlib.figure import Figure
-
     n = max(int(r.settings["n"]) for r in records)
     base = Trial(place=place, family=FAMILY, authorized=place.names(FAMILY)[0], n=n)
-    rows = {"clean": base.clean}
+    rows: dict[str, torch.Tensor] = {"clean": base.clean}
     for method in METHODS:
         trial = replace(base, method=method)
         blank = torch.ones_like(base.clean)
         blank[list(trial.made.kept)] = trial.made.windows
         rows[method] = blank
     rows |= attacked(base)
-    figure = Figure(figsize=(1.5 * n + 1.2, 1.5 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), n, squeeze=False)
-    for line, (title, windows) in zip(axes, rows.items(), strict=True):
-        for cell, window in zip(line, windows, strict=True):
-            cell.imshow(to_pixels(window), interpolation="nearest")
-            cell.set(xticks=[], yticks=[])
-        line[0].set_ylabel(title, fontsize=8)
-    figure.savefig(path, dpi=110)
+    draw_grid(path, {title: list(map(to_pixels, row)) for title, row in rows.items()}, side=1.5)
 
 
 def attacked(base: Trial) -> dict[str, torch.Tensor]:

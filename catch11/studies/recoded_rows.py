@@ -18,16 +18,16 @@ from catch11.evaluation.record import Condition, Record, Role
 from catch11.keys.key import DEFAULT_RULE, Key, build_key
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.recoder import RecodedRows, RowRecoder, SpectralRowRecoder
+from catch11.modalities.table.recoder import SpectralRowRecoder
 from catch11.modalities.table.restore import projected, regressed, wiener
+from catch11.recoding.frame import Recoded, Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import rows as tables
 from catch11.studies.place import Place
-from catch11.studies.tables import model as model_name
-from catch11.studies.tables import pivot, setting
+from catch11.studies.tables import released_table
+from catch11.studies.trial import SECRET
 
 STRENGTHS = (0.0, -10.0, -20.0, -30.0)
-SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
 
 Answer = Callable[[Tensor], Tensor]
 
@@ -76,18 +76,18 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     made = recoder(data.test)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(data.test.shape, generator=generator, dtype=torch.float64)
-    rms = (made.rows - data.test).square().mean(1, keepdim=True).sqrt()
+    rms = (made.items - data.test).square().mean(1, keepdim=True).sqrt()
     noisy = data.test + noise * rms / noise.square().mean(1, keepdim=True).sqrt()
     half = len(data.train) // 2
     public, others = data.train[:half], data.train[half:]
-    pairs = others, recoder(others).rows
+    pairs = others, recoder(others).items
     rows: list[tuple[Condition, str | None, tuple[str, ...], Tensor]] = [
         ("clean", None, (), data.test),
-        ("nte", None, (), made.rows),
+        ("nte", None, (), made.items),
         ("gaussian", None, (), noisy),
-        ("attack", "Wiener", ("released", "public"), wiener(made.rows, public)),
-        ("attack", "regression", ("released", "pairs"), regressed(made.rows, pairs)),
-        ("attack", "front known", ("released", "public", "front"), projected(made.rows, public, front)),
+        ("attack", "Wiener", ("released", "public"), wiener(made.items, public)),
+        ("attack", "regression", ("released", "pairs"), regressed(made.items, pairs)),
+        ("attack", "front known", ("released", "public", "front"), projected(made.items, public, front)),
     ]  # fmt: skip
     found = []
     for rival, (role, answer) in rivals(name).items():
@@ -105,11 +105,11 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return found
 
 
-def _recoder(model: TableModel, key: Key, strength: object) -> RowRecoder:
+def _recoder(model: TableModel, key: Key, strength: object) -> Recoder[Tensor]:
     if strength is None:
-        return DeepRowRecoder(model, key, model.cells)
+        return DeepRowRecoder(model, key)
     assert isinstance(strength, float)
-    return SpectralRowRecoder(key, model.cells, psnr=strength)
+    return SpectralRowRecoder(model, key, psnr=strength)
 
 
 def _answers(model: TableModel) -> Answer:
@@ -120,22 +120,16 @@ def _predicts(fitted: Any) -> Answer:
     return lambda rows: torch.from_numpy(fitted.predict(rows.numpy()))
 
 
-def _mean(made: RecodedRows) -> float:
+def _mean(made: Recoded[Tensor]) -> float:
     return sum(made.psnr) / len(made.psnr)
 
 
-def _withheld(made: RecodedRows) -> int:
+def _withheld(made: Recoded[Tensor]) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
 def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release": setting("release"), "model": model_name},
-        column=lambda record: record.attack or str(record.condition),
-        caption="accuracy; dB with peak one standard deviation; clean, released, Gaussian noise of the "
-        "same strength, then after each attack",
-    )
+    return released_table(records, "dB with peak one standard deviation")
 
 
 STUDY = Study(

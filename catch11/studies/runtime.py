@@ -21,10 +21,10 @@ from catch11.evaluation.record import Record
 from catch11.keys.key import build_key
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.threads import torch_threads
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot
-from catch11.studies.threads import one_thread
 from catch11.studies.trial import STRENGTH, Trial
 
 RUNS = {"quick": 3, "full": 9}
@@ -48,7 +48,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     trial, runs = Trial.of(cell, place), int(str(cell.settings["runs"]))
     tasks = works(trial)
     times: dict[str, list[float]] = {name: [] for name in tasks}
-    with one_thread():
+    with torch_threads(1):
         for task in tasks.values():
             task()
         for _ in range(runs):

@@ -19,20 +19,19 @@ from catch11.evaluation.record import Condition, Record, Role
 from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.filters import blind_attacks, projected, wiener
 from catch11.modalities.audio.model import AudioModel
-from catch11.modalities.audio.plug import RADIUS
+from catch11.modalities.audio.recoder import RADIUS
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoded
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import spoken
 from catch11.studies.place import Place
-from catch11.studies.tables import model as model_name
-from catch11.studies.tables import pivot, setting
+from catch11.studies.tables import released_table
+from catch11.studies.trial import SECRET
 
 STRENGTHS = (30.0, 20.0, 15.0, 10.0)
 ATTACKED = (15.0, None)  # the strength that is attacked, and deep
 PUBLIC = 400  # clean sounds that an attacker holds
-SECRET = bytes(range(32))  # a study's: its releases are made to be looked at
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
@@ -144,13 +143,7 @@ def _withheld(made: Recoded) -> int:
 
 
 def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release": setting("release"), "model": model_name},
-        column=lambda record: record.attack or str(record.condition),
-        caption="accuracy; PSNR with peak 2, the range of samples; clean, released, Gaussian noise of "
-        "the same PSNR, then after each attack",
-    )
+    return released_table(records, "PSNR with peak 2, the range of samples")
 
 
 STUDY = Study(

@@ -5,6 +5,7 @@ sentence embeddings; with --hub it is BERT fine-tuned for the task. The rival is
 trained here (with --hub, RoBERTa), fed the released embeddings, and, as a control, the clean ones.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,13 +24,15 @@ from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
+from catch11.modalities.text.recoder import NoiseTokens, Passages, SpectralTokens, passages
 from catch11.modalities.text.scores import record
+from catch11.recoding.frame import Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.encoders import known_encoder, small_encoder
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tables import pivot
 from catch11.studies.tasks.glue import TASKS, Examples, chance, load_glue, measure
+from catch11.studies.trial import SECRET
 
 LOCAL = ("sst2", "stsb", "cola", "rte")
 COUNTS = {"quick": 40, "full": 200}
@@ -44,7 +47,6 @@ HUB_NAMES = {
     "qnli": "QNLI",
 }
 _TAUGHT = 800  # training examples of a head: its features are the cost
-_SECRET = bytes(range(32))  # a study publishes its noise with its numbers
 
 
 @runtime_checkable
@@ -120,8 +122,8 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     made = rows
     if kind != "clean":
         condition = "gaussian" if kind == "noise" else "nte"
-        recoded = recoder(str(kind), authorized.model)(rows, types)
-        made = list(recoded.passages)
+        recoded = recoder(str(kind), authorized.model)(passages(rows, types))
+        made = [passage.embeds for passage in recoded.items]
         step = len(rows) // len(examples)
         kept = [i for i in kept if not any(recoded.reasons[step * i : step * i + step])]
     found = []
@@ -168,14 +170,14 @@ def documents(
     return [model.embed(row) for row in rows], [row.types for row in rows]
 
 
-def recoder(kind: str, model: TextModel) -> TokenRecoder:
+def recoder(kind: str, model: TextModel) -> Recoder[Passages]:
     """A recoder by its name in `RECODERS`."""
-    key = build_key(model, secret=_SECRET)
+    key = build_key(model, secret=SECRET)
     if kind == "deep":
         return DeepTokens(model, key)
     if kind == "noise":
         return NoiseTokens(key, rms=model.rms)
-    return SpectralTokens(key, strength=float(kind.split()[1]))
+    return SpectralTokens(key, psnr=-20.0 * math.log10(float(kind.split()[1])))
 
 
 def readers(place: Place, task: str) -> tuple[Reader, Reader]:

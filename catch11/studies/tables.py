@@ -91,6 +91,17 @@ def pivot(
     return Pivot(heads=tuple(labels), columns=tuple(columns), rows=rows, caption=caption)
 
 
+def released_table(records: Sequence[Record], strength: str) -> Pivot:
+    """A row a release and model, a column a condition or attack. strength: how it is counted."""
+    return pivot(
+        records,
+        row={"release": setting("release"), "model": model},
+        column=lambda record: record.attack or str(record.condition),
+        caption=f"accuracy; {strength}; clean, released, Gaussian noise of the same strength, then "
+        "after each attack",
+    )
+
+
 def interval_text(record: Record) -> str:
     """.87 [.83, .90] of a share, 1.23 [1.1, 1.4] of another number, – where there is none."""
     if math.isnan(record.value):

@@ -14,6 +14,7 @@ from catch11.evaluation.cells import Cell
 from catch11.evaluation.metrics import accuracy, matches
 from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
+from catch11.studies.nets.descent import descend
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting
 from catch11.studies.trial import Trial
@@ -58,16 +59,17 @@ def train(
     steps = epochs * -(-len(windows) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=RATE, total_steps=steps)
     learner.train()
-    for _ in range(epochs):
-        for index in torch.randperm(len(windows), generator=generator).split(BATCH):
-            batch = windows[index]
-            mirrored = torch.rand(len(batch), 1, 1, 1, generator=generator) < 0.5
-            batch = torch.where(mirrored, batch.flip(3), batch)
-            loss = functional.cross_entropy(learner(batch - 0.5), labels[index])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+
+    def loss(index: Tensor) -> Tensor:
+        batch = windows[index]
+        mirrored = torch.rand(len(batch), 1, 1, 1, generator=generator) < 0.5
+        batch = torch.where(mirrored, batch.flip(3), batch)
+        return functional.cross_entropy(learner(batch - 0.5), labels[index])
+
+    descend(
+        loss, optimiser, schedule,
+        count=len(windows), epochs=epochs, batch=BATCH, generator=generator,
+    )  # fmt: skip
     return learner.eval().requires_grad_(False)
 
 

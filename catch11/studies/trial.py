@@ -29,7 +29,7 @@ from catch11.studies.place import Part, Pictures, Place
 
 Windows = Float[Tensor, "_ channel height width"]
 Method = Literal["spectral", "deep", "published as a file", "clipped", "gaussian"]
-SECRET = bytes(range(32))
+SECRET = bytes(range(32))  # every study's, so that it repeats; a release draws its own
 CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
 # What each family's spectral release asks for: its strength in dB and its rule.
 STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "digits": 8.0}

@@ -16,7 +16,7 @@ from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release
-from catch11.report.card import cards
+from catch11.report.card.threats import cards
 from tests.attacks.conftest import classifier
 from tests.world import World, build_world
 

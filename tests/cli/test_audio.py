@@ -155,7 +155,7 @@ def test_wrong_pairings_are_one_sentence(world: Path, tmp_path: Path) -> None:
     assert "the key was built from another model" in sentence
     sentence = said("recode", world / "src", dst, "--key", key, "--radius", "wide", "--method", "deep",
                     "--model", world / "net.safetensors")  # fmt: skip
-    assert "radius: expected auto or a number" in sentence
+    assert "radius: expected auto, least or a number" in sentence
     assert not dst.exists()
 
 

@@ -70,10 +70,10 @@ def test_a_release_in_python_wants_the_secret_too(place: Path, tmp_path: Path) -
     assert done.written == COUNT
 
 
-@pytest.mark.parametrize("method", ["scramble", "spectral"])
+@pytest.mark.parametrize("method", ["scramble", "spectral --psnr 14"])
 def test_the_copy_reads_the_release_and_the_original_does_not(place: Path, tmp_path: Path, method: str) -> None:  # fmt: skip
     out, secret, key = tmp_path / "out", place / "a.secret", place / "copy.key"
-    done = run("recode", place / "source", out, "--method", method, "--secret", secret, "--key", key, "--psnr", 14)  # fmt: skip
+    done = run("recode", place / "source", out, "--method", *method.split(), "--secret", secret, "--key", key)  # fmt: skip
     assert done.status == 0, done.err
     facts = run(
         "verify", out, "--model", copied(place), "--secret", secret, "--source", place / "source",

@@ -1,12 +1,15 @@
 """Tables from outside: what is read, what is kept as it was, what is refused."""
 
+import json
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from catch11.data.tables import Table, decode_table, encode_table, read_table
 from catch11.errors import UnreadableTable
@@ -66,6 +69,8 @@ HOSTILE = {
     "zeros": (b"a,b\n1,\0\n", "not a text file"),
     "picture": (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"),
     "one long cell": (b"a\n" + b"x" * 200_000, "field larger"),
+    "open quote": (b'a,b\n1,ok\n2,"open\n3,ok\n', r"row 3 is no row of a CSV \(unexpected end"),
+    "after a quote": (b'a,b\n1,"x"y\n', "row 2 is no row of a CSV"),
 }
 
 
@@ -106,17 +111,15 @@ def test_any_bytes_are_a_table_or_a_sentence(data: bytes) -> None:
 
 
 def test_parquet_keeps_order_types_and_other_columns() -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     stream = BytesIO()
     parquet.write_table(
-        arrow.table(
+        pyarrow.table(
             {
-                "when": arrow.array([1, 2, 3], arrow.timestamp("s")),
-                "count": arrow.array([4, 5, None], arrow.int32()),
-                "name": arrow.array(["x", None, "z"]),
-                "size": arrow.array([0.5, 1.5, 2.5], arrow.float32()),
-                "flag": arrow.array([True, False, True]),
+                "when": pyarrow.array([1, 2, 3], pyarrow.timestamp("s")),
+                "count": pyarrow.array([4, 5, None], pyarrow.int32()),
+                "name": pyarrow.array(["x", None, "z"]),
+                "size": pyarrow.array([0.5, 1.5, 2.5], pyarrow.float32()),
+                "flag": pyarrow.array([True, False, True]),
             }
         ),
         stream,
@@ -137,7 +140,32 @@ def test_parquet_keeps_order_types_and_other_columns() -> None:
     assert again.column("name").to_pylist() == ["x", None]
 
 
+NULLABLE = {"columns": [{"name": name, "numpy_type": "Int64"} for name in ("age", "id")]}
+
+
+@pytest.mark.parametrize(
+    ("pandas", "left"),
+    [
+        (json.dumps(NULLABLE), {"columns": NULLABLE["columns"][1:]}),
+        ("{}", None),
+        ("[" * 100_000, None),
+        (None, None),
+    ],
+    ids=lambda text: str(text)[:9],
+)
+def test_pandas_is_not_sent_after_a_type_that_is_gone(pandas: str | None, left: object) -> None:
+    stream = BytesIO()
+    arrow = pyarrow.table({"age": [40, 50], "id": [1, 2]})
+    noted = {b"by": b"x"} if pandas is None else {b"by": b"x", b"pandas": pandas.encode()}
+    parquet.write_table(arrow.replace_schema_metadata(noted), stream)
+    table = read(stream.getvalue(), "a.parquet")
+    values, kept = np.array([[0.5], [1.5]]), np.ones(2, bool)
+    data = encode_table(table, ["age"], values, kept=kept, whole=[False])
+    facts = read(data, "a.parquet").arrow.schema.metadata
+    assert facts[b"by"] == b"x"
+    assert (json.loads(facts[b"pandas"]) if b"pandas" in facts else None) == left
+
+
 def test_a_parquet_file_that_is_none() -> None:
-    pytest.importorskip("pyarrow")
     with pytest.raises(UnreadableTable, match="no Parquet file"):
         read(b"PAR1 no", "a.parquet")

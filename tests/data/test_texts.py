@@ -16,6 +16,16 @@ def test_lines_are_documents_and_empty_ones_problems(tmp_path: Path) -> None:
     assert found.problems == (("row0000002", "it is empty"), ("row0000004", "it is empty"))
 
 
+@pytest.mark.parametrize("inside", ["\f", "\u2028", "\x85", "\x1c", "\v"])
+def test_only_line_ends_end_a_line(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "a.txt").write_bytes(f"a{inside}b\r\nc\rd\n".encode())
+    assert [d.text for d in read_documents(tmp_path / "a.txt").items] == [f"a{inside}b", "c", "d"]
+    (tmp_path / "a.csv").write_bytes(f"text,score\r\na{inside}b,1\r\n".encode())
+    found = read_documents(tmp_path / "a.csv", columns=["text"], target="score")
+    assert [d.text for d in found.items] == [f"a{inside}b"]
+    assert found.targets == {"row0000001": "1"}
+
+
 def test_a_folder_gives_a_document_a_file(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.txt").write_text("one\ntwo")
@@ -72,6 +82,7 @@ HOSTILE = {
     "empty.csv": (b"", "a table with rows"),
     "wide.csv": (b"a\n" + b"x" * (1 << 21), "a CSV"),
     "latin.csv": (b"a\ncaf\xe9\n", "UTF-8"),
+    "open.csv": (b'score,a\n1,"open\n0,second\n', r"row 2 is no row of a CSV \(unexpected end"),
     "nothing.txt": (None, "a file or folder of texts"),
 }
 

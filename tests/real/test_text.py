@@ -8,7 +8,7 @@ import torch
 from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.model import NORMALISED
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens
+from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, passages
 from catch11.modalities.text.scores import read_back
 from catch11.studies.nets.encoders import known_encoder
 from catch11.studies.tasks.glue import load_glue
@@ -47,16 +47,18 @@ def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
     part = load_glue("stsb", "test", folder=assets / "text").some(8)
     encoded = [model.encode(text) for text in part.first]
     clean = [model.embed(row) for row in encoded]
-    made = DeepTokens(model, key)(clean)
+    made = DeepTokens(model, key)(passages(clean))
     assert made.reasons == (None,) * 8
-    near = torch.cosine_similarity(model.answers(clean), model.answers(made.passages))
+    near = torch.cosine_similarity(
+        model.answers(clean), model.answers([p.embeds for p in made.items])
+    )
     assert float(near.min()) > 0.99
     assert read_back(model, encoded, clean)[0].estimate == 1.0
-    assert read_back(model, encoded, list(made.passages))[0].estimate <= 0.06
-    spectral = SpectralTokens(key, strength=1.0)(clean)
-    assert read_back(model, encoded, list(spectral.passages))[0].estimate > 0.95
-    noise = NoiseTokens(key, rms=model.rms)(clean)
-    assert read_back(model, encoded, list(noise.passages))[0].estimate < 0.02
+    assert read_back(model, encoded, [p.embeds for p in made.items])[0].estimate <= 0.06
+    spectral = SpectralTokens(key, psnr=0.0)(passages(clean))
+    assert read_back(model, encoded, [p.embeds for p in spectral.items])[0].estimate > 0.95
+    noise = NoiseTokens(key, rms=model.rms)(passages(clean))
+    assert read_back(model, encoded, [p.embeds for p in noise.items])[0].estimate < 0.02
 
 
 def test_the_example_in_the_docs_runs(root: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from catch11.errors import InvalidArgument
 from catch11.recoding.codecs import Blur, Crop, Jpeg, Resize, Survival, survival
-from catch11.recoding.deep.survival import Change
+from catch11.recoding.deep.question import Change
 from tests.recoding.spectral.test_box import picture
 
 # What a change may still leave at severity 0: JPEG goes from quality 95 and halves chroma.

@@ -118,8 +118,8 @@ def test_what_noise_cannot_hide_is_refused() -> None:
 
 def test_a_quiet_recoder_answers_alike_in_other_files() -> None:
     plain = DeepRecoder(COPY.model, KEY, radius=24.0, steps=80, margin=0.0, copy=COPY.secret)
-    quiet = plain.quiet(SHOWN[:6])
-    assert quiet.name == plain.quiet(SHOWN[:6]).name
+    quiet = plain.learn_quiet(SHOWN[:6])
+    assert quiet.name == plain.learn_quiet(SHOWN[:6]).name
     made = DeepRecoder(
         COPY.model, KEY, radius=24.0, steps=80, margin=0.0, copy=COPY.secret, quiet=quiet
     )

@@ -4,7 +4,8 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,8 +22,9 @@ from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.fronts.front import Front
 from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.windows import WindowDomain
 from catch11.releases.engine import Summary, release
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release, sources_of
@@ -46,22 +48,24 @@ def dst(tmp_path: Path) -> Path:
     return tmp_path / "dst"
 
 
-class Fussy(Recoder):
+@dataclass(frozen=True, eq=False)
+class Fussy(Recoder[Tensor]):
     """Answers with the stream's own noise, and withholds windows that are mostly dark."""
 
     method: ClassVar[str] = "fussy"
 
-    def __init__(self, key: Key, *, format: Format = "png8", limit: float = 0.0) -> None:
-        super().__init__(key, format=format)
-        self.limit = limit
+    key: Key
+    _: KW_ONLY
+    format: Format = "png8"
+    limit: float = 0.0
 
-    @property
-    def settings(self) -> Facts:
-        return {"limit": self.limit}
+    @cached_property
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format)
 
-    def run(self, windows: Tensor, streams: Sequence) -> tuple[Tensor, Sequence[str | None]]:
-        noise = torch.stack([stream.uniform(tuple(windows.shape[1:])) for stream in streams])
-        return noise, ["it is dark" if w.mean() < self.limit else None for w in windows]
+    def run(self, items: Tensor, streams: Sequence) -> tuple[Tensor, Sequence[str | None]]:
+        noise = torch.stack([stream.uniform(tuple(items.shape[1:])) for stream in streams])
+        return noise, ["it is dark" if w.mean() < self.limit else None for w in items]
 
 
 def test_tree_is_mirrored(src: Path, dst: Path, recoder: SpectralRecoder) -> None:
@@ -109,7 +113,7 @@ def test_bytes_do_not_depend_on_workers_or_batch(
     src = fill(tmp_path / "src", *(f"{n:02}.png" for n in range(11)))
     (src / "05x.png").write_bytes(b"no picture")
     recoder = SpectralRecoder(key, psnr=12.0)
-    recoder.batch = batch
+    recoder.domain.batch = batch
     release(src, tmp_path / "one", SpectralRecoder(key, psnr=12.0))
     release(src, tmp_path / "two", recoder, workers=workers)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")

@@ -93,8 +93,8 @@ def tables(root: Path) -> World:
             rows[1][2] = "" if name == "b.csv" else rows[1][2]
             writer.writerows(rows)
     (root / "bad.csv").write_text("x,y\n1,2\n")
-    made = SpectralRowRecoder(key, model.cells, psnr=-10.0)
-    weaker = SpectralRowRecoder(key, model.cells, psnr=0.0)
+    made = SpectralRowRecoder(model, key, psnr=-10.0)
+    weaker = SpectralRowRecoder(model, key, psnr=0.0)
     return World(root, made, {"model": model, "check": model}, lambda: weaker)
 
 

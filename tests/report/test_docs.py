@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from catch11.evaluation.groups import preferred
 from catch11.report import load_records
-from catch11.report.card import cards, knows, markdown, preferred
+from catch11.report.card.threats import cards, knows
+from catch11.report.card.words import markdown
 from catch11.report.words import interval
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -13,7 +13,8 @@ from catch11.attacks import Effort, attack_release
 from catch11.cli import app
 from catch11.evaluation.record import Record, write_records
 from catch11.report import load_warnings
-from catch11.report.card import card_of, cards, markdown
+from catch11.report.card.threats import card_of, cards
+from catch11.report.card.words import markdown
 from tests.report.rows import make, rows
 from tests.world import World, build_world
 

@@ -6,18 +6,11 @@ from typing import Any
 
 import pytest
 
+from catch11.evaluation.groups import clean_of, largest, line_of, preferred, release_of
 from catch11.evaluation.record import Record
 from catch11.report import report_page
-from catch11.report.card import (
-    card_of,
-    clean_of,
-    largest,
-    line_of,
-    markdown,
-    preferred,
-    release_of,
-    tried,
-)
+from catch11.report.card.threats import card_of
+from catch11.report.card.words import markdown, tried
 from catch11.report.figures import drift_chart, strength_chart
 from catch11.report.page import bars, heats
 from tests.report.rows import make, rows

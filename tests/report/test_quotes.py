@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from catch11.evaluation.groups import clean_of
 from catch11.evaluation.record import Record
 from catch11.report import load_records
-from catch11.report.card import clean_of, knows, share
+from catch11.report.card.threats import knows
+from catch11.report.card.words import share
 
 RECORDS = Path(__file__).parents[2] / "docs" / "records"
 MOBILE, RESNET = "mobilenet_v2_1.0_224", "cifar10_resnet32"

@@ -15,7 +15,8 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.record import write_records
 from catch11.keys.file import save_key
 from catch11.report import Extras, load_records, report_page
-from catch11.report.card import card_of, cards, markdown
+from catch11.report.card.threats import card_of, cards
+from catch11.report.card.words import markdown
 from catch11.report.charts import Axis, Point, Series, plot
 from catch11.report.reading import beside
 from tests.report.rows import rows
@@ -181,8 +182,8 @@ def test_records_from_files(tmp_path: Path) -> None:
         ("none.json", None, "expected JSON in"),
         ("list.json", "[]", "expected an object with `records` in list.json"),
         ("deep.json", "[" * 100_000, "expected JSON in"),
-        ("odd.json", '{"records": [3]}', "expected an object of known fields"),
-        ("odd.jsonl", "{}\n", "expected every field"),
+        ("odd.json", '{"records": [3]}', "record: expected an object"),
+        ("odd.jsonl", "{}\n", "model: expected a value"),
         ("bytes.jsonl", b"\xff\xfe\n", "expected JSON lines"),
         ("empty.jsonl", "", "records: expected one record or more"),
     ],

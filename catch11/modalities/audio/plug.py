@@ -1,24 +1,19 @@
 """Sounds behind the commands: how a model of sounds gets its key, its releases and its scores."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from catch11.data.labels import LabelsRefused
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key, build_key
 from catch11.modalities.audio.load import load_audio
-from catch11.modalities.audio.model import AudioModel, claims
-from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, radius_of, take
+from catch11.modalities.audio.model import claims
+from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, take
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
-from catch11.recoding.deep.recoder import DeepRecoder
-from catch11.recoding.frame import Recoder
-from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.choose import options_of, recoder_for
+from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import release
 
 _RULES = ("energy", "tau", "cumulative", "rank", "layer")
@@ -29,9 +24,6 @@ _ATTACK = (
     "rival", "model", "source", "key", "public", "labels", "ledger", "limit", "seed", "attack"
 )  # fmt: skip
 _VERIFY = ("rival", "labels", "source", "max_drop", "max_rival", "ledger", "limit", "batch", "seed")
-# In 255ths of the range of samples. Of 32 spoken words "auto" (16) withheld 13, 32 withheld 4, 48 none.
-RADIUS = 48.0
-_DECIBELS = 20.0  # peak 2, the range of samples: a tenth of it
 
 
 def sound_key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
@@ -54,43 +46,19 @@ def recode_sounds(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
         raise InvalidArgument(
             "--model", expected="the model, which makes its features of sounds", found="none"
         )
-    recoder = sound_recoder(key, model, method, given)
-    if method == "spectral":
-        torch.set_num_threads(1)
-    done = release(
-        src, dst, recoder,
-        check=model if given.get("check") else None,
-        names=given.get("names", "keep"), ledger=given.get("ledger"),
-        workers=given.get("workers") or 1, resume=given.get("resume", True),
-        model=model, progress=progress,
-    )  # fmt: skip
-    return Result(facts=done.to_dict(), view=summary_view(done, dst))
-
-
-def sound_recoder(
-    key: Key, model: AudioModel | None, method: str, given: Mapping[str, Any]
-) -> Recoder:
-    """The recoder that options ask for; wav16 unless the key is of features. Raises InvalidArgument."""
-    wave = key.canvas.waveform
-    format = given.get("format") or ("wav16" if wave else "tensor")
-    fitting = ("wav16", "wav32", "tensor") if wave else ("tensor",)
-    if format not in fitting:
-        raise InvalidArgument(
-            "--format", expected=f"{' or '.join(fitting)} for this model of sounds", found=format
-        )
-    if method == "deep":
-        if model is None:
-            raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
-        return DeepRecoder(
-            model, key, format=format,
-            at=given.get("at", "logits"), steps=given.get("steps", 60),
-            radius=radius_of(given.get("radius", RADIUS)),
-            agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
+    options = options_of(
+        {name: given[name] for name in (*_SPECTRAL, *_DEEP, "format") if name in given}
+    )
+    recoder = recoder_for(key, method=method, model=model, **options)
+    with torch_threads(recoder.threads):
+        done = release(
+            src, dst, recoder,
+            check=model if given.get("check") else None,
+            names=given.get("names", "keep"), ledger=given.get("ledger"),
+            workers=given.get("workers") or 1, resume=given.get("resume", True),
+            model=model, progress=progress,
         )  # fmt: skip
-    return SpectralRecoder(
-        key, format=format, psnr=given.get("psnr", _DECIBELS), noise=given.get("noise", "gaussian"),
-        tag=given.get("client", ""), shared=given.get("shared", False),
-    )  # fmt: skip
+    return Result(facts=done.to_dict(), view=summary_view(done, dst))
 
 
 def verify_sounds(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:

@@ -4,7 +4,8 @@ The search is that of pictures (`descent`), whose box [0, 1] stands for -8 to 8 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from catch11.canvas.grid import Grid
 from catch11.crypto.stream import KeyedStream
-from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
-from catch11.modalities.table.recoder import Cells, RowRecoder
-from catch11.recoding.deep.agreement import parse_agreement
+from catch11.modalities.table.recoder import TABLE, Cells, RowDomain, Tabular
+from catch11.recoding.deep.agreement import ANSWERS, Agreement, parse_agreement
 from catch11.recoding.deep.descent import Schedule, descend
-from catch11.recoding.frame import Facts
+from catch11.recoding.frame import Recoder
+from catch11.recoding.registry import registered
 
 SPAN = 8.0  # standard deviations on either side that the search may use
 AUTO = (0.1, 2.0)  # standard deviations: the ball of "auto" at the first and the last step
@@ -26,13 +28,8 @@ _LEVELS = 255.0 / (2.0 * SPAN)  # 255ths of the search's box in one standard dev
 
 
 @runtime_checkable
-class AnsweringRows(Protocol):
+class AnsweringRows(Tabular, Protocol):
     """What deep recoding needs of a model of tables."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over its sorted tensors."""
-        ...
 
     def forward(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row classes"]:
         """Standardised rows to logits, differentiable."""
@@ -53,8 +50,8 @@ class _RowGrid(Grid):
 class _Question:
     """Whether points answer as their sources do; see `descent.Objective`."""
 
-    def __init__(self, model: AnsweringRows, rows: Tensor, agreement: str, margin: float) -> None:
-        self._model, self._agreement = model, parse_agreement(agreement, margin=margin)
+    def __init__(self, model: AnsweringRows, rows: Tensor, agreement: Agreement) -> None:
+        self._model, self._agreement = model, agreement
         with torch.no_grad():
             self._clean = model.forward(rows.float())
 
@@ -63,8 +60,7 @@ class _Question:
     ) -> tuple[Float[Tensor, " some"], Float[Tensor, " some"]]:
         """The gap of the answer, and cross-entropy to descend."""
         made, clean = self._model.forward(_rows(points).float()), self._clean[rows]
-        nothing = made.new_zeros(len(made))
-        return self._agreement.gap(made, clean, nothing), self._agreement.pull(made, clean)
+        return self._agreement.gap(made, clean), self._agreement.pull(made, clean)
 
     def confirm(
         self,
@@ -76,55 +72,56 @@ class _Question:
         return gap
 
 
-class DeepRowRecoder(RowRecoder):
+@registered(TABLE)
+@dataclass(frozen=True, eq=False)
+class DeepRowRecoder(Recoder[Tensor]):
     """Finds for each row one near keyed Gaussian noise that the authorized model answers alike.
 
     radius: largest change of the start in any cell, in standard deviations; "auto" takes about the
-    smallest that answers. agreement, margin, steps: as for pictures. Raises KeyMismatch.
+    smallest that answers. agreement: top1, topk:K or kl<V; margin, steps: as for pictures. The rows
+    of one call are searched together. Raises KeyMismatch.
     """
 
     method: ClassVar[str] = "deep"
 
-    def __init__(
-        self,
-        model: AnsweringRows,
-        key: Key,
-        cells: Cells,
-        *,
-        steps: int = 60,
-        radius: float | Literal["auto"] = "auto",
-        agreement: str = "top1",
-        margin: float = 0.5,
-        tag: str = "",
-    ) -> None:
-        super().__init__(key, cells)
-        if key.model_fingerprint and model.fingerprint != key.model_fingerprint:
-            raise KeyMismatch("model", expected=key.model_fingerprint, found=model.fingerprint)
-        first, last = AUTO if isinstance(radius, str) else (radius, radius)
-        if isinstance(radius, str) and radius != "auto":
-            raise InvalidArgument("radius", expected="auto or standard deviations", found=radius)
-        if not 0.0 < last <= SPAN:
-            raise InvalidArgument(
-                "radius", expected=f"above 0, at most {SPAN:g} standard deviations", found=last
-            )
-        self.schedule = Schedule(steps=steps, first=first * _LEVELS, last=last * _LEVELS)
-        self.model, self.agreement, self.margin = model, agreement, margin
-        self.radius, self.tag = radius, tag
-        parse_agreement(agreement, margin=margin)
+    model: AnsweringRows = field(repr=False)
+    key: Key
+    _: KW_ONLY
+    steps: int = 60
+    radius: float | Literal["auto"] = "auto"
+    agreement: str = "top1"
+    margin: float = 0.5
+    tag: str = ""
 
-    @property
-    def settings(self) -> Facts:
-        return {
-            "method": self.method, "steps": self.schedule.steps, "radius": self.radius,
-            "agreement": self.agreement, "margin": self.margin, "tag": self.tag,
-        }  # fmt: skip
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.key.check_model(self.model)
+        _ = self.schedule, self.agreed  # each checks its options
+
+    @cached_property
+    def domain(self) -> RowDomain:
+        return RowDomain(self.key, self.model.cells)
+
+    @cached_property
+    def agreed(self) -> Agreement:
+        """What of the answer must stay."""
+        return parse_agreement(self.agreement, margin=self.margin, among=ANSWERS)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The balls of the search."""
+        first, last = AUTO if self.radius == "auto" else (self.radius, self.radius)
+        if isinstance(last, str) or not 0.0 < last <= SPAN:
+            expected = f"auto, or above 0 and at most {SPAN:g} standard deviations"
+            raise InvalidArgument("radius", expected=expected, found=last)
+        return Schedule(steps=self.steps, first=first * _LEVELS, last=last * _LEVELS)
 
     def run(
-        self, rows: Float[Tensor, "row column"], streams: Sequence[KeyedStream]
-    ) -> tuple[Float[Tensor, "row column"], Sequence[str | None]]:
-        start = torch.stack([stream.normal((rows.shape[1],)) for stream in streams]).to(rows)
-        question = _Question(self.model, rows, self.agreement, self.margin)
-        grid = _RowGrid(low=0.0, high=1.0, levels=1, cells=self.cells)
+        self, items: Tensor, streams: Sequence[KeyedStream]
+    ) -> tuple[Tensor, Sequence[str | None]]:
+        start = torch.stack([stream.normal((items.shape[1],)) for stream in streams]).to(items)
+        grid = _RowGrid(low=0.0, high=1.0, levels=1, cells=self.domain.cells)
+        question = _Question(self.model, items, self.agreed)
         found = descend(_box(start), question, self.schedule, grid)
         reasons = [None if gap >= 0.0 else self._reason(gap) for gap in found.gaps.tolist()]
         return _rows(found.points), reasons
@@ -132,7 +129,7 @@ class DeepRowRecoder(RowRecoder):
     def _reason(self, gap: float) -> str:
         return (
             f"no agreement ({self.agreement}, margin {self.margin:g}) within "
-            f"{self.schedule.last / _LEVELS:g} standard deviations in {self.schedule.steps} steps: "
+            f"{self.schedule.last / _LEVELS:g} standard deviations in {self.steps} steps: "
             f"short by {-gap:.3g}"
         )
 

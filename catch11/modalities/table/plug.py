@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,8 @@ from catch11.evaluation.record import Condition
 from catch11.evaluation.score import Score, Tally, to_record, to_verdict
 from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
-from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, radius_of, take
-from catch11.modalities.table.deep import DeepRowRecoder
+from catch11.modalities.frame import Facts, Plug, Progress, Result, loading, take
 from catch11.modalities.table.model import TableModel, claims, load_table
-from catch11.modalities.table.recoder import STRENGTH, RowRecoder, SpectralRowRecoder
 from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import (
     classes_of,
@@ -30,6 +27,7 @@ from catch11.modalities.table.scores import (
 )
 from catch11.modalities.tries import needed_to_attack
 from catch11.modalities.views import attack_result, summary_view, verification_view
+from catch11.recoding.choose import options_of, recoder_for
 from catch11.releases.engine import release
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import read_release
@@ -61,8 +59,9 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
             "--model", expected="the model, which names the columns and their units", found="none"
         )
     model = load_table(str(given["model"]), **how)
+    options = options_of({name: given[name] for name in (*_SPECTRAL, *_DEEP) if name in given})
     done = release(
-        src, dst, row_recoder(key, model, method, given), model=model,
+        src, dst, recoder_for(key, method=method, model=model, **options), model=model,
         check=model if given.get("check") else None, names=given.get("names", "keep"),
         ledger=given.get("ledger"), workers=given.get("workers") or 1,
         resume=given.get("resume", True), progress=progress,
@@ -71,18 +70,6 @@ def recode_tables(src: Path, dst: Path, key: Key, asked: Facts, progress: Progre
     more = [f"{lost} rows withheld"] if lost else []
     view = summary_view(done, dst, held=f" ({rows} rows)", rest=more)
     return Result(facts=done.to_dict(), view=view)
-
-
-def row_recoder(key: Key, model: TableModel, method: str, given: Mapping[str, Any]) -> RowRecoder:
-    """The recoder that options ask for. Raises InvalidArgument."""
-    tag = str(given.get("client", ""))
-    if method == "spectral":
-        return SpectralRowRecoder(key, model.cells, psnr=given.get("psnr", STRENGTH), tag=tag)
-    return DeepRowRecoder(
-        model, key, model.cells, tag=tag,
-        steps=given.get("steps", 60), radius=radius_of(given.get("radius", "auto")),
-        agreement=given.get("agreement", "top1"), margin=given.get("margin", 0.5),
-    )  # fmt: skip
 
 
 def verify_tables(dst: Path, spec: str, asked: Facts, progress: Progress) -> Result:

@@ -1,14 +1,13 @@
-"""The frame of recoders of table rows, and the spectral one: noise in what a dense front does not see.
+"""Table rows as recoders take them, and the spectral recoder: noise in what a dense front does not see.
 
 A row is a vector of numbers in standardised units, (cell - mean) / std of its column. There is no
-box but the ranges that an owner states; columns marked whole keep whole numbers. The frame checks,
-keys the randomness, brings rows to the grid and measures; a variant returns rows and reasons.
+box but the ranges that an owner states; columns marked whole keep whole numbers.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,8 +16,10 @@ from torch import Tensor
 from catch11.canvas.grid import decibels
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
-from catch11.recoding.frame import Facts
+from catch11.recoding.frame import Domain, Recoder
+from catch11.recoding.registry import registered
 from catch11.subspaces.tiles import TileSubspace
 
 TABLE = "table"
@@ -64,113 +65,97 @@ class Cells:
         return (rows < self.low - 1e-9) | (rows > self.high + 1e-9)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RecodedRows:
-    """What a recoder made of rows: float64, standardised units, within the cells' ranges.
+@runtime_checkable
+class Tabular(Authorized, Protocol):
+    """What a recoder needs of a model of tables."""
 
-    psnr: dB over a row, peak one standard deviation: 0 dB moves a cell by one on average (rms).
-    front_shift: ‖A(x̃-x)‖₂ / ‖Ax‖₂. reasons: why a row must be withheld, None where it may go.
+    @property
+    def cells(self) -> Cells:
+        """What its columns can hold."""
+        ...
+
+
+class RowDomain(Domain[Tensor]):
+    """Finite rows (row, column) in standardised units; they come back float64, within their cells.
+
+    The peak of psnr is one standard deviation: 0 dB moves a cell by one on average (rms).
     """
 
-    rows: Float[Tensor, "row column"]
-    psnr: tuple[float, ...]
-    front_shift: tuple[float, ...]
-    reasons: tuple[str | None, ...]
-
-
-class RowRecoder(ABC):
-    """A key of a dense front with settings; the result of a row depends on that row alone, to the
-    rounding of sums (a search takes the rows of one call together)."""
-
-    method: ClassVar[str]
+    purpose: ClassVar[str] = "recode row"
 
     def __init__(self, key: Key, cells: Cells) -> None:
-        if key.modality != TABLE or not isinstance(key.subspace, TileSubspace):
-            raise InvalidArgument("key", expected="one of a model of tables", found=key.modality)
         if cells.low.shape != (key.canvas.window_width,):
             raise InvalidArgument(
                 "cells", expected=f"{key.canvas.window_width} columns", found=tuple(cells.low.shape)
             )
-        self.key, self.cells, self.subspace = key, cells, key.subspace
+        self.cells, self.weight = cells, key.front.weight.double()
 
-    @property
-    @abstractmethod
-    def settings(self) -> Facts:
-        """Everything but the key that decides what a file looks like; public."""
-
-    @abstractmethod
-    def run(
-        self, rows: Float[Tensor, "row column"], streams: Sequence[KeyedStream]
-    ) -> tuple[Float[Tensor, "row column"], Sequence[str | None]]:
-        """Recoded rows within the cells, and reasons to withhold; one keyed stream a row."""
-
-    @final
-    def __call__(self, rows: Tensor) -> RecodedRows:
-        """Recode finite rows (row, column) in standardised units. Raises InvalidArgument."""
-        width = self.key.canvas.window_width
-        if rows.ndim != 2 or rows.shape[1] != width or not torch.isfinite(rows).all():
+    def clean(self, items: Tensor) -> Tensor:
+        width = len(self.cells.low)
+        if items.ndim != 2 or items.shape[1] != width or not torch.isfinite(items).all():
             expected = f"finite rows of shape (n, {width})"
-            raise InvalidArgument("rows", expected=expected, found=tuple(rows.shape))
-        rows = rows.double()
-        streams = [self.stream(row) for row in rows]
-        made, reasons = self.run(rows, streams) if len(rows) else (rows, ())
-        made = self.cells.round(self.cells.clip(made))
-        off = self.cells.outside(rows).any(1).tolist()
-        told = [_OUTSIDE if out else why for out, why in zip(off, reasons, strict=True)]
-        return RecodedRows(
-            rows=made,
-            psnr=tuple(decibels((made - rows).square().mean(1)).tolist()),
-            front_shift=tuple(self._shift(made, rows).tolist()),
-            reasons=tuple(told),
-        )
+            raise InvalidArgument("rows", expected=expected, found=tuple(items.shape))
+        return items.double()
 
-    def stream(self, row: Float[Tensor, " column"]) -> KeyedStream:
-        """The stream of one row under these settings; see `recode.frame`."""
-        settings = repr(sorted(self.settings.items())).encode()
-        data = row.double().numpy().astype("<f8").tobytes()
-        return self.key.stream(self.method.encode(), settings, data, purpose="recode row")
+    def refused(self, clean: Tensor) -> Sequence[str | None]:
+        off = self.cells.outside(clean).any(1).tolist()
+        return ["a cell lies outside the range its column states" if out else None for out in off]
 
-    def _shift(self, made: Tensor, rows: Tensor) -> Tensor:
-        weight = self.key.front.weight.to(rows)
-        return ((made - rows) @ weight.T).norm(dim=1) / (rows @ weight.T).norm(dim=1)
+    def content(self, item: Tensor) -> tuple[bytes, ...]:
+        return (item.double().numpy().astype("<f8").tobytes(),)
+
+    def rounded(self, made: Tensor) -> Tensor:
+        return self.cells.round(self.cells.clip(made))
+
+    def psnr(self, made: Tensor, clean: Tensor) -> float:
+        return float(decibels((made - clean).square().mean()))
+
+    def shift(self, made: Tensor, seen: Tensor) -> float:
+        return float((self.weight @ (made - seen)).norm() / (self.weight @ seen).norm())
 
 
-_OUTSIDE = "a cell lies outside the range its column states"
-
-
-class SpectralRowRecoder(RowRecoder):
+@registered(TABLE, usual=True)
+@dataclass(frozen=True, eq=False)
+class SpectralRowRecoder(Recoder[Tensor]):
     """Moves each row inside the insensitive subspace by an exact strength.
 
-    psnr: dB, peak one standard deviation; -10 moves cells by 3.2 standard deviations (rms). tag: a
-    client's name mixed into the noise. Where ranges leave less room the strength is the nearest
-    there is. Whole columns are rounded and the others moved so that the front does not see the
-    rounding, as far as they can.
+    model: says what its columns can hold. psnr: dB, peak one standard deviation; -10 moves cells by
+    3.2 standard deviations (rms). tag: a client's name mixed into the noise. Where ranges leave less
+    room the strength is the nearest there is. Whole columns are rounded and the others moved so that
+    the front does not see the rounding, as far as they can.
     """
 
     method: ClassVar[str] = "spectral"
 
-    def __init__(self, key: Key, cells: Cells, *, psnr: float = STRENGTH, tag: str = "") -> None:
-        super().__init__(key, cells)
-        if not -60.0 <= psnr <= 100.0:
-            raise InvalidArgument("psnr", expected="-60 to 100 dB", found=psnr)
-        self.psnr, self.tag = psnr, tag
+    model: Tabular = field(repr=False)
+    key: Key
+    _: KW_ONLY
+    psnr: float = STRENGTH
+    tag: str = ""
 
-    @property
-    def settings(self) -> Facts:
-        return {"method": self.method, "psnr": self.psnr, "tag": self.tag}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not -60.0 <= self.psnr <= 100.0:
+            raise InvalidArgument("psnr", expected="-60 to 100 dB", found=self.psnr)
+
+    @cached_property
+    def domain(self) -> RowDomain:
+        return RowDomain(self.key, self.model.cells)
 
     def run(
-        self, rows: Float[Tensor, "row column"], streams: Sequence[KeyedStream]
-    ) -> tuple[Float[Tensor, "row column"], Sequence[str | None]]:
-        seen = self.subspace.kept.to(rows)
+        self, items: Tensor, streams: Sequence[KeyedStream]
+    ) -> tuple[Tensor, Sequence[str | None]]:
+        rows, cells, subspace = items, self.domain.cells, self.key.subspace
+        assert isinstance(subspace, TileSubspace)
+        seen = subspace.kept.to(rows)
         noise = torch.stack([stream.normal((rows.shape[1],)) for stream in streams]).to(rows)
         direction = noise - (noise @ seen) @ seen.T
         goal = 10.0 ** (-self.psnr / 20.0)
         direction = direction * (goal / direction.square().mean(1, keepdim=True).sqrt())
         made = rows + direction
-        if bool(self.cells.low.isfinite().any() | self.cells.high.isfinite().any()):
+        if bool(cells.low.isfinite().any() | cells.high.isfinite().any()):
             made = self._boxed(rows, direction, seen, goal)
-        if bool(self.cells.whole.any()):
+        if bool(cells.whole.any()):
             made = self._rounded(made, seen)
         return made, [None] * len(rows)
 
@@ -189,7 +174,7 @@ class SpectralRowRecoder(RowRecoder):
         """Accelerated ascent on the dual, all rows at once; see `box`."""
         multiplier = ahead = rows.new_zeros(len(rows), seen.shape[1])
         for _ in range(_ROUNDS):
-            point = self.cells.clip(target + ahead @ seen.T)
+            point = self.domain.cells.clip(target + ahead @ seen.T)
             residual = (rows - point) @ seen
             if bool((residual.abs() < _SETTLED).all()):
                 break
@@ -200,11 +185,11 @@ class SpectralRowRecoder(RowRecoder):
 
     def _rounded(self, made: Tensor, seen: Tensor) -> Tensor:
         """Whole columns rounded; what that moves in the front is taken back by the others."""
-        rounded = self.cells.round(made)
-        free = ~self.cells.whole
+        cells = self.domain.cells
+        rounded, free = cells.round(made), ~cells.whole
         if not bool(free.any()):
             return rounded
         moved = (rounded - made) @ seen
         undo = moved @ torch.linalg.pinv(seen[free], rtol=1e-6)
         rounded[:, free] -= undo
-        return self.cells.clip(rounded)
+        return cells.clip(rounded)

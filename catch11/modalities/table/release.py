@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from catch11.data.folder import walk
 from catch11.data.pictures import read_source
@@ -16,7 +17,7 @@ from catch11.data.tables import SUFFIXES, Table, decode_table
 from catch11.errors import InvalidArgument, UnreadableSource, UnreadableTable
 from catch11.modalities.table.form import Sheet
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.recoder import RowRecoder
+from catch11.recoding.frame import Recoder
 from catch11.releases.form import form_of
 from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
 
@@ -52,7 +53,7 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
     noun: ClassVar[str] = "row"
     from_file = divided = True
 
-    def __init__(self, source: Path, *, recoder: RowRecoder, model: TableModel) -> None:
+    def __init__(self, source: Path, *, recoder: Recoder[Tensor], model: TableModel) -> None:
         self._root, self.names, suffix, self.problems = _sources(source)
         self._recoder, self._model = recoder, model
         self.form = form_of(suffix[1:])
@@ -109,7 +110,7 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
         }
         return RecodedSheet(
             name=item.name, table=item.table, names=model.names,
-            values=_spread(model.restore(made.rows), usable), left_out={**gaps, **reasons},
+            values=_spread(model.restore(made.items), usable), left_out={**gaps, **reasons},
             whole=[column.whole for column in model.columns],
             psnr=_spread(made.psnr, usable), front_shift=_spread(made.front_shift, usable),
         )  # fmt: skip

@@ -12,25 +12,36 @@ such bounds: there rows move as they like, but for the words' directions.
 """
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
-from catch11.modalities.text.recoder import Precise, Reader, TokenRecoder, Types, check_reader, pad
-from catch11.recoding.deep.agreement import Agreement, parse_agreement
-from catch11.recoding.frame import Facts
+from catch11.modalities.text.recoder import (
+    TEXT,
+    DocumentDomain,
+    Passage,
+    Passages,
+    Precise,
+    Reader,
+    pad,
+)
+from catch11.recoding.deep.agreement import ANSWERS, Agreement, Kind, parse_agreement
+from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.registry import registered
 
-COSINE = "cosine>0.99"
-SCORE = "score<0.1"
+# By the outputs of a head, none for embeddings: the usual agreement, and those there are.
+_OF_HEADS: dict[int, tuple[str, tuple[Kind, ...]]] = {
+    0: ("cosine>0.99", ("cosine",)),
+    1: ("score<0.1", ("score",)),
+}
 _LOUD = 4.0  # the noise's entries, in units of the table's rms
 _FEW = 6  # documents of fewer rows have no answer within such bounds
 _ROOM = 3  # changes of a document: as many times the width, at least
@@ -42,58 +53,16 @@ _POLYAK = 1.5  # of the step at whose end a straight slope would leave no pull
 _MOMENTUM = 0.75
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alike:
-    """When two answers are alike: a cosine, for embeddings; a distance, for a score, a head of one
-    output; or an Agreement of logits."""
-
-    cosine: float | None = None
-    score: float | None = None
-    logits: Agreement | None = None
-
-    @property
-    def text(self) -> str:
-        """As it is written: cosine>0.99, score<0.1, top1, kl<0.1."""
-        if self.logits is not None:
-            return self.logits.text
-        return f"score<{self.score:g}" if self.cosine is None else f"cosine>{self.cosine:g}"
-
-    def gap(
-        self, made: Float[Tensor, "batch answer"], wanted: Float[Tensor, "batch answer"]
-    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        """(gap, pull): alike where gap ≥ 0; pull is descended."""
-        if self.logits is not None:
-            zero = torch.zeros(len(made), device=made.device)
-            return self.logits.gap(made, wanted, zero), self.logits.pull(made, wanted)
-        if self.score is not None:
-            apart = (made - wanted)[:, 0]
-            return self.score - apart.abs(), apart.square()
-        assert self.cosine is not None
-        near = F.cosine_similarity(made, wanted, dim=1)
-        return near - self.cosine, 1.0 - near
+def agreement_of(text: str | None, *, margin: float, classes: int) -> Agreement:
+    """When two answers of a model are alike, from its written form, or the usual one: a cosine for
+    embeddings, a distance for a score, top1 for classes. Raises InvalidArgument."""
+    usual, among = _OF_HEADS.get(classes, ("top1", ANSWERS))
+    return parse_agreement(text or usual, margin=margin, among=among)
 
 
-def parse_alike(text: str | None, *, margin: float, classes: int) -> Alike:
-    """From its written form, or the usual one of the model. Raises InvalidArgument."""
-    usual = {0: COSINE, 1: SCORE}.get(classes, "top1")
-    asked = (text or usual).replace(" ", "")
-    if classes == 1:
-        if not (found := re.fullmatch(r"score<(\d*\.?\d+)", asked)) or not float(found.group(1)):
-            raise InvalidArgument("agreement", expected="score<V, V above 0", found=asked)
-        return Alike(score=float(found.group(1)))
-    if found := re.fullmatch(r"cosine>(0?\.\d+)", asked):
-        if classes:
-            raise InvalidArgument("agreement", expected="top1, topk:K or kl<V", found=asked)
-        return Alike(cosine=float(found.group(1)))
-    if not classes:
-        raise InvalidArgument("agreement", expected="cosine>V, V below 1", found=repr(text))
-    agreement = parse_agreement(asked, margin=margin)
-    if agreement.kind == "match":
-        raise InvalidArgument("agreement", expected="top1, topk:K or kl<V", found=asked)
-    return Alike(logits=agreement)
-
-
-class DeepTokens(TokenRecoder):
+@registered(TEXT, usual=True)
+@dataclass(frozen=True, eq=False)
+class DeepTokens(Recoder[Passages]):
     """Finds for each document a matrix near keyed noise that the authorized model answers alike.
 
     model: the one the key was built from. radius: largest change of a row of the noise, as a share
@@ -106,69 +75,71 @@ class DeepTokens(TokenRecoder):
 
     method: ClassVar[str] = "deep"
 
-    def __init__(
-        self,
-        model: Reader,
-        key: Key,
-        *,
-        agreement: str | None = None,
-        margin: float = 0.5,
-        steps: int = 100,
-        radius: float = 8.0,
-        aside: float = 0.25,
-        tag: str = "",
-        precise: Precise = "float32",
-        chunk: int = 32,
-    ) -> None:
-        super().__init__(key, precise=precise)
-        check_reader(key, model)
-        if not 1 <= steps <= 100_000:
-            raise InvalidArgument("steps", expected="1 to 100000", found=steps)
-        if not 0.0 < radius <= 100.0:
-            raise InvalidArgument("radius", expected="above 0, at most 100", found=radius)
-        if not 0.0 <= aside < 1.0:
-            raise InvalidArgument("aside", expected="from 0 to below 1", found=aside)
-        if chunk < 1:
-            raise InvalidArgument("chunk", expected="at least 1", found=chunk)
-        self.model, self.steps, self.radius, self.tag = model, steps, radius, tag
-        self.alike = parse_alike(agreement, margin=margin, classes=len(model.labels))
-        self.margin, self.batch, self.aside = margin, chunk, aside
-        self._words = principal(model.table, round(aside * model.table.shape[1]))
+    model: Reader = field(repr=False)
+    key: Key
+    _: KW_ONLY
+    agreement: str | None = None
+    margin: float = 0.5
+    steps: int = 100
+    radius: float | str = 8.0  # a word is refused: it belongs to other kinds of data
+    aside: float = 0.25
+    tag: str = ""
+    precise: Precise = "float32"
+    chunk: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.key.check_model(self.model)
+        if not 1 <= self.steps <= 100_000:
+            raise InvalidArgument("steps", expected="1 to 100000", found=self.steps)
+        if isinstance(self.radius, str) or not 0.0 < self.radius <= 100.0:
+            expected = "a number above 0, at most 100"
+            raise InvalidArgument("radius", expected=expected, found=self.radius)
+        if not 0.0 <= self.aside < 1.0:
+            raise InvalidArgument("aside", expected="from 0 to below 1", found=self.aside)
+        if self.chunk < 1:
+            raise InvalidArgument("chunk", expected="at least 1", found=self.chunk)
+        _ = self.agreed  # checks agreement and margin
+
+    @cached_property
+    def domain(self) -> DocumentDomain:
+        return DocumentDomain(self.key, self.precise)
 
     @property
-    def settings(self) -> Facts:
-        return {
-            "method": self.method,
-            "agreement": self.alike.text,
-            "margin": self.margin,
-            "steps": self.steps,
-            "radius": self.radius,
-            "aside": self.aside,
-            "tag": self.tag,
-            "precise": self.precise,
-        }
+    def batch(self) -> int:
+        return self.chunk
+
+    @cached_property
+    def agreed(self) -> Agreement:
+        """When two answers are alike."""
+        return agreement_of(self.agreement, margin=self.margin, classes=len(self.model.labels))
+
+    @cached_property
+    def _words(self) -> Tensor:
+        table = self.model.table
+        return principal(table, round(self.aside * table.shape[1]))
+
+    def facts(self) -> Facts:
+        return {**super().facts(), "agreement": self.agreed.text}
 
     def run(
-        self,
-        passages: Sequence[Float[Tensor, "_ feature"]],
-        types: Sequence[Types],
-        streams: Sequence[KeyedStream],
-    ) -> tuple[Sequence[Float[Tensor, "_ feature"]], Sequence[str | None]]:
-        made: list[Tensor] = []
+        self, items: Passages, streams: Sequence[KeyedStream]
+    ) -> tuple[Passages, Sequence[str | None]]:
+        made: list[Passage] = []
         reasons: list[str | None] = []
-        for low in range(0, len(passages), self.batch):
-            some = slice(low, low + self.batch)
-            points, gaps = self._search(passages[some], types[some], streams[some])
-            made += points
+        for low in range(0, len(items), self.chunk):
+            some = items[low : low + self.chunk]
+            points, gaps = self._search(some, streams[low : low + self.chunk])
+            made += [replace(v, embeds=p) for v, p in zip(some, points, strict=True)]
             reasons += [self._reason(gap) for gap in gaps.tolist()]
         return made, reasons
 
     def _search(
-        self, passages: Sequence[Tensor], types: Sequence[Types], streams: Sequence[KeyedStream]
+        self, items: Passages, streams: Sequence[KeyedStream]
     ) -> tuple[list[Tensor], Tensor]:
         """One chunk: where each document stopped, and its gap."""
-        device = self.model.device
-        clean, mask, kinds = pad(passages, types, device=device)
+        device, passages = self.model.device, [item.embeds for item in items]
+        clean, mask, kinds = pad(passages, [item.types for item in items], device=device)
         noise = [stream.normal(tuple(p.shape)) for p, stream in zip(passages, streams, strict=True)]
         start = pad([_LOUD * self.model.rms * values for values in noise], device=device)[0]
         moving = movable(mask)
@@ -181,9 +152,10 @@ class DeepTokens(TokenRecoder):
         at, motion = start.clone(), torch.zeros_like(start)
         rows = torch.arange(len(start), device=device)
         for step in range(self.steps + 1):
-            points = self.round(at[rows]).requires_grad_(True)
+            points = self.domain.written(at[rows]).requires_grad_(True)
             answers = self.model.answer(points, mask[rows], None if kinds is None else kinds[rows])
-            gap, pull = self.alike.gap(answers.float(), wanted[rows])
+            gap = self.agreed.gap(answers.float(), wanted[rows])
+            pull = self.agreed.pull(answers.float(), wanted[rows])
             (slope,) = torch.autograd.grad(pull.sum(), points)
             gap = gap.detach() - _SLACK
             better = gap > gaps[rows]
@@ -231,7 +203,7 @@ class DeepTokens(TokenRecoder):
         if gap >= 0.0:
             return None
         return (
-            f"no agreement ({self.alike.text}) within {self.radius:g} of the noise's size in "
+            f"no agreement ({self.agreed.text}) within {self.radius:g} of the noise's size in "
             f"{self.steps} steps: short by {-gap:.3g}"
         )
 

@@ -5,27 +5,15 @@ texts were joined, `types` (token), uint8, which of them a token is of. They are
 encoder takes as inputs_embeds, attention_mask and token_type_ids, each with a batch axis before.
 """
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
 
 from catch11.canvas.frame import Canvas
+from catch11.modalities.text.recoder import Passage
 from catch11.releases.form import Form
 
 _LONGEST = 1 << 16  # tokens; keeps a hostile file from asking for more than it holds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Passage:
-    """One released document. half: its file holds float16."""
-
-    embeds: Float[Tensor, "token feature"]
-    types: tuple[int, ...] | None = None
-    half: bool = False
 
 
 def encode(passage: Passage) -> bytes:

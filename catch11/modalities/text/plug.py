@@ -3,13 +3,11 @@
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from catch11.canvas.grid import amplitude
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import Record, Verdict
 from catch11.evaluation.roles import role_of
@@ -17,10 +15,8 @@ from catch11.evaluation.verify import Verification
 from catch11.keys.key import Key, build_key
 from catch11.modalities.frame import Facts, Plug, Progress, Result, take
 from catch11.modalities.text.corpus import encode_all, originals
-from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import SpectralTokens, TokenRecoder
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
@@ -31,14 +27,16 @@ from catch11.modalities.text.scores import (
     similarities,
 )
 from catch11.modalities.views import summary_view, verification_view
+from catch11.recoding.choose import options_of, recoder_for
 from catch11.releases.engine import release
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import read_release
 
 _KEY = ("energy", "tau", "cumulative", "rank", "layer")
+_OPTIONS = ("agreement", "margin", "steps", "radius", "client", "half", "psnr")
 _RECODE = (
-    "method", "model", "check", "names", "ledger", "workers", "resume", "agreement", "margin", "steps",
-    "radius", "client", "column", "long", "half", "psnr", "format", "device", "allow_code",
+    "method", "model", "check", "names", "ledger", "workers", "resume", "column", "long", "format",
+    "device", "allow_code", *_OPTIONS,
 )  # fmt: skip
 _ATTACK = (
     "model", "source", "target", "ledger", "limit", "training", "seed", "device", "allow_code",
@@ -54,21 +52,6 @@ def _key(spec: str, asked: Facts, device: str, allow_code: bool) -> Key:
     return build_key(load_text(spec, device=device, allow_code=allow_code), **given)
 
 
-def recoder_of(key: Key, model: TextModel | None, asked: Mapping[str, Any]) -> TokenRecoder:
-    """The recoder that the options of a command ask for; deep unless they say otherwise."""
-    precise: Any = "float16" if asked.get("half") else "float32"
-    if asked.get("method", "deep") == "spectral":
-        # 20 dB of signal to noise is a tenth of the document's size; negative ones are not taken.
-        strength = amplitude(float(asked.get("psnr", 0.0)))
-        return SpectralTokens(key, strength=strength, precise=precise)
-    if model is None:
-        raise InvalidArgument("--method deep", expected="--model MODEL beside it", found="none")
-    settings = {n: asked[n] for n in ("agreement", "margin", "steps") if n in asked}
-    if "radius" in asked:
-        settings["radius"] = _number(asked["radius"])
-    return DeepTokens(model, key, tag=str(asked.get("client", "")), precise=precise, **settings)
-
-
 def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) -> Result:
     given = take(asked, _RECODE, kind="text")
     if given.get("format", "tensor") != "tensor":
@@ -78,8 +61,9 @@ def _recode(src: Path, dst: Path, key: Key, asked: Facts, progress: Progress) ->
             "--model", expected="the text model, whose tokenizer is needed", found="none"
         )
     model = load_text(given["model"], device=given["device"], allow_code=given["allow_code"])
+    options = options_of({name: given[name] for name in _OPTIONS if name in given})
     done = release(
-        src, dst, recoder_of(key, model, given), model=model,
+        src, dst, recoder_for(key, method=given.get("method"), model=model, **options), model=model,
         columns=given.get("column") or (), long=given.get("long", "truncate"),
         check=model if given.get("check") else None, names=given.get("names", "keep"),
         ledger=given.get("ledger"), workers=given.get("workers") or 1,
@@ -190,13 +174,6 @@ def _noise(model: TextModel, rows: list[torch.Tensor]) -> list[torch.Tensor]:
     """The control: noise of the table's size and the documents' lengths, keyed by nothing."""
     generator = torch.Generator().manual_seed(0)
     return [model.rms * torch.randn(row.shape, generator=generator) for row in rows]
-
-
-def _number(radius: str) -> float:
-    try:
-        return float(radius)
-    except ValueError:
-        raise InvalidArgument("radius", expected="a number, for text", found=radius) from None
 
 
 def _attack(dst: Path, asked: Facts, progress: Progress) -> Result:

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from catch11.data.texts import Document, read_documents
 from catch11.errors import ReleaseError
-from catch11.modalities.text.deep import parse_alike
-from catch11.modalities.text.embeds import EMBEDS, Passage
+from catch11.modalities.text.deep import agreement_of
+from catch11.modalities.text.embeds import EMBEDS
 from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.recoder import TokenRecoder
+from catch11.modalities.text.recoder import Passage, Passages, passages
+from catch11.recoding.frame import Recoder
 from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
 from catch11.releases.read import Release
 
@@ -25,7 +26,7 @@ class Texts(Pipeline[Encoded, Passage]):
     form = EMBEDS
 
     def __init__(
-        self, source: Path, *, recoder: TokenRecoder, model: TextModel, asked: Asked
+        self, source: Path, *, recoder: Recoder[Passages], model: TextModel, asked: Asked
     ) -> None:
         self._recoder, self._model, self._columns = recoder, model, asked.columns
         self._joined = len(asked.columns) == 2 and bool(model.labels)
@@ -60,24 +61,22 @@ class Texts(Pipeline[Encoded, Passage]):
         return self._encoded[name]
 
     def recode(self, items: Sequence[Encoded]) -> list[Made[Passage]]:
-        types = [item.types for item in items]
-        made = self._recoder([self._model.embed(item) for item in items], types)
-        half = self._recoder.precise == "float16"
-        rows = zip(items, made.passages, made.front_shift, made.reasons, strict=True)
+        clean = [self._model.embed(item) for item in items]
+        made = self._recoder(passages(clean, [item.types for item in items]))
+        rows = zip(items, made.items, made.front_shift, made.reasons, strict=True)
         return [
             Made(
-                value=None if why else Passage(embeds=embeds, types=item.types, half=half),
-                reason=why or "", front_shift=shift,
+                value=None if why else passage, reason=why or "", front_shift=shift,
                 counts={"tokens": len(item), "unknown": item.unknown, "cut": int(item.cut > 0)},
             )
-            for item, embeds, shift, why in rows
+            for item, passage, shift, why in rows
         ]  # fmt: skip
 
     def judge(
         self, items: Sequence[Encoded], made: Sequence[Made[Passage]], files: Sequence[bytes]
     ) -> list[Made[Passage]]:
         model, types = self._model, [item.types for item in items]
-        alike = getattr(self._recoder, "alike", None) or parse_alike(
+        alike = getattr(self._recoder, "agreed", None) or agreement_of(
             None, margin=0.0, classes=len(model.labels)
         )
         canvas = self._recoder.key.canvas
@@ -88,7 +87,7 @@ class Texts(Pipeline[Encoded, Passage]):
         why = f"the authorized model answers otherwise: {alike.text} short by"
         return [
             one if gap >= 0.0 else Made(reason=f"{why} {-gap:.3g}", counts=one.counts)
-            for one, gap in zip(made, alike.gap(after, before)[0].tolist(), strict=True)
+            for one, gap in zip(made, alike.gap(after, before).tolist(), strict=True)
         ]
 
     def _refusal(self, one: Encoded, long: str) -> str:

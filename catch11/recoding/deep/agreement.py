@@ -1,6 +1,7 @@
 """When a recoded input answers as the clean one does: a signed gap, zero where agreement begins."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,15 +12,18 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 
-Kind = Literal["top1", "topk", "kl", "match"]
-KNOWN = "top1, topk:K, kl<V or match<V"
+Kind = Literal["top1", "topk", "kl", "match", "cosine", "score"]
+ANSWERS: tuple[Kind, ...] = ("top1", "topk", "kl")  # what can be asked of logits alone
 
-_FORMS: tuple[tuple[str, Kind], ...] = (
-    (r"top1", "top1"),
-    (r"topk:(\d+)", "topk"),
-    (r"kl<(\d*\.?\d+)", "kl"),
-    (r"match<(\d*\.?\d+)", "match"),
-)
+# How each is written, and read.
+_FORMS: dict[Kind, tuple[str, str]] = {
+    "top1": ("top1", r"top1"),
+    "topk": ("topk:K", r"topk:(\d+)"),
+    "kl": ("kl<V", r"kl<(\d*\.?\d+)"),
+    "match": ("match<V", r"match<(\d*\.?\d+)"),
+    "cosine": ("cosine>V, V below 1", r"cosine>(0?\.\d+)"),
+    "score": ("score<V", r"score<(\d*\.?\d+)"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +32,9 @@ class Agreement:
 
     top1: the first class. topk: the first class and the set of the first `value`. kl: the first
     class, and KL(clean ‖ recoded) below `value` nats. match: the first class, and every matched map
-    within `value` of the clean one, relative. margin: how far the kept classes must lie above
-    the others, in logits, so that another precision or runtime answers the same.
+    within `value` of the clean one, relative. cosine: of an embedding, above `value`. score: a head
+    of one output, within `value`. margin: how far the kept classes must lie above the others, in
+    logits, so that another precision or runtime answers the same.
     """
 
     kind: Kind = "top1"
@@ -41,26 +46,29 @@ class Agreement:
             raise InvalidArgument("margin", expected="0 to 1000 logits", found=self.margin)
         if self.kind == "topk" and (self.value < 1 or self.value != int(self.value)):
             raise InvalidArgument("agreement", expected="topk:K, K at least 1", found=self.value)
-        if self.kind in ("kl", "match") and not self.value > 0.0:
+        if self.kind in ("kl", "match", "score") and not self.value > 0.0:
             raise InvalidArgument("agreement", expected="a bound above 0", found=self.value)
 
     @property
     def text(self) -> str:
-        """As it is written: top1, topk:5, kl<0.1, match<0.05."""
-        if self.kind == "top1":
-            return "top1"
-        return f"topk:{self.value:g}" if self.kind == "topk" else f"{self.kind}<{self.value:g}"
+        """As it is written: top1, topk:5, kl<0.1, match<0.05, cosine>0.99."""
+        sign = {"top1": "", "topk": ":", "cosine": ">"}.get(self.kind, "<")
+        return f"{self.kind}{sign}{self.value:g}" if sign else self.kind
 
     def gap(
         self,
         made: Float[Tensor, "batch classes"],
         clean: Float[Tensor, "batch classes"],
-        distance: Float[Tensor, " batch"],
+        distance: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
         """The least of all that is asked, ≥ 0 where the answer agrees; differentiable in `made`.
 
-        distance: relative distance of the matched maps, 0 where only the answer is matched.
+        distance: relative distance of the matched maps, where maps are matched.
         """
+        if self.kind == "cosine":
+            return F.cosine_similarity(made, clean, dim=1) - self.value
+        if self.kind == "score":
+            return self.value - (made - clean)[:, 0].abs()
         asked = lead(made, clean.argmax(1, keepdim=True)) - self.margin
         if self.kind == "topk":
             count = min(int(self.value), clean.shape[1] - 1)
@@ -69,6 +77,7 @@ class Agreement:
         if self.kind == "kl":
             return torch.minimum(asked, self.value - divergence(made, clean))
         if self.kind == "match":
+            assert distance is not None
             return torch.minimum(asked, self.value - distance)
         return asked
 
@@ -80,11 +89,15 @@ class Agreement:
         Cross-entropy on the kept classes takes about half the steps of descending the gap itself,
         which looks at one competitor at a time.
         """
+        if self.kind == "cosine":
+            return 1.0 - F.cosine_similarity(made, clean, dim=1)
+        if self.kind == "score":
+            return (made - clean)[:, 0].square()
         if self.kind == "topk":
             count = min(int(self.value), clean.shape[1] - 1)
             kept = clean.topk(count, dim=1).indices
             entropy = -F.log_softmax(made, 1).gather(1, kept).mean(1)
-            return entropy - self.gap(made, clean, torch.zeros_like(entropy))
+            return entropy - self.gap(made, clean)
         if self.kind == "kl":
             return divergence(made, clean)
         if self.kind == "match":
@@ -93,13 +106,17 @@ class Agreement:
         return F.cross_entropy(made, clean.argmax(1), reduction="none")
 
 
-def parse_agreement(text: str, *, margin: float) -> Agreement:
-    """An Agreement from its written form. Raises InvalidArgument, naming the known ones."""
-    for form, kind in _FORMS:
-        if found := re.fullmatch(form, text.replace(" ", "")):
+def parse_agreement(
+    text: str, *, margin: float, among: Sequence[Kind] = (*ANSWERS, "match")
+) -> Agreement:
+    """An Agreement from its written form. Raises InvalidArgument, naming those it may be."""
+    for kind in among:
+        if found := re.fullmatch(_FORMS[kind][1], text.replace(" ", "")):
             value = float(found.group(1)) if found.groups() else 1.0
             return Agreement(kind=kind, value=value, margin=margin)
-    raise InvalidArgument("agreement", expected=KNOWN, found=repr(text))
+    *others, last = (_FORMS[kind][0] for kind in among)
+    known = f"{', '.join(others)} or {last}" if others else last
+    raise InvalidArgument("agreement", expected=known, found=repr(text))
 
 
 def lead(logits: Float[Tensor, "batch classes"], kept: Tensor) -> Float[Tensor, " batch"]:

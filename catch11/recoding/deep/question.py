@@ -3,6 +3,7 @@ and, where asked, that models which shall not read it answer a class that the ke
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +13,37 @@ from torch import Tensor
 from catch11.canvas.frame import Canvas
 from catch11.crypto.stream import KeyedStream
 from catch11.recoding.deep.agreement import Agreement, lead
-from catch11.recoding.deep.survival import Change
 from catch11.recoding.deep.target import Precision, Reading, Target
 
 # Where only inner maps are matched the answer still pulls a little: it is what stops the search.
 ANSWER_BESIDE_MAPS = 0.1
 # Who asks for one severity means the milder ones too.
 JUDGED = (0.25, 0.5, 0.75, 1.0)
+
+
+@runtime_checkable
+class Change(Protocol):
+    """Something that happens to a file on its way: a codec, a resize, a crop, a blur. Nothing here
+    knows one; they are handed in from above (`catch11.recoding.codecs`)."""
+
+    @property
+    def name(self) -> str:
+        """As it is written, for instance jpeg:75."""
+        ...
+
+    def soft(
+        self,
+        images: Float[Tensor, "batch channel height width"],
+        severity: Float[Tensor, " batch"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Whole pictures in [0, 1] after it, differentiable; severity from 0 (none) to 1 (in full)."""
+        ...
+
+    def real(
+        self, images: Float[Tensor, "batch channel height width"], severity: float
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Whole pictures after the real thing, 8-bit where it writes 8 bits; same shape."""
+        ...
 
 
 class Question:

@@ -6,6 +6,8 @@ from file to file, and means nothing to other weights.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -17,22 +19,17 @@ from catch11.canvas.grid import Format
 from catch11.copies.personalize import CopySecret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
+from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
-from catch11.recoding.deep.agreement import parse_agreement
+from catch11.recoding.deep.agreement import Agreement, parse_agreement
 from catch11.recoding.deep.descent import Descended, Schedule, descend
-from catch11.recoding.deep.question import Question
+from catch11.recoding.deep.question import Change, Question
 from catch11.recoding.deep.quiet import Quiet, quiet_of
-from catch11.recoding.deep.start import FINE, Look, start_of
-from catch11.recoding.deep.survival import Change
-from catch11.recoding.deep.target import (
-    LOGITS,
-    Answering,
-    Precision,
-    Target,
-    check_target,
-    parse_at,
-)
+from catch11.recoding.deep.start import FINE, Look, Start, start_of
+from catch11.recoding.deep.target import LOGITS, Answering, Precision, Target, parse_at
 from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.registry import registered
+from catch11.recoding.windows import WindowDomain
 
 # In 255ths. "auto" opens the ball from the first to the last over the steps, so that an image stops
 # in about the smallest ball that holds an answer, and the few stubborn ones still find theirs.
@@ -43,7 +40,9 @@ LEAST = (1.0, 8.0)
 CLOSELY = 3.0
 
 
-class DeepRecoder(Recoder):
+@registered(IMAGE)
+@dataclass(frozen=True, eq=False)
+class DeepRecoder(Recoder[Tensor]):
     """Finds for each window a picture near a keyed start that the authorized model answers alike.
 
     model: the one the key was built from, loaded or as a torch module in evaluation mode. at: what
@@ -52,13 +51,13 @@ class DeepRecoder(Recoder):
     about the smallest that answers; "least" looks for less still, by short steps (give it 160) that
     the real changes judge one by one, and survives exactly those that are named.
     agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
-    spare. start, look: see `recode.start`; psnr: of a faint look, in dB. survive: changes after
+    spare. start, look: see `deep.start`; psnr: of a faint look, in dB. survive: changes after
     which the answer must still stand.
     also: further authorized models that must agree too. against: models that shall not read the
     files: each is led to a class that the key draws. tag: a client or release name, so that each
     gets files of its own. chunk: images that a step works on together; answers do not depend on it.
     precision: of the gradients; bfloat16 halves the time where the machine has it. copy: see
-    `Recoder`. quiet: noise that hides what many files together print; see the method.
+    `WindowDomain`. quiet: noise that hides what many files together print; see `learn_quiet`.
 
     With noise to start from and agreement top1, a file depends on its source through the answer and
     the keyed stream alone. Raises InvalidArgument, KeyMismatch.
@@ -66,81 +65,100 @@ class DeepRecoder(Recoder):
 
     method: ClassVar[str] = "deep"
 
-    def __init__(
-        self,
-        model: nn.Module | Answering,
-        key: Key,
-        *,
-        at: str | Mapping[str, float] = LOGITS,
-        start: Literal["noise", "spectral"] | Tensor = "noise",
-        look: Look = "noise",
-        psnr: float = 10.0,
-        steps: int = 60,
-        radius: float | Literal["auto", "least"] = "auto",
-        agreement: str = "top1",
-        margin: float = 0.5,
-        survive: Sequence[Change] = (),
-        also: Sequence[nn.Module | Answering] = (),
-        against: Sequence[nn.Module | Answering] = (),
-        tag: str = "",
-        format: Format = "png8",
-        chunk: int = 16,
-        precision: Precision = "float32",
-        copy: CopySecret | None = None,
-        quiet: Quiet | None = None,
-    ) -> None:
-        super().__init__(key, format=format, copy=copy)
-        check_target(key, model)
-        if chunk < 1:
-            raise InvalidArgument("chunk", expected="at least 1", found=chunk)
-        self.batch = chunk
-        self.at = parse_at(at)
-        first = Target(model, key.canvas, self.at)
-        self.targets = (first, *_targets("also", also, key))
-        self.against = _targets("against", against, key)
-        self.agreement = parse_agreement(agreement, margin=margin)
-        if self.agreement.kind == "match" and not first.names:
+    model: nn.Module | Answering = field(repr=False)
+    key: Key
+    _: KW_ONLY
+    at: str | Mapping[str, float] = LOGITS
+    start: Literal["noise", "spectral"] | Tensor = "noise"
+    look: Look = "noise"
+    psnr: float = 10.0
+    steps: int = 60
+    radius: float | Literal["auto", "least"] = "auto"
+    agreement: str = "top1"
+    margin: float = 0.5
+    survive: Sequence[Change] = ()
+    also: Sequence[nn.Module | Answering] = ()
+    against: Sequence[nn.Module | Answering] = ()
+    tag: str = ""
+    format: Format = "png8"
+    chunk: int = 16
+    precision: Precision = "float32"
+    copy: CopySecret | None = None
+    quiet: Quiet | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.key.check_model(self.model)
+        if self.chunk < 1:
+            raise InvalidArgument("chunk", expected="at least 1", found=self.chunk)
+        _ = self.targets, self.opposed, self.schedule, self.begin  # each checks its options
+        if self.agreed.kind == "match" and not self.targets[0].names:
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
-        self.radius = radius
-        closely = self.agreement.kind == "match"
-        self.schedule = schedule_of(steps, radius, fall=CLOSELY if closely else 1.0)
-        self.start = start_of(start, look, key, psnr=psnr, quiet=quiet)
-        self.survive, self.tag = tuple(survive), tag
-        self.precision: Precision = precision
+
+    @cached_property
+    def domain(self) -> WindowDomain:
+        return WindowDomain(self.key, format=self.format, copy=self.copy)
 
     @property
-    def settings(self) -> Facts:
+    def batch(self) -> int:
+        return self.chunk
+
+    @cached_property
+    def agreed(self) -> Agreement:
+        """What of the answer must stay."""
+        return parse_agreement(self.agreement, margin=self.margin)
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """The authorized models with what is matched of them; the key's own first."""
+        first = Target(self.model, self.key.canvas, parse_at(self.at))
+        return (first, *_targets("also", self.also, self.key))
+
+    @cached_property
+    def opposed(self) -> tuple[Target, ...]:
+        """The models that shall not read the files."""
+        return _targets("against", self.against, self.key)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The balls of the search."""
+        closely = self.agreed.kind == "match"
+        return schedule_of(self.steps, self.radius, fall=CLOSELY if closely else 1.0)
+
+    @cached_property
+    def begin(self) -> Start:
+        """Where searches begin."""
+        return start_of(self.start, self.look, self.key, psnr=self.psnr, quiet=self.quiet)
+
+    def facts(self) -> Facts:
         return {
-            "method": self.method,
             "format": self.format,
-            "at": ",".join(f"{name}*{weight:g}" for name, weight in self.at.items()),
-            "start": self.start.text,
-            "look": self.start.look,
-            "steps": self.schedule.steps,
+            "at": ",".join(f"{name}*{weight:g}" for name, weight in self.targets[0].at.items()),
+            "start": self.begin.text,
+            "look": self.look,
+            "steps": self.steps,
             "radius": self.radius,
-            "agreement": self.agreement.text,
-            "margin": self.agreement.margin,
+            "agreement": self.agreed.text,
+            "margin": self.margin,
             "survive": ",".join(change.name for change in self.survive),
             "models": len(self.targets),
             # Named only where there are any: files made without stay the files they were.
-            **({"against": len(self.against)} if self.against else {}),
-            **({"psnr": self.start.psnr} if self.start.look == "faint" else {}),
+            **({"against": len(self.opposed)} if self.opposed else {}),
+            **({"psnr": self.psnr} if self.look == "faint" else {}),
             "tag": self.tag,
             "precision": self.precision,
-            **({"quiet": self.start.quiet.name} if self.start.quiet else {}),
+            **({"quiet": self.quiet.name} if self.quiet else {}),
         }
 
     def run(
-        self,
-        windows: Float[Tensor, "batch channel height width"],
-        streams: Sequence[KeyedStream],
-    ) -> tuple[Float[Tensor, "batch channel height width"], Sequence[str | None]]:
+        self, items: Tensor, streams: Sequence[KeyedStream]
+    ) -> tuple[Tensor, Sequence[str | None]]:
         made: list[Tensor] = []
         reasons: list[str | None] = []
-        for low in range(0, len(windows), self.batch):
-            some = slice(low, low + self.batch)
-            found = self.search(windows[some], streams[some])
-            made.append(found.points.to(windows.device))
+        for low in range(0, len(items), self.chunk):
+            some = slice(low, low + self.chunk)
+            found = self.search(items[some], streams[some])
+            made.append(found.points.to(items.device))
             reasons += [self._reason(gap) for gap in found.gaps.tolist()]
         return torch.cat(made), reasons
 
@@ -152,15 +170,15 @@ class DeepRecoder(Recoder):
         """One chunk: where each image stopped, with its gap and the steps it took."""
         device = self.targets[0].device
         pairs = zip(windows, streams, strict=True)
-        starts = torch.stack([self.start.at(self.key, w, s) for w, s in pairs]).to(device)
+        starts = torch.stack([self.begin.at(self.key, w, s) for w, s in pairs]).to(device)
         question = Question(
-            windows.to(device), streams, targets=self.targets, agreement=self.agreement,
-            survive=self.survive, canvas=self.key.canvas, against=self.against,
+            windows.to(device), streams, targets=self.targets, agreement=self.agreed,
+            survive=self.survive, canvas=self.key.canvas, against=self.opposed,
             precision=self.precision, exact=self.radius == "least",
         )  # fmt: skip
-        return descend(starts, question, self.schedule, self.grid)
+        return descend(starts, question, self.schedule, self.domain.grid)
 
-    def quiet(self, images: Float[Tensor, "batch channel height width"]) -> Quiet:
+    def learn_quiet(self, images: Float[Tensor, "batch channel height width"]) -> Quiet:
         """The quiet noise that hides what this recoder prints, learned on windows of the model, or
         whole pictures; a hundred give what is hidden to a few hundredths. For fronts of tiles.
 
@@ -169,15 +187,14 @@ class DeepRecoder(Recoder):
         front = self.key.front
         if not front.patched:
             raise InvalidArgument("quiet", expected="a front of tiles", found=front.geometry)
-        windows = self._checked(images)
+        windows = self.domain.clean(images)
         windows = windows if self.scramble is None else self.scramble(windows)
         changes = []
-        for part in windows.split(self.batch):
-            points = self.search(part, [self._stream("quiet", w) for w in part]).points.cpu()
+        for part in windows.split(self.chunk):
+            points = self.search(part, [self.stream(w, "quiet") for w in part]).points.cpu()
             for window, point in zip(part, points, strict=True):
-                changes.append(
-                    point - self.start.at(self.key, window, self._stream("quiet", window))
-                )
+                start = self.begin.at(self.key, window, self.stream(window, "quiet"))
+                changes.append(point - start)
         return quiet_of(torch.stack(changes), front.kernel, variance=FINE**2)
 
     def _reason(self, gap: float) -> str | None:
@@ -185,9 +202,9 @@ class DeepRecoder(Recoder):
             return None
         names = ", ".join(change.name for change in self.survive)
         return (
-            f"no agreement ({self.agreement.text}, margin {self.agreement.margin:g})"
+            f"no agreement ({self.agreed.text}, margin {self.margin:g})"
             f"{f' after {names}' if names else ''} within {self.schedule.last:g}/255 in "
-            f"{self.schedule.steps} steps: short by {-gap:.3g}"
+            f"{self.steps} steps: short by {-gap:.3g}"
         )
 
 

@@ -1,30 +1,24 @@
 """The maps of an authorized model that a deep recoder matches, read by hooks, differentiable."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import InvalidArgument, KeyMismatch
+from catch11.errors import InvalidArgument
 from catch11.fronts.find import first_tensor
-from catch11.fronts.fingerprint import module_fingerprint
 from catch11.keys.authorized import Authorized
-from catch11.keys.key import Key
+from catch11.recoding.deep.hooks import Noted, noted
 
 Precision = Literal["float32", "bfloat16"]
 
 LOGITS = "logits"
 FEATURES = "features"
-
-# Hooks hang on the module, which the threads of a release share.
-_ONE_READER = threading.Lock()
 
 
 @runtime_checkable
@@ -95,8 +89,7 @@ class Target:
             )
         if not self.at or any(not weight > 0.0 for weight in self.at.values()):
             raise InvalidArgument("at", expected="names with weights above 0", found=dict(self.at))
-        for name in self.names:
-            self._layer(name)
+        _ = self._layers  # refuses names there are not
 
     @property
     def module(self) -> nn.Module | None:
@@ -134,7 +127,7 @@ class Target:
         a reciting module."""
         half = precision == "bfloat16"
         autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
-        with self._watched() as seen, autocast:
+        with noted(self._layers.values()) as seen, autocast:
             values = self.canvas.normalise(windows)
             if words is not None:
                 assert isinstance(self.module, Reciting)
@@ -143,10 +136,7 @@ class Target:
                 logits = first_tensor(self.model(values))
             else:
                 logits = self.model.forward(values)
-        missing = [name for name in self.names if name not in seen]
-        if missing:
-            raise InvalidArgument("at", expected="modules the model runs", found=missing)
-        maps = tuple(seen[name] for name in self.names)
+        maps = tuple(self._map(name, seen) for name in self.names)
         return Reading(logits=logits.float(), maps=maps, words=words)
 
     def distance(self, made: Reading, clean: Reading) -> Float[Tensor, " batch"]:
@@ -157,6 +147,18 @@ class Target:
             off = (a.float() - b.float()).flatten(1).norm(dim=1)
             total = total + self.at[name] / weight * off / b.float().flatten(1).norm(dim=1)
         return total
+
+    def _map(self, name: str, seen: Noted) -> Tensor:
+        layer = self._layers[name]
+        if layer not in seen:
+            raise InvalidArgument("at", expected="modules the model runs", found=name)
+        given, made = seen[layer]
+        read: Tensor = given[0] if name == FEATURES else first_tensor(made)
+        return read
+
+    @cached_property
+    def _layers(self) -> dict[str, nn.Module]:
+        return {name: self._layer(name) for name in self.names}
 
     def _layer(self, name: str) -> nn.Module:
         if self.module is None:
@@ -177,27 +179,6 @@ class Target:
             raise InvalidArgument("at", expected="a model with a last linear layer", found="none")
         return layers[-1]
 
-    @contextmanager
-    def _watched(self) -> Iterator[dict[str, Tensor]]:
-        seen: dict[str, Tensor] = {}
-        if not self.names:
-            yield seen
-            return
-        with _ONE_READER:
-            handles = [self._layer(n).register_forward_hook(_note(n, seen)) for n in self.names]
-            try:
-                yield seen
-            finally:
-                for handle in handles:
-                    handle.remove()
-
-
-def _note(name: str, seen: dict[str, Tensor]) -> Callable[..., None]:
-    def hook(module: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        seen[name] = given[0] if name == FEATURES else first_tensor(made)
-
-    return hook
-
 
 def parse_at(at: str | Mapping[str, float]) -> dict[str, float]:
     """Map names with weights: {"logits": 1.0}, or as text "logits" or "features,blocks.3*0.5".
@@ -214,15 +195,3 @@ def parse_at(at: str | Mapping[str, float]) -> dict[str, float]:
         except ValueError:
             raise InvalidArgument("at", expected="NAME*WEIGHT", found=repr(part)) from None
     return weights
-
-
-def check_target(key: Key, model: nn.Module | Answering) -> None:
-    """Raises KeyMismatch unless the key was built from exactly this model.
-
-    A key without a model fingerprint, made from a front alone, is held to that front.
-    """
-    if not key.model_fingerprint:
-        return
-    found = module_fingerprint(model) if isinstance(model, nn.Module) else model.fingerprint
-    if found != key.model_fingerprint:
-        raise KeyMismatch("model", expected=key.model_fingerprint, found=found)

@@ -24,6 +24,7 @@ from catch11.errors import InvalidArgument
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish
+from catch11.studies.nets.descent import train_classes
 
 SIDE = 8
 LOW, HIGH = 0.35, 0.65
@@ -117,7 +118,10 @@ def digit_model(name: str, digits: Digits | None = None) -> Model:
         torch.manual_seed(net.seed)
         module = net.build()
     generator = torch.Generator().manual_seed(net.seed)
-    _train(module, canvas.normalise(digits.train), digits.train_labels, generator=generator)
+    train_classes(
+        module, canvas.normalise(digits.train), digits.train_labels, generator=generator,
+        epochs=EPOCHS, batch=BATCH, rate=RATE,
+    )  # fmt: skip
     return finish(
         spec=f"py:catch11.studies.nets.digits:{name.replace('-', '_')}",
         name=name,
@@ -127,18 +131,6 @@ def digit_model(name: str, digits: Digits | None = None) -> Model:
         fingerprint=module_fingerprint(module),
         labels=lambda count: CLASSES,
     )
-
-
-def _train(
-    module: nn.Module, inputs: Tensor, labels: Tensor, *, generator: torch.Generator
-) -> None:
-    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE)
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(len(inputs), generator=generator).split(BATCH):
-            loss = nn.functional.cross_entropy(module(inputs[batch]), labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
 
 
 # The nets by spec, so that every command can be tried on them: py:catch11.studies.nets.digits:patch.

@@ -13,6 +13,7 @@ from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import pad
+from catch11.studies.nets.descent import descend
 from catch11.studies.place import Unavailable
 from catch11.studies.tasks.glue import load_glue
 
@@ -88,18 +89,17 @@ def _train(
     model.module.train()
     words = model.module.get_input_embeddings()  # type: ignore[operator]
     optimiser = torch.optim.Adam(model.module.parameters(), rate)
-    for _ in range(epochs):
-        for some in torch.randperm(count).split(batch):
-            both = [*some.tolist(), *(count + some).tolist()]
-            embeds = [words(torch.tensor(rows[i])) for i in both]
-            longest = max(map(len, embeds))
-            _, mask, _ = pad([e.detach() for e in embeds])
-            filled = torch.stack(
-                [torch.nn.functional.pad(e, (0, 0, 0, longest - len(e))) for e in embeds]
-            )
-            first, second = model.answer(filled, mask).chunk(2)
-            wanted: Tensor = torch.tensor([data.labels[i] / 5.0 for i in some.tolist()])
-            loss = ((first * second).sum(1) - wanted).square().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+
+    def loss(some: Tensor) -> Tensor:
+        both = [*some.tolist(), *(count + some).tolist()]
+        embeds = [words(torch.tensor(rows[i])) for i in both]
+        longest = max(map(len, embeds))
+        _, mask, _ = pad([e.detach() for e in embeds])
+        filled = torch.stack(
+            [torch.nn.functional.pad(e, (0, 0, 0, longest - len(e))) for e in embeds]
+        )
+        first, second = model.answer(filled, mask).chunk(2)
+        wanted = torch.tensor([data.labels[i] / 5.0 for i in some.tolist()])
+        return ((first * second).sum(1) - wanted).square().mean()
+
+    descend(loss, optimiser, count=count, epochs=epochs, batch=batch)

@@ -11,14 +11,15 @@ from functools import cache, partial
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from catch11.modalities.table.model import Column, Perceptron, TableModel, table_model
+from catch11.studies.nets.descent import train_classes
 
 TABLES = ("breast", "wine", "digits")
 # Hidden units of the first layer: fewer than columns, so that there is an exact null space.
 HIDDEN: Mapping[str, int] = {"breast": 8, "wine": 5, "digits": 24}
-EPOCHS, BATCH, RATE, DECAY = 40, 32, 5e-3, 1e-2
+EPOCHS, BATCH, RATE = 40, 32, 5e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,14 +75,10 @@ def row_net(name: str, *, seed: int, hidden: int | None = None) -> TableModel:
         torch.manual_seed(seed)
         module = Perceptron([len(rows.columns), first, 32, len(rows.classes)])
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=DECAY)
-    inputs = rows.train.float()
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(len(inputs), generator=generator).split(BATCH):
-            loss = nn.functional.cross_entropy(module(inputs[batch]), rows.train_labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    train_classes(
+        module, rows.train.float(), rows.train_labels, generator=generator,
+        epochs=EPOCHS, batch=BATCH, rate=RATE,
+    )  # fmt: skip
     title = f"{name}-{first}-{seed}"
     spec = f"py:catch11.studies.nets.rows:{name}"
     return table_model(spec, module, rows.columns, name=title, labels=rows.classes)

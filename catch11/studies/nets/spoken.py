@@ -23,6 +23,7 @@ from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, fit_clip, resample
 from catch11.modalities.audio.model import AudioModel, Listen, sound_model, spectrogram_features
 from catch11.modalities.audio.nets import Features, Heard, Keywords, SpectrogramNet
+from catch11.studies.nets.descent import descend
 from catch11.studies.place import Unavailable
 
 RATE, SAMPLES = 8000, 8000
@@ -173,16 +174,15 @@ def _train(
         optimizer, 2 * RATE_OF_LEARNING, total_steps=steps
     )
     module.train()
-    for _ in range(epochs):
-        for batch in torch.randperm(len(words.train), generator=generator).split(BATCH):
-            windows = _varied(words.train[batch], generator)
-            loss = nn.functional.cross_entropy(
-                module(prepare(windows)), words.train_labels[batch], label_smoothing=0.05
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+
+    def loss(batch: Tensor) -> Tensor:
+        made = module(prepare(_varied(words.train[batch], generator)))
+        return nn.functional.cross_entropy(made, words.train_labels[batch], label_smoothing=0.05)
+
+    descend(
+        loss, optimizer, schedule,
+        count=len(words.train), epochs=epochs, batch=BATCH, generator=generator,
+    )  # fmt: skip
 
 
 def _varied(windows: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,11 +10,11 @@ from catch11.baselines.fhe_net import NET_DEPTH, NET_PARAMETERS
 from catch11.baselines.polynomial import Fit, check_fit
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import Record, versions
+from catch11.recoding.threads import torch_threads
 from catch11.studies.place import Place
 from catch11.studies.table3 import compute, release
 from catch11.studies.table3 import private as hidden
 from catch11.studies.table3.tasks import Name, Task, task
-from catch11.studies.threads import one_thread
 
 WAYS = ("dp-net", "dp-head", "diffprivlib", "ckks-layer", "ckks-net", "polynomials")
 TASKS: tuple[Name, ...] = get_args(Name)
@@ -45,7 +45,7 @@ def alone(place: Place, name: str, way: str, choice: Choice) -> Sequence[Record]
     pictures. Raises InvalidArgument before anything is worked out, MissingExtra, Unavailable."""
     _check(name, way, choice)
     judged, lessons = _SIZES[cast(Name, name)]
-    with one_thread():
+    with torch_threads(1):
         few = None if way.startswith("ckks") else choice.count  # NTEs are made in batches
         on = task(place, cast(Name, name), min(few or judged, judged), lessons)
         made = [*release.clean(on, 0), *_rows(on, place, way, choice)]

@@ -3,6 +3,7 @@
 import copy
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.table3.rows import BYTES, SECONDS, Row, timed
-from catch11.studies.table3.tasks import Task, in_pixels
+from catch11.studies.table3.tasks import InPixels, Task
 from catch11.studies.trial import DIGITS_RADIUS, ENERGY, SECRET, STRENGTH
 
 UNTRAINED = ("blur", "resize", "bit-depth", "mean-patch", "blind-wiener")
@@ -112,7 +113,7 @@ def recoded(task: Task, judged: int, method: str) -> list[Record]:
 def poisoned(task: Task, judged: int) -> list[Record]:
     """Error-minimising noise on what a thief would train on; finished models read it as before."""
     row = Row(task=task, method="unlearnable (by class, 16/255)", guarantee=unlearnable.PROTECTS)
-    surrogate = in_pixels(_fresh(task), task.authorized.canvas.normalise)
+    surrogate = InPixels(_fresh(task), task.authorized.canvas.normalise)
     settings = unlearnable.ErrorMinimising(radius=16.0, per="class")
     made, spent = timed(
         lambda: unlearnable.unlearnable(
@@ -120,12 +121,7 @@ def poisoned(task: Task, judged: int) -> list[Record]:
             generator=torch.Generator().manual_seed(0),
         )
     )  # fmt: skip
-    judge = Task(
-        name=task.name, authorized=task.authorized, rivals=task.rivals, pictures=task.pictures,
-        windows=task.lessons, labels=task.lesson_labels, lessons=task.lessons,
-        lesson_labels=task.lesson_labels,
-    )  # fmt: skip
-    seen = Row(task=judge, method=row.method, guarantee=row.guarantee)
+    seen = replace(row, task=replace(task, windows=task.lessons, labels=task.lesson_labels))
     stored = task.files(made[:judged])
     return [
         seen.authorized(made[:judged]),
@@ -161,12 +157,8 @@ def _released(
 ) -> list[Record]:
     """The records of released windows; the task is cut to what was not withheld."""
     task, index = row.task, list(kept)
-    cut = Task(
-        name=task.name, authorized=task.authorized, rivals=task.rivals, pictures=task.pictures,
-        windows=task.windows[index], labels=task.labels[index], lessons=task.lessons,
-        lesson_labels=task.lesson_labels,
-    )  # fmt: skip
-    row = Row(task=cut, method=row.method, guarantee=row.guarantee, condition=row.condition)
+    cut = replace(task, windows=task.windows[index], labels=task.labels[index])
+    row = replace(row, task=cut)
     names = UNTRAINED + TRAINED if task.name == "digits" else FEWER[: 4 if _teaches(task) else 3]
     decibels = psnr(made, cut.windows)
     stored = cut.files(made)

@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
-
 from catch11.baselines.fhe_net import FINE_PARAMETERS, NET_PARAMETERS
 from catch11.baselines.library import installed
 from catch11.errors import MissingExtra
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record
+from catch11.recoding.threads import torch_threads
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.table3 import compute, release
@@ -23,7 +22,6 @@ from catch11.studies.table3 import private as hidden
 from catch11.studies.table3.rows import Row
 from catch11.studies.table3.tasks import Task, task
 from catch11.studies.table3.view import view
-from catch11.studies.threads import one_thread
 
 EPSILONS = (1.0, 3.0, 8.0)
 
@@ -117,7 +115,7 @@ def _degrees(scale: Scale, name: str) -> list[dict[str, Any]]:
 def work(cell: Cell, place: Place) -> Sequence[Record]:
     """One row's records; where a library is missing the row says so."""
     held: Mapping[str, Any] = cell.settings
-    with one_thread():
+    with torch_threads(1):
         on = task(place, held["task"], held["n"], held["lessons"])
         try:
             return _work(on, held, place)
@@ -147,17 +145,12 @@ def _work(on: Task, held: Mapping[str, Any], place: Place) -> list[Record]:
     return files[way](on, judged)
 
 
-def table(records: Sequence[Record]) -> RenderableType:
-    """All tables of the study."""
-    return view(records)
-
-
 STUDY = Study(
     name="table3",
     title="Ways to restrict the use of data, side by side",
     source="paper, Table 3 and its cost claims",
     cells=cells,
     work=work,
-    view=table,
+    view=view,
     alone=True,
 )

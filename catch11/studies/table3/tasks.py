@@ -117,12 +117,9 @@ def features(model: Model, windows: Tensor) -> Float[Tensor, "batch feature"]:
     return torch.cat(seen)
 
 
-def in_pixels(module: nn.Module, normalise: Callable[[Tensor], Tensor]) -> nn.Module:
+class InPixels(nn.Module):
     """A classifier of normalised values as one of pixels."""
-    return _InPixels(module, normalise)
 
-
-class _InPixels(nn.Module):
     def __init__(self, module: nn.Module, normalise: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.module, self.normalise = module, normalise

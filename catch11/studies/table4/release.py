@@ -22,11 +22,11 @@ from catch11.studies.nets.tiny_vlm import write_bench
 from catch11.studies.place import Place, Unavailable
 from catch11.studies.tasks import mmbench
 from catch11.studies.tasks.mmbench import Bench, Question
+from catch11.studies.trial import SECRET
 
 FILE = "MMBench_DEV_EN.tsv"
 WORDS = 8  # that a model says, and that a recoder which knows the prompt holds to a margin
 ONE = "one picture"
-SECRET = bytes(range(32))  # of a study, so that it repeats; a release draws its own
 CONDITIONS: tuple[Condition, ...] = ("clean", "control", "gaussian", "nte")
 
 

@@ -53,7 +53,6 @@ class Question:
     answer: str
     ability: str
     image: str
-    split: str
 
     @property
     def prompt(self) -> str:
@@ -92,11 +91,10 @@ class Reply:
         return self.letter == self.question.answer
 
 
-def read_mmbench(path: str | os.PathLike[str], *, split: str = "") -> Bench:
+def read_mmbench(path: str | os.PathLike[str]) -> Bench:
     """The questions of a TSV; a row that cannot be used is left out, with its reason.
 
-    split: keep rows of this split alone. Raises LabelsRefused where the file is no such TSV or
-    holds no usable row.
+    Raises LabelsRefused where the file is no such TSV or holds no usable row.
     """
     path = Path(path)
     rows = list(_rows(path))
@@ -106,8 +104,6 @@ def read_mmbench(path: str | os.PathLike[str], *, split: str = "") -> Bench:
     problems: list[tuple[str, str]] = []
     seen: set[str] = set()
     for number, row in enumerate(rows, start=2):
-        if split and row.get("split", "") != split:
-            continue
         name = row["index"] or f"row {number}"
         try:
             question = _question(row, seen)
@@ -119,7 +115,7 @@ def read_mmbench(path: str | os.PathLike[str], *, split: str = "") -> Bench:
         seen.add(question.index)
         questions.append(question)
     if not questions:
-        reason = problems[0][1] if problems else f"it holds no rows{f' of {split}' * bool(split)}"
+        reason = problems[0][1] if problems else "it holds no rows"
         raise LabelsRefused(path, f"no question in it can be used, first: {reason}")
     return Bench(questions=tuple(questions), pictures=pictures, problems=tuple(problems))
 
@@ -168,7 +164,6 @@ def _question(row: Mapping[str, str], seen: set[str]) -> Question:
         answer=answer,
         ability=ABILITIES.get(ability.casefold(), ability or "none"),
         image=row["image"] if 0 < len(row["image"]) <= _SHARED else row["index"],
-        split=row.get("split", ""),
     )
 
 
@@ -240,20 +235,13 @@ def find_letter(text: str, options: Mapping[str, str]) -> str:
     return held[0] if len(held) == 1 else ""
 
 
-def run_mmbench(
-    questions: Sequence[Question],
-    say: Callable[[Question], str],
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Reply, ...]:
+def run_mmbench(questions: Sequence[Question], say: Callable[[Question], str]) -> tuple[Reply, ...]:
     """Ask every question once, its options in their order. say: a question to a model's text."""
     replies = []
-    for done, question in enumerate(questions, start=1):
+    for question in questions:
         text = say(question)
         letter = find_letter(text, question.options)
         replies.append(Reply(question=question, text=text, letter=letter))
-        if progress is not None:
-            progress(done, len(questions))
     return tuple(replies)
 
 

@@ -14,7 +14,7 @@ from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.key import Key, build_key
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import Column, Perceptron, TableModel, table_model
-from catch11.modalities.table.recoder import RowRecoder, SpectralRowRecoder
+from catch11.modalities.table.recoder import SpectralRowRecoder
 from catch11.modalities.table.restore import projected, regressed, wiener
 
 WIDTH = 12
@@ -50,12 +50,12 @@ KEY = key_for(PLAIN)
 @settings(max_examples=30, deadline=None)
 def test_the_strength_is_exact_and_the_front_does_not_move(seed: int, psnr: float) -> None:
     given = rows(seed)
-    out = SpectralRowRecoder(KEY, PLAIN.cells, psnr=psnr)(given)
+    out = SpectralRowRecoder(PLAIN, KEY, psnr=psnr)(given)
     assert out.psnr == pytest.approx((psnr,) * 6, abs=1e-6)
     assert max(out.front_shift) < 1e-9 * 10.0 ** (max(0.0, -psnr) / 20.0)
-    torch.testing.assert_close(PLAIN.logits(out.rows), PLAIN.logits(given), rtol=0.0, atol=5e-3)
-    alone = SpectralRowRecoder(KEY, PLAIN.cells, psnr=psnr)(given[3:4])
-    torch.testing.assert_close(alone.rows[0], out.rows[3], rtol=1e-12, atol=1e-10)
+    torch.testing.assert_close(PLAIN.logits(out.items), PLAIN.logits(given), rtol=0.0, atol=5e-3)
+    alone = SpectralRowRecoder(PLAIN, KEY, psnr=psnr)(given[3:4])
+    torch.testing.assert_close(alone.items[0], out.items[3], rtol=1e-12, atol=1e-10)
 
 
 def test_the_front_is_the_first_linear_layer() -> None:
@@ -68,7 +68,7 @@ def test_the_front_is_the_first_linear_layer() -> None:
 
 def test_two_settings_share_no_noise() -> None:
     one, other = (
-        SpectralRowRecoder(KEY, PLAIN.cells, psnr=p)(rows()).rows - rows() for p in (0.0, -6.0)
+        SpectralRowRecoder(PLAIN, KEY, psnr=p)(rows()).items - rows() for p in (0.0, -6.0)
     )
     cosine = torch.nn.functional.cosine_similarity(one, other)
     assert float(cosine.abs().max()) < 0.95
@@ -76,49 +76,49 @@ def test_two_settings_share_no_noise() -> None:
 
 def test_ranges_are_kept() -> None:
     boxed = model(change=lambda _, c: replace(c, low=c.mean - 3 * c.std, high=c.mean + 3 * c.std))
-    out = SpectralRowRecoder(key_for(boxed), boxed.cells, psnr=-3.0)(rows().clamp(-2.5, 2.5))
-    assert float(out.rows.abs().max()) <= 3.0 + 1e-9
+    out = SpectralRowRecoder(boxed, key_for(boxed), psnr=-3.0)(rows().clamp(-2.5, 2.5))
+    assert float(out.items.abs().max()) <= 3.0 + 1e-9
     assert max(out.front_shift) < 1e-3
     assert out.reasons == (None,) * 6
-    told = SpectralRowRecoder(key_for(boxed), boxed.cells)(torch.full((1, WIDTH), 3.5))
+    told = SpectralRowRecoder(boxed, key_for(boxed))(torch.full((1, WIDTH), 3.5))
     assert told.reasons == ("a cell lies outside the range its column states",)
 
 
 def test_whole_columns_stay_whole_and_others_make_up_for_it() -> None:
     mixed = model(change=lambda i, c: replace(c, whole=i < 3, mean=0.0, std=2.0))
-    out = SpectralRowRecoder(key_for(mixed), mixed.cells, psnr=-10.0)(rows())
-    cells = mixed.restore(out.rows)
+    out = SpectralRowRecoder(mixed, key_for(mixed), psnr=-10.0)(rows())
+    cells = mixed.restore(out.items)
     np.testing.assert_allclose(cells[:, :3], np.round(cells[:, :3]), atol=1e-9)
     assert max(out.front_shift) < 1e-9
     counts = model(change=lambda i, c: replace(c, whole=True, mean=0.0, std=50.0))
-    out = SpectralRowRecoder(key_for(counts), counts.cells, psnr=-10.0)(rows())
-    cells = counts.restore(out.rows)
+    out = SpectralRowRecoder(counts, key_for(counts), psnr=-10.0)(rows())
+    cells = counts.restore(out.items)
     np.testing.assert_allclose(cells, np.round(cells), atol=1e-9)
     assert 0.0 < max(out.front_shift) < 0.05
 
 
 @pytest.mark.parametrize("radius", ["auto", 1.5])
 def test_deep_rows_answer_alike_within_their_ball(radius: float | str) -> None:
-    recoder = DeepRowRecoder(PLAIN, KEY, PLAIN.cells, radius=radius, margin=0.05)  # type: ignore[arg-type]
+    recoder = DeepRowRecoder(PLAIN, KEY, radius=radius, margin=0.05)  # type: ignore[arg-type]
     given = rows(count=20)
     out = recoder(given)
     told = torch.tensor([reason is None for reason in out.reasons])
     assert int(told.sum()) >= 15
-    same = PLAIN.logits(out.rows).argmax(1) == PLAIN.logits(given).argmax(1)
+    same = PLAIN.logits(out.items).argmax(1) == PLAIN.logits(given).argmax(1)
     assert bool(same[told].all())
     starts = torch.stack([recoder.stream(row).normal((WIDTH,)) for row in given])
-    assert float((out.rows - starts).abs().max()) <= (2.0 if radius == "auto" else 1.5) + 1e-5
-    short = DeepRowRecoder(PLAIN, KEY, PLAIN.cells, steps=1, radius=0.01, margin=50.0)(given)
+    assert float((out.items - starts).abs().max()) <= (2.0 if radius == "auto" else 1.5) + 1e-5
+    short = DeepRowRecoder(PLAIN, KEY, steps=1, radius=0.01, margin=50.0)(given)
     assert "no agreement (top1, margin 50) within 0.01 standard deviations" in str(short.reasons[0])
 
 
 def test_attacks_undo_the_spectral_noise() -> None:
     given, public = rows(0, 200), rows(1, 200)
-    out = SpectralRowRecoder(KEY, PLAIN.cells, psnr=-20.0)(given).rows
+    out = SpectralRowRecoder(PLAIN, KEY, psnr=-20.0)(given).items
     known = projected(out, public, PLAIN.front())
     weight = PLAIN.front().weight
     torch.testing.assert_close(known @ weight.T, given @ weight.T, rtol=1e-4, atol=1e-4)
-    pairs = public, SpectralRowRecoder(KEY, PLAIN.cells, psnr=-20.0)(public).rows
+    pairs = public, SpectralRowRecoder(PLAIN, KEY, psnr=-20.0)(public).items
     for guess in (regressed(out, pairs), wiener(out, public)):
         assert float((guess - given).norm()) < 0.2 * float((out - given).norm())
 
@@ -140,11 +140,11 @@ def test_hostile_columns_are_refused(change: dict[str, object], match: str) -> N
 
 
 def test_wrong_keys_cells_and_rows_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="one of a model of tables"):
-        SpectralRowRecoder(replace(KEY, modality="image"), PLAIN.cells)
+    with pytest.raises(InvalidArgument, match="key: expected one for SpectralRowRecoder"):
+        SpectralRowRecoder(PLAIN, replace(KEY, modality="image"))
     with pytest.raises(InvalidArgument, match="psnr: expected -60 to 100 dB"):
-        SpectralRowRecoder(KEY, PLAIN.cells, psnr=-61.0)
-    recoder: RowRecoder = SpectralRowRecoder(KEY, PLAIN.cells)
+        SpectralRowRecoder(PLAIN, KEY, psnr=-61.0)
+    recoder = SpectralRowRecoder(PLAIN, KEY)
     for bad in (torch.zeros(2, 3), torch.full((1, WIDTH), float("nan")), torch.zeros(WIDTH)):
         with pytest.raises(InvalidArgument, match="finite rows of shape"):
             recoder(bad)
@@ -153,9 +153,9 @@ def test_wrong_keys_cells_and_rows_are_refused() -> None:
         "x", nn.Linear(3, 2), [Column(name=n, mean=0.0, std=1.0) for n in "abc"], name="n"
     )
     with pytest.raises(InvalidArgument, match="expected 12 columns"):
-        SpectralRowRecoder(KEY, narrow.cells)
+        SpectralRowRecoder(narrow, KEY)
     with pytest.raises(KeyMismatch, match="another model"):
-        DeepRowRecoder(model(seed=5), KEY, PLAIN.cells)
+        DeepRowRecoder(model(seed=5), KEY)
     for radius in (0.0, 9.0):
         with pytest.raises(InvalidArgument, match="radius"):
-            DeepRowRecoder(PLAIN, KEY, PLAIN.cells, radius=radius)
+            DeepRowRecoder(PLAIN, KEY, radius=radius)

@@ -1,5 +1,6 @@
 """Recoders of token embeddings: laws of each, on tiny encoders."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,17 +14,22 @@ from catch11.keys.file import key_bytes, key_from_bytes
 from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import (
     DeepTokens,
+    agreement_of,
     drawn,
     levelled,
     movable,
-    parse_alike,
     principal,
 )
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
-from catch11.modalities.text.norm import NormTokens, centred, norm_free_share
 from catch11.modalities.text.read_back import nearest_tokens
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens, TokenRecoder
+from catch11.modalities.text.recoder import (
+    NoiseTokens,
+    Passages,
+    SpectralTokens,
+    passages,
+)
+from catch11.recoding.frame import Recoded, Recoder
 from tests.text_world import save_text_model, sentence_transformer
 
 TEXTS = ("a man plays the guitar .", "the dog eats", "two old cat in the house with a red dog")
@@ -45,33 +51,44 @@ def rows(model: TextModel) -> list[torch.Tensor]:
     return [model.embed(model.encode(text)) for text in TEXTS]
 
 
+def embeds(made: Recoded[Passages]) -> list[torch.Tensor]:
+    return [passage.embeds for passage in made.items]
+
+
+def decibels(strength: float) -> float:
+    return -20.0 * math.log10(strength) if strength else math.inf
+
+
+def ratio(made: Recoded[Passages]) -> tuple[float, ...]:
+    """‖x̃ − x‖ / ‖x‖ of each document."""
+    return tuple(10.0 ** (-psnr / 20.0) for psnr in made.psnr)
+
+
 class Row(NamedTuple):
     """A recoder by name."""
 
     name: str
 
-    def make(self, key: Key, model: TextModel, **settings: object) -> TokenRecoder:
+    def make(self, key: Key, model: TextModel, **settings: object) -> Recoder[Passages]:
         if self.name == "deep":
             return DeepTokens(model, key, **settings)  # type: ignore[arg-type]
         if self.name == "spectral":
             return SpectralTokens(key, **settings)  # type: ignore[arg-type]
-        if self.name == "norm":
-            return NormTokens(key, model.before_norm, **settings)  # type: ignore[arg-type]
         return NoiseTokens(key, rms=model.rms, **settings)  # type: ignore[arg-type]
 
 
-ROWS = [Row("deep"), Row("spectral"), Row("norm"), Row("noise")]
+ROWS = [Row("deep"), Row("spectral"), Row("noise")]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=repr)
 def test_shapes_stay_and_the_same_again(
     row: Row, key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    made = row.make(key, model)(rows)
-    again = row.make(key, model)(rows)
-    assert [p.shape for p in made.passages] == [r.shape for r in rows]
-    assert all(torch.equal(a, b) for a, b in zip(made.passages, again.passages, strict=True))
-    assert not torch.equal(made.passages[0], rows[0])
+    made = row.make(key, model)(passages(rows))
+    again = row.make(key, model)(passages(rows))
+    assert [p.shape for p in embeds(made)] == [r.shape for r in rows]
+    assert all(torch.equal(a, b) for a, b in zip(embeds(made), embeds(again), strict=True))
+    assert not torch.equal(made.items[0].embeds, rows[0])
     assert len(made.reasons) == len(rows)
 
 
@@ -80,15 +97,15 @@ def test_a_document_does_not_depend_on_its_batch(
     row: Row, key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
     recoder = row.make(key, model)
-    assert torch.equal(recoder(rows).passages[1], recoder(rows[1:2]).passages[0])
+    assert torch.equal(embeds(recoder(passages(rows)))[1], embeds(recoder(passages(rows[1:2])))[0])
 
 
 @pytest.mark.parametrize("row", ROWS, ids=repr)
 def test_half_precision_is_what_the_file_holds(
     row: Row, key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    made = row.make(key, model, precise="float16")(rows)
-    assert all(torch.equal(p, p.half().float()) for p in made.passages)
+    made = row.make(key, model, precise="float16")(passages(rows))
+    assert all(torch.equal(p, p.half().float()) for p in embeds(made))
     assert made.reasons == (None, None, None)
 
 
@@ -98,28 +115,26 @@ def test_another_secret_makes_other_files(
 ) -> None:
     other = build_key(model, rank=8, secret=bytes(32))
     assert not torch.equal(
-        row.make(key, model)(rows).passages[0], row.make(other, model)(rows).passages[0]
+        row.make(key, model)(passages(rows)).items[0].embeds,
+        row.make(other, model)(passages(rows)).items[0].embeds,
     )
 
 
 def test_deep_documents_are_answered_alike(
     key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    made = DeepTokens(model, key)(rows)
-    near = torch.nn.functional.cosine_similarity(model.answers(rows), model.answers(made.passages))
+    made = DeepTokens(model, key)(passages(rows))
+    near = torch.nn.functional.cosine_similarity(model.answers(rows), model.answers(embeds(made)))
     assert made.reasons == (None,) * 3
     assert bool((near > 0.99).all())
 
 
 def _noise(recoder: DeepTokens, rows: list[torch.Tensor]) -> list[torch.Tensor]:
     """Where the search for each document began."""
-    settings = repr(sorted(recoder.settings.items())).encode()
+    items = passages(rows)
     return [
-        4.0 * recoder.model.rms * recoder.key.stream(
-            b"deep", settings, r.numpy().tobytes(), b"None", purpose="recode text"
-        ).normal(tuple(r.shape))
-        for r in rows
-    ]  # fmt: skip
+        4.0 * recoder.model.rms * recoder.stream(v).normal(tuple(v.embeds.shape)) for v in items
+    ]
 
 
 @pytest.mark.parametrize("radius", [0.3, 4.0])
@@ -128,7 +143,7 @@ def test_deep_stays_off_the_words_directions(
 ) -> None:
     recoder = DeepTokens(model, key, aside=0.5, radius=radius, steps=20)
     words = principal(model.table, model.width // 2)
-    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+    for made, start in zip(embeds(recoder(passages(rows))), _noise(recoder, rows), strict=True):
         change = made - start
         assert float((change @ words).norm()) < 1e-4 * float(change.norm())
         assert bool((change.norm(dim=1) <= radius * start.norm(dim=1) * (1 + 1e-5)).all())
@@ -138,7 +153,7 @@ def test_deep_leaves_the_first_row_and_the_sum_of_rows(
     key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
     recoder = DeepTokens(model, key)
-    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+    for made, start in zip(embeds(recoder(passages(rows))), _noise(recoder, rows), strict=True):
         change = made - start
         assert float(change[1:].norm()) > 0.1 * float(start.norm())
         assert torch.equal(made[0], start[0]) is (len(made) >= 6)
@@ -161,7 +176,7 @@ def test_each_document_is_searched_in_directions_of_its_own(key: Key, model: Tex
     count = drawn(len(rows[0]), model.width)
     assert count < model.width - round(0.25 * model.width)
     spans = []
-    for made, start in zip(recoder(rows).passages, _noise(recoder, rows), strict=True):
+    for made, start in zip(embeds(recoder(passages(rows))), _noise(recoder, rows), strict=True):
         sizes = torch.linalg.svd((made - start).double())
         assert float(sizes.S[count:].max()) < 1e-4 * float(sizes.S[0])
         assert float(sizes.S[count - 1]) > 1e-4 * float(sizes.S[0])
@@ -188,15 +203,15 @@ def test_where_rows_are_few_all_of_them_move_freely() -> None:
 def test_deep_keeps_a_classifiers_answer(tmp_path: Path, rows: list[torch.Tensor]) -> None:
     model = load_text(str(save_text_model(tmp_path, labels=3)))
     clean = [model.embed(model.encode(text)) for text in TEXTS]
-    made = DeepTokens(model, build_key(model), margin=0.2)(clean)
+    made = DeepTokens(model, build_key(model), margin=0.2)(passages(clean))
     assert made.reasons == (None,) * 3
-    assert torch.equal(model.answers(clean).argmax(1), model.answers(made.passages).argmax(1))
+    assert torch.equal(model.answers(clean).argmax(1), model.answers(embeds(made)).argmax(1))
 
 
 def test_deep_says_what_it_could_not_find(
     key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    made = DeepTokens(model, key, steps=1, radius=0.01)(rows)
+    made = DeepTokens(model, key, steps=1, radius=0.01)(passages(rows))
     assert all(
         reason is not None and "no agreement (cosine>0.99)" in reason for reason in made.reasons
     )
@@ -205,33 +220,14 @@ def test_deep_says_what_it_could_not_find(
 def test_spectral_noise_moves_the_front_least(
     key: Key, model: TextModel, rows: list[torch.Tensor]
 ) -> None:
-    made = SpectralTokens(key, strength=2.0)(rows)
-    noise = NoiseTokens(key, rms=model.rms)(rows)
-    assert made.ratio == pytest.approx((2.0,) * 3, rel=1e-5)
-    per_size = [s / r for s, r in zip(made.front_shift, made.ratio, strict=True)]
-    other = [s / r for s, r in zip(noise.front_shift, noise.ratio, strict=True)]
+    made = SpectralTokens(key, psnr=decibels(2.0))(passages(rows))
+    noise = NoiseTokens(key, rms=model.rms)(passages(rows))
+    assert ratio(made) == pytest.approx((2.0,) * 3, rel=1e-5)
+    per_size = [s / r for s, r in zip(made.front_shift, ratio(made), strict=True)]
+    other = [s / r for s, r in zip(noise.front_shift, ratio(noise), strict=True)]
     assert max(per_size) < 0.7 * min(other)
-    change = (made.passages[0] - rows[0])[:, None, None]
+    change = (made.items[0].embeds - rows[0])[:, None, None]
     assert bool(key.subspace.contains(change).all())
-
-
-def test_the_norm_recoder_changes_no_answer(
-    key: Key, model: TextModel, rows: list[torch.Tensor]
-) -> None:
-    made = NormTokens(key, model.before_norm, shift=5.0)(rows)
-    assert min(made.ratio) > 1.0
-    assert torch.allclose(model.answers(made.passages), model.answers(rows), atol=1e-4)
-
-
-def test_what_the_norm_hides_centring_finds(
-    key: Key, model: TextModel, rows: list[torch.Tensor]
-) -> None:
-    """Two numbers a token: the sum without its shift and scale is the clean one's."""
-    made = NormTokens(key, model.before_norm)(rows)
-    for released, clean in zip(made.passages, rows, strict=True):
-        first, second = (centred(model.before_norm(x[None])[0]) for x in (released, clean))
-        assert torch.allclose(first, second, atol=1e-4)
-    assert norm_free_share(384) == pytest.approx(2 / 384)
 
 
 def test_a_shift_is_the_normalised_fronts_null_space(model: TextModel) -> None:
@@ -248,9 +244,9 @@ def test_any_document_keeps_its_shape_and_strength(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     clean = torch.randn(length, model.width, generator=generator)
-    made = SpectralTokens(key, strength=strength)([clean])
-    assert made.passages[0].shape == clean.shape
-    assert made.ratio[0] == pytest.approx(strength, rel=1e-3, abs=1e-6)
+    made = SpectralTokens(key, psnr=decibels(strength))(passages([clean]))
+    assert made.items[0].embeds.shape == clean.shape
+    assert ratio(made)[0] == pytest.approx(strength, rel=1e-3, abs=1e-6)
 
 
 BAD = {
@@ -265,7 +261,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_document_is_refused(name: str, key: Key) -> None:
     with pytest.raises(InvalidArgument, match="passages: expected"):
-        SpectralTokens(key)([BAD[name]])
+        SpectralTokens(key)(passages([BAD[name]]))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +282,7 @@ def test_settings_out_of_range_are_refused(
 @pytest.mark.parametrize("text", ["cosine>0.9", "match<0.1", "nonsense"])
 def test_a_classifier_is_held_to_its_classes(text: str) -> None:
     with pytest.raises(InvalidArgument, match="agreement: expected"):
-        parse_alike(text, margin=0.5, classes=2)
+        agreement_of(text, margin=0.5, classes=2)
 
 
 def test_another_models_key_is_refused(tmp_path: Path, key: Key) -> None:
@@ -307,7 +303,7 @@ def test_noise_gives_no_word_back(key: Key, model: TextModel) -> None:
     """And clean embeddings give all of them."""
     ids = list(range(5, 30)) * 4
     clean = model.table[ids].detach()
-    noise = NoiseTokens(key, rms=model.rms)([clean]).passages[0]
+    noise = NoiseTokens(key, rms=model.rms)(passages([clean])).items[0].embeds
     table, words = model.table.detach(), torch.tensor(ids)
     assert bool((nearest_tokens(clean[None], table)[0] == words).all())
     hits = int((nearest_tokens(noise[None], table)[0] == words).sum())

@@ -11,10 +11,10 @@ from safetensors.torch import load, save
 from catch11.errors import ReleaseError
 from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import DeepTokens
-from catch11.modalities.text.embeds import Passage, decode, encode
+from catch11.modalities.text.embeds import decode, encode
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
-from catch11.modalities.text.recoder import NoiseTokens, SpectralTokens
+from catch11.modalities.text.recoder import NoiseTokens, Passage, SpectralTokens
 from catch11.modalities.text.release import columns_of
 from catch11.releases.engine import release
 from catch11.releases.read import read_release
@@ -84,8 +84,8 @@ def test_another_strength_of_the_same_words_is_refused(
 ) -> None:
     src = pairs_csv(tmp_path / "s.csv")
     ledger = tmp_path / "ledger.jsonl"
-    for strength, out in ((1.0, "a"), (2.0, "b")):
-        recoder = SpectralTokens(key, strength=strength)
+    for psnr, out in ((0.0, "a"), (-6.0, "b")):
+        recoder = SpectralTokens(key, psnr=psnr)
         if out == "b":
             with pytest.raises(ReleaseError, match="the ledger knows its content"):
                 release(src, tmp_path / out, recoder, model=model, columns=BOTH, ledger=ledger)

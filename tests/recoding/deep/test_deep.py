@@ -91,12 +91,12 @@ def test_the_answer_stays_with_the_margin(net: nn.Sequential, key: Key, row: Row
     recoded = recoder(WINDOWS)
     assert recoded.reasons == (None,) * len(WINDOWS)
     made = recoded.images
-    assert torch.equal(recoder.grid.round(made), made)
+    assert torch.equal(recoder.domain.grid.round(made), made)
     assert made.min() >= 0.0
     assert made.max() <= 1.0
-    margin = recoder.agreement.margin
+    margin = recoder.margin
     assert (lead_over_others(net, made, WINDOWS) >= margin - 1e-4).all()
-    asked = recoder.agreement
+    asked = recoder.agreed
     p, q = logits(net, WINDOWS).softmax(1), logits(net, made).softmax(1)
     if asked.kind == "topk":
         assert torch.equal(p.topk(3).indices.sort().values, q.topk(3).indices.sort().values)
@@ -112,7 +112,7 @@ def test_stays_in_the_ball_and_says_so_where_that_is_too_small(
 ) -> None:
     recoder = DeepRecoder(net, key, radius=1.0, steps=5, margin=8.0)
     recoded = recoder(WINDOWS)
-    streams = [recoder._stream("recode", w) for w in WINDOWS]
+    streams = [recoder.stream(w) for w in WINDOWS]
     start = torch.stack([noise(s, CANVAS.shape) for s in streams])
     # One level for the ball and half a level for rounding a start that is off the grid.
     assert (recoded.images - start).abs().max() * 255 <= 1.5 + 1e-3
@@ -121,7 +121,7 @@ def test_stays_in_the_ball_and_says_so_where_that_is_too_small(
 
 def test_auto_stops_in_a_smaller_ball(net: nn.Sequential, key: Key) -> None:
     def radius(recoder: DeepRecoder) -> float:
-        streams = [recoder._stream("recode", w) for w in WINDOWS]
+        streams = [recoder.stream(w) for w in WINDOWS]
         start = torch.stack([noise(s, CANVAS.shape) for s in streams])
         return float((recoder(WINDOWS).images - start).abs().flatten(1).amax(1).mean() * 255)
 
@@ -243,7 +243,7 @@ def test_the_least_change_survives_what_is_named_and_moves_less(
         streams = [key.stream(bytes([i]), purpose="test") for i in range(len(WINDOWS))]
         starts = torch.stack(
             [
-                recoder.start.at(key, w, key.stream(bytes([i]), purpose="test"))
+                recoder.begin.at(key, w, key.stream(bytes([i]), purpose="test"))
                 for i, w in enumerate(WINDOWS)
             ]
         )

@@ -8,9 +8,8 @@ from catch11.crypto.stream import KeyedStream
 from catch11.keys.key import Key, build_key
 from catch11.recoding.deep.agreement import parse_agreement
 from catch11.recoding.deep.descent import LEVEL
-from catch11.recoding.deep.question import Question
+from catch11.recoding.deep.question import Change, Question
 from catch11.recoding.deep.recoder import DeepRecoder, schedule_of
-from catch11.recoding.deep.survival import Change
 from catch11.recoding.deep.target import Target
 from tests.recoding.deep.test_deep import CANVAS, OTHERS, WINDOWS, Dim, lead_over_others, small_net
 
@@ -110,7 +109,7 @@ def test_where_nothing_answers_the_change_still_stays_within_its_ball(
 ) -> None:
     recoder = DeepRecoder(net, key, radius="least", steps=40, margin=500.0, survive=(Dim(),))
     held = streams(key, len(WINDOWS))
-    starts = [recoder.start.at(key, w, s) for w, s in zip(WINDOWS, streams(key, 6), strict=True)]
+    starts = [recoder.begin.at(key, w, s) for w, s in zip(WINDOWS, streams(key, 6), strict=True)]
     found = recoder.search(WINDOWS, held)
     assert (found.gaps < 0).all()
     moved = (found.points - torch.stack(starts)).square().mean((1, 2, 3)).sqrt() / LEVEL

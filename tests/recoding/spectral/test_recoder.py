@@ -1,6 +1,7 @@
 """The spectral recoder in its frame: same picture, same file; other key, other file; bad input said."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from catch11.canvas.frame import Canvas, Fit
 from catch11.canvas.grid import grid_of
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
-from catch11.keys.key import build_key
-from catch11.recoding.frame import Facts, Recoder
+from catch11.keys.key import Key, build_key
+from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.noise import Noise, check_noise
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.windows import WindowDomain
 from tests.fronts.test_find import Net
 from tests.recoding.spectral.test_box import picture
 
@@ -137,21 +139,23 @@ def test_empty_batch(recoder: SpectralRecoder) -> None:
 
 
 def test_the_frame_judges_not_the_variant(net: Net) -> None:
-    class Wild(Recoder):
+    @dataclass(frozen=True, eq=False)
+    class Wild(Recoder[Tensor]):
         """Returns values off the grid and out of the box."""
 
         method = "wild"
+        key: Key
 
         @property
-        def settings(self) -> Facts:
-            return {"method": self.method}
+        def domain(self) -> WindowDomain:
+            return WindowDomain(self.key, format="png8")
 
         def run(
-            self, windows: Tensor, streams: Sequence[KeyedStream]
+            self, items: Tensor, streams: Sequence[KeyedStream]
         ) -> tuple[Tensor, Sequence[str | None]]:
-            return windows + 2.0, ["moved"] * len(windows)
+            return items + 2.0, ["moved"] * len(items)
 
-    recoded = Wild(build_key(net, canvas=CANVAS), format="png8")(WINDOWS)
+    recoded = Wild(build_key(net, canvas=CANVAS))(WINDOWS)
     assert recoded.images.min() == recoded.images.max() == 1.0
     assert recoded.psnr[0] == pytest.approx(float(-10 * torch.log10((1 - WINDOWS[0]).square().mean())), abs=1e-4)  # fmt: skip
     assert recoded.reasons == ("moved",) * 4

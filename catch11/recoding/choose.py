@@ -1,0 +1,74 @@
+"""The recoder for a key: of its kind of data, by a method's name and options."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from catch11.copies.personalize import CopySecret
+from catch11.errors import InvalidArgument
+from catch11.keys.key import Key
+from catch11.recoding.frame import Recoder
+from catch11.recoding.registry import methods_of
+
+# What a recoder may work with beside the key, and how a command is given it.
+_THINGS = {"model": "--model MODEL", "copy": "--secret FILE"}
+_NAMED = {"client": "tag", "half": "precise"}  # options of commands that recoders call otherwise
+
+
+def recoder_for(
+    key: Key,
+    *,
+    method: str | None = None,
+    model: object = None,
+    copy: CopySecret | None = None,
+    **options: Any,
+) -> Recoder[Any]:
+    """The recoder that `catch11 recode` takes for this key.
+
+    method: spectral, deep, … ; the usual one of the key's kind of data unless named. model: the
+    authorized one, for methods that ask it. copy: the secret of the personalised copy that the key
+    was built from. options: those of the recoder, as its class takes them. Raises InvalidArgument,
+    which names the known ones.
+    """
+    known = methods_of(key.modality)
+    chosen = next(iter(known), "none") if method is None else method
+    if chosen not in known:
+        expected = f"{' or '.join(known)} for {key.modality}"
+        raise InvalidArgument("method", expected=expected, found=repr(chosen))
+    entry = known[chosen]
+    slots = {field.name: field for field in fields(entry.recoder) if field.init}
+    things = {"model": model, "copy": copy}
+    for name, how in _THINGS.items():
+        if things[name] is None and name in slots and slots[name].default is MISSING:
+            raise InvalidArgument(f"--method {chosen}", expected=f"{how} beside it", found="none")
+    own = [name for name in slots if name not in ("key", *_THINGS)]
+    for name in options:
+        if name not in own:
+            expected = f"one of {', '.join(own)}, the options of method {chosen} for {key.modality}"
+            raise InvalidArgument("option", expected=expected, found=name)
+    if copy is not None and "copy" not in slots:
+        raise InvalidArgument("copy", expected=f"none, for {key.modality}", found="a secret")
+    given = {name: thing for name, thing in things.items() if name in slots}
+    made: Recoder[Any] = entry.recoder(key=key, **given, **{**entry.defaults(key), **options})
+    return made
+
+
+def options_of(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a recoder from those that a command was given, by their Python names."""
+    options = {_NAMED.get(name, name): value for name, value in asked.items()}
+    if "precise" in options:
+        options["precise"] = "float16" if options["precise"] else "float32"
+    if "radius" in options:
+        options["radius"] = radius_of(options["radius"])
+    return options
+
+
+def radius_of(text: str) -> str | float:
+    """A radius as written: auto, least or a number. Raises InvalidArgument."""
+    if text in ("auto", "least"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        known = "auto, least or a number"
+        raise InvalidArgument("radius", expected=known, found=repr(text)) from None

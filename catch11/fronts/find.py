@@ -1,6 +1,6 @@
 """Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -118,16 +118,26 @@ def run_probe(
         return first_tensor(module(values))
 
 
-def first_tensor(output: object) -> Tensor:
-    """The tensor a model's output carries: `logits` where there are any, else the first tensor."""
+def named_tensors(output: object) -> dict[str, Tensor]:
+    """The tensors of a model's output by their names, or numbers; `logits` first where there are any."""
     if isinstance(output, Tensor):
-        return output
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits  # type: ignore[attr-defined]
-    values = list(output.values()) if isinstance(output, dict) else output
-    for value in values if isinstance(values, list | tuple) else ():
-        if isinstance(value, Tensor):
-            return value
+        return {"output": output}
+    if isinstance(output, Mapping):
+        found = {str(name): value for name, value in output.items() if isinstance(value, Tensor)}
+    elif isinstance(output, list | tuple):
+        names = getattr(output, "_fields", range(len(output)))
+        pairs = zip(names, output, strict=True)
+        found = {str(name): value for name, value in pairs if isinstance(value, Tensor)}
+    else:
+        logits = getattr(output, "logits", None)
+        found = {"logits": logits} if isinstance(logits, Tensor) else {}
+    return {"logits": found["logits"], **found} if "logits" in found else found
+
+
+def first_tensor(output: object) -> Tensor:
+    """The tensor a module's output carries: `logits` where there are any, else the first tensor."""
+    for value in named_tensors(output).values():
+        return value
     raise InvalidArgument("model", expected="a tensor as output", found=type(output).__name__)
 
 

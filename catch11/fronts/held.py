@@ -196,8 +196,9 @@ def _measured(layer: nn.Conv2d, given: Tensor, sides: tuple[int, int, int, int])
     """The convolution that explains best what a layer makes of noise."""
     size = given.shape[1] * layer.kernel_size[0] * layer.kernel_size[1] + 1
     generator = torch.Generator().manual_seed(13)
-    columns, made = [], []
-    while sum(map(len, made)) < 2 * size:
+    columns: list[Tensor] = []
+    made: list[Tensor] = []
+    while sum(len(one) for one in made) < 2 * size:
         noise = torch.randn(given.shape, generator=generator).to(given)
         with torch.no_grad():
             out = layer(noise)
@@ -215,10 +216,12 @@ def _measured(layer: nn.Conv2d, given: Tensor, sides: tuple[int, int, int, int])
 
 
 def _plain(layer: nn.Conv2d, weight: Tensor, bias: Tensor | None, groups: int) -> nn.Conv2d:
-    plain = nn.Conv2d(
-        weight.shape[1] * groups, len(weight), layer.kernel_size, layer.stride,
-        dilation=layer.dilation, groups=groups, bias=False,
-    )  # fmt: skip
+    plain = nn.Conv2d(weight.shape[1] * groups, len(weight), 1, groups=groups, bias=False)
+    plain.kernel_size, plain.stride, plain.dilation = (
+        layer.kernel_size,
+        layer.stride,
+        layer.dilation,
+    )
     plain.weight = nn.Parameter(weight.detach().float(), requires_grad=False)
     if bias is not None:
         plain.bias = nn.Parameter(bias.detach().float(), requires_grad=False)

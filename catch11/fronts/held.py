@@ -169,7 +169,7 @@ def _spelled(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 
 def _padding(layer: nn.Conv2d, given: Tensor) -> tuple[int, int, int, int] | None:
     """(left, right, top, bottom), from the pixels that the response in the middle hangs on."""
-    values = given.detach().clone().requires_grad_()
+    values = given.detach().clone().to(layer.weight).requires_grad_()
     with torch.enable_grad():
         made = layer(values)
         middle = made.shape[2] // 2, made.shape[3] // 2
@@ -199,7 +199,7 @@ def _measured(layer: nn.Conv2d, given: Tensor, sides: tuple[int, int, int, int])
     columns: list[Tensor] = []
     made: list[Tensor] = []
     while sum(len(one) for one in made) < 2 * size:
-        noise = torch.randn(given.shape, generator=generator).to(given)
+        noise = torch.randn(given.shape, generator=generator).to(layer.weight)
         with torch.no_grad():
             out = layer(noise)
         seen = F.unfold(F.pad(noise, sides), layer.kernel_size, layer.dilation, stride=layer.stride)

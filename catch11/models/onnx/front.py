@@ -138,9 +138,10 @@ def _front_at(model: Any, node: Any, canvas: Canvas, name: str) -> Front:
     if isinstance(layer, nn.Linear):
         plain = _unscaled(layer, given[0], *flat)[0]
         given = [_unscaled(layer, one, *flat)[1] for one in given]
+    said = put_out(model, end, windows) or made
     trials = [
         Trial(probe=x, call=Call(name=name, layer=plain, given=one, made=out), made=put)
-        for x, one, out, put in zip(windows, given, made, put_out(model, end, windows), strict=True)
+        for x, one, out, put in zip(windows, given, made, said, strict=True)
     ]
     return held_front(trials, canvas, norm)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from catch11.errors import MissingExtra, ModelRefused
 from catch11.models.answer import first_line
-from catch11.models.onnx.convert import onnx_to_torch
+from catch11.models.onnx.convert import Unsupported, onnx_to_torch
 from catch11.models.onnx.file import picture_input
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
@@ -59,7 +59,7 @@ def put_out(
     model: Any, name: str, windows: Sequence[Float[Tensor, "1 channel height width"]]
 ) -> list[Tensor]:
     """What a tensor of a graph holds of windows: by onnxruntime, or by torch where it is not there
-    or the way to the tensor rounds."""
+    or the way to the tensor rounds; nothing where neither can tell."""
     small = _until(model, name)
     try:
         if not _ROUNDS.intersection(node.op_type for node in small.graph.node):
@@ -67,7 +67,10 @@ def put_out(
             return [runtime.run(window, name) for window in windows]
     except Exception:  # noqa: BLE001 - a stranger's graph; torch then runs it
         pass
-    module = onnx_to_torch(model, output=name, exact=True).double()
+    try:
+        module = onnx_to_torch(model, output=name, exact=True).double()
+    except Unsupported:
+        return []
     return [module(window.double()) for window in windows]
 
 

@@ -1,6 +1,9 @@
 # make demo   install into .venv and run the main job on embedded digits
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
+# make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
+# make docs   the same, then build the pages into site/; a broken link or anchor is an error
+# make docs-serve  show them on http://127.0.0.1:8000
 # make clean  remove .venv and everything generated
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +13,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: demo test check test-timm clean docs
+.PHONY: demo test check test-timm clean pages docs docs-serve
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +22,10 @@ $(VENV)/.base: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.base
 	$(PIP) -e '.[test]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(PIP) -e '.[docs]'
 	@touch $@
 
 demo: $(VENV)/.base
@@ -34,9 +41,17 @@ test check: $(VENV)/.test
 test-timm:
 	sh tests/timm/run.sh
 
-docs: $(VENV)/.test
-	$(BIN)/python -m catch11.cli.manual docs/cli.md
+pages: $(VENV)/.base
+	$(BIN)/python -m catch11.cli.manual docs/reference/commands.md
+	$(BIN)/python -m catch11.report.results .
+
+docs: pages $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+	! grep -rlE '<(script|link|img)[^>]+(src|href)="?https?:' site --include='*.html'
+
+docs-serve: pages $(VENV)/.docs
+	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

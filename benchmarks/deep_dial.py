@@ -3,7 +3,7 @@
 ResNet-20 authorized on CIFAR-10, ResNet-32 fine-tuned on labelled files. One JSON line a radius, kept
 in WORK, where a second run goes on; one plot with --plot FILE:
 
-    python benchmarks/deep_dial.py ASSETS --work WORK --plot docs/deep.png
+    python benchmarks/deep_dial.py ASSETS --work WORK --plot docs/pictures/deep.png
 """
 
 import argparse

@@ -23,7 +23,8 @@ from torch import Tensor
 from catch11.crypto.stream import KeyedStream
 from catch11.data.texts import read_documents
 from catch11.evaluation.cells import Cell, run_cells
-from catch11.evaluation.metrics import Interval, accuracy, spearman
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, spearman
 from catch11.evaluation.record import Record
 from catch11.keys.key import Key, build_key
 from catch11.modalities.text.corpus import Corpus, encode_all

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from catch11.canvas.frame import Canvas
     from catch11.copies.personalize import CopySecret, make_copy, personalize
     from catch11.copies.secretfile import load_secret, save_secret
-    from catch11.evaluation.verify import verify
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
     from catch11.modalities.load import load_model
+    from catch11.modalities.public import attack, verify
     from catch11.recoding.choose import recoder_for
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
@@ -35,6 +35,7 @@ __all__ = [
     "Key",
     "ScrambleRecoder",
     "SpectralRecoder",
+    "attack",
     "build_key",
     "load_key",
     "load_model",
@@ -56,6 +57,7 @@ _HOMES = {
     "Key": "catch11.keys.key",
     "ScrambleRecoder": "catch11.recoding.scramble",
     "SpectralRecoder": "catch11.recoding.spectral.recoder",
+    "attack": "catch11.modalities.public",
     "build_key": "catch11.keys.key",
     "load_key": "catch11.keys.file",
     "load_model": "catch11.modalities.load",
@@ -66,7 +68,7 @@ _HOMES = {
     "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
-    "verify": "catch11.evaluation.verify",
+    "verify": "catch11.modalities.public",
 }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from catch11.canvas.frame import Canvas, Fit
@@ -23,6 +24,29 @@ CANVAS = Canvas(
     fit=Fit(resize="exact", height=28, width=28),
 )  # fmt: skip
 CLASSES = 4
+LABELS = ("north west", "north east", "south west", "south east")
+NETS = """
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from tests.world import CANVAS, LABELS
+
+
+def _read(name):
+    net = nn.Sequential(nn.Conv2d(3, 6, 8, stride=8), nn.Flatten(), nn.Linear(54, 4))
+    net.load_state_dict(load_file(Path(__file__).with_name(f"{name}.safetensors")))
+    return net.eval(), CANVAS, LABELS
+
+
+def ours():
+    return _read("ours")
+
+
+def theirs():
+    return _read("theirs")
+"""
 
 
 def make_picture(label: int, generator: torch.Generator) -> Image.Image:
@@ -56,26 +80,30 @@ def make_model(
         wanted = nn.functional.one_hot(torch.tensor(labels), CLASSES).float()
         solution = torch.linalg.lstsq(features, wanted).solution
     head = nn.Linear(features.shape[1] - 1, CLASSES)
-    head.weight.data, head.bias.data = solution[:-1].T.contiguous(), solution[-1]
+    head.weight.data, head.bias.data = solution[:-1].T.contiguous(), solution[-1].contiguous()
     module = nn.Sequential(front, nn.Flatten(), head).eval().requires_grad_(False)
     return Model(
         name=name,
         spec=f"test:{name}",
         module=module,
         canvas=CANVAS,
-        labels=("north west", "north east", "south west", "south east"),
+        labels=LABELS,
         fingerprint=module_fingerprint(module),
         prepare=_prepare,  # type: ignore[arg-type]
     )
 
 
 class World(NamedTuple):
+    """ours, theirs: what the commands load the model and the rival by."""
+
     source: Path
     released: Path
     labels: Path
     key: Key
     model: Model
     rival: Model
+    ours: str
+    theirs: str
 
 
 def build_world(root: Path, *, count: int = 40) -> World:
@@ -97,4 +125,9 @@ def build_world(root: Path, *, count: int = 40) -> World:
     )
     key = build_key(model, energy=1e-6, secret=bytes(range(32)))
     release(source, root / "out", SpectralRecoder(key, psnr=9.0))
-    return World(source, root / "out", root / "labels.csv", key, model, rival)
+    (root / "nets.py").write_text(NETS)
+    for one in (model, rival):
+        assert one.module is not None
+        save_file(one.module.state_dict(), root / f"{one.name}.safetensors")
+    specs = (f"py:{root / 'nets.py'}:{name}" for name in ("ours", "theirs"))
+    return World(source, root / "out", root / "labels.csv", key, model, rival, *specs)

@@ -12,7 +12,8 @@ from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
 from catch11.attacks.gather import Scene
 from catch11.attacks.purify import each, gaussian, median, total_variation
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, auc
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import auc
 from catch11.evaluation.record import Record, versions
 from catch11.evaluation.score import release_id
 

@@ -28,7 +28,7 @@ def _catch11(
 
 
 for _module in iter_modules(__path__):
-    if _module.name not in ("frame", "manual"):
+    if _module.name not in ("frame", "help", "manual"):
         import_module(f"{__name__}.{_module.name}")
 
 app.registered_commands.sort(key=lambda info: PANELS.index(str(info.rich_help_panel)))

@@ -1,7 +1,5 @@
 """catch11 attack: what attackers get out of a release."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,19 +8,18 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catch11.cli.frame import Answer, command, given, progress
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_model
+from catch11.cli.frame import Answer, call, command, progress
+from catch11.cli.help import MORE
+from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key
 from catch11.cli.scores import score_tables
-from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.attacks import Assault
+    from catch11.attacks.session import Assault
     from catch11.evaluation.record import Record
 
 
 @command("Check")
 def attack(
-    ctx: typer.Context,
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
     rival: Annotated[
         list[str] | None,
@@ -52,14 +49,22 @@ def attack(
     ] = None,
     other: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DST", help="Another release of the same sources; repeatable."),
+        typer.Option(
+            metavar="DST",
+            help="Another release of the same sources; repeatable.",
+            rich_help_panel=MORE,
+        ),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Columns file,label, as in verify.")
     ] = None,
     learn: Annotated[
         Path | None,
-        typer.Option(metavar="DST", help="A labelled release for the same model to learn from."),
+        typer.Option(
+            metavar="DST",
+            help="A labelled release for the same model to learn from.",
+            rich_help_panel=MORE,
+        ),
     ] = None,
     records: Annotated[
         Path | None,
@@ -67,10 +72,13 @@ def attack(
             metavar="FILE.jsonl",
             help="Append each attack's records as it ends, and go on where a stopped run stood; "
             "with --model, the scores without an attack too.",
+            rich_help_panel=MORE,
         ),
     ] = None,
     ledger: Ledger = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Files to attack.")] = 60,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, show_default="60", help="Files to attack.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -79,12 +87,32 @@ def attack(
         ),
     ] = None,
     training: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Further files that attackers learn from.")
-    ] = 200,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            show_default="200",
+            help="Further files that attackers learn from.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     control: Annotated[
-        bool, typer.Option("--control", help="Attack Gaussian noise of the same PSNR instead.")
+        bool,
+        typer.Option(
+            "--control",
+            help="Attack Gaussian noise of the same PSNR instead.",
+            rich_help_panel=MORE,
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the attackers' randomness.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            show_default="0",
+            help="Of the attackers' randomness.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -98,44 +126,20 @@ def attack(
     Example: catch11 attack released --rival onnx:models/squeezenet1_1.onnx --source photos
     --public pictures --key deit.key --labels labels.csv
     """
-    from catch11.attacks import Effort, attack_release
-    from catch11.modalities.frame import IMAGE, plug, release_modality
+    from catch11.modalities import commands
+    from catch11.modalities.options import AttackOptions
 
-    kind = release_modality(dst)
-    if kind != IMAGE and (own := plug(kind).attack) is not None:
-        asked = given(ctx) | {"device": device, "allow_code": allow_code}
-        if key is not None:
-            asked["key"] = open_key(key)
-        with progress("attacking") as tick:
-            result = own(dst, asked, tick)
-        return Answer(facts=result.facts, view=result.view)
-    if target is not None:
-        raise InvalidArgument("--target", expected="no such option for images", found="it")
-    if not rival:
-        raise InvalidArgument("--rival", expected="at least one model", found="none")
-    held = None if key is None else open_key(key)
-    rivals = [open_model(spec, device=device, allow_code=allow_code) for spec in rival]
-    authorized = None
-    if model is not None:
-        authorized = open_model(model, device=device, allow_code=allow_code)
+    options = AttackOptions(
+        rivals=tuple(rival or ()), model=model, attacks=tuple(attack or ()), source=source,
+        key=None if key is None else open_key(key), public=public, others=tuple(other or ()),
+        labels=labels, learn=learn, records=records, ledger=ledger, target=target, limit=limit,
+        training=training, control=control, seed=seed, device=device, allow_code=allow_code,
+    )  # fmt: skip
     with progress("attacking") as tick:
-        found = attack_release(
-            dst,
-            rivals,
-            attacks=attack or None,
-            source=source,
-            ledger=ledger,
-            key=held,
-            model=authorized,
-            labels=labels,
-            public=public,
-            others=other or (),
-            learn=learn,
-            records=records,
-            effort=Effort(judged=limit, training=training, control=control, seed=seed),
-            command=shlex.join(["catch11", *sys.argv[1:]]),
+        found = commands.attack(
+            dst, options, command=call(),
             progress=lambda name, done, total: tick(done, total, name),
-        )
+        )  # fmt: skip
     return Answer(facts=found.to_dict(), view=_view(found))
 
 
@@ -165,6 +169,6 @@ def _table(name: str, records: "list[Record]") -> Table:
         known = ", ".join(kind for kind in record.knowledge if kind != "released")
         decibels = "" if record.psnr is None else f"{record.psnr:.1f}"
         score = f"{record.value:.2f} [dim]{record.low:.2f}–{record.high:.2f}[/]"
-        setting = escape(str(record.settings["setting"]))
+        setting = escape(str(record.settings.get("setting", "")))
         table.add_row(str(record.attack), known, setting, decibels, score)
     return table

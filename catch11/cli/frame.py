@@ -8,35 +8,46 @@ import functools
 import inspect
 import json
 import os
+import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Annotated, Any, NoReturn, Protocol
+from typing import Annotated, Any, Literal, NoReturn, Protocol, get_args, get_origin
 
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.text import Text
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+from typer.models import OptionInfo
 
-from catch11.errors import Catch11Error
+from catch11.cli import help
+from catch11.errors import Catch11Error, InvalidArgument
 
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
 LINE = 300  # characters of a stranger's error that are shown
 
+
+class Commands(TyperGroup):
+    """All commands, listed by their panels."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        typer.echo(help.overview(self, PANELS))
+
+
 # Tracebacks with local variables would print secrets, so typer's own are off for good.
 app = typer.Typer(
     name="catch11",
+    cls=Commands,
     help="Release data for one model: the authorized model reads it, others do not.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -57,10 +68,13 @@ class Answer:
 
 
 class Command(TyperCommand):
-    """A command whose --json takes a file or nothing."""
+    """A command whose --json takes a file or nothing, and whose --help is short."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, bare_json(args))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        typer.echo(help.page(self, everything=False))  # as typer's own does, without the formatter
 
 
 def bare_json(args: Sequence[str]) -> list[str]:
@@ -83,7 +97,8 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
 
     def register(function: Callable[..., Answer]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*args: Any, json: str | None, debug: bool, **options: Any) -> None:
+        def run(*args: Any, json: str | None, debug: bool, help_all: bool, **options: Any) -> None:
+            quieten_libraries()
             try:
                 with one_line_warnings():
                     answer = function(*args, **options)
@@ -91,31 +106,45 @@ def command(panel: str, *, name: str | None = None) -> Callable[[Callable[..., A
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
             except BaseException as error:  # noqa: BLE001 - fail() raises each again as a status
-                fail(error, debug=debug)
+                fail(error, debug=debug, options=known)
             raise typer.Exit(answer.status)
 
-        signature = inspect.signature(function, eval_str=True)
-        shared = inspect.signature(_shared, eval_str=True).parameters
-        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*signature.parameters.values(), *shared.values()], return_annotation=None
+        own, shared = (
+            inspect.signature(one, eval_str=True).parameters for one in (function, _shared)
         )
+        parameters = [*own.values(), *shared.values()]
+        known = [
+            p.name
+            for p in parameters
+            if any(isinstance(one, OptionInfo) for one in get_args(p.annotation))
+        ]
+        for parameter in parameters:
+            _name_choices(parameter.annotation)
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         app.command(name or function.__name__, cls=Command, rich_help_panel=panel)(run)
         return run
 
     return register
 
 
-def given(ctx: typer.Context) -> dict[str, Any]:
-    """The options of a command that were given, by their Python names; arguments, and what every
-    command has, left out. They decide for kinds of data whose defaults are not those of images."""
-    plain = {"json", "debug", "device", "allow_code", "output", "seal", "key"}
-    options = {item.name for item in ctx.command.params if item.param_type_name == "option"}
-    sources = {name: ctx.get_parameter_source(name) for name in options - plain}
-    return {
-        name: ctx.params[name]
-        for name, source in sources.items()
-        if source is not None and source.name != "DEFAULT"
-    }
+def _name_choices(annotation: Any) -> None:
+    """Have an option of a few values show them."""
+    kind, *notes = get_args(annotation) or (annotation,)
+    literals = [one for one in (kind, *get_args(kind)) if get_origin(one) is Literal]
+    for note in notes:
+        if literals and note.metavar is None:
+            note.metavar = "|".join(map(str, get_args(literals[0])))
+
+
+def call() -> str:
+    """The call of this command, to be kept with what it found."""
+    return shlex.join(["catch11", *sys.argv[1:]])
+
+
+def _help_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(help.page(ctx.command, everything=True))
+        raise typer.Exit
 
 
 def _shared(
@@ -125,7 +154,6 @@ def _shared(
         typer.Option(
             metavar="[FILE.json]",
             help="Write the result as JSON: to FILE.json, or to standard output.",
-            rich_help_panel="Every command",
         ),
     ] = None,
     debug: Annotated[
@@ -134,7 +162,17 @@ def _shared(
             "--debug",
             envvar="CATCH11_DEBUG",
             help="Show a traceback when something fails.",
-            rich_help_panel="Every command",
+            rich_help_panel=help.MORE,
+        ),
+    ] = False,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all",
+            callback=_help_all,
+            is_eager=True,
+            hidden=True,
+            help="Show every option and exit.",
         ),
     ] = False,
 ) -> None:
@@ -160,6 +198,12 @@ def deliver(answer: Answer, target: str | None) -> None:
             file.write(text)
 
 
+def quieten_libraries() -> None:
+    """Switch off the noise that libraries make about loading models."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
 @contextmanager
 def one_line_warnings() -> Iterator[None]:
     """Warnings as one sentence on standard error, without the line of code that gave them."""
@@ -168,8 +212,9 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
-def fail(error: BaseException, *, debug: bool) -> NoReturn:
-    """One sentence on standard error and the exit status; a traceback only if asked for."""
+def fail(error: BaseException, *, debug: bool, options: Collection[str] = ()) -> NoReturn:
+    """One sentence on standard error and the exit status; a traceback only if asked for. options:
+    of the command, by their Python names, which the library calls its arguments."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, KeyboardInterrupt):
@@ -179,7 +224,9 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
         # The reader of our output went away (`catch11 … | head`): leave without a second error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0)
-    if isinstance(error, Catch11Error):
+    if isinstance(error, InvalidArgument) and (name := _option(error.name, options)):
+        _say(f"--{name.replace('_', '-')}{str(error).removeprefix(error.name)}")
+    elif isinstance(error, Catch11Error):
         _say(str(error))
     elif isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
@@ -190,6 +237,11 @@ def fail(error: BaseException, *, debug: bool) -> NoReturn:
     else:
         raise error
     raise typer.Exit(BAD)
+
+
+def _option(argument: str, options: Collection[str]) -> str | None:
+    """The option that an argument is; what is given several times is called by its plural there."""
+    return next((one for one in options if argument in (one, f"{one}s")), None)
 
 
 def _say(sentence: str, *, kind: str = "") -> None:

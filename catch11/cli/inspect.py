@@ -40,7 +40,10 @@ def inspect(
     if (path / "manifest.jsonl").is_file():
         return _release(path)
     if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
-        return _lines({"file": target, "sealed": is_sealed(path), **key_facts(open_key(path))})
+        made = open_key(path)
+        held = f"what the layer {made.front.layer} makes of {made.modality}; recode --check adds the answer"
+        known = {"file": target, "encrypted": is_sealed(path), "held": held}
+        return _lines(known | key_facts(made))
     from catch11.evaluation.suitability import draw_spectrum, suitability
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from catch11.cli.help import MORE
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="Where models run: cpu
 Secret = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The secret of the personalised copy that MODEL, or the key, is of."
+        metavar="FILE",
+        help="The secret of the personalised copy that MODEL, or the key, is of.",
+        rich_help_panel=MORE,
     ),
 ]
 AllowCode = Annotated[
@@ -31,12 +34,15 @@ AllowCode = Annotated[
         "--allow-code",
         help="Load model files that run code of their author's (pickles, TorchScript). Only for "
         "files you trust.",
+        rich_help_panel=MORE,
     ),
 ]
 Ledger = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The private list of sources; DST.ledger.jsonl unless given."
+        metavar="FILE",
+        help="The private list of sources; DST.ledger.jsonl unless given.",
+        rich_help_panel=MORE,
     ),
 ]
 
@@ -56,9 +62,7 @@ def share(text: str) -> float:
 
 
 def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "Model":
-    """Load a model, with the noise that libraries make about loading switched off."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    """Load a model of pictures."""
     from catch11.models.load import load_picture_model
 
     return load_picture_model(spec, device=device, allow_code=allow_code)

@@ -43,10 +43,10 @@ def personalize(
         str | None,
         typer.Option(metavar="NAME", help="The first layer, where it should not be found."),
     ] = None,
-    seal: Annotated[
+    encrypt: Annotated[
         bool,
         typer.Option(
-            "--seal",
+            "--encrypt",
             help="Encrypt a new secret with a passphrase, typed or from CATCH11_PASSPHRASE.",
         ),
     ] = False,
@@ -70,18 +70,18 @@ def personalize(
         held = open_model(check, device=device, allow_code=allow_code)
         return _checked(held, original, secret, check)
     assert output is not None
-    return _made(original, output, secret, layer, seal=seal)
+    return _made(original, output, secret, layer, encrypt=encrypt)
 
 
 def _made(
-    original: "Model", output: Path, secret: Path, layer: str | None, *, seal: bool
+    original: "Model", output: Path, secret: Path, layer: str | None, *, encrypt: bool
 ) -> Answer:
     from catch11.copies.personalize import make_copy
     from catch11.copies.public import write_copy
     from catch11.copies.secretfile import save_secret
 
     known = open_secret(secret) if secret.exists() else None
-    passphrase = ask_passphrase(secret, new=True) if seal and known is None else None
+    passphrase = ask_passphrase(secret, new=True) if encrypt and known is None else None
     raw = secrets.token_bytes(32) if known is None else known.secret
     made = make_copy(original, secret=raw, layer=layer)
     if known is not None and known.copied != made.secret.copied:
@@ -93,7 +93,7 @@ def _made(
         save_secret(made.secret, secret, passphrase=passphrase)
     spec = write_copy(original, made, output)
     facts = _facts(made.secret) | {
-        "copy": spec, "secret": str(secret), "new": known is None, "sealed": is_sealed(secret),
+        "copy": spec, "secret": str(secret), "new": known is None, "encrypted": is_sealed(secret),
         "model_fingerprint": made.model.fingerprint,
     }  # fmt: skip
     tile = " x ".join(map(str, made.secret.tile))

@@ -1,36 +1,71 @@
-"""The options that say how pictures are recoded."""
+"""The options that say how sources are recoded."""
 
 from typing import Annotated, Literal
 
 import typer
 
-_SPECTRAL, _DEEP = "Method spectral", "Method deep"
+from catch11.cli.help import MORE
+
+_SPECTRAL, _DEEP, _OTHER = "Method spectral", "Method deep", "Texts and tables"
 
 Method = Annotated[
-    Literal["spectral", "deep", "scramble"],
+    Literal["spectral", "deep", "scramble"] | None,
     typer.Option(
+        show_default="spectral; deep for text",
         help="spectral hides noise in what the first layer does not see; deep finds a picture near "
         "noise that the whole model answers alike, slower and harder to undo; scramble is exact, for "
-        "personalised copies alone, and soon undone from its files."
+        "personalised copies alone, and soon undone from its files.",
     ),
 ]
 Psnr = Annotated[
-    float,
+    float | None,
     typer.Option(
-        metavar="DB", help="Strength: lower is stronger; peak 1, as written. For deep, of a faint "
-        "look.", rich_help_panel=_SPECTRAL,
+        metavar="DB", show_default="10 of pictures, 20 of sounds",
+        help="Strength of the noise: lower is stronger. Of a faint look too.",
     ),
 ]  # fmt: skip
-Noise = Annotated[
-    Literal["content", "gaussian", "sign", "structured"],
-    typer.Option(help="The noise before it is projected.", rich_help_panel=_SPECTRAL),
+Survive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", help="Deep: changes after which the answer must still stand, for instance "
+        "jpeg:75,resize:0.5,crop:0.9,blur:1.",
+    ),
+]  # fmt: skip
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Texts: the column to recode, of a CSV or TSV; again for a second one."
+    ),
+]
+Format = Annotated[
+    Literal["png8", "tensor", "wav16", "wav32"] | None,
+    typer.Option(
+        show_default="png8, wav16; tensor where no picture or sound holds it",
+        help="Of the files. Stock pipelines read png8 and wav16; wav32 (floats) and tensor keep more.",
+        rich_help_panel=MORE,
+    ),
 ]
 Client = Annotated[
     str,
     typer.Option(
         metavar="NAME", help="Mixed into the noise, so that each client gets files of its own.",
+        rich_help_panel=MORE,
     ),
 ]  # fmt: skip
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, show_default="as many as processors for spectral, one for deep",
+        help="Threads; the files do not depend on it.", rich_help_panel=MORE,
+    ),
+]  # fmt: skip
+Noise = Annotated[
+    Literal["content", "gaussian", "sign", "structured"] | None,
+    typer.Option(
+        help="The noise before it is projected; content unless given, gaussian for sounds.",
+        rich_help_panel=_SPECTRAL,
+    ),
+]
 Shared = Annotated[
     bool,
     typer.Option(
@@ -38,70 +73,55 @@ Shared = Annotated[
         "files can subtract them. Not with --noise content.", rich_help_panel=_SPECTRAL,
     ),
 ]  # fmt: skip
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", min=1, help="Threads; the files do not depend on it. As many as processors "
-        "for spectral, one for deep, which uses them all by itself.",
-    ),
-]  # fmt: skip
-Format = Annotated[
-    Literal["png8", "tensor", "wav16", "wav32"],
-    typer.Option(
-        help="png8 is read by every stock pipeline; tensor keeps more. Sounds: wav16, wav32 "
-        "(floats) or tensor; wav16 unless given."
-    ),
-]
 At = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="NAME", help="What is matched: logits, features, a module's name, or several with "
-        "weights (features,layer3*0.5).", rich_help_panel=_DEEP,
+        metavar="NAME", show_default="logits", help="What is matched: logits, features, a module's "
+        "name, or several with weights (features,layer3*0.5).", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Start = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="noise|spectral|DIR", help="Where the search starts; DIR holds decoy pictures.",
-        rich_help_panel=_DEEP,
+        metavar="noise|spectral|DIR", show_default="noise",
+        help="Where the search starts; DIR holds decoy pictures.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
-Steps = Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=_DEEP, help="At most.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, show_default="60, 100 for text", help="At most.", rich_help_panel=_DEEP
+    ),
+]
 Radius = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="R|auto|least", help="Largest change of the start in any pixel, in 255ths: smaller is "
-        "harder to learn from, larger survives more. least: by short steps, with --steps 160, which the "
-        "changes named by --survive judge one by one; others read less of it.", rich_help_panel=_DEEP,
-    ),
-]  # fmt: skip
-Quiet = Annotated[
-    int,
-    typer.Option(
-        metavar="N", min=0, help="Learn on the first N pictures what the search prints on its noise, "
-        "and take it out of the noise: for more than some hundred files of a personalised copy.",
-        rich_help_panel=_DEEP,
+        metavar="R|auto|least", show_default="auto; 48 for sounds, 8 for text",
+        help="Largest change of the start in any pixel or sample, in 255ths; in any cell, in standard "
+        "deviations; of a word, as a share of its noise. Smaller is harder to learn from, larger "
+        "survives more. least, of pictures: by short steps, with --steps 160, which the changes named "
+        "by --survive judge one by one; others read less of it.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Agree = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="RULE", help="What of the answer must stay: top1, topk:K, kl<V or match<V.",
+        metavar="RULE", show_default="top1; by the head for text",
+        help="What of the answer must stay: top1, topk:K, kl<V, match<V, cosine>V or score<V.",
         rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
-Margin = Annotated[float, typer.Option(metavar="M", help="Logits to spare.", rich_help_panel=_DEEP)]
-Look = Annotated[
-    Literal["noise", "decoy", "faint"],
+Margin = Annotated[
+    float | None,
     typer.Option(
-        help="What people see: noise, the decoy, or the source faintly.", rich_help_panel=_DEEP
+        metavar="M", show_default="0.5", help="Logits to spare.", rich_help_panel=_DEEP
     ),
-]
-Survive = Annotated[
-    str,
+]  # fmt: skip
+Look = Annotated[
+    Literal["noise", "decoy", "faint"] | None,
     typer.Option(
-        metavar="LIST", help="Changes after which the answer must still stand, for instance "
-        "jpeg:75,resize:0.5,crop:0.9,blur:1.", rich_help_panel=_DEEP,
+        show_default="noise", help="What people see: noise, the decoy, or the source faintly.",
+        rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Also = Annotated[
@@ -118,27 +138,28 @@ Against = Annotated[
         "that the key draws; repeatable.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
-Precision = Annotated[
-    Literal["float32", "bfloat16"],
+Quiet = Annotated[
+    int | None,
     typer.Option(
-        help="Of the search; bfloat16 is faster where the machine has it. What counts is judged in "
-        "float32.", rich_help_panel=_DEEP,
+        metavar="N", min=0, help="Learn on the first N pictures what the search prints on its noise, "
+        "and take it out of the noise: for more than some hundred files of a personalised copy.",
+        rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
-_OTHER = "Text and tables"
-Column = Annotated[
-    list[str] | None,
+Precision = Annotated[
+    Literal["float32", "bfloat16"] | None,
     typer.Option(
-        metavar="NAME", help="The column to recode, of a CSV or TSV; again for a second one.",
-        rich_help_panel=_OTHER,
+        show_default="float32", help="Of the search; bfloat16 is faster where the machine has it. "
+        "What counts is judged in float32.", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
 Long = Annotated[
-    Literal["truncate", "refuse"],
+    Literal["truncate", "refuse"] | None,
     typer.Option(
-        help="What to do with documents the model has no room for.", rich_help_panel=_OTHER
+        show_default="truncate", help="What to do with documents the model has no room for.",
+        rich_help_panel=_OTHER,
     ),
-]
+]  # fmt: skip
 Half = Annotated[
     bool,
     typer.Option("--half", help="Write text embeddings as float16.", rich_help_panel=_OTHER),

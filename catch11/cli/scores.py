@@ -16,11 +16,12 @@ CONDITIONS = {
     "nte": "released",
     "gaussian": "Gaussian",
     "control": "zero noise",
+    "attack": "attacked",
 }
 ROLES = {"authorized": " (authorized)", "ta": " (twin)", "sibling": " (sibling)", "ga": ""}
 LEGEND = (
     "[dim]Gaussian: noise of the same PSNR instead. zero noise: the files without noise.\n"
-    "twin: the authorized architecture with other weights. Ranges: Wilson, 95 %.[/]"
+    "twin: the authorized architecture with other weights. Ranges: 95 %.[/]"
 )
 
 
@@ -52,11 +53,14 @@ def _share(value: float) -> str:
     return f"{value:.2f}".removeprefix("0")
 
 
-def verification_view(found: "Verification") -> RenderableType:
-    """Everything `verify` has to say, the verdict last."""
+def verification_view(found: "Verification", *, peak: str) -> RenderableType:
+    """Everything `verify` has to say, the verdict last. peak: what decibels are of."""
     parts: list[RenderableType] = []
     for table in score_tables(found.records):
         parts += [table, ""]
+    strength = [r.psnr for r in found.records if r.condition == "nte" and r.psnr is not None]
+    if strength:
+        parts += [f"released at {strength[0]:.1f} dB (peak {peak}), {found.files} files"]
     return Group(*parts, LEGEND, "", *remarks(found))
 
 
@@ -64,6 +68,8 @@ def remarks(found: "Verification") -> list[str]:
     """Doubts, files that disagree and the verdict, a line each."""
     lines = [f"[yellow]note[/] {escape(warning)}" for warning in dict.fromkeys(found.warnings)]
     lines += [f"[red]file[/] {escape(file)}: {escape(why)}" for file, why in found.problems]
+    unsure = [text for text in found.verdict.unsure if text not in found.warnings]
+    lines += [f"[yellow]unsure[/] {escape(text)}" for text in unsure]
     return [*lines, *_verdict(found.verdict)]
 
 
@@ -83,5 +89,5 @@ def _verdict(verdict: "Verdict") -> list[str]:
         )
     if verdict.degradation is not None:
         lines.append(f"every rival lost at least {verdict.degradation:.1%} of what it got right")
-    lines += [f"[bold red]failed[/] {escape(sentence)}" for sentence in verdict.failures]
+    lines += [f"[bold red]failed:[/] {escape(sentence)}" for sentence in verdict.failures]
     return lines

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from math import log10
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from catch11.releases.engine import Summary
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48
@@ -31,3 +35,18 @@ def rows_view(rows: Mapping[str, Any]) -> Table:
     for name, value in rows.items():
         table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(str(value)))
     return table
+
+
+def summary_view(done: "Summary", dst: Path) -> str:
+    """What became of the sources."""
+    counts = done.counts
+    parts = [f"{done.written} written" + (f" ({counts['rows']} rows)" if "rows" in counts else "")]
+    parts += [f"{done.reused} already there"] if done.reused else []
+    parts += [f"{done.withheld} withheld"] if done.withheld else []
+    parts += [f"{done.skipped} skipped as unreadable"] if done.skipped else []
+    parts += [f"{counts['rows_withheld']} rows withheld"] if counts.get("rows_withheld") else []
+    lines = [f"{dst}: {', '.join(parts)}"]
+    if "tokens" in counts:
+        read = f"{counts['tokens']:,}, of them {counts['unknown']:,} unknown"
+        lines.append(f"tokens    {read}; {counts['cut']} documents cut short")
+    return "\n".join([*lines, f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"])

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from catch11.evaluation.groups import clean_of, largest
-from catch11.evaluation.metrics import Interval, accuracy, paired_difference
+from catch11.evaluation.interval import Interval, paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import roles_of
 from catch11.keys.authorized import Authorized

@@ -9,16 +9,8 @@ from einops import reduce
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from catch11.canvas.grid import (
-    psnr as psnr,  # one definition, shared with the recoders that search for it
-)
 from catch11.errors import InvalidArgument
-from catch11.evaluation.interval import (
-    Interval as Interval,  # callers take a measure and its ends from here
-)
-from catch11.evaluation.interval import normal_quantile as normal_quantile
-from catch11.evaluation.interval import paired_difference as paired_difference
-from catch11.evaluation.interval import wilson as wilson
+from catch11.evaluation.interval import Interval, normal_quantile, wilson
 
 Numbers = Sequence[float | int] | np.ndarray | Tensor
 

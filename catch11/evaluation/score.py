@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from catch11.data.labels import Labels
-from catch11.evaluation.metrics import Interval, accuracy, paired_difference
+from catch11.evaluation.interval import Interval, paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role, Verdict, versions
 from catch11.models.frame import Model
 from catch11.releases.read import Release

@@ -121,7 +121,7 @@ def indices(count: int) -> tuple[str, ...]:
     return tuple(str(index) for index in range(count))
 
 
-def first_line(error: BaseException, *, length: int = 200) -> str:
+def first_line(error: BaseException) -> str:
     """The first words of another library's error, fit for the inside of a sentence."""
     text = " ".join(str(error).split()).rstrip(".")
-    return text[:length] or type(error).__name__
+    return text[:200] or type(error).__name__

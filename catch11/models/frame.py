@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor, named_tensors
+from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
 from catch11.models.answer import Picked, answers_of, first_line
 from catch11.models.canvases import Prepare
@@ -171,14 +172,17 @@ def finish(
     module: nn.Module,
     canvas: Canvas,
     prepare: Prepare,
-    fingerprint: str,
     labels: Callable[[int], tuple[str, ...]],
+    fingerprint: str | None = None,
     device: str = "cpu",
     notes: tuple[str, ...] = (),
     output: str | None = None,
 ) -> Model:
-    """A loaded torch module as a Model: evaluation mode, run, its classes counted. output: which of
-    several is its answer."""
+    """A loaded torch module as a Model: evaluation mode, run, its classes counted.
+
+    fingerprint: where it is not the module's own. output: which of several is its answer.
+    """
+    fingerprint = fingerprint or module_fingerprint(module)
     net = move(spec, module, device)
     found = answers_of(spec, lambda x: named_tensors(net(x.to(device))), canvas, asked=output)
     module = net if output is None else Picked(net, output)

@@ -1,6 +1,6 @@
 """The recoder for a key: of its kind of data, by a method's name and options."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -8,11 +8,28 @@ from catch11.copies.personalize import CopySecret
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
-from catch11.recoding.registry import methods_of
+from catch11.recoding.registry import Entry, methods_of
 
 # What a recoder may work with beside the key, and how a command is given it.
 _THINGS = {"model": "--model MODEL", "copy": "--secret FILE"}
 _NAMED = {"client": "tag", "half": "precise"}  # options of commands that recoders call otherwise
+
+
+def method_for(modality: str, method: str | None) -> tuple[str, Entry]:
+    """A method and its recoder for a kind of data, the usual one where none is named. Raises
+    InvalidArgument with the known ones."""
+    known = methods_of(modality)
+    chosen = next(iter(known), "none") if method is None else method
+    if chosen not in known:
+        expected = f"{' or '.join(known)} for {modality}"
+        raise InvalidArgument("method", expected=expected, found=repr(chosen))
+    return chosen, known[chosen]
+
+
+def options_taken(entry: Entry, among: Iterable[str]) -> frozenset[str]:
+    """Which options of a command a recoder takes, by their Python names."""
+    slots = {field.name for field in fields(entry.recoder) if field.init}
+    return frozenset(name for name in among if _NAMED.get(name, name) in slots)
 
 
 def recoder_for(
@@ -30,12 +47,7 @@ def recoder_for(
     was built from. options: those of the recoder, as its class takes them. Raises InvalidArgument,
     which names the known ones.
     """
-    known = methods_of(key.modality)
-    chosen = next(iter(known), "none") if method is None else method
-    if chosen not in known:
-        expected = f"{' or '.join(known)} for {key.modality}"
-        raise InvalidArgument("method", expected=expected, found=repr(chosen))
-    entry = known[chosen]
+    chosen, entry = method_for(key.modality, method)
     slots = {field.name: field for field in fields(entry.recoder) if field.init}
     things = {"model": model, "copy": copy}
     for name, how in _THINGS.items():

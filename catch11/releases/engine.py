@@ -19,7 +19,7 @@ from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
-from catch11.releases.pipeline import Asked, Long, Pipeline, pipeline_of
+from catch11.releases.pipeline import Long, Pipeline, Request, pipeline_of
 from catch11.releases.places import one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
@@ -69,7 +69,7 @@ def release(
     """Recode every picture, sound, table or document of `src` into the folder `dst`.
 
     src: a folder; of tables and texts a file too. model: the authorized model, where sources are
-    read for it: tables, texts, features of sounds. check: the same; what it answers otherwise than
+    read for it (tables, texts, features of sounds) and neither check nor recoder has it. check: it; what it answers otherwise than
     the source is withheld, of a table row by row. names: "keep" mirrors the tree, "opaque" writes
     keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
@@ -82,8 +82,10 @@ def release(
     """
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
-    asked = Asked(
-        recoder=recoder, model=model, check=check, read=read, columns=tuple(columns), long=long,
+    models = (model, check, getattr(recoder, "model", None))
+    reader = next((one for one in models if one is not None), None)
+    asked = Request(
+        recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
         most=most,
     )  # fmt: skip
     kind = pipeline_of(asked)

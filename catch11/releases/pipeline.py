@@ -18,7 +18,7 @@ Meant = TypeVar("Meant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Request:
     """What a release was asked for, of what a kind of data may look at; see `engine.release`."""
 
     recoder: Any
@@ -30,11 +30,11 @@ class Asked:
     most: int | None = None
 
 
-_USUAL = Asked(recoder=None)
+_USUAL = Request(recoder=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made(Generic[Meant]):
+class Draft(Generic[Meant]):
     """What became of an item: what its file is to hold, or None and the reason to withhold it.
 
     psnr, front_shift: as the ledger keeps them; not finite or None where there is none. left_out:
@@ -53,7 +53,7 @@ class Pipeline(ABC, Generic[Item, Meant]):
     """The sources of one release. All but `open` may run in several threads at once.
 
     noun: one of its items, for sentences. from_file: whether the source may be a file. divided:
-    whether items have parts that the ledger knows one by one. options: what of `Asked` it takes
+    whether items have parts that the ledger knows one by one. options: what of `Request` it takes
     besides recoder, model and check. names: of the items. problems: (name, reason) of what is no
     item. batch: items recoded together; chunks are cut the same in every run.
     """
@@ -69,7 +69,7 @@ class Pipeline(ABC, Generic[Item, Meant]):
 
     @classmethod
     @abstractmethod
-    def open(cls, source: Path, asked: Asked) -> "Pipeline[Item, Meant]":
+    def open(cls, source: Path, asked: Request) -> "Pipeline[Item, Meant]":
         """List a source. Raises InvalidArgument, KeyMismatch."""
 
     @abstractmethod
@@ -81,13 +81,13 @@ class Pipeline(ABC, Generic[Item, Meant]):
         """The item itself. Raises UnreadableSource."""
 
     @abstractmethod
-    def recode(self, items: Sequence[Item]) -> Sequence[Made[Meant]]:
+    def recode(self, items: Sequence[Item]) -> Sequence[Draft[Meant]]:
         """What becomes of a chunk of items."""
 
     @abstractmethod
     def judge(
-        self, items: Sequence[Item], made: Sequence[Made[Meant]], files: Sequence[bytes]
-    ) -> Sequence[Made[Meant]]:
+        self, items: Sequence[Item], made: Sequence[Draft[Meant]], files: Sequence[bytes]
+    ) -> Sequence[Draft[Meant]]:
         """The same without what the checking model, reading the files, answers otherwise."""
 
     def facts(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ PIPELINES: dict[str, str] = {
 }
 
 
-def pipeline_of(asked: Asked) -> type[Pipeline[Any, Any]]:
+def pipeline_of(asked: Request) -> type[Pipeline[Any, Any]]:
     """The pipeline of the key's kind of data. Raises InvalidArgument for what it does not take."""
     kind = asked.recoder.key.modality
     found: type[Pipeline[Any, Any]] = named(PIPELINES, kind, argument="key")
@@ -126,13 +126,12 @@ def pipeline_of(asked: Asked) -> type[Pipeline[Any, Any]]:
     return found
 
 
-def model_of(asked: Asked, *, why: str) -> Any:
+def model_of(asked: Request, *, why: str) -> Any:
     """The model that sources are read for. Raises InvalidArgument where there is none, KeyMismatch
     where the key was built from another."""
-    model = asked.check if asked.model is None else asked.model
-    if model is None:
+    if asked.model is None:
         raise InvalidArgument("model", expected=f"the model, {why}", found="none")
-    for one in (model, asked.check):
+    for one in (asked.model, asked.check):
         if one is not None:
             asked.recoder.key.check_model(one)
-    return model
+    return asked.model

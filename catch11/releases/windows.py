@@ -21,7 +21,7 @@ from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
 from catch11.releases.form import Form, form_of
-from catch11.releases.pipeline import Asked, Made, Pipeline
+from catch11.releases.pipeline import Draft, Pipeline, Request
 
 Read = Callable[[bytes, str, Canvas], np.ndarray]
 """Bytes, path and canvas to (height, width, channel): 8-bit levels, or float32 in [0, 1].
@@ -85,11 +85,11 @@ class Windows(Pipeline[np.ndarray, Tensor]):
 
     @classmethod
     @abstractmethod
-    def usual(cls, asked: Asked) -> Read:
+    def usual(cls, asked: Request) -> Read:
         """How sources come to the canvas where nothing else is asked for."""
 
     @classmethod
-    def open(cls, source: Path, asked: Asked) -> "Windows":
+    def open(cls, source: Path, asked: Request) -> "Windows":
         recoder, check = asked.recoder, asked.check
         if recoder.key.private and recoder.scramble is None:
             raise InvalidArgument(
@@ -114,26 +114,26 @@ class Windows(Pipeline[np.ndarray, Tensor]):
         columns = slice(self._canvas.left, self._canvas.left + self._canvas.window_width)
         return item[rows, columns].tobytes()
 
-    def recode(self, items: Sequence[np.ndarray]) -> list[Made[Tensor]]:
+    def recode(self, items: Sequence[np.ndarray]) -> list[Draft[Tensor]]:
         made = self._recoder(_images(items))
         whole = self.form.whole
         images = made.images if whole else self._canvas.window(made.images)
         rows = zip(images, made.psnr, made.front_shift, made.reasons, strict=True)
         return [
-            Made(value=image, psnr=decibels, front_shift=shift)
+            Draft(value=image, psnr=decibels, front_shift=shift)
             if reason is None
-            else Made(reason=reason)
+            else Draft(reason=reason)
             for image, decibels, shift, reason in rows
         ]
 
     def judge(
-        self, items: Sequence[np.ndarray], made: Sequence[Made[Tensor]], files: Sequence[bytes]
-    ) -> list[Made[Tensor]]:
+        self, items: Sequence[np.ndarray], made: Sequence[Draft[Tensor]], files: Sequence[bytes]
+    ) -> list[Draft[Tensor]]:
         clean, released = self._clean_answers(items), self._released_answers(files)
         return [
             one
             if before == after
-            else Made(
+            else Draft(
                 reason=f"the authorized model answers {after} and answered {before} on the source"
             )
             for one, before, after in zip(made, clean, released, strict=True)

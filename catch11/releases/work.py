@@ -16,7 +16,7 @@ from catch11.errors import ReleaseError, UnreadableSource
 from catch11.releases.durable import sync_file
 from catch11.releases.form import digest
 from catch11.releases.ledger import Ledger, Row
-from catch11.releases.pipeline import Made, Pipeline
+from catch11.releases.pipeline import Draft, Pipeline
 from catch11.releases.places import Places
 
 
@@ -24,7 +24,7 @@ from catch11.releases.places import Places
 class Done:
     """What became of one source. parts: rows of what it is made of. temporary: the finished file,
     still without its name; None if nothing is to be placed, because nothing was released or the
-    file stands already. counts: see `Made`."""
+    file stands already. counts: see `Draft`."""
 
     row: Row
     parts: Sequence[Row] = ()
@@ -62,11 +62,11 @@ class _Source:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class _File:
     """A source on its way: what was made of it, its unfinished file, and what that reads back as."""
 
     source: _Source
-    made: Made[Any]
+    made: Draft[Any]
     path: Path
     data: bytes = b""
 
@@ -173,78 +173,78 @@ def _look(task: Task, name: str) -> _Source | Done:
 def _recode(task: Task, number: int, sources: Sequence[_Source]) -> list[Done]:
     made = task.pipeline.recode([source.item for source in sources])
     standing = [_standing(task, source.name, source.mac) for source in sources]
-    drafts = [
-        _written(task, _Draft(source, one, task.places.workroom / f"{number}-{index}"))
+    files = [
+        _written(task, _File(source, one, task.places.workroom / f"{number}-{index}"))
         for index, (source, one) in enumerate(zip(sources, made, strict=True))
         if standing[index] is None
     ]
-    drafts = _judged(task, drafts)
-    for draft in drafts:
-        if draft.stands:
-            sync_file(draft.path)
-    new = iter(drafts)
+    files = _judged(task, files)
+    for file in files:
+        if file.stands:
+            sync_file(file.path)
+    new = iter(files)
     return [held or _done(task, next(new)) for held in standing]
 
 
-def _written(task: Task, draft: _Draft) -> _Draft:
+def _written(task: Task, file: _File) -> _File:
     """Write the file, read it back, and hold it against what was meant to be written."""
-    if not draft.stands:
-        return draft
-    form, value = task.pipeline.form, draft.made.value
+    if not file.stands:
+        return file
+    form, value = task.pipeline.form, file.made.value
     meant = form.encode(value, task.canvas)
-    draft.path.write_bytes(meant)
-    data = draft.path.read_bytes()
+    file.path.write_bytes(meant)
+    data = file.path.read_bytes()
     try:
         intact = data == meant and form.same(value, form.decode(data, task.canvas))
     except ValueError:
         intact = False
     if not intact:
         reason = "the file read back differs from what was written"
-        raise ReleaseError(draft.source.name, reason, "check the disk")
-    return replace(draft, data=data)
+        raise ReleaseError(file.source.name, reason, "check the disk")
+    return replace(file, data=data)
 
 
-def _judged(task: Task, drafts: list[_Draft]) -> list[_Draft]:
+def _judged(task: Task, files: list[_File]) -> list[_File]:
     """Withhold what the authorized model no longer answers as it answers the source."""
-    held = [draft for draft in drafts if draft.stands]
+    held = [file for file in files if file.stands]
     if task.check is None or not held:
-        return drafts
+        return files
     columns = zip(*((one.source.item, one.made, one.data) for one in held), strict=True)
     judged = iter(task.pipeline.judge(*columns))
-    return [_revised(task, draft, next(judged)) if draft.stands else draft for draft in drafts]
+    return [_revised(task, file, next(judged)) if file.stands else file for file in files]
 
 
-def _revised(task: Task, draft: _Draft, made: Made[Any]) -> _Draft:
-    """A draft after its check, which may leave out parts of it."""
-    if made.value is draft.made.value:
-        return draft
+def _revised(task: Task, file: _File, made: Draft[Any]) -> _File:
+    """A file after its check, which may leave out parts of it."""
+    if made.value is file.made.value:
+        return file
     if made.value is None:
-        draft.path.unlink()
-    return _written(task, replace(draft, made=made))
+        file.path.unlink()
+    return _written(task, replace(file, made=made))
 
 
-def _done(task: Task, draft: _Draft) -> Done:
-    made, row = draft.made, _row(task, draft.source)
-    if draft.stands:
+def _done(task: Task, file: _File) -> Done:
+    made, row = file.made, _row(task, file.source)
+    if file.stands:
         row = replace(
-            row, sha256=digest(draft.data), agreement=None if task.check is None else True,
+            row, sha256=digest(file.data), agreement=None if task.check is None else True,
             psnr=_finite(made.psnr), front_shift=_finite(made.front_shift),
         )  # fmt: skip
     else:
         row = replace(row, outcome="withheld", reason=made.reason)
     return Done(
         row=row,
-        parts=_parts(task, draft),
-        temporary=draft.path if draft.stands else None,
+        parts=_parts(task, file),
+        temporary=file.path if file.stands else None,
         counts=made.counts,
     )
 
 
-def _parts(task: Task, draft: _Draft) -> list[Row]:
+def _parts(task: Task, file: _File) -> list[Row]:
     """A row for each part of a source."""
     rows = []
-    for name, content in task.pipeline.parts(draft.source.item):
-        reason = draft.made.left_out.get(name, "") if draft.stands else draft.made.reason
+    for name, content in task.pipeline.parts(file.source.item):
+        reason = file.made.left_out.get(name, "") if file.stands else file.made.reason
         rows.append(
             Row(
                 source=name, outcome="withheld" if reason else "released",

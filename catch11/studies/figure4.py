@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import RenderableType
 
 from catch11.attacks.blind import BlindSubspace
 from catch11.attacks.frame import Material
@@ -42,16 +42,6 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
         )
         for metric, value in quality.items()
     ]  # fmt: skip
-
-
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row=setting("method"),
-        column=lambda r: r.metric,
-        head="files",
-        caption="means over the pictures of the figure",
-    )
 
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
@@ -91,6 +81,12 @@ STUDY = Study(
     source="paper, Figure 4",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row=setting("method"),
+        column=lambda r: r.metric,
+        head="files",
+        caption="means over the pictures of the figure",
+    ),
     draw=draw,
 )

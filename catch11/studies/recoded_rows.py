@@ -5,11 +5,10 @@ table has columns. Strength: dB with peak one standard deviation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.evaluation.cells import Cell
@@ -128,15 +127,11 @@ def _withheld(made: Recoded[Tensor]) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return released_table(records, "dB with peak one standard deviation")
-
-
 STUDY = Study(
     name="rows",
     title="Recoded tables",
     source="beyond the paper: dense fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="dB with peak one standard deviation"),
 )

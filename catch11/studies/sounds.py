@@ -5,9 +5,8 @@ test words of eight voices that no net heard. Strength: PSNR with peak 2, the ra
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.canvas.grid import GRIDS, decibels
@@ -142,16 +141,12 @@ def _withheld(made: Recoded) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return released_table(records, "PSNR with peak 2, the range of samples")
-
-
 STUDY = Study(
     name="sounds",
     title="Recoded sounds and keyword spotters",
     source="beyond the paper: one-dimensional fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="PSNR with peak 2, the range of samples"),
     minutes=3,
 )

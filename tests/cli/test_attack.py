@@ -17,11 +17,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-def key(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The key's file; models are found by their names."""
-    models = {"ours": world.model, "theirs": world.rival}
-    for name in ("attack", "bounds"):
-        monkeypatch.setattr(f"catch11.cli.{name}.open_model", lambda spec, **_: models[spec])
+def key(world: World, tmp_path: Path) -> str:
+    """The key's file."""
     path = tmp_path / "my.key"
     save_key(world.key, path)
     return str(path)
@@ -30,7 +27,7 @@ def key(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_attack(world: World, key: str, tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     words = [
-        "attack", world.released, "--rival", "theirs", "--model", "ours", "--source", world.source,
+        "attack", world.released, "--rival", world.theirs, "--model", world.ours, "--source", world.source,
         "--labels", world.labels, "--key", key, "--attack", "none", "--attack", "project-out",
         "--limit", 6, "--json", out,
     ]  # fmt: skip
@@ -46,14 +43,16 @@ def test_attack(world: World, key: str, tmp_path: Path) -> None:
 
 
 def test_attack_says_what_is_missing(world: World, key: str) -> None:
-    words = ["attack", str(world.released), "--rival", "theirs", "--attack", "probe"]
+    words = ["attack", str(world.released), "--rival", world.theirs, "--attack", "probe"]
     done = CliRunner().invoke(app, [*words, "--labels", str(world.labels)])
     assert done.exit_code == 2
     assert "without key-queries, public" in " ".join(done.output.split())
 
 
 def test_bounds(world: World, key: str) -> None:
-    done = CliRunner().invoke(app, ["bounds", key, "--psnr", "9", "--rival", "theirs", "--json"])
+    done = CliRunner().invoke(
+        app, ["bounds", key, "--psnr", "9", "--rival", world.theirs, "--json"]
+    )
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert found["psnr"] == 9.0

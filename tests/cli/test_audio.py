@@ -201,7 +201,7 @@ def test_verify_asks_for_the_passphrase_of_a_sealed_key(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CATCH11_PASSPHRASE", "a b c d e f")
-    status, text = run("key", world / "net.safetensors", "-o", world / "s.key", "--seal")
+    status, text = run("key", world / "net.safetensors", "-o", world / "s.key", "--encrypt")
     assert status == 0, text
     dst = world / "sealed"
     assert run("recode", world / "src", dst, "--key", world / "s.key")[0] == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -79,18 +80,18 @@ def test_key_facts(tmp_path: Path) -> None:
     facts = run("key", PATCH, "-o", tmp_path / "a.key", "--rank", 44, "--json").json
     assert facts["geometry"] == "patch"
     assert facts["dimension"] == 4 * 44, "rank counts directions of one patch"
-    assert facts["sealed"] is False
+    assert facts["encrypted"] is False
 
 
 def test_sealed_key(copy: Path) -> None:
     sealed, phrase = copy / "sealed.key", {"CATCH11_PASSPHRASE": "correct horse"}
-    assert run("key", PATCH, "-o", sealed, "--seal", env=phrase).status == 0
+    assert run("key", PATCH, "-o", sealed, "--encrypt", env=phrase).status == 0
     assert run("inspect", sealed, env=phrase).status == 0
     wrong = run("inspect", sealed, env={"CATCH11_PASSPHRASE": "wrong"})
     assert (wrong.status, "passphrase" in wrong.err) == (2, True)
     none = run("inspect", sealed)
     assert (none.status, "CATCH11_PASSPHRASE" in none.err) == (2, True)
-    empty = run("key", PATCH, "-o", copy / "b.key", "--seal", env={"CATCH11_PASSPHRASE": ""})
+    empty = run("key", PATCH, "-o", copy / "b.key", "--encrypt", env={"CATCH11_PASSPHRASE": ""})
     assert (empty.status, (copy / "b.key").exists()) == (2, False)
 
 
@@ -193,6 +194,8 @@ def test_inspect_model(tmp_path: Path) -> None:
     assert width(tmp_path / "spectrum.png") > 300
     facts = json.loads((tmp_path / "o.json").read_text())
     assert (facts["dimension"], facts["ambient"]) == (160, 192)
+    assert re.fullmatch(r"the strongest of \d+ classes, output \w+", facts["held"])
+    assert facts["held"] in " ".join(done.out.split())
     assert facts["psnr"] < 8
     assert run("inspect", PATCH, "--plot", tmp_path / "spectrum.exe").status == 2
 
@@ -201,6 +204,7 @@ def test_inspect_key_and_release(place: Path) -> None:
     key, held = run("inspect", place / "my.key", "--json").json, run("inspect", place / "out").out
     assert key["fingerprint"] in held
     assert key["public_key"] in held
+    assert f"what the layer {key['layer']} makes of image" in key["held"]
     assert "holds for every line and file" in held
 
 

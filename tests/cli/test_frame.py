@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pytest
 import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from catch11.cli import app as whole
-from catch11.cli import frame
+from catch11.cli import frame, help
 from catch11.errors import InvalidArgument
 
 SECRET = "the secret that no message may show"
@@ -158,3 +159,19 @@ def test_bad_usage(words: list[str]) -> None:
 
 def test_version() -> None:
     assert CliRunner().invoke(whole, ["--version"]).stdout.strip() == "0.1.0"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_is_short_and_help_all_whole(name: str) -> None:
+    short, whole_ = (
+        CliRunner().invoke(whole, [name, flag], env={"COLUMNS": "80"}).stdout
+        for flag in ("--help", "--help-all")
+    )
+    assert all(len(line) < 80 for line in whole_.splitlines())
+    listed = [line.split()[0] for line in short.splitlines() if line.startswith("  --")]
+    assert len(listed) <= 12
+    entries = help.entries(get_command(whole).commands[name])  # type: ignore[attr-defined]
+    assert all(f"  {entry.names}" in whole_ for entry in entries)
+    more = sum(entry.section not in ("Arguments", help.EVERYDAY) for entry in entries)
+    assert f"--help-all shows {more} more option" in short
+    assert "--debug" not in short

@@ -1,4 +1,4 @@
-"""docs/cli.md is what the commands say of themselves."""
+"""docs/reference/commands.md is what the commands say of themselves."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from catch11.cli import manual
 
 
 def test_manual_is_fresh(root: Path) -> None:
-    written = (root / "docs" / "cli.md").read_text(encoding="utf-8")
-    assert written == manual.manual(), "docs/cli.md is stale: run make docs"
+    written = (root / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert written == manual.manual(), "stale: run make pages"
 
 
 def test_manual_names_every_command() -> None:

@@ -1,8 +1,6 @@
 """catch11 personalize from end to end, on digits and on a transformers folder, as a person runs it."""
 
 import json
-import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -140,7 +138,9 @@ def test_what_is_refused(place: Path, tmp_path: Path) -> None:
 def test_a_sealed_secret(place: Path, tmp_path: Path) -> None:
     env = {"CATCH11_PASSPHRASE": "of a client"}
     secret = tmp_path / "sealed"
-    done = run("personalize", PATCH, "-o", tmp_path / "copy", "--secret", secret, "--seal", env=env)
+    done = run(
+        "personalize", PATCH, "-o", tmp_path / "copy", "--secret", secret, "--encrypt", env=env
+    )
     assert done.status == 0, done.err
     assert secret.read_bytes().startswith(b"catch11 sealed key 1\n")
     assert (
@@ -172,17 +172,3 @@ def test_a_transformers_folder_stays_one(tmp_path: Path) -> None:
     found = private.logits(private.canvas.normalise(scramble(x)))
     torch.testing.assert_close(found, meant, atol=1e-5, rtol=1e-4)
     assert ViTForImageClassification.from_pretrained(tmp_path / "copy").num_labels == 2
-
-
-def test_the_page_about_copies_runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    text = (root / "docs" / "copies.md").read_text(encoding="utf-8")
-    console, example = (re.findall(rf"^```{kind}\n(.*?)^```", text, re.M | re.S) for kind in ("console", "python"))  # fmt: skip
-    commands = [shlex.split(line)[2:] for line in "".join(console).splitlines()]
-    assert len(commands) == 5
-    digits.write_pictures(digits.load_digits(), tmp_path / "demo" / "source", count=COUNT)
-    for words in commands:
-        if words[0] != "demo":  # it has tests of its own, and takes a while
-            done = run(*words)
-            assert done.status == 0, f"{words}: {done.err}"
-    exec(compile("".join(example), "copies.md", "exec"), {})

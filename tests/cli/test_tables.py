@@ -143,7 +143,9 @@ def test_a_second_run_changes_nothing_and_a_second_strength_is_refused(world: Pa
 
 
 def test_deep_rows(world: Path) -> None:
-    status, text = recode(world, "deep", "--method", "deep", "--margin", "0.05", "--check")
+    status, text = recode(
+        world, "deep", "--method", "deep", "--margin", "0.05", "--check", "--workers", 2
+    )
     assert status == 0, text
     assert "written" in text
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from catch11.cli import app
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.evaluation import tune
-from catch11.evaluation.metrics import wilson
+from catch11.evaluation.interval import wilson
 from catch11.evaluation.tune import (
     Setting,
     Trial,
@@ -202,17 +202,15 @@ def test_the_curve_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert image.format == "PNG"
 
 
-def _run(world: World, monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str]:
-    models = {"ours": world.model, "theirs": world.rival}
-    monkeypatch.setattr("catch11.cli.tune.open_model", lambda spec, **_: models[spec])
-    done = CliRunner().invoke(app, ["tune", "ours", str(world.source), *map(str, words)])
+def _run(world: World, *words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["tune", world.ours, str(world.source), *map(str, words)])
     return done.exit_code, done.output
 
 
-def test_the_door(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_door(world: World, tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     status, told = _run(
-        world, monkeypatch, "--rival", "theirs", "--count", 4, "--energy", "1e-6", "--rank", 5,
+        world, "--rival", world.theirs, "--count", 4, "--energy", "1e-6", "--rank", 5,
         "--psnr", 9, "--psnr", 15, "--json", out, "--plot", tmp_path / "a.svg",
     )  # fmt: skip
     assert status == 0, told
@@ -234,9 +232,9 @@ def test_the_door_says_when_nothing_keeps_the_target(
 ) -> None:
     poor = Tuned(trials=(_trial({"energy": 1e-3, "psnr": 7.0}, 50),), target=0.98, chosen=None)
     monkeypatch.setattr(tune, "tune_spectral", lambda *_, **__: poor)
-    status, told = _run(world, monkeypatch)
+    status, told = _run(world)
     assert status == 1, told
     assert "nothing that was tried keeps 98%" in told
-    status, told = _run(world, monkeypatch, "--plot", "a.bmp")
+    status, told = _run(world, "--plot", "a.bmp")
     assert status == 2
     assert "plot: expected a file .png" in " ".join(told.split())

@@ -1,7 +1,9 @@
 """The kind of data follows from the model, the key and the source; a wrong pairing is one sentence."""
 
+import inspect
 import json
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,94 +11,126 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE
-from catch11.modalities import frame as modality
-from catch11.modalities.frame import (
-    ROWS,
-    Facts,
-    Plug,
-    Row,
+from catch11.modalities import known
+from catch11.modalities.frame import Action, Facts, Modality, options
+from catch11.modalities.image.modality import IMAGE
+from catch11.modalities.known import (
+    MODALITIES,
     check_source,
     modality_of,
-    plug,
     release_modality,
-    take,
+    stated_modality,
+)
+from catch11.modalities.options import (
+    AttackOptions,
+    KeyOptions,
+    Options,
+    VerifyOptions,
+)
+
+
+def never(*_: object) -> None:
+    raise AssertionError
+
+
+SMELL = Modality(
+    name="smell",
+    items="smells",
+    models="a nose",
+    sources="a folder of .nose files",
+    peak="one whiff",
+    suffixes=frozenset({".nose"}),
+    claims=lambda facts: facts.get("model_type") == "nose",
+    load=never,  # type: ignore[arg-type]
+    verify=Action(run=never, takes=options("source")),  # type: ignore[arg-type]
+    attack=Action(run=never, takes=options("rivals"), needs={"rivals": "somebody"}),
 )
 
 
 @pytest.mark.parametrize("spec", ["py:x:y", "timm:resnet18", "nowhere", "hf:", "torch:none.pt"])
 def test_a_model_that_says_nothing_reads_images(spec: str) -> None:
-    assert modality_of(spec) == IMAGE
+    assert modality_of(spec) is IMAGE
 
 
 def test_a_file_beside_the_weights_may_name_its_kind(tmp_path: Path) -> None:
     (tmp_path / "net.json").write_text('{"modality": "image"}')
     (tmp_path / "net.pt").write_bytes(b"")
-    assert modality_of(f"torch:{tmp_path / 'net.pt'}") == IMAGE
+    assert modality_of(f"torch:{tmp_path / 'net.pt'}") is IMAGE
     (tmp_path / "net.json").write_text('{"modality": "smell"}')
-    with pytest.raises(InvalidArgument, match=r"modality: expected one of image.*found smell"):
+    with pytest.raises(
+        InvalidArgument, match=r"modality: expected one of text, .*image, found smell"
+    ):
         modality_of(f"torch:{tmp_path / 'net.pt'}")
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "\x00", "{" * 5000])
 def test_a_damaged_configuration_names_no_kind(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    assert modality_of(str(tmp_path)) == IMAGE
+    assert modality_of(str(tmp_path)) is IMAGE
 
 
 def test_a_source_of_another_kind_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = Row(
-        name="smell",
-        models="a nose",
-        sources="a folder of .nose files",
-        suffixes=frozenset({".nose"}),
-    )
-    monkeypatch.setattr(modality, "ROWS", (row,))
+    monkeypatch.setattr(known, "MODALITIES", (SMELL, IMAGE))
     (tmp_path / "a.nose").write_bytes(b"")
     with pytest.raises(InvalidArgument, match=r"SRC: expected a folder of pictures.*found \.nose"):
         check_source(IMAGE, tmp_path)
-    check_source("smell", tmp_path)
+    check_source(SMELL, tmp_path)
     (tmp_path / "b.png").write_bytes(b"")  # a mixed folder is read, and skipped in part
     check_source(IMAGE, tmp_path)
     (tmp_path / "c.unknown").write_bytes(b"")
-    check_source("smell", tmp_path)
+    check_source(SMELL, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("line", "kind"),
-    [("{}", IMAGE), ("no json", IMAGE), ("[]", IMAGE), (json.dumps({"modality": IMAGE}), IMAGE)],
-)
-def test_a_list_that_names_no_kind_is_of_images(tmp_path: Path, line: str, kind: str) -> None:
+@pytest.mark.parametrize("line", ["{}", "no json", "[]", json.dumps({"modality": "image"})])
+def test_a_list_that_names_no_kind_is_of_images(tmp_path: Path, line: str) -> None:
     (tmp_path / "manifest.jsonl").write_text(line + "\n")
-    assert release_modality(tmp_path) == kind
+    assert release_modality(tmp_path) is IMAGE
 
 
-def test_options_of_another_kind_are_refused() -> None:
-    assert take({"long": "refuse"}, ["long"], kind="text") == {"long": "refuse"}
-    with pytest.raises(InvalidArgument, match="--look: expected no such option for text"):
-        take({"look": "faint"}, ["long"], kind="text")
+def test_options_of_another_kind_are_refused_and_needed_ones_asked_for() -> None:
+    given = VerifyOptions(source="here", device="cuda", allow_code=True)
+    assert SMELL.verify.taken(given, kind="smells") == {"source": "here"}
+    with pytest.raises(InvalidArgument, match="--max-drop: expected no such option for smells"):
+        SMELL.verify.taken(VerifyOptions(max_drop=0.0), kind="smells")
+    with pytest.raises(InvalidArgument, match="--rival: expected somebody, found none"):
+        SMELL.attack.taken(AttackOptions(), kind="smells")
+    assert SMELL.attack.taken(AttackOptions(rivals=("a",)), kind="smells") == {"rivals": ("a",)}
 
 
-def test_a_plug_is_asked_whether_it_claims_a_model(
+ACTIONS = {"key": KeyOptions, "verify": VerifyOptions, "attack": AttackOptions}
+
+
+@pytest.mark.parametrize("kind", MODALITIES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_what_a_kind_takes_is_an_option_and_its_function_knows_it(
+    kind: Modality, action: str
+) -> None:
+    own = getattr(kind, action)
+    names = {field.name for field in fields(ACTIONS[action])}
+    assert own.takes <= names - {field.name for field in fields(Options)}
+    assert set(own.needs) <= own.takes
+    known = set(inspect.signature(own.run).parameters)
+    assert own.takes - {"prompt"} <= known, "a prompt is put to the models themselves"
+    assert action == "key" or {"command", "progress"} <= known
+
+
+def test_every_kind_has_a_name_of_its_own() -> None:
+    assert len({kind.name for kind in MODALITIES}) == len(MODALITIES)
+    assert MODALITIES[-1] is IMAGE
+
+
+def test_a_kind_is_asked_whether_it_claims_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def claims(facts: Facts) -> bool:
-        return facts.get("model_type") == "nose"
-
-    def never(*_: object) -> None:
-        raise AssertionError
-
-    row = Row(name="smell", models="a nose", sources="smells", suffixes=frozenset({".nose"}))
-    made = Plug(claims=claims, key=never, recode=never, verify=never)  # type: ignore[arg-type]
-    monkeypatch.setattr(modality, "ROWS", (row,))
-    monkeypatch.setattr(modality, "plug", lambda name: made)
+    monkeypatch.setattr(known, "MODALITIES", (SMELL, IMAGE))
     (tmp_path / "config.json").write_text('{"model_type": "nose"}')
-    assert modality_of(str(tmp_path)) == "smell"
-    assert modality_of(f"hf:{tmp_path}") == "smell"
+    assert modality_of(str(tmp_path)) is SMELL
+    assert modality_of(f"hf:{tmp_path}") is SMELL
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
-    assert modality_of(str(tmp_path)) == IMAGE
+    assert modality_of(str(tmp_path)) is IMAGE
+    assert stated_modality("py:nowhere:none") is None
 
 
 FILES: tuple[Facts, ...] = (
@@ -115,7 +149,7 @@ KNOWN = ("vit", "swin", "resnet", "clip", "qwen2_5_vl", "internvl", "wav2vec2", 
 
 
 def claiming(facts: Facts) -> list[str]:
-    return [row.name for row in ROWS if plug(row.name).claims(facts)]
+    return [kind.name for kind in MODALITIES if kind.claims(facts)]
 
 
 def test_a_model_is_claimed_once_at_most() -> None:

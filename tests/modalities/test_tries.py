@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import wilson
+from catch11.evaluation.interval import wilson
 from catch11.evaluation.record import Record, Role
 from catch11.modalities.tries import Tries, chosen, needed_to_attack, tried
 

@@ -59,9 +59,3 @@ def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
     assert read_back(model, encoded, [p.embeds for p in spectral.items])[0].estimate > 0.95
     noise = NoiseTokens(key, rms=model.rms)(passages(clean))
     assert read_back(model, encoded, [p.embeds for p in noise.items])[0].estimate < 0.02
-
-
-def test_the_example_in_the_docs_runs(root: Path) -> None:
-    text = (root / "docs" / "text.md").read_text(encoding="utf-8")
-    code = text.split("```python\n")[1].split("```")[0]
-    exec(compile(code, "docs/text.md", "exec"), {})

@@ -45,17 +45,17 @@ def out(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bytes_do_not_depend_on_workers(
     world: World, out: Path, tmp_path: Path, tree: Tree, kind: str
 ) -> None:
-    told: list[tuple[int, int, str]] = []
+    ticks: list[tuple[int, int, str]] = []
     done = release(
         world.source, tmp_path / "dst", world.recoder, workers=3, **world.beside,
-        progress=lambda *facts: told.append(facts),
+        progress=lambda *facts: ticks.append(facts),
     )  # fmt: skip
     assert (done.written, done.withheld) == (FILES[kind], 0)
     assert done.skipped >= 1
     assert tree(tmp_path / "dst") == tree(out)
     books = [Path(f"{dst}.ledger.jsonl").read_bytes() for dst in (out, tmp_path / "dst")]
     assert books[0] == books[1]
-    assert [done for done, *_ in told] == list(range(1, told[0][1] + 1))
+    assert [done for done, *_ in ticks] == list(range(1, ticks[0][1] + 1))
 
 
 def test_a_finished_release_is_left_alone_and_a_lost_file_made_again(
@@ -176,8 +176,9 @@ def test_what_means_nothing_to_a_kind_is_refused(world: World, tmp_path: Path, k
 def test_the_model_is_the_one_of_the_key(name: str, tmp_path: Path) -> None:
     world = WORLDS[name](tmp_path / "world")
     rest = {k: v for k, v in world.beside.items() if k not in ("model", "check")}
-    with pytest.raises(InvalidArgument, match="model: expected the model, wh"):
-        release(world.source, tmp_path / "dst", world.recoder, **rest)
+    if name == "texts":  # the recoder of tables has it
+        with pytest.raises(InvalidArgument, match="model: expected the model, wh"):
+            release(world.source, tmp_path / "dst", world.recoder, **rest)
     other = replace(world.beside["model"], fingerprint="0" * 64)
     with pytest.raises(KeyMismatch, match="the key was built from another model"):
         release(world.source, tmp_path / "dst", world.recoder, model=other, **rest)

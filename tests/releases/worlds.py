@@ -54,7 +54,7 @@ def pictures(root: Path) -> World:
             coarse.resize((33, 27), Image.Resampling.BICUBIC).save(file, "PNG")
     (root / "a" / "bad.png").write_bytes(b"no picture")
     made = SpectralRecoder(key, psnr=12.0)
-    made.batch = 2
+    made.domain.batch = 2
     return World(root, made, {}, lambda: SpectralRecoder(key, psnr=9.0))
 
 
@@ -71,7 +71,7 @@ def sounds(root: Path) -> World:
         path.write_bytes(encode_clip(0.1 * draw.standard_normal(600), rate))
     (root / "bad.wav").write_bytes(b"no sound")
     made = SpectralRecoder(key, psnr=30.0, format="wav16", noise="gaussian")
-    made.batch = 2
+    made.domain.batch = 2
     weaker = SpectralRecoder(key, psnr=40.0, format="wav16", noise="gaussian")
     return World(root, made, {"check": model}, lambda: weaker)
 
@@ -105,8 +105,8 @@ def texts(root: Path) -> World:
     key = build_key(model, rank=8, secret=SECRET)
     source = pairs_csv(root / "pairs.csv")
     source.write_text(source.read_text() + "the man plays,,1\n")
-    made, weaker = SpectralTokens(key, strength=1e-2), SpectralTokens(key, strength=1e-3)
-    made.batch = 6
+    made, weaker = SpectralTokens(key, psnr=40.0), SpectralTokens(key, psnr=60.0)
+    made.domain.batch = 6
     beside = {"model": model, "check": model, "columns": ("first", "second")}
     return World(source, made, beside, lambda: weaker)
 

@@ -10,18 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.data.folder import walk
-from catch11.data.sounds import open_clip
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
+from catch11.data.selection import spread
+from catch11.data.windows import readable
+from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation.conditions import (
     Given,
-    clean_window,
     find_sources,
     find_truth,
     heard_again,
     ledger_rows,
     read_batch,
-    spread,
 )
 from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named as named_by
@@ -66,8 +64,7 @@ def attack_sounds(
     named = named_by((*rivals,) if model is None else (model, *rivals))
     rows, _ = ledger_rows(release, dst, ledger)
     sources = find_sources(release, source, rows)
-    (entries,) = spread(release, limit, limit=limit)
-    batch, problems = read_batch(release, entries, sources, seed=seed)
+    batch, problems = read_batch(release, spread(release.entries, limit), sources, seed=seed)
     if not batch.files:
         raise ReleaseError(dst, problems[0][1] if problems else "it lists no files")
     first = next(iter(named.values()))
@@ -104,12 +101,7 @@ def _runs(
 
 
 def _public(folder: Path, release: Release) -> Waves:
-    made = []
-    for name in walk(folder).files:
-        try:
-            made.append(clean_window(open_clip(folder / name), release.canvas))
-        except Catch11Error:
-            continue  # of another kind, or broken: no help to an attacker
+    made = [window for _, window in readable(folder, release.canvas)]
     if not made:
         raise InvalidArgument("--public", expected="a folder of sounds", found=str(folder))
     return torch.cat(made)

@@ -6,7 +6,7 @@ import numpy as np
 
 from catch11.canvas.frame import Canvas
 from catch11.data.sounds import decode_clip, fit_clip
-from catch11.releases.pipeline import Asked
+from catch11.releases.pipeline import Request
 from catch11.releases.windows import Read, Windows
 
 
@@ -16,9 +16,8 @@ class Sounds(Windows):
     noun: ClassVar[str] = "sound"
 
     @classmethod
-    def usual(cls, asked: Asked) -> Read:
-        model = asked.check if asked.model is None else asked.model
-        read: Read = read_sound if model is None else model.read
+    def usual(cls, asked: Request) -> Read:
+        read: Read = getattr(asked.model, "read", read_sound)
         return read
 
 

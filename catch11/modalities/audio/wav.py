@@ -21,6 +21,17 @@ class Wav(WindowForm):
 
     suffix = ".wav"
 
+    def __init__(self, name: str, *, bits: int) -> None:
+        self.name, self._bits = name, bits
+
+    def encode(self, meant: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
+        exact = meant.double().flatten()
+        if self._bits == 16:
+            samples = (GRIDS[self.name].index(exact) - 32768.0) / 32768.0
+        else:
+            samples = (exact * 2.0 - 1.0).float()
+        return encode_clip(samples.numpy(), canvas.rate, bits=self._bits)
+
     def load(self, data: bytes, canvas: Canvas) -> Float[Tensor, "1 1 time"]:
         try:
             clip = decode_clip(data)
@@ -31,24 +42,4 @@ class Wav(WindowForm):
         return torch.from_numpy((clip.samples.astype(np.float64) + 1.0) / 2.0).float()[None, None]
 
 
-class Wav16(Wav):
-    """Samples of 16 bits."""
-
-    name = "wav16"
-
-    def encode(self, meant: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
-        index = GRIDS[self.name].index(meant.double()).flatten().numpy()
-        return encode_clip((index - 32768.0) / 32768.0, canvas.rate)
-
-
-class Wav32(Wav):
-    """Samples as float32."""
-
-    name = "wav32"
-
-    def encode(self, meant: Float[Tensor, "1 1 time"], canvas: Canvas) -> bytes:
-        samples = (meant.double().flatten() * 2.0 - 1.0).numpy().astype(np.float32)
-        return encode_clip(samples, canvas.rate, bits=32)
-
-
-WAV16, WAV32 = Wav16(), Wav32()
+WAV16, WAV32 = Wav("wav16", bits=16), Wav("wav32", bits=32)

@@ -6,7 +6,7 @@ import numpy as np
 
 from catch11.canvas.frame import Canvas
 from catch11.data.pictures import decode_picture, fit_picture
-from catch11.releases.pipeline import Asked
+from catch11.releases.pipeline import Request
 from catch11.releases.windows import Read, Windows
 
 
@@ -16,7 +16,7 @@ class Pictures(Windows):
     noun: ClassVar[str] = "picture"
 
     @classmethod
-    def usual(cls, asked: Asked) -> Read:
+    def usual(cls, asked: Request) -> Read:
         return read_picture
 
 

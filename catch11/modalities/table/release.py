@@ -19,7 +19,7 @@ from catch11.modalities.table.form import Sheet
 from catch11.modalities.table.model import TableModel
 from catch11.recoding.frame import Recoder
 from catch11.releases.form import form_of
-from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
+from catch11.releases.pipeline import Draft, Pipeline, Request, model_of
 
 _KINDS = ".csv, .tsv or .parquet"
 
@@ -67,7 +67,7 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
         raise InvalidArgument("SRC", expected="a table the model reads", found=lost[0])
 
     @classmethod
-    def open(cls, source: Path, asked: Asked) -> "Tables":
+    def open(cls, source: Path, asked: Request) -> "Tables":
         model = model_of(asked, why="which names the columns and their units")
         return cls(source, recoder=asked.recoder, model=model)
 
@@ -89,15 +89,15 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
         rows = enumerate(item.values.astype("<f8"))
         return [(part_name(item.name, row), cells.tobytes()) for row, cells in rows]
 
-    def recode(self, items: Sequence[SourceTable]) -> list[Made[RecodedSheet]]:
+    def recode(self, items: Sequence[SourceTable]) -> list[Draft[RecodedSheet]]:
         return [_made(self._recoded(item)) for item in items]
 
     def judge(
         self,
         items: Sequence[SourceTable],
-        made: Sequence[Made[RecodedSheet]],
+        made: Sequence[Draft[RecodedSheet]],
         files: Sequence[bytes],
-    ) -> list[Made[RecodedSheet]]:
+    ) -> list[Draft[RecodedSheet]]:
         return [self._judged(*one) for one in zip(items, made, files, strict=True)]
 
     def _recoded(self, item: SourceTable) -> RecodedSheet:
@@ -116,8 +116,8 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
         )  # fmt: skip
 
     def _judged(
-        self, item: SourceTable, made: Made[RecodedSheet], file: bytes
-    ) -> Made[RecodedSheet]:
+        self, item: SourceTable, made: Draft[RecodedSheet], file: bytes
+    ) -> Draft[RecodedSheet]:
         """Without the rows whose answer, as the written file reads back, is another."""
         sheet, model = made.value, self._model
         assert sheet is not None
@@ -148,15 +148,15 @@ def _spread(values: Sequence[float] | np.ndarray, usable: Bool[np.ndarray, " row
     return made
 
 
-def _made(sheet: RecodedSheet) -> Made[RecodedSheet]:
+def _made(sheet: RecodedSheet) -> Draft[RecodedSheet]:
     kept, left_out = sheet.kept, sheet.left_out
     reasons = {part_name(sheet.name, row): why for row, why in left_out.items()}
     counts = {"rows": int(kept.sum()), "rows_withheld": len(left_out)}
     if not kept.any():
         row, why = min(left_out.items())
         reason = f"all of its {len(kept)} rows are withheld, row {row + 1}: {why}"
-        return Made(reason=reason, left_out=reasons, counts=counts)
-    return Made(
+        return Draft(reason=reason, left_out=reasons, counts=counts)
+    return Draft(
         value=sheet, left_out=reasons, counts=counts,
         psnr=_mean(sheet.psnr[kept]), front_shift=_mean(sheet.front_shift[kept]),
     )  # fmt: skip

@@ -53,7 +53,7 @@ def attack_texts(
     source: Path,
     target: str | None = None,
     ledger: Path | None = None,
-    judged: int = 60,
+    limit: int = 60,
     training: int = 200,
     seed: int = 0,
     command: str | None = None,
@@ -61,7 +61,7 @@ def attack_texts(
 ) -> list[Record]:
     """What is read back of a release, and of its clean embeddings beside it.
 
-    judged: documents that are read, evenly spaced. training: others, whose text the attacker
+    limit: documents that are read, evenly spaced. training: others, whose text the attacker
     knows. The model's table is public; attacks that need its weights say so. target: the source's
     column with a score of each pair, which is then read off the rows without any model, all pairs
     judged. Raises ReleaseError, InvalidArgument.
@@ -74,9 +74,7 @@ def attack_texts(
         )
     encoded = encode_all(model, corpus)
     every = range(len(entries))
-    read = sorted(
-        {i * len(every) // min(judged, len(every)) for i in range(min(judged, len(every)))}
-    )
+    read = sorted({i * len(every) // min(limit, len(every)) for i in range(min(limit, len(every)))})
     rest = [i for i in every if i not in set(read)]
     known = [
         rest[i * len(rest) // min(training, len(rest))] for i in range(min(training, len(rest)))

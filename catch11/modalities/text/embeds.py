@@ -16,52 +16,41 @@ from catch11.releases.form import Form
 _LONGEST = 1 << 16  # tokens; keeps a hostile file from asking for more than it holds
 
 
-def encode(passage: Passage) -> bytes:
-    """The bytes of a file."""
-    dtype = torch.float16 if passage.half else torch.float32
-    tensors = {
-        "embeds": passage.embeds.to(dtype).contiguous(),
-        "mask": torch.ones(len(passage.embeds), dtype=torch.uint8),
-    }
-    if passage.types is not None:
-        tensors["types"] = torch.tensor(passage.types, dtype=torch.uint8)
-    return save(tensors)
-
-
-def decode(data: bytes, *, width: int) -> Passage:
-    """The document back, float32; raises ValueError, one clause, for anything this format is not."""
-    try:
-        tensors = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ValueError(f"it is not a safetensors file ({str(error)[:80]})") from None
-    if not {"embeds", "mask"} <= set(tensors) <= {"embeds", "mask", "types"}:
-        raise ValueError("it does not hold embeds and mask")
-    embeds, mask = tensors["embeds"], tensors["mask"]
-    if embeds.dtype not in (torch.float16, torch.float32) or embeds.dim() != 2:
-        raise ValueError("its embeds are no matrix of floats")
-    if not 0 < len(embeds) <= _LONGEST or embeds.shape[1] != width:
-        raise ValueError(f"its embeds are {tuple(embeds.shape)}, expected (tokens, {width})")
-    if not torch.isfinite(embeds).all():
-        raise ValueError("its embeds are not finite")
-    if mask.shape != embeds.shape[:1] or not bool((mask == 1).all()):
-        raise ValueError("its mask is not all ones")
-    types = tensors.get("types")
-    if types is not None and (types.shape != mask.shape or not bool((types <= 1).all())):
-        raise ValueError("its types are no row of 0 and 1")
-    kinds = None if types is None else tuple(int(t) for t in types)
-    return Passage(embeds=embeds.float(), types=kinds, half=embeds.dtype == torch.float16)
-
-
 class Embeds(Form[Passage, Passage]):
-    """A document's embeddings; a canvas is as wide as they are."""
+    """A document's embeddings, float32 when read; a canvas is as wide as they are."""
 
     name, suffix = "embeds", ".safetensors"
 
     def encode(self, meant: Passage, canvas: Canvas) -> bytes:
-        return encode(meant)
+        tensors = {
+            "embeds": meant.embeds.to(torch.float16 if meant.half else torch.float32).contiguous(),
+            "mask": torch.ones(len(meant.embeds), dtype=torch.uint8),
+        }
+        if meant.types is not None:
+            tensors["types"] = torch.tensor(meant.types, dtype=torch.uint8)
+        return save(tensors)
 
     def decode(self, data: bytes, canvas: Canvas) -> Passage:
-        return decode(data, width=canvas.window_width)
+        try:
+            tensors = load(data)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise ValueError(f"it is not a safetensors file ({str(error)[:80]})") from None
+        if not {"embeds", "mask"} <= set(tensors) <= {"embeds", "mask", "types"}:
+            raise ValueError("it does not hold embeds and mask")
+        embeds, mask, width = tensors["embeds"], tensors["mask"], canvas.window_width
+        if embeds.dtype not in (torch.float16, torch.float32) or embeds.dim() != 2:
+            raise ValueError("its embeds are no matrix of floats")
+        if not 0 < len(embeds) <= _LONGEST or embeds.shape[1] != width:
+            raise ValueError(f"its embeds are {tuple(embeds.shape)}, expected (tokens, {width})")
+        if not torch.isfinite(embeds).all():
+            raise ValueError("its embeds are not finite")
+        if mask.shape != embeds.shape[:1] or not bool((mask == 1).all()):
+            raise ValueError("its mask is not all ones")
+        types = tensors.get("types")
+        if types is not None and (types.shape != mask.shape or not bool((types <= 1).all())):
+            raise ValueError("its types are no row of 0 and 1")
+        kinds = None if types is None else tuple(int(t) for t in types)
+        return Passage(embeds=embeds.float(), types=kinds, half=embeds.dtype == torch.float16)
 
     def same(self, meant: Passage, read: Passage) -> bool:
         return meant.types == read.types and torch.equal(meant.embeds, read.embeds)

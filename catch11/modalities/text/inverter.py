@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.modalities.text.recoder import pad
 
 Rows = Sequence[Float[Tensor, "_ feature"]]

@@ -11,7 +11,7 @@ from catch11.modalities.text.embeds import EMBEDS
 from catch11.modalities.text.model import Encoded, TextModel
 from catch11.modalities.text.recoder import Passage, Passages, passages
 from catch11.recoding.frame import Recoder
-from catch11.releases.pipeline import Asked, Made, Pipeline, model_of
+from catch11.releases.pipeline import Draft, Pipeline, Request, model_of
 from catch11.releases.read import Release
 
 
@@ -26,7 +26,7 @@ class Texts(Pipeline[Encoded, Passage]):
     form = EMBEDS
 
     def __init__(
-        self, source: Path, *, recoder: Recoder[Passages], model: TextModel, asked: Asked
+        self, source: Path, *, recoder: Recoder[Passages], model: TextModel, asked: Request
     ) -> None:
         self._recoder, self._model, self._columns = recoder, model, asked.columns
         self._joined = len(asked.columns) == 2 and bool(model.labels)
@@ -42,7 +42,7 @@ class Texts(Pipeline[Encoded, Passage]):
         self.names = list(self._encoded)
 
     @classmethod
-    def open(cls, source: Path, asked: Asked) -> "Texts":
+    def open(cls, source: Path, asked: Request) -> "Texts":
         model = model_of(asked, why="whose tokenizer is needed")
         return cls(source, recoder=asked.recoder, model=model, asked=asked)
 
@@ -60,12 +60,12 @@ class Texts(Pipeline[Encoded, Passage]):
     def read(self, name: str, data: bytes) -> Encoded:
         return self._encoded[name]
 
-    def recode(self, items: Sequence[Encoded]) -> list[Made[Passage]]:
+    def recode(self, items: Sequence[Encoded]) -> list[Draft[Passage]]:
         clean = [self._model.embed(item) for item in items]
         made = self._recoder(passages(clean, [item.types for item in items]))
         rows = zip(items, made.items, made.front_shift, made.reasons, strict=True)
         return [
-            Made(
+            Draft(
                 value=None if why else passage, reason=why or "", front_shift=shift,
                 counts={"tokens": len(item), "unknown": item.unknown, "cut": int(item.cut > 0)},
             )
@@ -73,8 +73,8 @@ class Texts(Pipeline[Encoded, Passage]):
         ]  # fmt: skip
 
     def judge(
-        self, items: Sequence[Encoded], made: Sequence[Made[Passage]], files: Sequence[bytes]
-    ) -> list[Made[Passage]]:
+        self, items: Sequence[Encoded], made: Sequence[Draft[Passage]], files: Sequence[bytes]
+    ) -> list[Draft[Passage]]:
         model, types = self._model, [item.types for item in items]
         alike = getattr(self._recoder, "agreed", None) or agreement_of(
             None, margin=0.0, classes=len(model.labels)
@@ -86,7 +86,7 @@ class Texts(Pipeline[Encoded, Passage]):
         )
         why = f"the authorized model answers otherwise: {alike.text} short by"
         return [
-            one if gap >= 0.0 else Made(reason=f"{why} {-gap:.3g}", counts=one.counts)
+            one if gap >= 0.0 else Draft(reason=f"{why} {-gap:.3g}", counts=one.counts)
             for one, gap in zip(made, alike.gap(after, before).tolist(), strict=True)
         ]
 

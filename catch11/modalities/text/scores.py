@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, accuracy, bootstrap, mcc, spearman
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, bootstrap, mcc, spearman
 from catch11.evaluation.record import Condition, Record, Role, versions
 from catch11.modalities.text.corpus import Corpus, Rows, encode_all
 from catch11.modalities.text.model import Encoded, TextModel

@@ -79,7 +79,6 @@ def _picture_model(
         module=module,
         canvas=canvas,
         prepare=canvas_prepare(canvas),
-        fingerprint=module_fingerprint(module),
         labels=labels,
         device=device,
     )

@@ -156,9 +156,9 @@ def _cifar_resnet(shapes: Shapes) -> nn.Module | None:
     return CifarResNet(blocks, classes=_at_most(head[0]))
 
 
-def _at_most(classes: int, *, limit: int = 1 << 20) -> int:
+def _at_most(classes: int) -> int:
     """A head size a file may ask for; beyond it the shapes will not match and the file is refused."""
-    return min(classes, limit)
+    return min(classes, 1 << 20)
 
 
 def _fits(net: nn.Module, shapes: Shapes) -> bool:

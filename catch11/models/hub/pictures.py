@@ -10,7 +10,6 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import CanvasRefused, InvalidArgument
-from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.answer import named_labels
 from catch11.models.canvases import (
     Prepare,
@@ -51,7 +50,6 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         module=module,
         canvas=canvas,
         prepare=processor_prepare(processor),
-        fingerprint=module_fingerprint(module),
         labels=partial(named_labels, spec, module.config.id2label),
         device=device,
         notes=notes,

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
-from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.answer import first_line, named_labels
 from catch11.models.canvases import Normalisation, Prepare, Proposal, derive_canvas, resample_name
 from catch11.models.files.torch import fill
@@ -48,7 +47,6 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         module=module,
         canvas=canvas,
         prepare=prepare,
-        fingerprint=module_fingerprint(module),
         labels=partial(named_labels, spec, names),
         device=device,
         notes=notes,

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
-from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish
 from catch11.studies.nets.descent import train_classes
@@ -128,7 +127,6 @@ def digit_model(name: str, digits: Digits | None = None) -> Model:
         module=module,
         canvas=canvas,
         prepare=canvas_prepare(canvas),
-        fingerprint=module_fingerprint(module),
         labels=lambda count: CLASSES,
     )
 

@@ -17,7 +17,7 @@ from catch11.keys.key import build_key
 from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import AudioModel, sound_model, spectrogram_features
 from catch11.modalities.audio.nets import Heard, Keywords, SpectrogramNet
-from catch11.modalities.frame import modality_of
+from catch11.modalities.known import modality_of
 from catch11.modalities.load import load_model
 
 RATE = 4000
@@ -189,7 +189,7 @@ def test_a_file_of_tensors_is_recognised(tmp_path: Path, framed: bool) -> None:
     facts = {"sample_rate": RATE, "samples": 2000, "classes": ["a", "b", "c", "d"]}
     (tmp_path / "net.json").write_text(json.dumps(facts))
     spec = f"torch:{tmp_path / 'net.safetensors'}"
-    assert modality_of(spec) == "audio"
+    assert modality_of(spec).name == "audio"
     model = load_audio(spec)
     assert model.labels == ("a", "b", "c", "d")
     assert model.front().geometry == ("patch" if framed else "conv")
@@ -224,7 +224,7 @@ with_rate.modality = "audio"  # type: ignore[attr-defined]
 
 def test_a_function_may_return_a_module_with_a_canvas_of_a_rate() -> None:
     spec = f"py:{__file__}:with_rate"
-    assert modality_of(spec) == "audio"
+    assert modality_of(spec).name == "audio"
     model = load_audio(spec)
     assert isinstance(model, AudioModel)
     assert isinstance(load_model(spec), AudioModel)

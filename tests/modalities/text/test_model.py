@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from catch11.errors import InvalidArgument, ModelRefused, NoFront
-from catch11.modalities.frame import modality_of
+from catch11.modalities.known import modality_of
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
 from catch11.modalities.text.recoder import pad
@@ -181,10 +181,10 @@ def test_documents_are_cut_and_unknown_words_counted(model: TextModel) -> None:
 
 
 def test_the_kind_follows_from_the_configuration(tmp_path: Path) -> None:
-    assert modality_of(str(save_text_model(tmp_path / "b"))) == "text"
+    assert modality_of(str(save_text_model(tmp_path / "b"))).name == "text"
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "config.json").write_text('{"model_type": "vit", "image_size": 224}')
-    assert modality_of(str(tmp_path / "v")) == "image"
+    assert modality_of(str(tmp_path / "v")).name == "image"
 
 
 def test_an_encoder_without_projections_has_no_front(model: TextModel) -> None:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from catch11.canvas.plain import strip_canvas
 from catch11.errors import ReleaseError
 from catch11.keys.key import Key, build_key
 from catch11.modalities.text.deep import DeepTokens
-from catch11.modalities.text.embeds import decode, encode
+from catch11.modalities.text.embeds import EMBEDS
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import NoiseTokens, Passage, SpectralTokens
@@ -134,7 +135,7 @@ def test_pairs_of_a_classifier_keep_their_types(tmp_path: Path) -> None:
     model = load_text(str(save_text_model(tmp_path / "m", labels=2)))
     src = pairs_csv(tmp_path / "s.csv")
     recoder = DeepTokens(model, build_key(model), precise="float16", margin=0.1)
-    done = release(src, tmp_path / "a", recoder, model=model, check=model, columns=BOTH)
+    done = release(src, tmp_path / "a", recoder, check=model, columns=BOTH, workers=2)
     assert done.written == 6
     held = read_release(tmp_path / "a")
     one = held.item(held.entries[0])
@@ -170,6 +171,7 @@ def test_refusals(tmp_path: Path, model: TextModel, key: Key) -> None:
         read_release(tmp_path)
 
 
+FOUR = strip_canvas(4)
 GOOD = {"embeds": torch.zeros(3, 4), "mask": torch.ones(3, dtype=torch.uint8)}
 HOSTILE = {
     "no file": b"x" * 40,
@@ -189,13 +191,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_one_clause(name: str) -> None:
     with pytest.raises(ValueError, match=r"^it(s| )"):
-        decode(HOSTILE[name], width=4)
+        EMBEDS.decode(HOSTILE[name], FOUR)
 
 
 def test_a_passage_comes_back() -> None:
     passage = Passage(embeds=torch.randn(3, 4), types=(0, 1, 1))
-    again = decode(encode(passage), width=4)
+    again = EMBEDS.decode(EMBEDS.encode(passage, FOUR), FOUR)
     assert torch.equal(again.embeds, passage.embeds)
     assert again.types == (0, 1, 1)
-    half = decode(encode(replace(passage, half=True)), width=4)
+    half = EMBEDS.decode(EMBEDS.encode(replace(passage, half=True), FOUR), FOUR)
     assert torch.equal(half.embeds, passage.embeds.half().float())

@@ -1,6 +1,5 @@
 """Vision-language models: what their processors do, what their fronts are, and what they say."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -427,16 +426,3 @@ def test_a_wide_embedding_has_no_null_space_and_takes_the_energy_rule(
     alone = key.front.relative_shift(gaussian, windows(pictures(2)))
     # Unseen but for a share of the energy: far less than noise of equal strength, and not nothing.
     assert 1e-3 < max(made.front_shift) < 0.5 * float(alone.min())
-
-
-def test_the_page_of_vision_language_models_runs(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (root / "docs" / "vision-language.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(compile(example, "vision-language.md", "exec"), {})
-    said = capsys.readouterr().out.splitlines()
-    owner, rival = (line.rsplit(" ", 1) for line in said[:2])
-    assert owner[0] == "owner authorized agreement"
-    assert rival[0] == "rival ta agreement"
-    assert float(owner[1]) >= 0.75 > 0.3 > float(rival[1])

@@ -1,0 +1,38 @@
+"""Sounds: how models of them are loaded, keyed, released for, scored and attacked."""
+
+from catch11.evaluation.verify import verify
+from catch11.keys.key import Key
+from catch11.modalities.audio.attacks import attack_sounds
+from catch11.modalities.audio.load import load_audio
+from catch11.modalities.audio.model import claims
+from catch11.modalities.frame import Action, Modality, options
+
+
+def reader(key: Key) -> str:
+    """Features are made by their model alone."""
+    return "" if key.canvas.waveform else "the model, which makes its features of sounds"
+
+
+AUDIO = Modality(
+    name="audio",
+    items="sounds",
+    models="a model of sounds",
+    sources="a folder of .wav, .flac or .ogg files",
+    peak="2, the range of samples",
+    suffixes=frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"}),
+    claims=claims,
+    load=load_audio,
+    reader=reader,
+    verify=Action(
+        run=verify,
+        takes=options("rivals source labels key ledger max_drop max_rival limit batch seed"),
+    ),
+    attack=Action(
+        run=attack_sounds,
+        takes=options("rivals model attacks source key public labels ledger limit seed"),
+        needs={
+            "rivals": "at least one model, to attack sounds",
+            "source": "the originals, to attack sounds",
+        },
+    ),
+)

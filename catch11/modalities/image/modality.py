@@ -1,0 +1,124 @@
+"""Images: how models of pictures are loaded, keyed, released for, scored and attacked."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from catch11.canvas.frame import Canvas
+from catch11.errors import InvalidArgument, ModelRefused
+from catch11.evaluation.verify import verify
+from catch11.keys.authorized import Authorized
+from catch11.keys.features_file import probed_key
+from catch11.keys.key import Key, build_joint_key, build_key
+from catch11.modalities.frame import RULES, Action, Modality, Progress, options
+from catch11.modalities.options import Folder
+from catch11.models.frame import Model
+from catch11.models.load import adapted
+
+if TYPE_CHECKING:
+    from catch11.attacks.session import Assault
+
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
+     ".ico", ".jp2", ".j2k", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".mpo"}
+)  # fmt: skip
+
+
+def load(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Authorized:
+    """A model of pictures, or whatever loaded model a function of the user's own returns."""
+    model = adapted(spec, device=device, allow_code=allow_code)
+    if isinstance(model, Authorized):
+        return model
+    raise ModelRefused(spec, f"the function returned {type(model).__name__}, no loaded model")
+
+
+def picture_key(
+    model: Model | Canvas,
+    *,
+    energy: float | None = None,
+    tau: float | None = None,
+    cumulative: float | None = None,
+    rank: int | None = None,
+    layer: str | None = None,
+    probe: Folder | None = None,
+    also: Sequence[Model] = (),
+) -> Key:
+    """The key of one model, or with `also` of several; see `build_key`, `build_joint_key`.
+
+    probe: no weight is read: the front and the rule come from features, see `probed_key`; a canvas
+    will then do. Raises InvalidArgument.
+    """
+    rule = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
+    if probe is not None:
+        if also or any(value is not None for value in rule.values()):
+            raise InvalidArgument(
+                "--probe", expected="no rule and no --also beside it", found="one"
+            )
+        if isinstance(model, Canvas):
+            return probed_key(probe, model)
+        return probed_key(probe, model.canvas, model=model, layer=layer)
+    assert isinstance(model, Model)
+    if not also:
+        return build_key(model, layer=layer, **rule)  # type: ignore[arg-type]
+    if layer is not None:
+        raise InvalidArgument("--layer", expected="no --also beside it", found=layer)
+    return build_joint_key([model, *also], **rule)  # type: ignore[arg-type]
+
+
+def attack_pictures(
+    dst: Folder,
+    *,
+    rivals: Sequence[Model],
+    model: Model | None = None,
+    attacks: Sequence[str] | None = None,
+    source: Folder | None = None,
+    key: Key | None = None,
+    public: Folder | None = None,
+    others: Sequence[Folder] = (),
+    labels: Folder | Mapping[str, int] | None = None,
+    learn: Folder | None = None,
+    records: Folder | None = None,
+    ledger: Folder | None = None,
+    limit: int = 60,
+    training: int = 200,
+    control: bool = False,
+    seed: int = 0,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> "Assault":
+    """See `attack_release`."""
+    from catch11.attacks.effort import Effort
+    from catch11.attacks.session import attack_release
+
+    return attack_release(
+        dst, rivals, attacks=attacks, source=source, ledger=ledger, key=key, model=model,
+        labels=labels, public=public, others=others, learn=learn, records=records,
+        effort=Effort(judged=limit, training=training, control=control, seed=seed),
+        command=command, progress=progress,
+    )  # fmt: skip
+
+
+IMAGE = Modality(
+    name="image",
+    items="images",
+    models="a model of pictures",
+    sources="a folder of pictures",
+    peak="1, the range of a pixel",
+    suffixes=SUFFIXES,
+    claims=lambda facts: False,
+    load=load,
+    key=Action(run=picture_key, takes=RULES | options("probe also")),
+    verify=Action(
+        run=verify,
+        takes=options(
+            "rivals source labels key copy ledger prompt max_drop max_rival limit batch seed"
+        ),
+    ),
+    attack=Action(
+        run=attack_pictures,
+        takes=options(
+            "rivals model attacks source key public others labels learn records ledger "
+            "limit training control seed"
+        ),
+        needs={"rivals": "at least one model"},
+    ),
+)

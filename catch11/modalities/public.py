@@ -1,0 +1,99 @@
+"""What people call from Python: a release scored, a release attacked, of any kind of data."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from catch11.copies.personalize import CopySecret
+from catch11.evaluation.verify import Verification
+from catch11.keys.authorized import Authorized
+from catch11.keys.key import Key
+from catch11.modalities import commands
+from catch11.modalities.frame import Progress
+from catch11.modalities.options import AttackOptions, Folder, VerifyOptions
+
+if TYPE_CHECKING:
+    from catch11.attacks.session import Assault
+
+Labels = Folder | Mapping[str, int]
+
+
+def verify(
+    dst: Folder,
+    model: Authorized,
+    *,
+    rivals: Sequence[Authorized] = (),
+    source: Folder | None = None,
+    labels: Labels | None = None,
+    target: str | None = None,
+    key: Key | None = None,
+    copy: CopySecret | None = None,
+    ledger: Folder | None = None,
+    prompt: str | None = None,
+    max_drop: float | None = None,
+    max_rival: float | None = None,
+    limit: int | None = None,
+    batch: int | None = None,
+    seed: int | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Run the authorized model and its rivals, each through its own pipeline, on a release and, with
+    `source`, on the originals, on Gaussian noise of the same strength and on files without noise.
+
+    labels: a CSV of `file,label`, or the mapping; class folders are recognised. target: of tables
+    and texts, the source's column with the class or score. Without either a model's own clean answer
+    is the truth. key: the release must be signed with it; of pictures, adds the front shift. copy:
+    the secret of `model`, a personalised copy. ledger: the owner's list, beside `dst` unless given.
+    prompt: what models that answer in words are asked. max_drop, max_rival: shares; the largest loss
+    of the authorized model and the largest score of a rival that pass. limit: files to judge,
+    evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records.
+    What means nothing to the kind of data is refused. Raises ReleaseError, KeyMismatch,
+    InvalidArgument, LabelsRefused.
+    """
+    options = VerifyOptions(
+        rivals=tuple(rivals), source=source, labels=labels, target=target, key=key, copy=copy,
+        ledger=ledger, prompt=prompt, max_drop=max_drop, max_rival=max_rival, limit=limit,
+        batch=batch, seed=seed,
+    )  # fmt: skip
+    return commands.verify(dst, model, options, command=command, progress=progress)
+
+
+def attack(
+    dst: Folder,
+    *,
+    rivals: Sequence[Authorized] = (),
+    model: Authorized | None = None,
+    attacks: Sequence[str] = (),
+    source: Folder | None = None,
+    key: Key | None = None,
+    public: Folder | None = None,
+    others: Sequence[Folder] = (),
+    labels: Labels | None = None,
+    learn: Folder | None = None,
+    records: Folder | None = None,
+    ledger: Folder | None = None,
+    target: str | None = None,
+    limit: int | None = None,
+    training: int | None = None,
+    control: bool = False,
+    seed: int | None = None,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> "Assault":
+    """Attack a release and judge each attack with each rival, through the rival's own pipeline.
+
+    model: the authorized one, judged beside them. attacks: names; all that what is given here
+    allows, unless given. source: the originals: judge restorations, and pairs to learn from. key:
+    for attackers who know the front. public: data that attackers compare with and learn from.
+    others: further releases of the same sources. labels, target, ledger: as of `verify`. learn: a
+    labelled release for the same model to learn from. records: a file of JSON lines that a stopped
+    run goes on from. limit: files judged. training: further ones that attackers learn from. control:
+    attack Gaussian noise of the same PSNR instead. What means nothing to the kind of data is
+    refused. Raises ReleaseError, InvalidArgument.
+    """
+    options = AttackOptions(
+        rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
+        public=public, others=tuple(others), labels=labels, learn=learn, records=records,
+        ledger=ledger, target=target, limit=limit, training=training, control=control, seed=seed,
+    )  # fmt: skip
+    return commands.attack(dst, options, command=command, progress=progress)

@@ -1,0 +1,99 @@
+"""What `catch11 recode` does, for whatever kind of data: a source in, a release for one model out."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from catch11.data.windows import folder_windows
+from catch11.errors import InvalidArgument
+from catch11.keys.authorized import is_private
+from catch11.keys.key import Key
+from catch11.modalities.frame import Modality, Progress
+from catch11.modalities.frame import options as names
+from catch11.modalities.known import check_source, named
+from catch11.modalities.open import check_copy, readers
+from catch11.modalities.options import Folder, RecodeOptions
+from catch11.recoding.choose import method_for, options_of, options_taken, recoder_for
+from catch11.recoding.codecs import survival
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.frame import Recoder
+from catch11.recoding.threads import torch_threads
+from catch11.releases.engine import Summary, release
+
+_RUN = names("method model copy check names ledger workers resume")
+_RELEASE = names("names ledger resume columns long")  # what a release takes as it is given
+_DEEP = names("also against quiet")
+
+
+def recode(
+    src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, progress: Progress | None = None
+) -> Summary:
+    """Recode a source for the model that a key is of; see `catch11.release`.
+
+    Raises InvalidArgument, KeyMismatch, ReleaseError.
+    """
+    if options.check and options.model is None:
+        raise InvalidArgument("check", expected="--model MODEL beside it", found="none")
+    kind = named(key.modality)
+    check_source(kind, src)
+    given = _opened(kind, key, _taken(kind, options), options)
+    run = {name: given.pop(name) for name in _RELEASE & set(given)}
+    run |= {name: given.pop(name) for name in kind.reading & set(given)}
+    model, check, workers = (given.pop(name, None) for name in ("model", "check", "workers"))
+    recoder = _recoder(key, given, model=model, src=Path(src))
+    with torch_threads(recoder.threads):
+        return release(
+            src, dst, recoder, model=model, check=model if check else None,
+            workers=workers or _workers(recoder), progress=progress, **run,
+        )  # fmt: skip
+
+
+def _taken(kind: Modality, options: RecodeOptions) -> dict[str, Any]:
+    """The options that were given. Raises InvalidArgument for those that mean nothing here."""
+    method, entry = method_for(kind.name, options.method)
+    known = options_taken(entry, (field.name for field in fields(options)))
+    for name in sorted(_DEEP - known):
+        if getattr(options, name) and method != "deep":
+            raise InvalidArgument(
+                name, expected="--method deep beside it", found=method,
+                remedy="a spectral key for several models is made by catch11 key --also",
+            )  # fmt: skip
+    return options.taken(known | _RUN | kind.reading, kind=f"{kind.items} with --method {method}")
+
+
+def _opened(
+    kind: Modality, key: Key, given: dict[str, Any], options: RecodeOptions
+) -> dict[str, Any]:
+    """The same, with models in place of what they are loaded by."""
+    if "model" not in given and (why := kind.reader(key)):
+        raise InvalidArgument("model", expected=why, found="none")
+    found = dict(given)
+    for name in ("model", "also", "against"):
+        if name in given:
+            some = given[name] if isinstance(given[name], tuple) else (given[name],)
+            opened = readers(some, kind, options, what="the key")
+            found[name] = opened[0] if name == "model" else tuple(opened)
+    if is_private(found.get("model")) or key.private:
+        check_copy("that the key is of" if key.private else found["model"].spec, options.copy)
+    return found
+
+
+def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Path) -> Recoder[Any]:
+    """The recoder that options ask for. src: the source, of which `quiet` learns."""
+    method, copy, quiet = (given.pop(name, None) for name in ("method", "copy", "quiet"))
+    options = options_of(given)
+    if "survive" in options:
+        options["survive"] = survival(options["survive"])
+    if options.get("start", "noise") not in ("noise", "spectral"):
+        options["start"] = folder_windows(options["start"], key.canvas)
+    made = recoder_for(key, method=method, model=model, copy=copy, **options)
+    if quiet and isinstance(made, DeepRecoder):
+        return replace(made, quiet=made.learn_quiet(folder_windows(src, key.canvas, most=quiet)))
+    return made
+
+
+def _workers(recoder: Recoder[Any]) -> int:
+    """As many as processors for recoders that work on one thread of torch, one for those that use
+    them all."""
+    return 1 if recoder.threads is None else os.cpu_count() or 1

@@ -15,8 +15,9 @@ from catch11.canvas.plain import plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, Catch11Error, InvalidArgument, MissingExtra, ModelRefused
 from catch11.keys.key import build_key
+from catch11.models.answer import indices
 from catch11.models.canvases import canvas_prepare
-from catch11.models.frame import finish, indices
+from catch11.models.frame import finish
 from catch11.models.load import load_picture_model
 from catch11.models.vlm.canvas import parse_asked, stock_inputs
 from catch11.models.vlm.front import tiles_front

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from catch11.evaluation.groups import largest, preferred
 from catch11.evaluation.record import Record
 from catch11.report import load_records
-from catch11.report.card import Card, cards, knows, largest, markdown, preferred, share
+from catch11.report.card.threats import Card, cards, knows
+from catch11.report.card.words import markdown, share
 from catch11.report.numbers import filled
 from catch11.report.words import CONDITIONS, ROLES, interval
 
@@ -83,7 +85,9 @@ def _line(card: Card) -> Iterator[str]:
 
 def _plain(records: Sequence[Record]) -> Iterator[str]:
     """Each model under each condition, the authorized one first."""
-    held = {(r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS}
+    held: dict[tuple[str, str], Record] = {
+        (r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS
+    }
     roles = {r.model: r.role for r in records}
     models = sorted(roles, key=lambda model: list(ROLES).index(roles[model]))
     rows = [

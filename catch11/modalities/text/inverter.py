@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import bootstrap
 from catch11.modalities.text.recoder import pad
 
 Rows = Sequence[Float[Tensor, "_ feature"]]
@@ -151,10 +153,11 @@ def leak(read: Words, true: Words, *, seed: int = 0) -> Leak:
     pairs = [p for a, b in zip(read, true, strict=True) for p in zip(a, b, strict=False)]
     placed = all(len(a) == len(b) for a, b in zip(read, true, strict=True))
     right = sum(a == b for a, b in pairs) / max(1, len(pairs))
-    return Leak(
-        token=_mean(token, seed), bag=_mean(bag, seed), place=right if placed else None,
-        documents=len(token),
-    )  # fmt: skip
+    tokens, bags = (
+        bootstrap(np.mean, values, generator=torch.Generator().manual_seed(seed))
+        for values in (token, bag)
+    )
+    return Leak(token=tokens, bag=bags, place=right if placed else None, documents=len(token))
 
 
 def _bag_f1(found: Bool[Tensor, "text word"], true: Bool[Tensor, "text word"]) -> float:
@@ -175,12 +178,3 @@ def _standard(rows: Rows) -> tuple[Tensor, Tensor]:
 def _f1(read: Counter[int], true: Counter[int]) -> float:
     hits = sum((read & true).values())
     return 2 * hits / max(1, sum(read.values()) + sum(true.values()))
-
-
-def _mean(values: Sequence[float], seed: int) -> Interval:
-    numbers = torch.tensor(values, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(len(numbers), (1000, len(numbers)), generator=generator)
-    low, high = numbers[draws].mean(1).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
-    middle = float(numbers.mean())
-    return Interval(low=min(low, middle), estimate=middle, high=max(high, middle))

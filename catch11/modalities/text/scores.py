@@ -75,19 +75,16 @@ def _ranked(values: Tensor, truth: Sequence[float]) -> Measured:
     return Measured(metric="spearman", value=spearman(values, truth), n=len(values))
 
 
-def drop(
-    corpus: Corpus, clean: Tensor, made: Tensor, *, classes: int, confidence: float = 0.95
-) -> Interval:
+def drop(corpus: Corpus, clean: Tensor, made: Tensor, *, classes: int) -> Interval:
     """What a main score that is no share loses, clean minus released, with a paired bootstrap
     interval."""
+    lost = partial(bootstrap, generator=torch.Generator().manual_seed(0), resamples=300)
     if classes == 1 and corpus.truth is not None:
-        truth = np.asarray(corpus.truth)
-        return _paired(partial(_loss, clean[:, 0], made[:, 0], truth), len(truth))
+        return lost(_loss, clean[:, 0], made[:, 0], corpus.truth)
     if corpus.pairs is not None and corpus.truth is not None:
         before, after = (pair_cosines(a, corpus.pairs) for a in (clean, made))
-        return _paired(partial(_loss, before, after, np.asarray(corpus.truth)), len(before))
-    near = 1.0 - torch.nn.functional.cosine_similarity(clean, made, dim=1)
-    return _paired(lambda i: float(near[i].mean()), len(near))
+        return lost(_loss, before, after, corpus.truth)
+    return lost(np.mean, 1.0 - torch.nn.functional.cosine_similarity(clean, made, dim=1))
 
 
 def pair_cosines(answers: Float[Tensor, "document answer"], pairs: Int[Tensor, "pair 2"]) -> Tensor:
@@ -124,22 +121,8 @@ def _takes_types(model: TextModel) -> bool:
     return int(getattr(model.module.config, "type_vocab_size", 0) or 0) > 1
 
 
-def _loss(before: Tensor, after: Tensor, truth: np.ndarray, index: np.ndarray) -> float:
-    kept = [spearman(values[index], truth[index]).estimate for values in (before, after)]
-    return kept[0] - kept[1]
-
-
-def _paired(statistic: "object", n: int, *, resamples: int = 300) -> Interval:
-    """A percentile interval over resampled items."""
-    assert callable(statistic)
-    draws = np.random.default_rng(0).integers(n, size=(resamples, n))
-    estimate = float(statistic(np.arange(n)))
-    values = np.array([float(statistic(draw)) for draw in draws])
-    low, high = (float(v) for v in np.nanquantile(values, [0.025, 0.975]))
-    return Interval(
-        low=min(low, estimate), estimate=estimate, high=max(high, estimate),
-        assumptions=(f"paired bootstrap, {resamples} resamples",),
-    )  # fmt: skip
+def _loss(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> float:
+    return spearman(before, truth).estimate - spearman(after, truth).estimate
 
 
 def _mean(values: Tensor) -> Interval:

@@ -4,7 +4,7 @@ to it are refused, models are opened, and its own function is called."""
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catch11.evaluation.verify import Verification
+from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import is_private
 from catch11.keys.key import Key
 from catch11.modalities.frame import Progress
@@ -16,6 +16,8 @@ from catch11.models.frame import Model
 
 if TYPE_CHECKING:
     from catch11.attacks.session import Assault
+
+_EFFORT = {"limit": "judged", "training": "training", "control": "control", "seed": "seed"}
 
 
 def make_key(model: Named, options: KeyOptions) -> Key:
@@ -62,7 +64,8 @@ def attack(
     progress: Progress | None = None,
 ) -> "Assault":
     """What attackers get out of a release; see `catch11.attack`."""
-    from catch11.attacks.session import Assault
+    from catch11.attacks.effort import Effort
+    from catch11.attacks.session import attack_release
 
     kind = release_modality(dst)
     given = kind.attack.taken(options, kind=kind.items)
@@ -72,5 +75,5 @@ def attack(
         given["model"] = opened.pop(0)
     if opened:
         given["rivals"] = opened
-    found = kind.attack.run(dst, command=command, progress=progress, **given)
-    return found if isinstance(found, Assault) else Assault(records=tuple(found))
+    effort = Effort(**{_EFFORT[name]: given.pop(name) for name in _EFFORT if name in given})
+    return attack_release(dst, effort=effort, command=command, progress=progress, **given)

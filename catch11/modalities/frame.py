@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.verify import Verification
+from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key, build_key
 from catch11.modalities.options import Options
@@ -16,14 +16,10 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action(Generic[Result]):
-    """What a command does for one kind of data.
+class Takes:
+    """Options of a command that mean something to one kind of data. needs: of these, what it cannot
+    do without, and how sentences call it."""
 
-    run: is given what the command works on, and by keyword those of its options that it takes and
-    that were given. needs: of these, what it cannot do without, and how sentences call it.
-    """
-
-    run: Callable[..., Result]
     takes: frozenset[str]
     needs: Mapping[str, str] = field(default_factory=dict)
 
@@ -35,6 +31,14 @@ class Action(Generic[Result]):
             if name not in found:
                 raise InvalidArgument(name, expected=what, found="none")
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(Takes, Generic[Result]):
+    """What a command does for one kind of data. run: is given what the command works on, and by
+    keyword those of its options that it takes and that were given."""
+
+    run: Callable[..., Result]
 
 
 def options(names: str) -> frozenset[str]:
@@ -68,4 +72,4 @@ class Modality:
     reading: frozenset[str] = frozenset()
     reader: Callable[[Key], str] = lambda key: ""
     verify: Action[Verification]
-    attack: Action[Any]
+    attack: Takes

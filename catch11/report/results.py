@@ -85,7 +85,9 @@ def _line(card: Card) -> Iterator[str]:
 
 def _plain(records: Sequence[Record]) -> Iterator[str]:
     """Each model under each condition, the authorized one first."""
-    held = {(r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS}
+    held: dict[tuple[str, str], Record] = {
+        (r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS
+    }
     roles = {r.model: r.role for r in records}
     models = sorted(roles, key=lambda model: list(ROLES).index(roles[model]))
     rows = [

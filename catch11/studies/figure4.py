@@ -70,8 +70,8 @@ def attacked(base: Trial) -> dict[str, torch.Tensor]:
         one = attack()
         generator = torch.Generator().manual_seed(0)
         attempt = next(iter(one.run(held.cut(one.knowledge), generator=generator)))
-        assert attempt.images is not None
-        rows[f"spectral,\n{one.name}"] = attempt.images[: len(base.clean)]
+        assert attempt.restored is not None
+        rows[f"spectral,\n{one.name}"] = attempt.restored[: len(base.clean)]
     return rows
 
 

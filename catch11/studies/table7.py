@@ -19,12 +19,12 @@ from torch import Tensor
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
+from catch11.evaluation.score import Measured, Run, to_record
 from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import NoiseTokens, Passages, SpectralTokens, passages
-from catch11.modalities.text.scores import record
 from catch11.recoding.frame import Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.encoders import known_encoder, small_encoder
@@ -144,11 +144,17 @@ def _records(
     said, task = one.predict(answers), examples.task
     truth = [examples.labels[i] for i in kept]
     return [
-        record(
-            measure(task, [said[i] for i in kept], truth, metric=metric), model=one.model,
-            role=role or role_of(authorized, one.model), condition=condition, metric=metric, n=len(kept),
-            chance=chance(task, list(examples.labels), metric=metric),
-            withheld=len(examples) - len(kept),
+        to_record(
+            Measured(
+                metric=metric, n=len(kept),
+                value=measure(task, [said[i] for i in kept], truth, metric=metric),
+            ),
+            Run(), model=one.model.name, role=role or role_of(authorized, one.model),
+            condition=condition, fingerprint=one.model.fingerprint,
+            settings={
+                "chance": chance(task, list(examples.labels), metric=metric),
+                "withheld": len(examples) - len(kept),
+            },
         )
         for metric in task.metrics
     ]  # fmt: skip

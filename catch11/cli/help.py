@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -105,7 +106,9 @@ def _default(parameter: Any) -> str:
     if isinstance(default, float):
         return f"{default:g}"
     return (
-        str(default) if default and isinstance(default, str | int) and default is not True else ""
+        str(default)
+        if default and isinstance(default, str | int | Path) and default is not True
+        else ""
     )
 
 

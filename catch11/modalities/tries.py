@@ -7,7 +7,6 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Record, Role, versions
 from catch11.evaluation.score import Fingerprinted
-from catch11.modalities.frame import Facts
 
 Restored = TypeVar("Restored")
 # What can be run with what is given, by name: what it knows, and what makes the data of it.
@@ -26,13 +25,6 @@ class Released(Protocol):
 
 
 Reader = TypeVar("Reader", bound=Fingerprinted)
-
-
-def needed_to_attack(given: Facts, kind: str) -> None:
-    """Raises InvalidArgument where a rival or the originals are missing."""
-    for option, what in (("rival", "at least one model"), ("source", "the originals")):
-        if not given.get(option):
-            raise InvalidArgument(f"--{option}", expected=f"{what}, to attack {kind}", found="none")
 
 
 def chosen(tries: Tries[Restored], names: Sequence[str] | None) -> Tries[Restored]:

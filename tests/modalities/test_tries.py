@@ -8,7 +8,7 @@ import pytest
 from catch11.errors import InvalidArgument
 from catch11.evaluation.metrics import wilson
 from catch11.evaluation.record import Record, Role
-from catch11.modalities.tries import Tries, chosen, needed_to_attack, tried
+from catch11.modalities.tries import Tries, chosen, tried
 
 
 class Net(NamedTuple):
@@ -87,12 +87,3 @@ def test_nothing_is_made_that_was_not_asked_for() -> None:
         chosen({"a": tries["a"], "b": tries["b"]}, ["a", "c"])
     with pytest.raises(InvalidArgument, match="expected among none"):
         chosen({}, ["a"])
-
-
-@pytest.mark.parametrize("option", ["rival", "source"])
-def test_an_attack_needs_a_rival_and_the_originals(option: str) -> None:
-    given = {"rival": ["a"], "source": "b"}
-    needed_to_attack(given, "sounds")
-    for empty in (given | {option: None}, {k: v for k, v in given.items() if k != option}):
-        with pytest.raises(InvalidArgument, match=f"--{option}: expected .*to attack sounds"):
-            needed_to_attack(empty, "sounds")

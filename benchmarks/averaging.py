@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from catch11 import build_key
-from catch11.attacks.frame import Attempt, Jury, Material, attack_of
+from catch11.attacks.frame import Attempt, Material, attack_of
+from catch11.attacks.jury import window_jury
 from catch11.canvas.grid import psnr
 from catch11.evaluation.metrics import accuracy
 from catch11.models.frame import Model
@@ -58,13 +59,12 @@ def curve(place: Place, family: str, count: int, by: str) -> None:
     made, kept = releases(model, clean, method, by)
     made, clean, truth = made[:, kept], clean[kept], pictures.labels[kept]
     readers = {name: place.model(family, name) for name in (authorized, *rivals)}
-    jury = Jury(
-        canvas=model.canvas, rivals=readers, truth=dict.fromkeys(readers, truth), released=made[0], clean=clean,
+    jury = window_jury(model.canvas, rivals=readers, truth=dict.fromkeys(readers, truth), released=made[0], clean=clean,
     )  # fmt: skip
 
     def lines(what: str, number: int, attempt: Attempt) -> None:
-        assert attempt.images is not None
-        decibels = float(psnr(attempt.images, clean).mean()) if number else None
+        assert attempt.restored is not None
+        decibels = float(psnr(attempt.restored, clean).mean()) if number else None
         for name in readers:
             share = accuracy(jury.hits(name, attempt))
             print(json.dumps({
@@ -74,12 +74,12 @@ def curve(place: Place, family: str, count: int, by: str) -> None:
                 "psnr": None if decibels is None else round(decibels, 2),
             }), flush=True)  # fmt: skip
 
-    lines("clean", 0, Attempt(setting="clean", images=clean))
+    lines("clean", 0, Attempt(setting="clean", restored=clean))
     average = attack_of("average")()
     held = Material(canvas=model.canvas, released=made[0], rivals=readers)
     for number in COUNTS:
         if number == 1:
-            lines("as released", 1, Attempt(setting="none", images=made[0]))
+            lines("as released", 1, Attempt(setting="none", restored=made[0]))
             continue
         given = replace(held, others=tuple(made[1:number]))
         for attempt in average.run(given, generator=torch.Generator().manual_seed(0)):

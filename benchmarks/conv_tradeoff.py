@@ -27,7 +27,7 @@ from torch import Tensor
 from catch11 import load_model
 from catch11.canvas.grid import GRIDS, grid_of, psnr
 from catch11.data.pictures import fit_picture, open_picture
-from catch11.evaluation.metrics import paired_difference, wilson
+from catch11.evaluation.interval import paired_difference, wilson
 from catch11.keys.key import Key, default_rule, key_of
 from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from catch11.attacks.adaptation import Reader, TileFront, fit
 from catch11.attacks.frame import Attack, Jury, Material, Unsuited, attack_names, attack_of
+from catch11.attacks.jury import window_jury
 from catch11.attacks.matching import (
     Guess,
     climb,
@@ -294,7 +295,7 @@ def suite(bench: Bench) -> None:
         subspace=build_key(bench.model, secret=KEY).subspace,
     )  # fmt: skip
     truth = dict.fromkeys(rivals, bench.labels[: bench.images])
-    jury = Jury(canvas=canvas, rivals=rivals, truth=truth, released=released)
+    jury = window_jury(canvas, rivals=rivals, truth=truth, released=released)
     for name in attack_names():
         attack = attack_of(name)
         if attack.knowledge <= {"released", "public", "front"}:

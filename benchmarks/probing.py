@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from catch11.attacks.frame import Attempt, Jury
+from catch11.attacks.frame import Attempt
+from catch11.attacks.jury import window_jury
 from catch11.attacks.probing import seen_by_queries
 from catch11.attacks.tiles import conditional, cut, moments, paste
 from catch11.evaluation.metrics import accuracy
@@ -115,13 +116,12 @@ def main() -> None:
     assert isinstance(subspace, TileSubspace)
     kept, size = subspace.kept.double(), subspace.tile
     public = place.pictures(FAMILY, PUBLIC, part="train").windows(trial.model.canvas)
-    jury = Jury(
-        canvas=trial.model.canvas, rivals={name: place.model(FAMILY, name) for name in rivals},
+    jury = window_jury(trial.model.canvas, rivals={name: place.model(FAMILY, name) for name in rivals},
         truth=dict.fromkeys(rivals, trial.truth), released=released, clean=trial.clean,
     )  # fmt: skip
 
     def judged(images: Tensor) -> dict[str, object]:
-        made = Attempt(setting="restored", images=images)
+        made = Attempt(setting="restored", restored=images)
         shares = {name: accuracy(jury.hits(name, made)) for name in rivals}
         return {name: [round(v, 3) for v in (s.estimate, s.low, s.high)] for name, s in shares.items()}  # fmt: skip
 

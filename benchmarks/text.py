@@ -23,11 +23,13 @@ from torch import Tensor
 from catch11.crypto.stream import KeyedStream
 from catch11.data.texts import read_documents
 from catch11.evaluation.cells import Cell, run_cells
-from catch11.evaluation.metrics import Interval, accuracy, spearman
-from catch11.evaluation.record import Record
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, spearman
+from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.score import Measured, Run, to_record
 from catch11.keys.key import Key, build_key
 from catch11.modalities.text.corpus import Corpus, encode_all
-from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
+from catch11.modalities.text.inverter import Leak, Learning, leak, read_bag, read_places
 from catch11.modalities.text.model import NORMALISED, Encoded, TextModel
 from catch11.modalities.text.recoder import (
     DocumentDomain,
@@ -38,7 +40,7 @@ from catch11.modalities.text.recoder import (
     passages,
 )
 from catch11.modalities.text.release import columns_of
-from catch11.modalities.text.scores import drop, pair_cosines, read_back, recall_at, record
+from catch11.modalities.text.scores import drop, pair_cosines, read_back
 from catch11.modalities.text.similarity import read_similarity
 from catch11.recoding.frame import Recoder
 from catch11.releases.ledger import read_ledger
@@ -146,8 +148,8 @@ def scores(desk: Desk) -> list[Record]:
         wanted = torch.tensor([i for i, s in enumerate(desk.corpus.truth) if s >= 4.0])
         hits = recall_at(first[wanted], second, wanted)
         found.append(_record(desk, accuracy(hits), "recall@10", name, len(hits)))
-        share, words = read_back(desk.model, desk.encoded, desk.rows(name), most=300)
-        found.append(_record(desk, share, "token recovery", name, words))
+        back = read_back(desk.model, desk.encoded, desk.rows(name), most=300)
+        found.append(_record(desk, back.value, "token recovery", name, back.n))
         for reading, near in read_similarity(desk.rows(name), desk.corpus.pairs).items():
             value = spearman(near, desk.corpus.truth)
             found.append(_record(desk, value, f"spearman, {reading}", name, len(near)))
@@ -203,11 +205,11 @@ def inverter(desk: Desk) -> list[Record]:
     learning = Learning(epochs=15)
 
     def places(name: str, rows: Sequence[Tensor], what: str) -> None:
-        leak = invert_places(
+        read = read_places(
             [rows[i] for i in known], [words[i] for i in known], [rows[i] for i in test],
-            [words[i] for i in test], learning=learning,
+            learning=learning,
         )  # fmt: skip
-        found.extend(_leak(desk, leak, name, what, tokens))
+        found.extend(_leak(desk, leak(read, [words[i] for i in test]), name, what, tokens))
 
     for name in ("clean", "nte", "gaussian"):
         places(name, inner[name], "embeddings")
@@ -219,11 +221,11 @@ def inverter(desk: Desk) -> list[Record]:
         places(name, states, "embeddings and weights")
     for name in ("clean", "nte"):
         answers = desk.model.answers(held[name])
-        leak = invert_bag(
-            answers[known], [words[i] for i in known], answers[test], [words[i] for i in test],
-            learning=Learning(epochs=30),
-        )  # fmt: skip
-        found.extend(_leak(desk, leak, name, "sentence embedding", tokens))
+        read = read_bag(
+            answers[known], [words[i] for i in known], answers[test], learning=Learning(epochs=30)
+        )
+        made = leak(read, [words[i] for i in test])
+        found.extend(_leak(desk, made, name, "sentence embedding", tokens))
     taught = load_glue("stsb", "train", folder=desk.assets / "text")
     assert taught.second is not None
     public = list(dict.fromkeys((*taught.first, *taught.second)))[:1500]
@@ -232,21 +234,22 @@ def inverter(desk: Desk) -> list[Record]:
     bags = [[w for w in row.ids if w not in desk.model.special] for row in coded]
     for name in ("clean", "nte"):
         answers = desk.model.answers(desk.rows(name))
-        leak = invert_bag(
-            wide, bags, answers[test], [words[i] for i in test], learning=Learning(epochs=30)
+        made = leak(
+            read_bag(wide, bags, answers[test], learning=Learning(epochs=30)),
+            [words[i] for i in test],
         )
         what = f"sentence embedding, {len(public)} public texts"
-        found.extend(_leak(desk, leak, name, what, sum(map(len, bags))))
+        found.extend(_leak(desk, made, name, what, sum(map(len, bags))))
     return found
 
 
-def _leak(desk: Desk, leak: Leak, name: str, what: str, tokens: int) -> list[Record]:
-    rows = [("token F1", leak.token), ("bag-of-words F1", leak.bag)]
+def _leak(desk: Desk, found: Leak, name: str, what: str, tokens: int) -> list[Record]:
+    rows = [("token F1", found.token), ("bag-of-words F1", found.bag)]
     return [
         record(
             value, model=desk.model, role="authorized", condition="attack", metric=metric,
-            n=leak.documents, attack="inverter", knowledge=(what,), of=name, taught=tokens,
-            place=-1.0 if leak.place is None else round(leak.place, 4),
+            n=found.documents, attack="inverter", knowledge=(what,), of=name, taught=tokens,
+            place=-1.0 if found.place is None else round(found.place, 4),
         )
         for metric, value in rows
     ]  # fmt: skip
@@ -310,14 +313,14 @@ def curve(desk: Desk) -> list[Record]:
         made = recoder(passages(part.clean))
         rows = [one.embeds for one in made.items]
         value, n = spearman_of(part, desk.model, rows)
-        share, words = read_back(desk.model, part.encoded, rows, most=300)
+        read = read_back(desk.model, part.encoded, rows, most=300)
         shift = sum(made.front_shift) / n / 2
         settings = {"recoder": name, "strength": strength, "front_shift": round(shift, 4)}
         found.append(_record(desk, value, "spearman", "nte", n, **settings))
-        found.append(_record(desk, share, "token recovery", "nte", words, **settings))
+        found.append(_record(desk, read.value, "token recovery", "nte", read.n, **settings))
         if name in ("shift", "norm"):
             back = _centred_recovery(part, rows)
-            found.append(_record(desk, back, "token recovery, centred", "nte", words, **settings))
+            found.append(_record(desk, back, "token recovery, centred", "nte", read.n, **settings))
     return found
 
 
@@ -337,6 +340,25 @@ def _centred_recovery(desk: Desk, rows: Rows) -> Interval:
         near = (seen @ centred(table + offset[place]).T).argmax(1).tolist()
         hits += [a == b[1] for a, b in zip(near, pairs, strict=True)]
     return accuracy(hits)
+
+
+def record(
+    value: Interval, *, model: TextModel, role: Role, condition: Condition, metric: str, n: int,
+    attack: str | None = None, knowledge: tuple[str, ...] = (), **settings: object,
+) -> Record:  # fmt: skip
+    """A number as a record."""
+    return to_record(
+        Measured(metric=metric, value=value, n=n), Run(), model=model.name, role=role,
+        condition=condition, fingerprint=model.fingerprint, attack=attack, knowledge=knowledge,
+        settings=settings,
+    )  # fmt: skip
+
+
+def recall_at(queries: Tensor, library: Tensor, wanted: Tensor, *, first: int = 10) -> list[bool]:
+    """Whether each query's own document is among its `first` nearest by cosine."""
+    unit = torch.nn.functional.normalize
+    best = (unit(queries, dim=1) @ unit(library, dim=1).T).topk(min(first, len(library)), dim=1)
+    return [bool(hit) for hit in (best.indices == wanted[:, None]).any(1).tolist()]
 
 
 def _record(

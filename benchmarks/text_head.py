@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from catch11.data.texts import read_documents, row_name
-from catch11.evaluation.metrics import accuracy, paired_difference
+from catch11.evaluation.interval import paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.keys.key import build_key
 from catch11.modalities.text.recoder import NoiseTokens, passages
 from catch11.modalities.text.release import columns_of

@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 import catch11
+from catch11.attacks import frame
 from catch11.canvas.grid import GRIDS
 from catch11.cli import app
+from catch11.recoding import registry
 from catch11.releases.form import FORMS
 from catch11.studies.nets import digits
 from tests.conftest import ROOT
@@ -24,7 +26,9 @@ SHELVES = [ROOT / "docs" / shelf for shelf in ("tutorial", "howto")]
 SHOWN = [ROOT / "README.md", *(page for shelf in SHELVES for page in sorted(shelf.glob("*.md")))]
 WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Where extensions add a row.
-TABLES: tuple[dict[str, Any], ...] = (GRIDS, FORMS)
+TABLES: tuple[dict[Any, Any], ...] = (
+    GRIDS, FORMS, registry.HOMES, registry._ENTRIES, frame._ATTACKS,
+)  # fmt: skip
 COUNT = 40
 DEMO = ["demo", "--out", "demo", "--count", str(COUNT)]
 # Here the demo itself runs, elsewhere its pictures are written; and what the page's Python prints.
@@ -94,7 +98,7 @@ def test_what_a_page_shows_runs(
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_links_lead_to_files(page: Path) -> None:
     """Anchors are held by `make docs`."""
-    for target in LINK.findall(page.read_text(encoding="utf-8")):
+    for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
 

@@ -6,7 +6,7 @@ from catch11.attacks import blind, projection, probing, several  # isort: skip
 from catch11.attacks import restoration, reconstruction  # isort: skip
 from catch11.attacks import adaptation, counter, optimisation, training_use  # isort: skip
 from catch11.attacks import unscramble, recovery  # isort: skip
-from catch11.attacks import detection
+from catch11.attacks import detection, linear
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
 from catch11.attacks.session import Assault, attack_release
@@ -25,6 +25,7 @@ __all__ = [
     "blind",
     "counter",
     "detection",
+    "linear",
     "optimisation",
     "probing",
     "projection",

@@ -68,7 +68,7 @@ class MeanPatch(Attack):
                 shift = tiles.mean(dims, keepdim=True)
                 level = shift.mean(-1, keepdim=True) - usual.mean()
                 images = paste(tiles - shift + usual + level, material.released, size)
-                yield Attempt(setting=f"tile {size[0]}, over the {scope}", images=images)
+                yield Attempt(setting=f"tile {size[0]}, over the {scope}", restored=images)
 
 
 @register
@@ -82,7 +82,7 @@ class BlindWiener(Attack):
         assert material.public is not None
         for size in tile_sizes(material.released):
             for setting, images in filtered_tiles(material.released, material.public, size):
-                yield Attempt(setting=setting, images=images)
+                yield Attempt(setting=setting, restored=images)
 
 
 def filtered_tiles(
@@ -123,10 +123,10 @@ class BlindSubspace(Attack):
                     setting = f"tile {size[0]}, weight {weight:.0f}, {count} directions"
                     gain = conditional(seen, theirs)
                     images = paste((tiles - mean) @ gain.T + mean, released, size)
-                    yield Attempt(setting=setting, images=images)
+                    yield Attempt(setting=setting, restored=images)
                     if weight == 2.0 and size == ranked[0]:
                         images = inpaint_by_neighbours(released, public, seen, size)
-                        yield Attempt(setting=f"{setting}, with neighbours", images=images)
+                        yield Attempt(setting=f"{setting}, with neighbours", restored=images)
 
 
 @register
@@ -140,7 +140,7 @@ class SpectralWiener(Attack):
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.public is not None
         for setting, images in filtered_waves(material.released, material.public):
-            yield Attempt(setting=setting, images=images)
+            yield Attempt(setting=setting, restored=images)
 
 
 def filtered_waves(released: Windows, public: Windows) -> Iterator[tuple[str, Windows]]:
@@ -213,4 +213,4 @@ class IndependentComponents(Attack):
                 gain = conditional(seen, theirs)
                 images = paste((tiles - usual) @ gain.T + usual, released, size)
                 setting = f"tile {size[0]}, {kept.shape[1]} heaviest-tailed components"
-                yield Attempt(setting=setting, images=images)
+                yield Attempt(setting=setting, restored=images)

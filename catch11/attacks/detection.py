@@ -7,19 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.effort import Effort
-from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
-from catch11.attacks.gather import Scene
+from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
 from catch11.attacks.purify import each, gaussian, median, total_variation
-from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, auc
-from catch11.evaluation.record import Record, versions
-from catch11.evaluation.score import release_id
 
 Windows = Float[Tensor, "_ channel height width"]
 _OCTAVES = 4
-DETECTION = "detection"  # its name among attacks: it restores nothing, so it is none of them
-DETECTOR_KNOWS: frozenset[Knowledge] = frozenset({"released", "public"})
 LEAST = 4  # public pictures: half to learn from, half to compare with, two of each
 _USUAL = 0.95  # share of public pictures that a detector must not call released
 
@@ -57,48 +49,6 @@ def detector(public: Windows) -> Callable[[Windows], Float[Tensor, " _"]]:
     return distance
 
 
-def detect(released: Windows, public: Windows, *, confidence: float = 0.95) -> Interval:
-    """Probability that a released picture looks stranger than a public one to a detector that
-    learned from other public ones: .5 would be hidden, 1 is told apart every time. Raises InvalidArgument for fewer than `LEAST` public pictures."""
-    if len(public) < LEAST:
-        raise InvalidArgument("public", expected=f"{LEAST} pictures or more", found=len(public))
-    distance = detector(public[::2])
-    scores = (distance(windows).tolist() for windows in (released, public[1::2]))
-    return auc(*scores, confidence=confidence)
-
-
-def detection_record(scene: Scene, effort: Effort, *, command: str | None = None) -> Record:
-    """Whether released files can be told from public ones, as a record of its own.
-
-    Raises InvalidArgument for fewer than `LEAST` public ones; the scene holds some.
-    """
-    assert scene.material.public is not None
-    found = detect(scene.material.released, scene.material.public)
-    return Record(
-        model="octave detector",
-        role="ga",
-        condition="attack",
-        attack=DETECTION,
-        knowledge=tuple(sorted(DETECTOR_KNOWS)),
-        metric="auc",
-        value=found.estimate,
-        low=found.low,
-        high=found.high,
-        n=len(scene.judged.files),
-        key_fingerprint=scene.release.key,
-        seed=effort.seed,
-        command=command,
-        settings={
-            "setting": "released against public",
-            "method": scene.release.method,
-            "release": release_id(scene.release),
-            "public": len(scene.material.public),
-            "control": effort.control,
-        },
-        versions=versions(),
-    )
-
-
 @register
 class Strip(Attack):
     """A detector finds released files; of many filters each gets the one after which it looks most
@@ -120,7 +70,7 @@ class Strip(Attack):
             [tries[int(number)][place] for place, number in enumerate(chosen.tolist())]
         )
         found = int((chosen > 0).sum())
-        yield Attempt(setting=f"{found} of {len(released)} found and filtered", images=images)
+        yield Attempt(setting=f"{found} of {len(released)} found and filtered", restored=images)
 
 
 _FILTERS = (
@@ -128,3 +78,27 @@ _FILTERS = (
     *(partial(median, size=size) for size in (3, 5, 7)),
     *(partial(total_variation, weight=weight) for weight in (0.1, 0.3, 0.6)),
 )
+
+
+@register
+class Detection(Attack):
+    """Whether a released picture looks stranger than a public one to a detector that learned from
+    other public ones: an area under the curve of .5 would be hidden, 1 is told apart every time."""
+
+    name = "detection"
+    knowledge = frozenset({"released", "public"})
+
+    def unfit(self, material: Material) -> str:
+        public = material.public
+        if public is None or len(public) >= LEAST:
+            return ""
+        return f"needs {LEAST} public pictures to learn from and to compare with, not {len(public)}"
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        released, public = material.released, material.public
+        assert public is not None
+        if reason := self.unfit(material):
+            raise Unsuited(self.name, reason)
+        distance = detector(public[::2])
+        scores = tuple(distance(windows).tolist() for windows in (released, public[1::2]))
+        yield Attempt(setting="released against public", read=scores, rival="octave detector")

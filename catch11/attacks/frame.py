@@ -1,30 +1,41 @@
 """The frame of every attack: it says what an attacker knows, hands over only that, and judges.
 
-A variant yields attempts, restored windows or a trained classifier; it never sees a clean picture
-of what it attacks, and never grades itself.
+A variant yields attempts: items restored, a trained classifier, or what it read off the items. It
+never sees a clean item of what it attacks, and never grades itself. Items are what the release's kind
+of data has: windows, rows, documents.
 """
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, Literal, Protocol, final, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.canvas.grid import GRIDS, psnr
-from catch11.data.windows import as_pictures
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.evaluation.metrics import ssim
+from catch11.evaluation.score import Measured
 from catch11.fronts.front import Front
+from catch11.keys.authorized import IMAGE
 from catch11.models.frame import Model
 from catch11.subspaces.tiles import Subspace
 
-Knowledge = Literal["released", "others", "public", "front", "labels", "pairs", "key-queries"]
+Knowledge = Literal[
+    "released", "others", "public", "front", "labels", "pairs", "key-queries", "table", "weights"
+]
+Items = Any  # windows in pixel units, standardised rows, or documents
 Windows = Float[Tensor, "_ channel height width"]
 Classify = Callable[[Tensor], Tensor]
+# Where each kind of data gathers what attackers hold; its attacks are registered as it is imported.
+HOMES = {
+    IMAGE: "catch11.attacks.gather",
+    "audio": "catch11.modalities.audio.attacks",
+    "table": "catch11.modalities.table.attacks",
+    "text": "catch11.modalities.text.scene",
+}
 
 
 class Unsuited(Catch11Error, ValueError):
@@ -34,131 +45,133 @@ class Unsuited(Catch11Error, ValueError):
         super().__init__(f"attack {attack}: {reason}.")
 
 
+@runtime_checkable
+class Pieces(Protocol):
+    """How items fall into rows of numbers, and are put together again."""
+
+    def cut(self, items: Any) -> Tensor:
+        """Items as (item, piece, number), float64."""
+
+    def paste(self, pieces: Tensor, like: Any) -> Any:
+        """Pieces back to items; what no piece covers is taken from `like`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What an attacker holds; None where it does not. Windows are in pixel units.
+    """What an attacker holds; None where it does not.
 
-    released: the NTEs to read. others: further releases of the same pictures, in the same order.
-    public: clean windows of other pictures. front, subspace: the authorized model's. labelled:
-    other NTEs with their labels. pairs: other pictures, clean and released. query: what the data
-    owner's recoder answers on pictures of the attacker's. rivals: the attacker's models, by name.
+    released: what is attacked. others: further releases of the same items, in the same order. public:
+    clean items besides. front, subspace: the authorized model's. labelled: other released items with
+    their labels. pairs: other items, clean and released. query: what the data owner's recoder answers
+    on items of the attacker's. table: the authorized model's public table of words. weights: the
+    authorized model itself. rivals: the attacker's models, by name. couples: released items two by
+    two, whose likeness is to be read. pieces: how items fall into rows of so many numbers, or of as
+    many as is usual.
     """
 
     canvas: Canvas
-    released: Windows
+    released: Items
     rivals: Mapping[str, Model] = field(default_factory=dict)
-    others: tuple[Windows, ...] | None = None
-    public: Windows | None = None
+    others: tuple[Items, ...] | None = None
+    public: Items | None = None
     front: Front | None = None
     subspace: Subspace | None = None
-    labelled: tuple[Windows, Int[Tensor, " batch"]] | None = None
-    pairs: tuple[Windows, Windows] | None = None
+    labelled: tuple[Items, Int[Tensor, " batch"]] | None = None
+    pairs: tuple[Items, Items] | None = None
     query: Callable[[Tensor], Tensor] | None = None
+    table: Float[Tensor, "word feature"] | None = None
+    weights: Any = None
+    couples: tuple[Items, Items] | None = None
+    pieces: Callable[[int | None], Pieces] | None = None
 
     @property
     def knowledge(self) -> frozenset[Knowledge]:
         """What is there."""
-        return frozenset(name for name, place in _HELD.items() if getattr(self, place) is not None)
+        return frozenset(name for name, place in HELD.items() if getattr(self, place) is not None)
 
     def cut(self, knowledge: frozenset[Knowledge]) -> "Material":
         """Only that much of it; the rest is None."""
-        hidden = {place for name, place in _HELD.items() if name not in knowledge}
+        hidden = {place for name, place in HELD.items() if name not in knowledge}
         if "front" not in knowledge:
             hidden.add("subspace")
         return replace(self, **dict.fromkeys(hidden))  # type: ignore[arg-type]
 
 
-_HELD: Mapping[Knowledge, str] = {
-    "released": "released",
-    "others": "others",
-    "public": "public",
-    "front": "front",
+# The field of the material that holds each knowledge.
+HELD: Mapping[Knowledge, str] = {
+    **{name: name for name in get_args(Knowledge)},
     "labels": "labelled",
-    "pairs": "pairs",
     "key-queries": "query",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attempt:
-    """One try. images: the released windows restored; or classify: pixel windows to logits, of a
-    classifier trained on top of the named rival, judged on the released windows as they are, or on
-    clean ones where `on` says so. cut: its training ran out of time, as the setting says."""
+    """One try. restored: the released items as they may have been; or classify: items to logits, of a
+    classifier trained on top of the named rival, judged on the released items as they are, or on
+    clean ones where `on` says so; or read: what was read off the items without a rival. cut: its
+    training ran out of time, as the setting says."""
 
     setting: str
-    images: Windows | None = None
+    restored: Items | None = None
     classify: Classify | None = None
+    read: Any = None
     rival: str | None = None
     on: Literal["released", "clean"] = "released"
     cut: bool = False
 
     def __post_init__(self) -> None:
-        if (self.images is None) == (self.classify is None):
+        if sum(one is not None for one in (self.restored, self.classify, self.read)) != 1:
             raise InvalidArgument(
-                "attempt", expected="images or a classifier", found="both or none"
-            )
+                "attempt", expected="restored items, a classifier, or something read",
+                found="none or several of them",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The best of an attack's tries against one rival. hits: one an image, under `setting`, the
-    best of `tries` settings on these same images, which favours the attacker. cut: of those, the
-    tries whose training ran out of time and might have done better. psnr, ssim: mean
-    against the clean windows, None where there are none."""
+    """The best of an attack's tries against one rival. measures: under `setting`, the best by the
+    first measure of `tries` settings on these same items, which favours the attacker. cut: of those,
+    the tries whose training ran out of time and might have done better. psnr, ssim: mean against the
+    clean items, None where there are none."""
 
     attack: str
-    knowledge: tuple[Knowledge, ...]
+    knowledge: tuple[str, ...]
     rival: str
     setting: str
-    hits: tuple[bool, ...]
+    measures: tuple[Measured, ...]
     tries: int
     psnr: float | None = None
     ssim: float | None = None
     cut: int = 0
 
+    @property
+    def hits(self) -> tuple[bool, ...]:
+        """One an item, where the first measure is a share."""
+        return self.measures[0].hits
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Jury:
-    """Judges attempts. truth: class of each released window, by rival name; clean: what they were
-    before, where the owner runs the attack. batch: pictures a rival answers at a time."""
+    @property
+    def worth(self) -> float:
+        """By what tries are compared."""
+        return self.measures[0].value.estimate
 
-    canvas: Canvas
-    rivals: Mapping[str, Model]
-    truth: Mapping[str, Int[Tensor, " batch"]]
-    released: Windows
-    clean: Windows | None = None
-    batch: int = 32
 
-    def answers(self, rival: Model, windows: Windows) -> Int[Tensor, " batch"]:
-        """The rival's classes, each window as an 8-bit picture through the rival's own pipeline."""
-        parts = []
-        for part in windows.split(self.batch):
-            values = rival.preprocess(as_pictures(part, self.canvas))
-            parts.append(rival.logits(values).argmax(1))
-        return torch.cat(parts)
+class Jury(ABC):
+    """Judges attempts by what the items were before. rivals: names of those that each is judged with."""
 
-    def hits(self, name: str, attempt: Attempt) -> tuple[bool, ...]:
-        """Whether the named rival, on this attempt, answers each window rightly."""
-        if attempt.images is not None:
-            given = self.answers(self.rivals[name], attempt.images)
-        else:
-            assert attempt.classify is not None
-            windows = self.clean if attempt.on == "clean" else self.released
-            if windows is None:
-                raise InvalidArgument("source", expected="the clean pictures", found="none")
-            with torch.no_grad():
-                logits = torch.cat([attempt.classify(part) for part in windows.split(self.batch)])
-            given = logits.argmax(1)
-        return tuple(bool(hit) for hit in (given == self.truth[name]).tolist())
+    rivals: Mapping[str, Any]
+
+    @abstractmethod
+    def measures(self, name: str, attempt: Attempt) -> tuple[Measured, ...]:
+        """What an attempt gets with the named rival, the deciding measure first."""
+
+    @abstractmethod
+    def held(self) -> tuple[object, ...]:
+        """All that its measures depend on besides the attempt and the rivals."""
 
     def quality(self, attempt: Attempt) -> tuple[float | None, float | None]:
-        """Mean PSNR in dB, peak 1, and mean SSIM of restored windows against the clean ones."""
-        if attempt.images is None or self.clean is None:
-            return None, None
-        images = GRIDS["png8"].round(attempt.images.clamp(0, 1))
-        small = min(images.shape[-2:]) < 11
-        decibels = psnr(images, self.clean).clamp(max=100.0)  # an exact restoration is infinite
-        return float(decibels.mean()), None if small else float(ssim(self.clean, images).mean())
+        """Mean PSNR in dB, peak 1, and mean SSIM of restored items against the clean ones."""
+        return None, None
 
 
 def check_knowledge(name: str, needed: frozenset[Knowledge], material: Material) -> None:
@@ -173,14 +186,25 @@ def check_knowledge(name: str, needed: frozenset[Knowledge], material: Material)
 
 
 class Attack(ABC):
-    """An attack with its settings. Subclasses are registered by name and yield attempts."""
+    """An attack with its settings. Subclasses are registered by name and yield attempts.
+
+    modalities: the kinds of data it works on. title: what records call it, where one name stands for
+    several ways of knowing. stated: how records state its knowledge.
+    """
 
     name: ClassVar[str]
     knowledge: ClassVar[frozenset[Knowledge]]
+    modalities: ClassVar[frozenset[str]] = frozenset({IMAGE})
+    title: ClassVar[str | None] = None
+    stated: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         """Attempts, one after the other; what is not in `knowledge` is None in the material."""
+
+    def unfit(self, material: Material) -> str:
+        """Why what is there does not do, though its knowledge is; empty where it does."""
+        return ""
 
     @final
     def __call__(
@@ -197,6 +221,7 @@ class Attack(ABC):
         """
         check_knowledge(self.name, self.knowledge, material)
         generator = torch.Generator().manual_seed(seed)
+        stated = tuple(sorted(self.knowledge)) if self.stated is None else self.stated
         best: dict[str, tuple[Finding, Attempt]] = {}
         for attempt in self.run(material.cut(self.knowledge), generator=generator):
             self._check(attempt, material)
@@ -204,15 +229,15 @@ class Attack(ABC):
             for name in names:
                 before = best[name][0] if name in best else None
                 finding = Finding(
-                    attack=self.name,
-                    knowledge=tuple(sorted(self.knowledge)),
+                    attack=self.title or self.name,
+                    knowledge=stated,
                     rival=name,
                     setting=attempt.setting,
-                    hits=jury.hits(name, attempt),
+                    measures=jury.measures(name, attempt),
                     tries=1 + (before.tries if before else 0),
                     cut=attempt.cut + (before.cut if before else 0),
                 )
-                if before is None or sum(finding.hits) > sum(before.hits):
+                if before is None or finding.worth > before.worth:
                     best[name] = finding, attempt
                 else:
                     kept = replace(before, tries=finding.tries, cut=finding.cut)
@@ -227,11 +252,11 @@ class Attack(ABC):
         )
 
     def _check(self, attempt: Attempt, material: Material) -> None:
-        if attempt.images is not None and attempt.images.shape != material.released.shape:
+        if attempt.restored is not None and attempt.restored.shape != material.released.shape:
             raise InvalidArgument(
                 f"attack {self.name}",
-                expected=f"windows {tuple(material.released.shape)}",
-                found=tuple(attempt.images.shape),
+                expected=f"items {tuple(material.released.shape)}",
+                found=tuple(attempt.restored.shape),
             )
 
 
@@ -242,17 +267,26 @@ def register(attack: type[Attack]) -> type[Attack]:
     """Decorator: list an attack under its name, once; its knowledge must be of known kinds."""
     assert attack.name not in _ATTACKS, f"two attacks are called {attack.name}"
     assert {"released"} <= attack.knowledge <= set(get_args(Knowledge))
+    assert attack.modalities <= HOMES.keys()
     _ATTACKS[attack.name] = attack
     return attack
 
 
-def attack_names() -> tuple[str, ...]:
-    """Names of all attacks, in the order of registration."""
-    return tuple(_ATTACKS)
+def home(modality: str) -> Any:
+    """The module that gathers what attackers of a kind of data hold. Raises InvalidArgument."""
+    if modality not in HOMES:
+        raise InvalidArgument("modality", expected=f"one of {', '.join(HOMES)}", found=modality)
+    return importlib.import_module(HOMES[modality])
 
 
-def attack_of(name: str) -> type[Attack]:
-    """The attack of that name; raises InvalidArgument with the known ones."""
-    if name not in _ATTACKS:
-        raise InvalidArgument("attack", expected=f"one of {', '.join(_ATTACKS)}", found=name)
+def attack_names(modality: str = IMAGE) -> tuple[str, ...]:
+    """Names of all attacks on a kind of data, in the order of registration."""
+    home(modality)
+    return tuple(name for name, attack in _ATTACKS.items() if modality in attack.modalities)
+
+
+def attack_of(name: str, modality: str = IMAGE) -> type[Attack]:
+    """The attack of that name; raises InvalidArgument with the known ones of that kind of data."""
+    if name not in (known := attack_names(modality)):
+        raise InvalidArgument("attack", expected=f"one of {', '.join(known)}", found=name)
     return _ATTACKS[name]

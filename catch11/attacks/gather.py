@@ -1,49 +1,46 @@
-"""What attackers of a release may know, read from files: windows, labels, pairs, public pictures."""
+"""What attackers of a release of pictures or sounds may know, read from files: windows, labels, pairs,
+public ones."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.attacks.digest import digest, file_digest
 from catch11.attacks.effort import Effort
-from catch11.attacks.frame import Jury, Knowledge, Material
+from catch11.attacks.frame import Material, Pieces
+from catch11.attacks.jury import window_jury
+from catch11.attacks.scene import Asked, Folder, Scene, Stand
+from catch11.attacks.several import NearDuplicates
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.labels import Labels
-from catch11.data.pictures import open_picture
 from catch11.data.selection import spread
 from catch11.data.windows import open_source, readable, window_of
 from catch11.errors import InvalidArgument
-from catch11.evaluation.conditions import (
-    Given,
-    Sources,
-    find_sources,
-    find_truth,
-    ledger_rows,
-)
+from catch11.evaluation.conditions import Given, Sources, find_sources, find_truth, ledger_rows
 from catch11.evaluation.gaussian import item_generator, noise_at
-from catch11.keys.key import Key
+from catch11.evaluation.verify import verify
 from catch11.models.frame import Model
-from catch11.recoding.frame import Recoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.manifest import Entry
 from catch11.releases.read import Release, read_release
 
 Windows = Float[Tensor, "_ channel height width"]
-Folder = str | os.PathLike[str]
 _UNLEARNED = (
     "a control has no originals of the lessons to add noise to; without them it learns from "
     "further files of the release"
 )
+_UNMOVED = "a control has no originals of the moved pictures to add noise to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spoils:
-    """Some files of a release: their windows, clean ones where the source is given, labels (-1
-    where unknown)."""
+class Shots:
+    """Some files of a release: their windows, clean ones where the source is given, labels."""
 
     files: tuple[str, ...]
     windows: Windows
@@ -51,88 +48,84 @@ class Spoils:
     labels: Int[Tensor, " batch"] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """Everything an assault works with. metric: by rival, accuracy or agreement. overlap: public
-    pictures that were originals of the release and were left out. withheld: sources that the
-    ledger lists as such. kept_out: why something that was given is not in the material."""
+def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None) -> Scene:
+    """Read a release of windows and all that is given beside it. pieces: how windows fall into rows of
+    numbers, where attacks on them do without tiles.
 
-    release: Release
-    sources: Sources | None
-    truth: Labels | None
-    withheld: int
-    judged: Spoils
-    material: Material
-    jury: Jury
-    metric: Mapping[str, str]
-    overlap: int
-    kept_out: Mapping[Knowledge, str]
-
-
-def gather(
-    dst: Folder,
-    rivals: Mapping[str, Model],
-    *,
-    source: Folder | None,
-    ledger: Folder | None,
-    key: Key | None,
-    recoder: Recoder | None,
-    labels: Given,
-    names: Sequence[str],
-    public: Folder | None,
-    others: Sequence[Folder],
-    learn: Folder | None = None,
-    effort: Effort,
-) -> Scene:
-    """Read a release and all that is given beside it. names: the authorized model's classes.
-    learn: a further release to learn labels from, instead of further files of this one; a control
-    leaves it out, for its originals are not at hand.
-
-    Raises ReleaseError, InvalidArgument where there is nothing to judge answers by.
+    A control leaves a release to learn from out, for its originals are not there. Raises ReleaseError,
+    InvalidArgument where there is nothing to judge predictions by.
     """
-    release = read_release(dst)
-    rows, withheld = ledger_rows(release, dst, ledger)
-    sources = None if source is None else find_sources(release, source, rows)
-    truth, _ = find_truth(release, sources, labels, names=names)
+    asked.needed("rivals")
+    effort, first = asked.effort, next(iter(asked.models.values()))
+    release = asked.release
+    rows, withheld = ledger_rows(release, asked.dst, asked.ledger)
+    sources = None if asked.source is None else find_sources(release, asked.source, rows)
+    truth = None
+    if not first.speaks:
+        truth, _ = find_truth(release, sources, asked.labels, names=first.labels)
     entries = release.entries
     if truth is not None:
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
     judged, rest = _split(entries, effort)
-    ours = _spoils(release, judged, sources, truth, effort)
-    kept_out: dict[Knowledge, str] = {}
-    if learn is None:
-        extra = _spoils(release, rest, sources, truth, effort)
+    ours = _shots(release, judged, sources, truth, effort)
+    kept_out = {NearDuplicates.name: _UNMOVED} if effort.control else {}
+    if asked.learn is None:
+        extra = _shots(release, rest, sources, truth, effort)
     else:
-        extra = _lessons(learn, release, labels, names, effort)
+        extra = _lessons(asked.learn, release, asked.labels, first.labels, effort)
         if effort.control:
             extra = replace(extra, labels=None)
             kept_out["labels"] = _UNLEARNED
-    found, overlap = _public(public, release.canvas, ours, effort)
+    public, said = _public(asked.public, release.canvas, ours, effort)
     material = Material(
         canvas=release.canvas,
         released=ours.windows,
-        rivals=rivals,
-        others=_others(others, release, ours, effort),
-        public=found,
-        front=None if key is None else key.front,
-        subspace=None if key is None else key.subspace,
+        rivals=asked.models,
+        others=_others(asked.others, release, ours, effort),
+        public=public,
+        front=None if asked.key is None else asked.key.front,
+        subspace=None if asked.key is None else asked.key.subspace,
         labelled=None if extra.labels is None or not extra.files else (extra.windows, extra.labels),
         pairs=None if extra.clean is None or not extra.files else (extra.clean, extra.windows),
-        query=_query(release, key, recoder, ours),
+        query=_query(asked, release, ours),
+        pieces=pieces,
     )
-    jury, metric = _jury(release, ours, sources, rivals, names)
-    return Scene(
-        release=release,
-        sources=sources,
-        truth=truth,
-        withheld=withheld,
-        judged=ours,
-        material=material,
-        jury=jury,
+    right, metric = _truths(asked.models, ours, sources, first.labels, release.canvas)
+    jury = window_jury(
+        release.canvas, rivals=asked.models, truth=right, released=ours.windows, clean=ours.clean,
         metric=metric,
-        overlap=overlap,
+    )  # fmt: skip
+    learned = material.labelled or material.pairs
+    return Scene(
+        stands=(Stand(material=material, jury=jury),),
+        method=release.method,
+        format=release.form.name,
+        key=release.key,
+        entries=release.entries,
+        count=len(judged),
+        verify=partial(
+            verify, asked.dst, asked.model, rivals=asked.rivals, labels=asked.labels,
+            source=asked.source, ledger=asked.ledger, limit=len(judged), seed=effort.seed,
+            command=asked.command,
+        ),
+        digest=_digest(release, sources, truth, withheld, len(judged)),
+        learned=0 if learned is None else len(learned[0]),
         kept_out=kept_out,
-    )
+        said=said,
+    )  # fmt: skip
+
+
+def _digest(
+    release: Release, sources: Sources | None, truth: Labels | None, withheld: int, count: int
+) -> str:
+    """Of what `verify` of as many files reads: other models see more of a source than the window."""
+    parts: list[object] = [release.complete, withheld, None if truth is None else len(truth)]
+    for entry in spread(release.entries, max(1, count)):
+        label = None if truth is None else truth.of(entry.file)
+        known = sources is not None and entry.file in sources.paths
+        path = sources.path(entry.file) if sources is not None and known else None
+        parts.append(f"{entry.sha256} {label} {'' if path is None else file_digest(path)}")
+    return digest(*parts)
 
 
 def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
@@ -144,7 +137,7 @@ def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...],
 
 def _lessons(
     folder: Folder, release: Release, labels: Given, names: Sequence[str], effort: Effort
-) -> Spoils:
+) -> Shots:
     """Labelled files of another release for the same model, evenly spaced."""
     other = read_release(folder)
     if other.canvas != release.canvas:
@@ -153,18 +146,18 @@ def _lessons(
     if truth is None:
         raise InvalidArgument("learn", expected="labels of its files", found="none")
     entries = tuple(entry for entry in other.entries if truth.of(entry.file) is not None)
-    return _spoils(
+    return _shots(
         other, spread(entries, effort.training), None, truth, replace(effort, control=False)
     )
 
 
-def _spoils(
+def _shots(
     release: Release,
     entries: Sequence[Entry],
     sources: Sources | None,
     truth: Labels | None,
     effort: Effort,
-) -> Spoils:
+) -> Shots:
     windows, clean = release.windows(entries), None
     if sources is not None:
         shots = [torch.zeros(0, *release.canvas.shape)]
@@ -177,7 +170,7 @@ def _spoils(
     elif effort.control:
         raise InvalidArgument("control", expected="a source to add noise to", found="no source")
     rows = None if truth is None else [truth.of(entry.file) for entry in entries]
-    return Spoils(
+    return Shots(
         files=tuple(entry.file for entry in entries),
         windows=windows,
         clean=clean,
@@ -198,30 +191,37 @@ def _as_noise(
 
 
 def _public(
-    folder: Folder | None, canvas: Canvas, judged: Spoils, effort: Effort
-) -> tuple[Windows | None, int]:
-    """Public pictures as windows, without the originals of what is attacked, and how many of those
-    there were."""
+    folder: Folder | None, canvas: Canvas, judged: Shots, effort: Effort
+) -> tuple[Windows | None, tuple[str, ...]]:
+    """Public windows, without the originals of what is attacked unless there are no others; and what
+    to say of that."""
     if folder is None:
-        return None, 0
+        return None, ()
     held = () if judged.clean is None else judged.clean
     originals = {window.numpy().tobytes() for window in held}
     windows: list[Tensor] = []
-    overlap = 0
+    met: list[Tensor] = []
+    what = "sounds" if canvas.sound else "pictures"
     for _, window in readable(folder, canvas):
+        (met if window[0].numpy().tobytes() in originals else windows).append(window)
         if len(windows) == effort.public:
             break
-        if window[0].numpy().tobytes() in originals:
-            overlap += 1
-        else:
-            windows.append(window)
+    if windows and met:
+        return torch.cat(windows), (
+            f"{len(met)} public {what} are originals of the release: left out",
+        )
+    if met:
+        return torch.cat(met), (
+            f"all public {what} are originals of the release: that favours attackers",
+        )
     if not windows:
-        raise InvalidArgument("public", expected="a folder of other pictures", found="none")
-    return torch.cat(windows), overlap
+        expected = "a folder of sounds" if canvas.sound else "a folder of other pictures"
+        raise InvalidArgument("--public", expected=expected, found=f"none in {folder}")
+    return torch.cat(windows), ()
 
 
 def _others(
-    folders: Sequence[Folder], release: Release, judged: Spoils, effort: Effort
+    folders: Sequence[Folder], release: Release, judged: Shots, effort: Effort
 ) -> tuple[Windows, ...] | None:
     """The same files of other releases; in a control each has Gaussian noise of its own."""
     made = []
@@ -248,47 +248,41 @@ def _same(release: Release, canvas: Canvas, files: Sequence[str]) -> Windows:
     return release.windows([entries[file] for file in files])
 
 
-def _query(
-    release: Release, key: Key | None, recoder: Recoder | None, judged: Spoils
-) -> Callable[[Tensor], Tensor] | None:
+def _query(asked: Asked, release: Release, judged: Shots) -> Callable[[Tensor], Tensor] | None:
     """The data owner's recoder as an oracle; of a spectral release it can be built from the key."""
-    if recoder is None and key is not None and release.method == SpectralRecoder.method:
+    owner = asked.recoder
+    if owner is None and asked.key is not None and release.method == SpectralRecoder.method:
         strength = 10.0
         if judged.clean is not None:
             strength = float(psnr(judged.windows, judged.clean).median())
-        recoder = SpectralRecoder(key, psnr=strength, format=release.form.name)
-    if recoder is None:
-        return None
-    owner = recoder
-    return lambda windows: owner(windows).images
+        owner = SpectralRecoder(asked.key, psnr=strength, format=release.form.name)
+    return None if owner is None else partial(_recoded, owner)
 
 
-def _jury(
-    release: Release,
-    judged: Spoils,
+def _recoded(owner: Any, windows: Tensor) -> Tensor:
+    return owner(windows).images
+
+
+def _truths(
+    models: Mapping[str, Model],
+    judged: Shots,
     sources: Sources | None,
-    rivals: Mapping[str, Model],
     names: Sequence[str],
-) -> tuple[Jury, dict[str, str]]:
-    """Labels where they apply to a rival, else its own answers to the clean sources."""
+    canvas: Canvas,
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Labels where they apply to a rival, else its own predictions on the clean sources; and the
+    metric."""
     truth, metric = {}, {}
-    for name, rival in rivals.items():
+    for name, rival in models.items():
         if judged.labels is not None and len(rival.labels) == len(names):
             truth[name], metric[name] = judged.labels, "accuracy"
         elif sources is not None:
-            answers = []
+            given = []
             for file in judged.files:
-                values = rival.preprocess([open_picture(sources.path(file))])
-                answers.append(rival.logits(values).argmax(1))
-            truth[name], metric[name] = torch.cat(answers), "agreement"
+                source = open_source(sources.path(file), canvas)
+                given.append(rival.answers(rival.preprocess([source])))  # type: ignore[list-item]
+            truth[name], metric[name] = torch.cat(given), "agreement"
         else:
             expected = "labels or a source to judge answers by"
             raise InvalidArgument("labels", expected=expected, found="neither")
-    jury = Jury(
-        canvas=release.canvas,
-        rivals=rivals,
-        truth=truth,
-        released=judged.windows,
-        clean=judged.clean,
-    )
-    return jury, metric
+    return truth, metric

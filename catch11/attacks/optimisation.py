@@ -75,7 +75,7 @@ class TunedPreprocessor(Attack):
                     front, clock = self._tuned(rival, windows, labels, steps)
                 images = torch.cat([front(part) for part in material.released.split(16)])
                 setting = f"tuned through {name}, {clock}"
-                yield Attempt(setting=setting, images=images, cut=clock.cut)
+                yield Attempt(setting=setting, restored=images, cut=clock.cut)
 
     def _tuned(
         self, rival: Model, windows: Tensor, labels: Tensor, steps: int

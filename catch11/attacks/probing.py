@@ -56,4 +56,4 @@ class Probe(Attack):
                 gain = conditional(seen, covariance)
                 made = (cut(released, (size, size)) - mean) @ gain.T + mean
                 setting = f"{count} queries, tile {size}, {seen.shape[1]} directions"
-                yield Attempt(setting=setting, images=paste(made, released, (size, size)))
+                yield Attempt(setting=setting, restored=paste(made, released, (size, size)))

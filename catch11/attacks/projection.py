@@ -27,7 +27,7 @@ class ProjectOut(Attack):
         released = material.released
         grey = released.mean((1, 2, 3), keepdim=True).expand_as(released)
         images = released - material.subspace.project(released - grey)
-        yield Attempt(setting="grey", images=images.clamp(0, 1))
+        yield Attempt(setting="grey", restored=images.clamp(0, 1))
 
 
 @register
@@ -73,7 +73,7 @@ class FrontWiener(Attack):
             gain = power @ torch.linalg.inv(power + noise)
             made = torch.einsum("uvij,buvj->buvi", gain, ours)
             images = (subspace.torus.join(made).to(released) + mean).clamp(0, 1)
-            yield Attempt(setting=f"gains above {floor:g}", images=images)
+            yield Attempt(setting=f"gains above {floor:g}", restored=images)
 
 
 def _waves(subspace: ConvSubspace, windows: Windows) -> Tensor:
@@ -99,10 +99,10 @@ def _by_tile(subspace: TileSubspace, released: Windows, public: Windows) -> Iter
     mean, covariance = moments(cut(public, size).flatten(0, 1))
     gain = conditional(seen, covariance)
     images = paste((cut(released, size) - mean) @ gain.T + mean, released, size)
-    yield Attempt(setting="tile covariance", images=images)
+    yield Attempt(setting="tile covariance", restored=images)
     if 9 * seen.shape[1] <= len(public) * subspace.grid[0] * subspace.grid[1]:
         images = inpaint_by_neighbours(released, public, seen, size)
-        yield Attempt(setting="tiles and neighbours", images=images)
+        yield Attempt(setting="tiles and neighbours", restored=images)
 
 
 def _by_frequency(
@@ -110,7 +110,7 @@ def _by_frequency(
 ) -> Iterator[Attempt]:
     for count in rounds:
         made = [fill(subspace, part, public, rounds=count) for part in released.split(8)]
-        yield Attempt(setting=f"frequency, {count} rounds", images=torch.cat(made))
+        yield Attempt(setting=f"frequency, {count} rounds", restored=torch.cat(made))
 
 
 def fill(

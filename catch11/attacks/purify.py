@@ -135,7 +135,7 @@ class _Filter(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         for setting, change in self.grid(generator):
-            yield Attempt(setting=setting, images=each(material.released, change))
+            yield Attempt(setting=setting, restored=each(material.released, change))
 
 
 @register
@@ -144,9 +144,10 @@ class AsIs(Attack):
 
     name = "none"
     knowledge = frozenset({"released"})
+    modalities = frozenset({"image", "audio", "table"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        yield Attempt(setting="as released", images=material.released)
+        yield Attempt(setting="as released", restored=material.released)
 
 
 @register

@@ -7,7 +7,7 @@ import torch
 from catch11.attacks.blind import tile_sizes
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.restoration import NoiseToClean
-from catch11.attacks.tiles import cut, paste
+from catch11.attacks.tiles import cut, fitted, paste
 
 
 @register
@@ -30,13 +30,7 @@ class PairsLinear(Attack):
         clean, released = material.pairs
         for size in tile_sizes(released, least=2):
             inputs, wanted = (cut(windows, size).flatten(0, 1) for windows in (released, clean))
-            mean, usual = inputs.mean(0), wanted.mean(0)
-            gram = (inputs - mean).T @ (inputs - mean) / len(inputs)
-            cross = (inputs - mean).T @ (wanted - usual) / len(inputs)
             for ridge in (1e-5, 1e-3):
-                solution = torch.linalg.solve(
-                    gram + ridge * torch.eye(len(gram), dtype=gram.dtype), cross
-                )
-                tiles = (cut(material.released, size) - mean) @ solution + usual
+                tiles = fitted(inputs, wanted, ridge=ridge)(cut(material.released, size))
                 images = paste(tiles, material.released, size)
-                yield Attempt(setting=f"tile {size[0]}, ridge {ridge}", images=images)
+                yield Attempt(setting=f"tile {size[0]}, ridge {ridge}", restored=images)

@@ -38,7 +38,7 @@ class Learned(Attack):
                 inputs, targets, kind=kind, training=self.training, generator=generator
             )
             setting = f"{kind}, {clock}, {len(inputs)} {note}"
-            yield Attempt(setting=setting, images=restore(material.released), cut=clock.cut)
+            yield Attempt(setting=setting, restored=restore(material.released), cut=clock.cut)
 
 
 @register

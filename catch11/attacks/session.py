@@ -1,38 +1,37 @@
-"""A release under attack: run the attacks, judge them with every rival, keep records."""
+"""A release of any kind of data under attack: run the attacks, judge them, keep records."""
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from catch11.attacks.detection import DETECTION, DETECTOR_KNOWS, LEAST, detection_record
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import (
+    Attack,
     Finding,
-    Knowledge,
     Unsuited,
     attack_names,
     attack_of,
     check_knowledge,
+    home,
 )
-from catch11.attacks.gather import Folder, Scene, gather
 from catch11.attacks.inputs import read_inputs
-from catch11.attacks.several import NearDuplicates
-from catch11.errors import InvalidArgument, MissingExtra
+from catch11.attacks.purify import AsIs
+from catch11.attacks.scene import Asked, Folder, Scene, Stand
+from catch11.errors import MissingExtra
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models
-from catch11.evaluation.metrics import accuracy
-from catch11.evaluation.record import Record, Role, versions
-from catch11.evaluation.roles import named as named_models
-from catch11.evaluation.roles import roles_of
-from catch11.evaluation.score import release_id
-from catch11.evaluation.verify import Verification, verify
+from catch11.evaluation.record import Record
+from catch11.evaluation.roles import named, roles_of
+from catch11.evaluation.score import Run, release_id, to_record
+from catch11.evaluation.verification import Verification
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
-from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
+from catch11.releases.read import read_release
 
 Progress = Callable[[str, int, int], None]
 ORDINARY = Effort()
@@ -59,15 +58,16 @@ class Assault:
 
 def attack_release(
     dst: Folder,
-    rivals: Sequence[Model],
+    rivals: Sequence[Authorized] = (),
     *,
     attacks: Sequence[str] | None = None,
     source: Folder | None = None,
     ledger: Folder | None = None,
     key: Key | None = None,
     recoder: Recoder | None = None,
-    model: Model | None = None,
+    model: Authorized | None = None,
     labels: Given = None,
+    target: str | None = None,
     public: Folder | None = None,
     others: Sequence[Folder] = (),
     learn: Folder | None = None,
@@ -78,84 +78,140 @@ def attack_release(
 ) -> Assault:
     """Run attacks on a release and judge each with each rival, through the rival's own pipeline.
 
-    attacks: names, `detection` among them, which tells released files from public ones; without
-    them every attack that what is given here allows. source: the clean pictures, which are the
-    truth where there are no labels, give the PSNR of restorations, and pairs to learn from. key: gives the front (white-box attackers) and, with `recoder` or a
-    spectral release, queries. model: the authorized model, judged beside the rivals. public: a
-    folder of other pictures. others: further releases of the same sources. learn: a release for
-    the same model whose labelled files attackers learn from; further files of this one without it.
-    records: a file of JSON lines, to which each attack's records are appended as it ends, and from
-    which a stopped run goes on; with `model` it gets the whole matrix, the same files without an
-    attack included. Raises InvalidArgument where an attack named here lacks knowledge.
+    attacks: names, `detection` among them, which tells released files from public ones; without them
+    every attack that what is given here allows. source: the clean items, which are the truth where
+    there are no labels, give the PSNR of restorations, and pairs to learn from. key: gives the front
+    (white-box attackers) and, with `recoder` or a spectral release, queries. model: the authorized
+    model, judged beside the rivals; of texts the only one. labels: of pictures and sounds. target: of
+    tables the column with the class, of texts with the score of each pair. public: other items.
+    others: further releases of the same sources. learn: a release for the same model whose labelled
+    files attackers learn from; further files of this one without it. records: a file of JSON lines, to
+    which each attack's records are appended as it ends, and from which a stopped run goes on; with
+    `model` it gets the whole matrix, the same files without an attack included. Raises InvalidArgument
+    where an attack named here lacks knowledge.
     """
-    if not rivals:
-        raise InvalidArgument("rivals", expected="at least one model", found="none")
-    named = named_models((*(() if model is None else (model,)), *rivals))
-    owner = model if model is not None or key is None else key.front
-    scene = gather(
-        dst,
-        named,
-        source=source,
-        ledger=ledger,
-        key=key,
-        recoder=recoder,
-        labels=labels,
-        names=(model or rivals[0]).labels,
-        public=public,
-        others=others,
-        learn=learn,
-        effort=effort,
-    )
-    roles = roles_of(owner, named)
-    inputs = read_inputs(scene, named, roles, key=key, recoder=recoder, effort=effort)
-
-    def kept(cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
-        if records is None:
-            return tuple(work())
-        return run_cells([cell], Path(records), lambda _: work())
-
-    def run(name: str) -> tuple[Record, ...]:
-        if name == DETECTION:
-            return kept(
-                inputs.detection(), lambda: [detection_record(scene, effort, command=command)]
-            )
-        variant = attack_of(name)
-        return kept(
-            inputs.attack(variant, learned=_learned(scene)),
-            lambda: [
-                _record(found, scene, named[found.rival], roles[found.rival], effort, command)
-                for found in variant()(scene.material, scene.jury, seed=effort.seed)
-            ],
-        )
-
-    made, skipped = _run(scene, attacks, effort, run, progress)
+    models = named((*(() if model is None else (model,)), *rivals))
+    release = read_release(dst)
+    kind = release.modality
+    asked = Asked(
+        dst=dst, release=release, models=models, model=model, rivals=rivals, source=source, ledger=ledger, key=key,
+        recoder=recoder, labels=labels, target=target, public=public, others=others, learn=learn,
+        effort=effort, command=command,
+    )  # fmt: skip
+    scene: Scene = home(kind).gather(asked)
+    session = _Session(asked, scene, kind, None if records is None else Path(records))
+    whole = model is not None and records is not None
+    made, skipped = session.run(attacks, progress, plain=scene.plain and not whole)
+    matrix = session.unattacked() if whole else ()
     doubts = () if model is None else doubts_of_models(model, rivals)
-    if records is not None and model is not None:
-        plain = kept(
-            inputs.conditions(sourced=source is not None),
-            lambda: _unattacked(
-                verify(
-                    dst,
-                    model,
-                    rivals=rivals,
-                    labels=labels,
-                    source=source,
-                    ledger=ledger,
-                    limit=len(scene.judged.files),
-                    seed=effort.seed,
-                    command=command,
-                )
-            ),
+    kept = tuple(str(text) for record in matrix for text in record.settings.get(_DOUBTS, ()))
+    warnings = tuple(dict.fromkeys((*_warnings(scene, effort), *doubts, *kept)))
+    return Assault(records=(*matrix, *made), warnings=warnings, skipped=skipped)
+
+
+class _Session:
+    """One scene, its models and their roles, and the file that keeps what was worked out."""
+
+    def __init__(self, asked: Asked, scene: Scene, kind: str, path: Path | None) -> None:
+        self.scene, self.models, self.kind, self._path = scene, asked.models, kind, path
+        owner = asked.model if asked.model is not None or asked.key is None else asked.key.front
+        self.roles = roles_of(owner, asked.models)
+        self._inputs = read_inputs(asked, scene, self.roles)
+        self._asked = asked
+        settings = {
+            "method": scene.method,
+            "format": scene.format,
+            "release": release_id(scene.entries),
+            "training": scene.learned,
+            "public": scene.public,
+            "control": asked.effort.control,
+        }
+        seed = asked.effort.seed
+        self._facts = Run(key=scene.key, seed=seed, command=asked.command, settings=settings)
+
+    def unattacked(self) -> tuple[Record, ...]:
+        """The same items clean, as released, and under both controls, by every model."""
+        cell = self._inputs.conditions(sourced=self._asked.source is not None)
+        return self._kept(cell, lambda: _doubted(self.scene.verify()))
+
+    def run(
+        self, attacks: Sequence[str] | None, progress: Progress | None, *, plain: bool
+    ) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
+        """Records of every attack, and those left out because nobody asked for them by name. What
+        cannot run is refused before anything does. plain: the items as they are come first."""
+        first = AsIs.name if self.scene.plain else ""
+        names = attack_names(self.kind) if attacks is None else tuple(attacks)
+        chosen = [attack_of(name, self.kind)() for name in names if name != first]
+        unfit = {one.name: why for one in chosen if (why := self._unfit(one))}
+        if attacks is not None:
+            for one in chosen:
+                if one.name in unfit:
+                    raise Unsuited(one.name, unfit[one.name])
+                check_knowledge(one.name, one.knowledge, self.scene.material)
+        made, skipped = (self._attacked(AsIs()) if plain else ()), []
+        for number, one in enumerate(chosen):
+            missing = one.knowledge - self.scene.material.knowledge
+            lacks = "needs " + ", ".join(sorted(missing)) if missing else ""
+            if reason := unfit.get(one.name) or lacks:
+                skipped.append((one.name, reason))
+                continue
+            if progress is not None:
+                progress(one.name, number, len(chosen))
+            try:
+                made += self._attacked(one)
+            except (MissingExtra, Unsuited) as error:
+                if attacks is not None:
+                    raise
+                skipped.append((one.name, str(error)))
+        if progress is not None:
+            progress("", len(chosen), len(chosen))
+        return made, tuple(skipped)
+
+    def _unfit(self, one: Attack) -> str:
+        """Why what was given does not do for an attack; empty where it does or was not given."""
+        kept_out = (
+            self.scene.kept_out.get(name, "") for name in (one.name, *sorted(one.knowledge))
         )
-        made = (*plain, *made)
-        doubts += tuple(str(text) for record in plain for text in record.settings.get(_DOUBTS, ()))
-    warnings = tuple(dict.fromkeys((*_warnings(scene, effort), *doubts)))
-    return Assault(records=made, warnings=warnings, skipped=skipped)
+        return one.unfit(self.scene.material) or next((why for why in kept_out if why), "")
+
+    def _attacked(self, one: Attack) -> tuple[Record, ...]:
+        """An attack's records, of every stand."""
+
+        def work() -> list[Record]:
+            seed = self._asked.effort.seed
+            return [
+                record
+                for stand in self.scene.stands
+                for found in one(stand.material, stand.jury, seed=seed)
+                for record in self._records(found, stand)
+            ]
+
+        return self._kept(self._inputs.attack(one), work)
+
+    def _records(self, found: Finding, stand: Stand) -> list[Record]:
+        plain = self.scene.plain and found.attack == AsIs.name
+        model = self.models.get(found.rival)
+        settings = {"setting": found.setting, "tries": found.tries, "cut": found.cut}
+        return [
+            to_record(
+                measured, self._facts, model=found.rival, role=self.roles.get(found.rival, "ga"),
+                condition="nte" if plain else "attack", attack=None if plain else found.attack,
+                knowledge=() if plain else found.knowledge, psnr=found.psnr, ssim=found.ssim,
+                fingerprint=None if model is None else model.fingerprint,
+                settings={**settings, "of": stand.of} if stand.of else settings,
+            )
+            for measured in found.measures
+        ]  # fmt: skip
+
+    def _kept(self, cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
+        if self._path is None:
+            return tuple(work())
+        return run_cells([cell], self._path, lambda _: work())
 
 
-def _unattacked(found: Verification) -> tuple[Record, ...]:
-    """The same files clean, as released, and under both controls, by every model; the first record
-    keeps why not to rely on them, so that a run taken up again still says it."""
+def _doubted(found: Verification) -> tuple[Record, ...]:
+    """Its records; the first keeps why not to rely on them, so that a run taken up again still says
+    it."""
     doubts = list(found.warnings)
     if found.problems:
         doubts.append(f"{len(found.problems)} files were left out or disagree: verify names them")
@@ -165,111 +221,10 @@ def _unattacked(found: Verification) -> tuple[Record, ...]:
     return (first, *rest)
 
 
-def _learned(scene: Scene) -> int:
-    """Files that labelled and paired attackers learn from."""
-    held = scene.material.labelled or scene.material.pairs
-    return 0 if held is None else len(held[0])
-
-
-def _run(
-    scene: Scene,
-    attacks: Sequence[str] | None,
-    effort: Effort,
-    work: Callable[[str], tuple[Record, ...]],
-    progress: Progress | None,
-) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
-    """Records of every attack, and those left out because nobody asked for them by name. What
-    cannot run is refused before anything does."""
-    chosen = (*attack_names(), DETECTION) if attacks is None else tuple(attacks)
-    unfit = {name: reason for name in chosen if (reason := _unfit(name, scene, effort))}
-    if attacks is not None and unfit:
-        raise Unsuited(*next(iter(unfit.items())))
-    if attacks is not None:
-        for name in chosen:
-            check_knowledge(name, _knowledge(name), scene.material)
-    made: tuple[Record, ...] = ()
-    skipped = []
-    for number, name in enumerate(chosen):
-        if attacks is None:
-            missing = _knowledge(name) - scene.material.knowledge
-            reason = unfit.get(name) or ("needs " + ", ".join(sorted(missing)) if missing else "")
-            if reason:
-                skipped.append((name, reason))
-                continue
-        if progress is not None:
-            progress(name, number, len(chosen))
-        try:
-            made += work(name)
-        except (MissingExtra, Unsuited) as error:
-            if attacks is not None:
-                raise
-            skipped.append((name, str(error)))
-    if progress is not None:
-        progress("", len(chosen), len(chosen))
-    return made, tuple(skipped)
-
-
-def _knowledge(name: str) -> frozenset[Knowledge]:
-    if name not in (*attack_names(), DETECTION):
-        known = ", ".join((*attack_names(), DETECTION))
-        raise InvalidArgument("attack", expected=f"one of {known}", found=name)
-    return DETECTOR_KNOWS if name == DETECTION else attack_of(name).knowledge
-
-
-def _unfit(name: str, scene: Scene, effort: Effort) -> str:
-    """Why what was given does not do for an attack; empty where it does or was not given."""
-    public = scene.material.public
-    if name == DETECTION and public is not None and len(public) < LEAST:
-        return f"needs {LEAST} public pictures to learn from and to compare with, not {len(public)}"
-    if name == NearDuplicates.name and effort.control:
-        return "a control has no originals of the moved pictures to add noise to"
-    kept_out = (scene.kept_out.get(kind) for kind in sorted(_knowledge(name)))
-    return next((reason for reason in kept_out if reason), "")
-
-
-def _record(
-    found: Finding, scene: Scene, rival: Model, role: Role, effort: Effort, command: str | None
-) -> Record:
-    share = accuracy(found.hits)
-    settings: Mapping[str, Any] = {
-        "setting": found.setting,
-        "tries": found.tries,
-        "cut": found.cut,
-        "method": scene.release.method,
-        "format": scene.release.form.name,
-        "release": release_id(scene.release),
-        "training": _learned(scene),
-        "public": 0 if scene.material.public is None else len(scene.material.public),
-        "control": effort.control,
-    }
-    return Record(
-        model=found.rival,
-        role=role,
-        condition="attack",
-        attack=found.attack,
-        knowledge=found.knowledge,
-        metric=scene.metric[found.rival],
-        value=share.estimate,
-        low=share.low,
-        high=share.high,
-        n=len(found.hits),
-        psnr=found.psnr,
-        ssim=found.ssim,
-        model_fingerprint=rival.fingerprint,
-        key_fingerprint=scene.release.key,
-        seed=effort.seed,
-        command=command,
-        settings=settings,
-        versions=versions(),
-    )
-
-
 def _warnings(scene: Scene, effort: Effort) -> tuple[str, ...]:
-    found = []
-    if len(scene.judged.files) < FEW:
-        found.append(f"only {len(scene.judged.files)} images were attacked: the intervals are wide")
-    if scene.overlap:
-        found.append(f"{scene.overlap} public pictures are originals of the release: left out")
+    found = list(scene.said)
+    if scene.count < FEW:
+        found.insert(0, f"only {scene.count} {scene.unit} were attacked: the intervals are wide")
     if effort.control:
         found.append("this is the control: Gaussian noise was attacked, not the release")
     return tuple(found)

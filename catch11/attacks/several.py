@@ -39,10 +39,10 @@ class Average(Attack):
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.others is not None
         stack = torch.stack([material.released, *material.others])
-        yield Attempt(setting=f"mean of {len(stack)}", images=stack.mean(0).clamp(0, 1))
+        yield Attempt(setting=f"mean of {len(stack)}", restored=stack.mean(0).clamp(0, 1))
         if len(stack) > 2:
             middle = stack.median(0).values
-            yield Attempt(setting=f"median of {len(stack)}", images=middle.clamp(0, 1))
+            yield Attempt(setting=f"median of {len(stack)}", restored=middle.clamp(0, 1))
 
 
 @register
@@ -59,7 +59,7 @@ class Extrapolate(Attack):
             for reach in (0.5, 1.0, 1.5, 2.0, 3.0, 5.0):
                 for sign in (reach, -1.0 - reach):
                     images = (material.released + sign * step).clamp(0, 1)
-                    yield Attempt(setting=f"other {number}, reach {sign}", images=images)
+                    yield Attempt(setting=f"other {number}, reach {sign}", restored=images)
 
 
 @register
@@ -77,22 +77,22 @@ class Collude(Attack):
         assert public is not None
         releases = (material.released, *material.others)
         for number, windows in enumerate(releases):
-            yield Attempt(setting=f"release {number} as it is", images=windows)
+            yield Attempt(setting=f"release {number} as it is", restored=windows)
         mean = torch.stack(releases).mean(0)
-        yield Attempt(setting=f"mean of {len(releases)}", images=mean.clamp(0, 1))
+        yield Attempt(setting=f"mean of {len(releases)}", restored=mean.clamp(0, 1))
         likely = [likely_tiles(windows, public) for windows in releases]
         for number, (windows, sizes) in enumerate(zip(releases, likely, strict=True)):
             alone = [filtered_tiles(windows, public, size) for size in sizes]
             for setting, images in chain(*alone, filtered_waves(windows, public)):
-                yield Attempt(setting=f"release {number} alone, {setting}", images=images)
+                yield Attempt(setting=f"release {number} alone, {setting}", restored=images)
         sharpest = dict.fromkeys(chain(*(sizes[:1] for sizes in likely)))
         for size, weight, floor in product(sharpest, WEIGHTS, _FLOORS):
             setting = f"all filtered, tile {size[0]}, weight {weight:.0f}, floor {floor:g}"
             images = weighed_together(releases, public, size, weight=weight, floor=floor)
-            yield Attempt(setting=setting, images=images)
+            yield Attempt(setting=setting, restored=images)
         for size in likely[0]:
             setting = f"tile {size[0]}, {len(releases)} releases"
-            yield Attempt(setting=setting, images=seen_together(releases, public, size))
+            yield Attempt(setting=setting, restored=seen_together(releases, public, size))
 
 
 def likely_tiles(released: Windows, public: Windows, *, most: int = 2) -> list[tuple[int, int]]:
@@ -151,7 +151,7 @@ class NearDuplicates(Attack):
             moved, there = aligned(other, released)
             total, count = total + moved, count + there
         setting = f"{1 + len(material.others)} aligned"
-        yield Attempt(setting=setting, images=(total / count).clamp(0, 1))
+        yield Attempt(setting=setting, restored=(total / count).clamp(0, 1))
 
 
 def aligned(

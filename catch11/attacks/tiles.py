@@ -4,7 +4,7 @@ Tiles are (n, channel * height * width) float64 rows in pixel units; S a covaria
 basis Q has orthonormal columns (pixel, direction) that the authorized front sees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from einops import rearrange
@@ -131,6 +131,17 @@ def pooled_wiener(
     left = torch.linalg.inv(torch.stack(shares).sum(0))
     gain = torch.linalg.solve(public + left, public).T @ left
     return tuple(gain @ share for share in shares)
+
+
+def fitted(
+    given: Float[Tensor, "row pixel"], wanted: Float[Tensor, "row out"], *, ridge: float
+) -> Callable[[Float[Tensor, "... pixel"]], Float[Tensor, "... out"]]:
+    """The affine map of rows to rows with the least mean square error, and a ridge on its slope."""
+    mean, usual = given.mean(0), wanted.mean(0)
+    gram = (given - mean).T @ (given - mean) / len(given)
+    cross = (given - mean).T @ (wanted - usual) / len(given)
+    slope = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), cross)
+    return lambda rows: (rows - mean) @ slope + usual
 
 
 def neighbours(

@@ -68,7 +68,9 @@ def both(windows: Windows, tile: Tile, guess: Guess, name: str, setting: str) ->
     """A guess says nothing about the sign of all; an attacker tries both."""
     for turned in (False, True):
         images = restore(windows, tile, guess, turned=turned)
-        yield Attempt(setting=f"{setting}{', turned' if turned else ''}", images=images, rival=name)
+        yield Attempt(
+            setting=f"{setting}{', turned' if turned else ''}", restored=images, rival=name
+        )
 
 
 def recover(scrambled: Traits, known: Traits, *, blocks: int, rounds: int = 25) -> Guess:
@@ -191,10 +193,10 @@ class PairFront(Attack):
                 guess = order_of(clean[:count], recoded[:count], tile, blocks_of(material.canvas))
                 setting = f"order from {count} pairs"
                 yield Attempt(
-                    setting=setting, rival=name, images=restore(material.released, tile, guess)
+                    setting=setting, rival=name, restored=restore(material.released, tile, guess)
                 )
                 images = self._mapped(material.rivals[name], material, tile, count)
-                yield Attempt(setting=f"map from {count} pairs", rival=name, images=images)
+                yield Attempt(setting=f"map from {count} pairs", rival=name, restored=images)
 
     def _mapped(self, rival: Model, material: Material, tile: Tile, count: int) -> Windows:
         """Windows that the original's front answers as a regression from NTE tiles says."""

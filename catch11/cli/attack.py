@@ -144,22 +144,23 @@ def attack(
 
 
 def _view(found: "Assault") -> RenderableType:
-    """A table a model: what each attack knows and gets."""
+    """A table a model and measure: what each attack knows and gets."""
     parts: list[RenderableType] = []
     attacked = [record for record in found.records if record.attack is not None]
     plain = [record for record in found.records if record.attack is None]
     for table in score_tables(plain):
         parts += [table, ""]
-    for name in dict.fromkeys(record.model for record in attacked):
-        parts += [_table(name, [r for r in attacked if r.model == name]), ""]
-    parts.append("[dim]Best of the settings tried, on the same images: it favours the attacker.[/]")
+    for place in dict.fromkeys((record.model, record.metric) for record in attacked):
+        parts += [_table([r for r in attacked if (r.model, r.metric) == place]), ""]
+    parts.append("[dim]Best of the settings tried, on the same items: it favours the attacker.[/]")
     parts += [f"[yellow]note[/] {escape(warning)}" for warning in found.warnings]
     parts += [f"[dim]not run: {escape(name)}, {escape(why)}[/]" for name, why in found.skipped]
     return Group(*parts)
 
 
-def _table(name: str, records: "list[Record]") -> Table:
-    title = f"{escape(name)}: {records[0].metric}, n = {records[0].n}"
+def _table(records: "list[Record]") -> Table:
+    first = records[0]
+    title = f"{escape(first.model)}: {first.metric}, n = {first.n}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("attack", "knows", "best setting"):
         table.add_column(column, overflow="fold")
@@ -169,6 +170,8 @@ def _table(name: str, records: "list[Record]") -> Table:
         known = ", ".join(kind for kind in record.knowledge if kind != "released")
         decibels = "" if record.psnr is None else f"{record.psnr:.1f}"
         score = f"{record.value:.2f} [dim]{record.low:.2f}–{record.high:.2f}[/]"
-        setting = escape(str(record.settings.get("setting", "")))
-        table.add_row(str(record.attack), known, setting, decibels, score)
+        facts = [
+            str(record.settings[name]) for name in ("of", "setting") if name in record.settings
+        ]
+        table.add_row(str(record.attack), known, escape(", ".join(facts)), decibels, score)
     return table

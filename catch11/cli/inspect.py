@@ -40,21 +40,26 @@ def inspect(
     if (path / "manifest.jsonl").is_file():
         return _release(path)
     if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
-        return _lines({"file": target, "encrypted": is_sealed(path), **key_facts(open_key(path))})
+        made = open_key(path)
+        held = f"what the layer {made.front.layer} makes of {made.modality}; recode --check adds the answer"
+        known = {"file": target, "encrypted": is_sealed(path), "held": held}
+        return _lines(known | key_facts(made))
     from catch11.evaluation.suitability import draw_spectrum, suitability
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
-    found = suitability(open_model(target, device=device, allow_code=allow_code), layer=layer)
+    model = open_model(target, device=device, allow_code=allow_code)
+    found = suitability(model, layer=layer)
     if plot is not None:
         draw_spectrum(found, plot)
-    return _suitability(found)
+    return _suitability(found, model.held)
 
 
-def _suitability(found: "Suitability") -> Answer:
+def _suitability(found: "Suitability", held: str) -> Answer:
     front = found.front
     facts = {
         "model": found.model,
+        "held": held,
         "layer": front.layer,
         "geometry": front.geometry,
         "weight": list(front.weight.shape),
@@ -71,6 +76,7 @@ def _suitability(found: "Suitability") -> Answer:
     share = found.dimension / found.ambient
     rows = {
         "model": found.model,
+        "held": held,
         "front": f"{front.layer} ({front.geometry}, {_by(front.weight.shape)})",
         "window": f"{_by(front.shape)} pixels",
         "unseen": f"{found.dimension:,} of {found.ambient:,} directions ({share:.0%}), {found.rule}",

@@ -9,7 +9,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from catch11.evaluation.record import Record, Verdict
-    from catch11.evaluation.verify import Verification
+    from catch11.evaluation.verification import Verification
 
 CONDITIONS = {
     "clean": "clean",

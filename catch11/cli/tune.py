@@ -14,7 +14,7 @@ from catch11.cli.options import SPEC, AllowCode, Device, open_model, share
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.evaluation.metrics import Interval
+    from catch11.evaluation.interval import Interval
     from catch11.evaluation.tune import Tuned
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +74,19 @@ def to_pixels(window: Float[Tensor, "channel height width"]) -> UInt8[np.ndarray
     values = (window.clamp(0, 1) * 255).round().to(torch.uint8)
     array = rearrange(values, "channel height width -> height width channel").numpy()
     return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
+
+
+def as_clips(windows: Float[Tensor, "batch channel height width"], canvas: Canvas) -> list[Any]:
+    """Windows as clips at the model's rate, or, of features, as the model's own input."""
+    values = canvas.normalise(windows)
+    if not canvas.waveform:
+        return list(values)
+    return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
+
+
+def as_sources(windows: Float[Tensor, "batch channel height width"], canvas: Canvas) -> list[Any]:
+    """Windows as what pipelines of their kind take."""
+    return as_clips(windows, canvas) if canvas.sound else as_pictures(windows, canvas)
 
 
 def as_pictures(

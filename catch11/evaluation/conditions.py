@@ -16,8 +16,7 @@ from torch import Tensor
 from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.folder import walk
 from catch11.data.labels import Labels, folder_labels, read_labels, stem
-from catch11.data.sounds import Clip
-from catch11.data.windows import Heard, open_source, to_pixels, window_of
+from catch11.data.windows import Heard, as_clips, open_source, to_pixels, window_of
 from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import ssim
@@ -123,18 +122,7 @@ def as_read(release: Release, entry: Entry) -> Any:
     """A released file as any pipeline of its kind reads it: a picture, a clip, or features."""
     if not release.canvas.sound:
         return release.picture(entry)
-    return heard_again(release.windows([entry]), release)[0]
-
-
-def heard_again(
-    windows: Float[Tensor, "batch channel height width"], release: Release
-) -> list[Any]:
-    """Windows as clips at the model's rate, or, of a feature release, as the model's own input."""
-    canvas = release.canvas
-    values = canvas.normalise(windows)
-    if not canvas.waveform:
-        return list(values)
-    return [Clip(samples=value.flatten().numpy(), rate=canvas.rate) for value in values]
+    return as_clips(release.windows([entry]), release.canvas)[0]
 
 
 def _add_controls(
@@ -162,7 +150,7 @@ def on_margin(
     """8-bit pictures with these windows and the released files' own margins; sounds have none."""
     canvas = release.canvas
     if canvas.sound:
-        return heard_again(windows, release)
+        return as_clips(windows, canvas)
     made = []
     for window, picture in zip(windows, released, strict=True):
         pixels = to_pixels(window)

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from catch11.evaluation.groups import clean_of, largest
-from catch11.evaluation.metrics import Interval, accuracy, paired_difference
+from catch11.evaluation.interval import Interval, paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import roles_of
 from catch11.keys.authorized import Authorized
@@ -28,8 +29,8 @@ _UNLABELLED = "no labels were given: whether a rival is any good on clean images
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What an evaluation did. labels: of the scored items, by name; names: of the classes. hits: by
-    model name and condition, one for each scored item, in one order for all. unit: what the items
-    are, for sentences."""
+    model name and condition, one for each scored item, in one order for all. scored: how many items
+    were, where there are no hits. unit: what the items are, for sentences."""
 
     authorized: str
     rivals: Sequence[str]
@@ -38,6 +39,7 @@ class Facts:
     names: Sequence[str]
     hits: Mapping[tuple[str, str], Sequence[bool]]
     sourced: bool
+    scored: int | None = None
     withheld: int = 0
     unlabelled: int = 0
     unit: str = "images"
@@ -183,7 +185,7 @@ def _of_answers(facts: Facts) -> _Evidence:
     weighed = facts.rivals if facts.labels else ()
     return _Evidence(
         missing=missing,
-        counts=[(len(next(iter(facts.hits.values()), ())), "")],
+        counts=[(facts.scored or len(next(iter(facts.hits.values()), ())), "")],
         withheld=facts.withheld,
         clean=pairs((standing(one, "clean"), standing(own, "clean")) for one in weighed),
         handled=pairs((standing(one, "clean"), standing(one, "control")) for one in every),

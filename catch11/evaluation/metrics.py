@@ -9,16 +9,8 @@ from einops import reduce
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from catch11.canvas.grid import (
-    psnr as psnr,  # one definition, shared with the recoders that search for it
-)
 from catch11.errors import InvalidArgument
-from catch11.evaluation.interval import (
-    Interval as Interval,  # callers take a measure and its ends from here
-)
-from catch11.evaluation.interval import normal_quantile as normal_quantile
-from catch11.evaluation.interval import paired_difference as paired_difference
-from catch11.evaluation.interval import wilson as wilson
+from catch11.evaluation.interval import Interval, normal_quantile, wilson
 
 Numbers = Sequence[float | int] | np.ndarray | Tensor
 
@@ -81,7 +73,7 @@ def accuracy(hits: Sequence[bool], *, confidence: float = 0.95) -> Interval:
 # and a bootstrap asks a thousand times.
 def mcc(answers: Numbers, truth: Numbers) -> float:
     """Matthews' correlation of any number of classes (Gorodkin 2004); 0 where it is undefined."""
-    first, second = _pair(answers, truth, least=1)
+    first, second = _rows(answers, truth, least=1)
     classes = np.unique(np.concatenate([first, second]))
     hits = float(np.sum(first == second)) * len(first)
     answered = np.array([np.sum(first == name) for name in classes], dtype=float)
@@ -94,7 +86,7 @@ def mcc(answers: Numbers, truth: Numbers) -> float:
 
 def f1(answers: Numbers, truth: Numbers, *, positive: float = 1.0) -> float:
     """F1 of one class; 0 where it is neither answered nor true."""
-    first, second = _pair(answers, truth, least=1)
+    first, second = _rows(answers, truth, least=1)
     hits = float(np.sum((first == positive) & (second == positive)))
     claimed = float(np.sum(first == positive) + np.sum(second == positive))
     return 2 * hits / claimed if claimed > 0 else 0.0
@@ -102,24 +94,25 @@ def f1(answers: Numbers, truth: Numbers, *, positive: float = 1.0) -> float:
 
 def pearson(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
     """Pearson's correlation with Fisher's interval (variance 1/(n−3)); NaN where one is constant."""
-    a, b = _pair(first, second, least=4)
+    a, b = _rows(first, second, least=4)
     return _fisher(_correlation("pearsonr", a, b), len(a), spread=1.0, confidence=confidence)
 
 
 def spearman(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
     """Spearman's rank correlation, ties averaged; Fisher's interval with the variance
     (1 + r²/2)/(n−3) of Bonett & Wright 2000."""
-    a, b = _pair(first, second, least=4)
+    a, b = _rows(first, second, least=4)
     value = _correlation("spearmanr", a, b)
     return _fisher(value, len(a), spread=1.0 + value**2 / 2, confidence=confidence)
 
 
-def _pair(first: Numbers, second: Numbers, *, least: int) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape or len(a) < least:
-        expected = f"two rows of one length, {least} or more numbers each"
-        raise InvalidArgument("numbers", expected=expected, found=f"shapes {a.shape} and {b.shape}")
-    return a, b
+def _rows(*rows: Numbers, least: int) -> list[np.ndarray]:
+    held = [np.asarray(row, dtype=np.float64) for row in rows]
+    if held[0].ndim != 1 or len({row.shape for row in held}) > 1 or len(held[0]) < least:
+        expected = f"rows of one length, {least} or more numbers each"
+        found = f"shapes {' and '.join(str(row.shape) for row in held)}"
+        raise InvalidArgument("numbers", expected=expected, found=found)
+    return held
 
 
 def _correlation(kind: str, a: np.ndarray, b: np.ndarray) -> float:
@@ -128,7 +121,9 @@ def _correlation(kind: str, a: np.ndarray, b: np.ndarray) -> float:
 
     if not min(np.ptp(a), np.ptp(b)) > 0:
         return math.nan
-    return round(float(getattr(stats, kind)(a, b).statistic), 14)  # 1, not a bit less
+    return round(
+        float(getattr(stats, kind)(a, b).statistic), 14
+    )  # of the same order 1, no bit less
 
 
 def _fisher(value: float, n: int, *, spread: float, confidence: float) -> Interval:
@@ -164,22 +159,22 @@ def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> In
     return Interval(low=low, estimate=value, high=high, confidence=confidence)
 
 
+# scipy's `bootstrap` refuses a single item and has no ends where one draw has no value.
 def bootstrap(
-    statistic: Callable[[np.ndarray, np.ndarray], float],
-    first: Numbers,
-    second: Numbers,
-    *,
+    statistic: Callable[..., float],
+    *rows: Numbers,
     generator: torch.Generator,
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Percentile interval of any statistic of pairs (for Matthews' correlation, which has no
-    closed form worth trusting on small samples)."""
-    a, b = _pair(first, second, least=1)
-    draws = torch.randint(len(a), (resamples, len(a)), generator=generator).numpy()
-    values = np.array([statistic(a[draw], b[draw]) for draw in draws])
-    estimate = statistic(a, b)
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    """Percentile interval of any statistic of rows that are drawn together (for Matthews'
+    correlation, which has no closed form worth trusting on small samples)."""
+    held = _rows(*rows, least=1)
+    n = len(held[0])
+    draws = torch.randint(n, (resamples, n), generator=generator).numpy()
+    values = [statistic(*(row[draw] for row in held)) for draw in draws]
+    estimate = float(statistic(*held))
+    low, high = np.nanquantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Interval(
         low=min(float(low), estimate),
         estimate=estimate,

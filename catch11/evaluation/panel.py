@@ -15,7 +15,8 @@ from catch11.data.folder import walk
 from catch11.data.selection import spread
 from catch11.data.windows import as_pictures, readable
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, accuracy, matches
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, matches
 from catch11.keys.key import Key
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder

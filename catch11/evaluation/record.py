@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 
 Role = Literal["authorized", "ta", "sibling", "ga"]
 Condition = Literal["clean", "nte", "gaussian", "control", "attack"]

@@ -1,116 +1,155 @@
-"""From answers to numbers: hits, records with their intervals, and the verdict."""
+"""From predictions to numbers: measures, records with their intervals, and the verdict."""
 
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from catch11.data.labels import Labels
-from catch11.evaluation.metrics import Interval, accuracy, paired_difference
+from catch11.evaluation.interval import Interval, paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role, Verdict, versions
-from catch11.models.frame import Model
-from catch11.releases.read import Release
+from catch11.keys.authorized import Authorized
+from catch11.releases.manifest import Entry
+
+AGREEMENT = "agreement"  # with the model's own prediction on the clean item
 
 
-@runtime_checkable
-class Fingerprinted(Protocol):
-    """What a record states of a model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A number and its ends, of n items. hits: one an item, where it is a share of them."""
 
-    @property
-    def fingerprint(self) -> str: ...
+    metric: str
+    value: Interval
+    n: int
+    hits: tuple[bool, ...] = ()
+
+    def by(
+        self,
+        name: str,
+        condition: Condition,
+        *,
+        attack: str | None = None,
+        knowledge: tuple[str, ...] = (),
+    ) -> "Score":
+        """As what a model, or an attack on it, scored."""
+        return Score(
+            metric=self.metric, value=self.value, n=self.n, hits=self.hits, name=name,
+            condition=condition, attack=attack, knowledge=knowledge,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score(Measured):
+    """What a model, by name, scored under a condition."""
+
+    name: str
+    condition: Condition
+    attack: str | None = None
+    knowledge: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What all records of a run state. key: fingerprint of the release's."""
+
+    key: str | None = None
+    seed: int | None = None
+    command: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Tally:
-    """Answers by model and condition, one a file (of tables, a row); numbers only, so memory stays flat."""
+    """Predictions by model and condition, one an item: a file, a row of a table, a document. truth: a
+    class an item, None where it has none."""
 
     files: list[str] = field(default_factory=list)
-    answers: dict[tuple[str, Condition], list[int]] = field(
+    truth: list[int | None] = field(default_factory=list)
+    answers: dict[tuple[str, Condition], list[Any]] = field(
         default_factory=lambda: defaultdict(list)
     )
     psnr: dict[Condition, list[float]] = field(default_factory=lambda: defaultdict(list))
     ssim: dict[Condition, list[float]] = field(default_factory=lambda: defaultdict(list))
     problems: list[tuple[str, str]] = field(default_factory=list)
 
+    def add(self, part: "Tally") -> None:
+        """Takes in what a further batch gave."""
+        self.files += part.files
+        self.truth += part.truth
+        self.problems += part.problems
+        for mine, theirs in ((self.psnr, part.psnr), (self.ssim, part.ssim)):
+            for condition, values in theirs.items():
+                mine[condition] += values
+        for place, given in part.answers.items():
+            self.answers[place] += given
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    name: str
-    condition: Condition
-    metric: str
-    hits: tuple[bool, ...]
+
+def share_of(metric: str, hits: Iterable[bool]) -> Measured:
+    """A share of hits, with Wilson's interval."""
+    every = tuple(hits)
+    return Measured(metric=metric, value=accuracy(every), n=len(every), hits=every)
 
 
-def score_answers(
-    tally: Tally, named: Mapping[str, Model], truth: Labels | None, model: Model
-) -> list[Score]:
-    """Accuracy where labels apply, then agreement with a model's own clean answer; without both,
-    rivals' agreement with the authorized model on the released files."""
+def class_scores(tally: Tally, named: Mapping[str, Authorized]) -> list[Score]:
+    """Accuracy where labels apply, then agreement with a model's own clean prediction; without both,
+    rivals' agreement with the authorized model, the first of them, on the released items."""
     scores = []
-    labelled = [truth.of(file) for file in tally.files] if truth else None
-    clean = "clean" in {condition for _, condition in tally.answers}
+    first = next(iter(named))
+    known = [place for place, label in enumerate(tally.truth) if label is not None]
+    clean = any(condition == "clean" for _, condition in tally.answers)
     for (name, condition), given in tally.answers.items():
-        if labelled is not None and len(named[name].labels) == len(model.labels):
-            scores.append(_score(name, condition, "accuracy", given, labelled))
+        if known and len(named[name].labels) == len(named[first].labels):
+            hits = [given[place] == tally.truth[place] for place in known]
+            scores.append(share_of("accuracy", hits).by(name, condition))
     for (name, condition), given in tally.answers.items():
         if clean and condition != "clean":
             own = tally.answers[name, "clean"]
-            scores.append(_score(name, condition, "agreement", given, own))
-        elif not clean and labelled is None and named[name] is not model:
-            authorized = tally.answers[next(iter(named)), condition]
-            metric = "agreement with the authorized model"
-            scores.append(_score(name, condition, metric, given, authorized))
+            scores.append(share_of(AGREEMENT, _same(given, own)).by(name, condition))
+        elif not clean and not known and name != first:
+            hits = _same(given, tally.answers[first, condition])
+            metric = f"{AGREEMENT} with the authorized model"
+            scores.append(share_of(metric, hits).by(name, condition))
     return scores
 
 
-def _score(
-    name: str, condition: Condition, metric: str, given: Sequence[int], truth: Sequence[int | None]
-) -> Score:
-    hits = tuple(one == other for one, other in zip(given, truth, strict=True))
-    return Score(name=name, condition=condition, metric=metric, hits=hits)
+def _same(given: Sequence[Any], other: Sequence[Any]) -> list[bool]:
+    return [bool(one == two) for one, two in zip(given, other, strict=True)]
 
 
 def to_record(
-    score: Score,
-    named: Mapping[str, Fingerprinted],
-    roles: Mapping[str, Role],
-    tally: Tally,
-    settings: Mapping[str, Any],
-    key: str,
-    seed: int,
-    command: str | None,
+    measured: Measured,
+    run: Run,
+    *,
+    model: str,
+    role: Role,
+    condition: Condition,
+    fingerprint: str | None = None,
+    attack: str | None = None,
+    knowledge: tuple[str, ...] = (),
+    psnr: float | None = None,
+    ssim: float | None = None,
+    settings: Mapping[str, Any] = {},
 ) -> Record:
-    """key: fingerprint of the release's."""
-    share = accuracy(score.hits)
+    """A measure as a record. fingerprint: of the model. settings: beside those of the run."""
     return Record(
-        model=score.name,
-        role=roles[score.name],
-        condition=score.condition,
-        metric=score.metric,
-        value=share.estimate,
-        low=share.low,
-        high=share.high,
-        n=len(score.hits),
-        psnr=_mean(tally.psnr.get(score.condition, ())),
-        ssim=_mean(tally.ssim.get(score.condition, ())),
-        model_fingerprint=named[score.name].fingerprint,
-        key_fingerprint=key,
-        seed=seed,
-        command=command,
-        settings=settings,
-        versions=versions(),
-    )
+        model=model, role=role, condition=condition, metric=measured.metric,
+        value=measured.value.estimate, low=measured.value.low, high=measured.value.high,
+        n=measured.n, attack=attack, knowledge=knowledge, psnr=psnr, ssim=ssim,
+        model_fingerprint=fingerprint, key_fingerprint=run.key, seed=run.seed, command=run.command,
+        settings={**run.settings, **settings}, versions=versions(),
+    )  # fmt: skip
 
 
-def release_id(release: Release) -> str:
+def release_id(entries: Iterable[Entry]) -> str:
     """Eight hex digits of a release's listed files, so that records of one release are known."""
-    listed = "".join(sorted(entry.sha256 for entry in release.entries))
+    listed = "".join(sorted(entry.sha256 for entry in entries))
     return hashlib.sha256(listed.encode()).hexdigest()[:8]
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float]) -> float | None:
+    """The mean of the finite ones; None where there are none."""
     finite = [value for value in values if math.isfinite(value)]
     return sum(finite) / len(finite) if finite else None
 
@@ -118,33 +157,40 @@ def _mean(values: Sequence[float]) -> float | None:
 def to_verdict(
     scores: Sequence[Score],
     roles: Mapping[str, Role],
+    *,
     max_drop: float | None,
     max_rival: float | None,
     disagreements: int,
+    drop: Interval | None = None,
 ) -> Verdict:
+    """The verdict by the first metric. drop: what the authorized model lost, paired, of scores that
+    are no shares of hits."""
     first = next((score.metric for score in scores), "")
-    hits = {(s.name, s.condition): s.hits for s in scores if s.metric == first}
-    drop = retention = None
-    strongest: tuple[str, Interval] | None = None
+    rows = {(s.name, s.condition): s for s in scores if s.metric == first}
+    retention = None
+    strongest: Score | None = None
     lost = []
-    for (name, condition), released in hits.items():
+    for (name, condition), released in rows.items():
         if condition != "nte":
             continue
-        share = accuracy(released)
-        # Agreement is with the clean answer, which agrees with itself.
-        clean = hits.get((name, "clean"), (True,) * len(released) if first == "agreement" else None)
-        kept = sum(released) / sum(clean) if clean and sum(clean) else None
+        clean = rows.get((name, "clean"))
+        # Agreement is with the clean prediction, which agrees with itself.
+        before = clean.value.estimate if clean else 1.0 if first == AGREEMENT else None
+        kept = released.value.estimate / before if before and math.isfinite(before) else None
         if roles[name] == "authorized":
-            drop, retention = paired_difference(clean, released) if clean else None, kept
+            retention = kept
+            sure = clean.hits if clean else (True,) * released.n if before else ()
+            if sure and released.hits:
+                drop = paired_difference(sure, released.hits)
         else:
             lost += [] if kept is None else [1.0 - kept]
-            if strongest is None or share.estimate > strongest[1].estimate:
-                strongest = (name, share)
+            if strongest is None or released.value.estimate > strongest.value.estimate:
+                strongest = released
     return Verdict(
         drop=drop,
         retention=retention,
-        rival=strongest[1] if strongest else None,
-        rival_name=strongest[0] if strongest else None,
+        rival=strongest.value if strongest else None,
+        rival_name=strongest.name if strongest else None,
         degradation=min(lost) if lost else None,
         max_drop=max_drop,
         max_rival=max_rival,

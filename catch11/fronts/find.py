@@ -1,6 +1,6 @@
 """Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,11 @@ from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.affine import Unusable
 from catch11.fronts.front import Front
-from catch11.fronts.layer import LAYERS, NORMS, Call, front_of
+from catch11.fronts.held import Trial, held_front, other_window
+from catch11.fronts.layer import LAYERS, NORMS, Call
+
+# A submodule's attribute: it says itself that it brings each window to the window's own deviation.
+OWN_SCALE = "own_scale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,10 +35,11 @@ class Found:
 def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Front:
     """The first linear map of `module` in pixel units of the canvas window.
 
-    Found by running the module once on a probe: the layer whose input is the model's input, up to
+    Found by running the module on two probes: the layer whose input is the model's input, up to
     padding, channel order and one affine map a channel (a second normalisation), or a rearrangement
     into patches or one vector; a BatchNorm right behind it is folded in. It is accepted only if the
-    output does not change when the input does and the layer's output is held. `layer` names one.
+    front says of both probes what the layer puts out, and the output does not change when the input
+    does and the layer's output is held. `layer` names one.
 
     Raises NoFront with every layer tried and why. Source: paper §3.1; DESIGN "Front geometries".
     """
@@ -44,20 +49,26 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
 def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Found:
     """As `find_front`, with the layer and what it was given, for those who change it."""
     probe = probe_window(canvas.shape)
+    other = other_window(probe)
     calls, answer = _record(module, probe)
+    again, _ = _record(module, other)
+    scaled = any(getattr(part, OWN_SCALE, False) for part in module.modules())
     names = [call.name for call in calls if isinstance(call.layer, LAYERS)]
     if layer is not None and layer not in names:
         raise InvalidArgument(
             "layer", expected=f"one of {', '.join(names[:8])}…", found=repr(layer)
         )
     tried: list[tuple[str, str]] = []
-    for call in calls:
+    for call, second in zip(calls, again, strict=False):
         if not isinstance(call.layer, LAYERS) or layer not in (None, call.name):
             continue
         try:
-            norm = _norm_behind(call, calls)
-            front = front_of(call, probe, canvas, norm)
-            _check_only_reader(module, call, probe, answer)
+            trials, norm = [], None
+            for values, one, made in ((probe, call, calls), (other, second, again)):
+                norm, seen = _norm_behind(one, made)
+                trials.append(Trial(probe=values, call=one, made=seen))
+            front = held_front(trials, canvas, norm, scaled=scaled)
+            _check_only_reader(module, call, other, answer)
             return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
         except Unusable as reason:
             tried.append((call.name, str(reason)))
@@ -107,16 +118,26 @@ def run_probe(
         return first_tensor(module(values))
 
 
-def first_tensor(output: object) -> Tensor:
-    """The tensor a model's output carries: `logits` where there are any, else the first tensor."""
+def named_tensors(output: object) -> dict[str, Tensor]:
+    """The tensors of a model's output by their names, or numbers; `logits` first where there are any."""
     if isinstance(output, Tensor):
-        return output
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits  # type: ignore[attr-defined]
-    values = list(output.values()) if isinstance(output, dict) else output
-    for value in values if isinstance(values, list | tuple) else ():
-        if isinstance(value, Tensor):
-            return value
+        return {"output": output}
+    if isinstance(output, Mapping):
+        found = {str(name): value for name, value in output.items() if isinstance(value, Tensor)}
+    elif isinstance(output, list | tuple):
+        names = getattr(output, "_fields", range(len(output)))
+        pairs = zip(names, output, strict=True)
+        found = {str(name): value for name, value in pairs if isinstance(value, Tensor)}
+    else:
+        logits = getattr(output, "logits", None)
+        found = {"logits": logits} if isinstance(logits, Tensor) else {}
+    return {"logits": found["logits"], **found} if "logits" in found else found
+
+
+def first_tensor(output: object) -> Tensor:
+    """The tensor a module's output carries: `logits` where there are any, else the first tensor."""
+    for value in named_tensors(output).values():
+        return value
     raise InvalidArgument("model", expected="a tensor as output", found=type(output).__name__)
 
 
@@ -132,18 +153,19 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = True
 
 
-def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
+def _norm_behind(call: Call, calls: list[Call]) -> tuple[nn.Module | None, Tensor]:
+    """The BatchNorm that reads a layer, and what they put out together."""
     for other in calls:
         if isinstance(other.layer, NORMS) and other.given is call.made:
-            return other.layer
-    return None
+            return other.layer, other.made
+    return None, call.made
 
 
-def _check_only_reader(module: nn.Module, call: Call, probe: Tensor, clean: Tensor) -> None:
+def _check_only_reader(module: nn.Module, call: Call, other: Tensor, clean: Tensor) -> None:
     """Hold the layer's output and change the input: an output that moves has another source."""
     handle = call.layer.register_forward_hook(lambda *_: call.made)
     try:
-        held = run_probe(module, probe.square())
+        held = run_probe(module, other)
     finally:
         handle.remove()
     if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):

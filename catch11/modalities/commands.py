@@ -4,7 +4,7 @@ to it are refused, models are opened, and its own function is called."""
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catch11.evaluation.verify import Verification
+from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import is_private
 from catch11.keys.key import Key
 from catch11.modalities.frame import Progress
@@ -62,8 +62,6 @@ def attack(
     progress: Progress | None = None,
 ) -> "Assault":
     """What attackers get out of a release; see `catch11.attack`."""
-    from catch11.attacks.session import Assault
-
     kind = release_modality(dst)
     given = kind.attack.taken(options, kind=kind.items)
     own = [given["model"]] if "model" in given else []
@@ -72,5 +70,4 @@ def attack(
         given["model"] = opened.pop(0)
     if opened:
         given["rivals"] = opened
-    found = kind.attack.run(dst, command=command, progress=progress, **given)
-    return found if isinstance(found, Assault) else Assault(records=tuple(found))
+    return kind.attack.run(dst, command=command, progress=progress, **given)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.verify import Verification
+from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key, build_key
 from catch11.modalities.options import Options
+
+if TYPE_CHECKING:
+    from catch11.attacks.session import Assault
 
 Facts = Mapping[str, Any]
 Progress = Callable[..., None]
@@ -68,4 +71,4 @@ class Modality:
     reading: frozenset[str] = frozenset()
     reader: Callable[[Key], str] = lambda key: ""
     verify: Action[Verification]
-    attack: Action[Any]
+    attack: "Action[Assault]"

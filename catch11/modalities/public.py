@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from catch11.copies.personalize import CopySecret
-from catch11.evaluation.verify import Verification
+from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
 from catch11.modalities import commands

@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
-from catch11.fronts.find import find_front, first_tensor
+from catch11.errors import InvalidArgument, ModelRefused
+from catch11.fronts.find import find_front, first_tensor, named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
+from catch11.models.answer import Picked, answers_of, first_line
 from catch11.models.canvases import Prepare
 
 
@@ -62,7 +63,8 @@ class Model:
     module: in evaluation mode, its parameters not asking for gradients; None for a graph that torch
     cannot run. labels: one a logit; none for words. fingerprint: SHA-256 over the sorted tensors. notes: sentences
     on what is not exact, for instance a resize that differs by a level. private: whether it is a
-    personalised copy, which reads scrambled pictures.
+    personalised copy, which reads scrambled pictures. output: the name of the tensor that is its
+    answer. alone: whether it is asked one window at a time, see `Answers`.
     """
 
     modality: ClassVar[str] = "image"
@@ -78,6 +80,8 @@ class Model:
     device: str = "cpu"
     notes: tuple[str, ...] = field(default=())
     private: bool = False
+    output: str = "logits"
+    alone: bool = False
 
     def __repr__(self) -> str:
         size = f"{self.canvas.height}x{self.canvas.width}"
@@ -99,7 +103,9 @@ class Model:
         if self.module is None:
             reason = next(iter(self.notes), "torch cannot run it")
             raise ModelRefused(self.spec, f"no gradient: {reason.rstrip('.')}")
-        return first_tensor(self.module(pixel_values))
+        parts = pixel_values.split(1) if self.alone else (pixel_values,)
+        made = [first_tensor(self.module(part)) for part in parts]
+        return made[0] if len(made) == 1 else torch.cat(made)
 
     def logits(
         self, pixel_values: Float[Tensor, "batch channel height width"], *, batch: int = 64
@@ -110,9 +116,17 @@ class Model:
         if not len(pixel_values):
             return torch.zeros(0, len(self.labels))
         run = self.forward if self.graph is None else self.graph.run
+        batch = 1 if self.alone else batch
         with torch.no_grad():
             parts = [run(part.to(self.device)).float().cpu() for part in pixel_values.split(batch)]
         return torch.cat(parts)
+
+    @property
+    def held(self) -> str:
+        """What a release keeps of its answer, in words."""
+        if self.prompt is not None:
+            return f"its answer in words to {self.prompt!r}"
+        return f"the strongest of {len(self.labels)} classes, output {self.output}"
 
     @property
     def speaks(self) -> bool:
@@ -162,24 +176,28 @@ def finish(
     fingerprint: str | None = None,
     device: str = "cpu",
     notes: tuple[str, ...] = (),
+    output: str | None = None,
 ) -> Model:
-    """A loaded torch module as a Model: evaluation mode, run once, its classes counted.
+    """A loaded torch module as a Model: evaluation mode, run, its classes counted.
 
-    fingerprint: where it is not the module's own.
+    fingerprint: where it is not the module's own. output: which of several is its answer.
     """
     fingerprint = fingerprint or module_fingerprint(module)
-    module = move(spec, module, device)
-    count = count_classes(spec, lambda values: first_tensor(module(values.to(device))), canvas)
+    net = move(spec, module, device)
+    found = answers_of(spec, lambda x: named_tensors(net(x.to(device))), canvas, asked=output)
+    module = net if output is None else Picked(net, output)
     return Model(
         name=name,
         spec=spec,
         module=module,
         canvas=canvas,
-        labels=labels(count),
+        labels=labels(found.classes),
         fingerprint=fingerprint,
         prepare=prepare,
         device=device,
         notes=notes,
+        output=found.output,
+        alone=found.alone,
     )
 
 
@@ -196,37 +214,8 @@ def move(spec: str, module: nn.Module, device: str) -> nn.Module:
     return module
 
 
-def count_classes(spec: str, run: Callable[[Tensor], Tensor], canvas: Canvas) -> int:
-    """Number of logits, from one run on a neutral picture. Raises ModelRefused."""
-    try:
-        with torch.no_grad():
-            logits = run(torch.zeros(1, *canvas.shape))
-    except Catch11Error:
-        raise
-    except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
-        shape = " x ".join(map(str, canvas.shape))
-        reason = f"it does not run on its own input of {shape} ({first_line(error)})"
-        raise ModelRefused(spec, reason) from None
-    if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 1:
-        raise ModelRefused(spec, f"its output is {tuple(logits.shape)}, not (1, classes)")
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelRefused(spec, "it answers a neutral picture with NaN or infinity")
-    return int(logits.shape[1])
-
-
 def _number(words: Sequence[str]) -> int:
     return int.from_bytes(hashlib.sha256(json.dumps(list(words)).encode()).digest()[:8]) >> 1
-
-
-def indices(count: int) -> tuple[str, ...]:
-    """Class labels where the model names none: "0", "1", ..."""
-    return tuple(str(index) for index in range(count))
-
-
-def first_line(error: BaseException) -> str:
-    """The first words of another library's error, fit for the inside of a sentence."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return text[:200] or type(error).__name__
 
 
 def local_file(spec: str, rest: str) -> Path:

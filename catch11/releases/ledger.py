@@ -134,6 +134,7 @@ def parse(path: Path, lines: list[bytes], *, key: str | None = None) -> list[Row
     return [_row(path, number, line) for number, line in enumerate(lines[1:], start=2)]
 
 
+# By hand: pydantic reads no names that are no UTF-8, which a ledger may hold, and would save two lines.
 def _row(path: Path, number: int, line: bytes) -> Row:
     facts = _object(path, number, line)
     try:
@@ -142,7 +143,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
         raise _no_line(path, number) from None
     numbers = (row.psnr, row.front_shift)
     good = all(isinstance(getattr(row, name), str) for name in _TEXTS)
-    good &= not row.file or safe_path(row.file)
+    good &= row.agreement in (None, True, False) and (not row.file or safe_path(row.file))
     good &= row.outcome in ("released", "withheld", "skipped") and bool(row.source)
     good &= all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers)
     if not good:

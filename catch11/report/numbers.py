@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from catch11.errors import InvalidArgument
+from catch11.evaluation.groups import clean_of
 from catch11.evaluation.record import Record
-from catch11.report.card import clean_of, share
+from catch11.report.card.words import share
 from catch11.report.words import interval
 
 MARK = re.compile(r"(?<=<!-- n: )([^>]+?)( -->)(.*?)(?=<!-- /n -->)", re.DOTALL)

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from catch11.evaluation.groups import largest, preferred
 from catch11.evaluation.record import Record
 from catch11.report import load_records
-from catch11.report.card import Card, cards, knows, largest, markdown, preferred, share
+from catch11.report.card.threats import Card, cards, knows
+from catch11.report.card.words import markdown, share
 from catch11.report.numbers import filled
 from catch11.report.words import CONDITIONS, ROLES, interval
 
+WIDE = "---\nhide: [toc]\n---\n\n"  # room for tables
 GENERATED = "Generated from {} by `make pages`; do not edit."
 Rows = Sequence[Sequence[str]]
 
@@ -30,7 +33,7 @@ def index(files: Mapping[str, Sequence[Record]]) -> str:
     """One line a release: the licensee, the strongest model as it is, and the strongest attacker."""
     head = ("release", "licensee", "strongest other model, as it is", "strongest attacker", "knows")
     rows = [(f"[{name}]({name}.md)", *_line(card)) for name, card in _cards(files)]
-    return "\n".join(
+    return WIDE + "\n".join(
         (
             "# Results",
             "",
@@ -63,7 +66,7 @@ def of_release(name: str, records: Sequence[Record]) -> str:
         "## Commands",
         "```sh\n" + "\n".join(card.commands) + "\n```",
     )
-    return "\n\n".join(parts) + "\n"
+    return WIDE + "\n\n".join(parts) + "\n"
 
 
 def _cards(files: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, Card]]:
@@ -82,7 +85,9 @@ def _line(card: Card) -> Iterator[str]:
 
 def _plain(records: Sequence[Record]) -> Iterator[str]:
     """Each model under each condition, the authorized one first."""
-    held = {(r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS}
+    held: dict[tuple[str, str], Record] = {
+        (r.model, r.condition): r for r in preferred(records) if r.condition in CONDITIONS
+    }
     roles = {r.model: r.role for r in records}
     models = sorted(roles, key=lambda model: list(ROLES).index(roles[model]))
     rows = [

@@ -87,8 +87,8 @@ def _attacked(material: Material) -> Iterator[tuple[str, Tensor]]:
 def _first(attack: Attack, material: Material) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     attempt = next(iter(attack.run(material, generator=generator)))
-    assert attempt.images is not None
-    return attempt.images
+    assert attempt.restored is not None
+    return attempt.restored
 
 
 def uri(window: Tensor) -> str:

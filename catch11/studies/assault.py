@@ -5,7 +5,18 @@ from dataclasses import replace
 
 import torch
 
-from catch11.attacks.frame import Attack, Jury, Knowledge, Material, Unsuited
+from catch11.attacks.frame import (
+    Attack,
+    Finding,
+    Jury,
+    Knowledge,
+    Material,
+    Unsuited,
+    attack_names,
+    attack_of,
+)
+from catch11.attacks.jury import ClassJury, window_jury
+from catch11.attacks.purify import AsIs
 from catch11.evaluation.record import Record
 from catch11.studies.trial import Trial
 
@@ -38,15 +49,25 @@ def material(
     return held
 
 
-def jury(trial: Trial, rivals: Sequence[str]) -> Jury:
+def jury(trial: Trial, rivals: Sequence[str]) -> ClassJury:
     """Judges by the labels."""
-    return Jury(
-        canvas=trial.model.canvas,
+    return window_jury(
+        trial.model.canvas,
         rivals={name: trial.place.model(trial.family, name) for name in rivals},
         truth=dict.fromkeys(rivals, trial.truth),
         released=trial.made.windows,
         clean=trial.clean,
     )
+
+
+def every_finding(kind: str, material: Material, jury: Jury) -> list[Finding]:
+    """What every attack on a kind of data that the material allows gets, besides none at all."""
+    found: list[Finding] = []
+    for name in attack_names(kind):
+        one = attack_of(name, kind)()
+        if name != AsIs.name and one.knowledge <= material.knowledge and not one.unfit(material):
+            found += one(material, jury)
+    return found
 
 
 def assault(trial: Trial, attacks: Sequence[Attack], *, training: int) -> list[Record]:

@@ -6,10 +6,10 @@ be told, and projected out, without the layer: the blind attacks live on exactly
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.attacks.tiles import cut
@@ -84,9 +84,14 @@ def principal(
     return torch.linalg.eigh(flat.T @ flat)[1][:, -count:]
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
+STUDY = Study(
+    name="assumption2",
+    title="Singular vectors against the data's principal components",
+    source="paper, Assumption 2",
+    cells=cells,
+    work=work,
+    view=partial(
+        pivot,
         row=lambda r: r.model,
         column=lambda r: r.metric,
         head="front",
@@ -94,14 +99,5 @@ def view(records: Sequence[Record]) -> RenderableType:
             f"directions that hold {SHARE:.0%} of a front's energy; by chance: their share of all, "
             "which is also the overlap of random subspaces; variance: bootstrap over pictures"
         ),
-    )
-
-
-STUDY = Study(
-    name="assumption2",
-    title="Singular vectors against the data's principal components",
-    source="paper, Assumption 2",
-    cells=cells,
-    work=work,
-    view=view,
+    ),
 )

@@ -15,7 +15,8 @@ from PIL import Image
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.conditions import find_sources, read_batch
-from catch11.evaluation.verify import Verification, verify
+from catch11.evaluation.verification import Verification
+from catch11.evaluation.verify import verify
 from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder

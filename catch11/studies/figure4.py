@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import RenderableType
 
 from catch11.attacks.blind import BlindSubspace
 from catch11.attacks.frame import Material
@@ -44,16 +44,6 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     ]  # fmt: skip
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row=setting("method"),
-        column=lambda r: r.metric,
-        head="files",
-        caption="means over the pictures of the figure",
-    )
-
-
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
     n = max(int(r.settings["n"]) for r in records)
     base = Trial(place=place, family=FAMILY, authorized=place.names(FAMILY)[0], n=n)
@@ -80,8 +70,8 @@ def attacked(base: Trial) -> dict[str, torch.Tensor]:
         one = attack()
         generator = torch.Generator().manual_seed(0)
         attempt = next(iter(one.run(held.cut(one.knowledge), generator=generator)))
-        assert attempt.images is not None
-        rows[f"spectral,\n{one.name}"] = attempt.images[: len(base.clean)]
+        assert attempt.restored is not None
+        rows[f"spectral,\n{one.name}"] = attempt.restored[: len(base.clean)]
     return rows
 
 
@@ -91,6 +81,12 @@ STUDY = Study(
     source="paper, Figure 4",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row=setting("method"),
+        column=lambda r: r.metric,
+        head="files",
+        caption="means over the pictures of the figure",
+    ),
     draw=draw,
 )

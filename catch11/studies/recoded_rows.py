@@ -5,22 +5,24 @@ table has columns. Strength: dB with peak one standard deviation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
-from rich.console import RenderableType
 from torch import Tensor
 
+from catch11.attacks.frame import Attempt, Material
+from catch11.attacks.jury import ClassJury
 from catch11.evaluation.cells import Cell
-from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.score import Run, to_record
 from catch11.keys.key import DEFAULT_RULE, Key, build_key
+from catch11.modalities.table.attacks import WholeRows
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.recoder import SpectralRowRecoder
-from catch11.modalities.table.restore import projected, regressed, wiener
 from catch11.recoding.frame import Recoded, Recoder
+from catch11.studies.assault import every_finding
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import rows as tables
 from catch11.studies.place import Place
@@ -81,28 +83,37 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     half = len(data.train) // 2
     public, others = data.train[:half], data.train[half:]
     pairs = others, recoder(others).items
-    rows: list[tuple[Condition, str | None, tuple[str, ...], Tensor]] = [
-        ("clean", None, (), data.test),
-        ("nte", None, (), made.items),
-        ("gaussian", None, (), noisy),
-        ("attack", "Wiener", ("released", "public"), wiener(made.items, public)),
-        ("attack", "regression", ("released", "pairs"), regressed(made.items, pairs)),
-        ("attack", "front known", ("released", "public", "front"), projected(made.items, public, front)),
+    readers = rivals(name)
+    jury = ClassJury(
+        rivals={rival: answer for rival, (_, answer) in readers.items()},
+        truth=dict.fromkeys(readers, data.test_labels), released=made.items,
+        predict=lambda answer, given: answer(given),
+    )  # fmt: skip
+    rows: list[tuple[Condition, Tensor]] = [
+        ("clean", data.test), ("nte", made.items), ("gaussian", noisy)
     ]  # fmt: skip
-    found = []
-    for rival, (role, answer) in rivals(name).items():
-        for condition, attack, knowledge, given in rows:
-            share = accuracy((answer(given) == data.test_labels).tolist())
-            found.append(
-                Record(
-                    model=rival, role=role, condition=condition, metric="accuracy",
-                    value=share.estimate, low=share.low, high=share.high, n=len(data.test),
-                    attack=attack, knowledge=knowledge, key_fingerprint=key.fingerprint,
-                    psnr=None if condition == "clean" else _mean(made),
-                    settings={"release": cell.name, "withheld": _withheld(made)},
-                )
-            )  # fmt: skip
-    return found
+    run = Run(key=key.fingerprint, settings={"release": cell.name, "withheld": _withheld(made)})
+    found = [
+        to_record(
+            measured, run, model=rival, role=role, condition=condition,
+            psnr=None if condition == "clean" else _mean(made),
+        )
+        for rival, (role, _) in readers.items()
+        for condition, given in rows
+        for measured in jury.measures(rival, Attempt(setting=condition, restored=given))
+    ]  # fmt: skip
+    material = Material(
+        canvas=model.canvas, released=made.items, public=public, front=front, pairs=pairs,
+        pieces=lambda size: WholeRows(),
+    )  # fmt: skip
+    return found + [
+        to_record(
+            measured, run, model=one.rival, role=readers[one.rival][0], condition="attack",
+            attack=one.attack, knowledge=one.knowledge, psnr=_mean(made),
+        )
+        for one in every_finding("table", material, jury)
+        for measured in one.measures
+    ]  # fmt: skip
 
 
 def _recoder(model: TableModel, key: Key, strength: object) -> Recoder[Tensor]:
@@ -128,15 +139,11 @@ def _withheld(made: Recoded[Tensor]) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return released_table(records, "dB with peak one standard deviation")
-
-
 STUDY = Study(
     name="rows",
     title="Recoded tables",
     source="beyond the paper: dense fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="dB with peak one standard deviation"),
 )

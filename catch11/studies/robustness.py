@@ -2,8 +2,7 @@
 real crops, enlarged to the window again; every change is tried on the clean picture too."""
 
 from collections.abc import Sequence
-
-from rich.console import RenderableType
+from functools import partial
 
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record
@@ -58,14 +57,12 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return records
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"for": setting("authorized"), "pictures": setting("source"), "read by": model},
-        column=lambda r: r.attack or "as they are",
-        caption="accuracy; crop: the middle share of each side, enlarged; blur: deviation in pixels",
-    )
-
+view = partial(
+    pivot,
+    row={"for": setting("authorized"), "pictures": setting("source"), "read by": model},
+    column=lambda r: r.attack or "as they are",
+    caption="accuracy; crop: the middle share of each side, enlarged; blur: deviation in pixels",
+)
 
 STUDY = Study(
     name="robustness",

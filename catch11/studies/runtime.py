@@ -7,11 +7,11 @@ authorized model, and decoding and encoding the same pictures with nothing in be
 import io
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 
 import torch
 from PIL import Image
-from rich.console import RenderableType
 
 from catch11.baselines import published
 from catch11.data.windows import as_pictures
@@ -111,21 +111,17 @@ def _record(trial: Trial, name: str, metric: str, values: Sequence[float]) -> Re
     )  # fmt: skip
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"model": lambda r: r.model, "task": lambda r: str(r.settings["task"])},
-        column=lambda r: r.metric,
-        caption="median of the runs with their range, processor time of one thread",
-    )
-
-
 STUDY = Study(
     name="runtime",
     title="What recoding costs",
     source="paper, §5.3",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={"model": lambda r: r.model, "task": lambda r: str(r.settings["task"])},
+        column=lambda r: r.metric,
+        caption="median of the runs with their range, processor time of one thread",
+    ),
     alone=True,
 )

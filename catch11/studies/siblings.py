@@ -9,13 +9,12 @@ model itself, and of a personalised copy of it.
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from rich.console import RenderableType
 from torch import Tensor
 from torch.nn import functional
 
@@ -156,15 +155,6 @@ def _answers(model: Model, windows: Windows) -> Int[Tensor, " batch"]:
     return model.logits(model.canvas.normalise(windows), batch=16).argmax(1)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"release for": setting("release for"), "sibling": lambda r: r.model},
-        column=lambda r: r.condition,
-        caption="accuracy of the public model and of siblings fine-tuned from it, deep recoding",
-    )
-
-
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
     """Accuracy on either release against the drift of the first layer, in percent."""
     from matplotlib.figure import Figure
@@ -195,7 +185,12 @@ STUDY = Study(
     source="ours",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={"release for": setting("release for"), "sibling": lambda r: r.model},
+        column=lambda r: r.condition,
+        caption="accuracy of the public model and of siblings fine-tuned from it, deep recoding",
+    ),
     draw=draw,
     minutes=10,
 )

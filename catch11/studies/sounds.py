@@ -4,25 +4,27 @@ Quick: ten chirps, nets trained in seconds. Full: ten words spoken by espeak-ng 
 test words of eight voices that no net heard. Strength: PSNR with peak 2, the range of samples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 
-from rich.console import RenderableType
 from torch import Tensor
 
+from catch11.attacks.frame import Attempt, Material
+from catch11.attacks.jury import ClassJury
 from catch11.canvas.grid import GRIDS, decibels
 from catch11.data.sounds import Clip
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
-from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
+from catch11.evaluation.score import Run, to_record
 from catch11.keys.key import Key, build_key
-from catch11.modalities.audio.filters import blind_attacks, projected, wiener
+from catch11.modalities.audio.filters import frames
 from catch11.modalities.audio.model import AudioModel
 from catch11.modalities.audio.recoder import RADIUS
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoded
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.studies.assault import every_finding
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets import spoken
 from catch11.studies.place import Place
@@ -69,31 +71,43 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     decibels = tuple(made.psnr)
     generators = tuple(item_generator(str(i), seed=0) for i in range(len(data.test)))
     noisy = noise_at(data.test, decibels, grid=GRIDS["wav16"], generators=generators)
-    rows: list[tuple[Condition, str | None, tuple[str, ...], Tensor]] = [
-        ("clean", None, (), data.test), ("nte", None, (), made.images), ("gaussian", None, (), noisy),
+    jury = ClassJury(
+        rivals=models, truth=dict.fromkeys(models, data.test_labels), released=made.images,
+        predict=lambda one, windows: one.logits(inputs(one, windows)).argmax(1),
+    )  # fmt: skip
+    rows: list[tuple[Condition, Tensor]] = [
+        ("clean", data.test), ("nte", made.images), ("gaussian", noisy)
     ]  # fmt: skip
-    if strength in ATTACKED:
-        rows += _attacked(made.images, data.train[:PUBLIC], key)
     mean = sum(decibels) / len(decibels)
-    records = []
-    for other, rival in models.items():
-        for condition, attack, knowledge, windows in rows:
-            given = rival.logits(inputs(rival, windows)).argmax(1)
-            share = accuracy((given == data.test_labels).tolist())
-            records.append(
-                Record(
-                    model=other, role=_role(name, other), condition=condition, metric="accuracy",
-                    value=share.estimate, low=share.low, high=share.high, n=len(data.test),
-                    attack=attack, knowledge=knowledge,
-                    psnr=None if condition == "clean" else mean,
-                    model_fingerprint=rival.fingerprint, key_fingerprint=key.fingerprint,
-                    settings={
-                        "release": cell.name, "snr": _snr(made.images, data.test), "withheld": _withheld(made),
-                        "shift": sum(made.front_shift) / len(made.front_shift),
-                    },
-                )
-            )  # fmt: skip
-    return records
+    settings = {
+        "release": cell.name, "snr": _snr(made.images, data.test), "withheld": _withheld(made),
+        "shift": sum(made.front_shift) / len(made.front_shift),
+    }  # fmt: skip
+    run = Run(key=key.fingerprint, settings=settings)
+    records = [
+        to_record(
+            measured, run, model=other, role=_role(name, other), condition=condition,
+            fingerprint=rival.fingerprint, psnr=None if condition == "clean" else mean,
+        )
+        for other, rival in models.items()
+        for condition, windows in rows
+        for measured in jury.measures(other, Attempt(setting=condition, restored=windows))
+    ]  # fmt: skip
+    if strength not in ATTACKED:
+        return records
+    material = Material(
+        canvas=model.canvas, released=made.images, public=data.train[:PUBLIC], front=key.front,
+        pieces=frames,
+    )  # fmt: skip
+    return records + [
+        to_record(
+            measured, run, model=found.rival, role=_role(name, found.rival), condition="attack",
+            fingerprint=models[found.rival].fingerprint, attack=found.attack,
+            knowledge=found.knowledge, psnr=mean,
+        )
+        for found in every_finding("audio", material, jury)
+        for measured in found.measures
+    ]  # fmt: skip
 
 
 def inputs(model: AudioModel, windows: Tensor) -> Tensor:
@@ -109,20 +123,6 @@ def _recoded(model: AudioModel, key: Key, windows: Tensor, strength: object) -> 
         return DeepRecoder(model, key, format="wav16", chunk=32, radius=RADIUS)(windows)
     assert isinstance(strength, float)
     return SpectralRecoder(key, format="wav16", psnr=strength, noise="gaussian")(windows)
-
-
-def _attacked(
-    released: Tensor, public: Tensor, key: Key
-) -> list[tuple[Condition, str | None, tuple[str, ...], Tensor]]:
-    rows: list[tuple[Condition, str | None, tuple[str, ...], Tensor]] = []
-    blind: Mapping[str, Callable[[Tensor], Tensor]] = blind_attacks()
-    for name, run in blind.items():
-        rows.append(("attack", name, ("released",), run(released)))
-    rows.append(("attack", "Wiener", ("released", "public"), wiener(released, public)))
-    if key.front.patched:
-        known = ("released", "public", "front")
-        rows.append(("attack", "front known", known, projected(released, public, key.front)))
-    return rows
 
 
 def _role(authorized: str, other: str) -> Role:
@@ -142,16 +142,12 @@ def _withheld(made: Recoded) -> int:
     return sum(reason is not None for reason in made.reasons)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return released_table(records, "PSNR with peak 2, the range of samples")
-
-
 STUDY = Study(
     name="sounds",
     title="Recoded sounds and keyword spotters",
     source="beyond the paper: one-dimensional fronts",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(released_table, strength="PSNR with peak 2, the range of samples"),
     minutes=3,
 )

@@ -5,12 +5,12 @@ or kernel as a matrix, in pixel units; the rest of its directions is what noise 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.evaluation.cells import Cell
@@ -57,16 +57,6 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     ]  # fmt: skip
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row=model,
-        column=lambda record: record.metric,
-        head="front",
-        caption="directions of a tile or kernel; P95, P99: the fewest that hold that share of Σ s²",
-    )
-
-
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -89,6 +79,12 @@ STUDY = Study(
     source="paper, Table 5 and Figure 3",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row=model,
+        column=lambda record: record.metric,
+        head="front",
+        caption="directions of a tile or kernel; P95, P99: the fewest that hold that share of Σ s²",
+    ),
     draw=draw,
 )

@@ -6,9 +6,9 @@ from the order statistics. Floats outside the box, so that 40 to 0 dB can all be
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from statistics import NormalDist
 
-from rich.console import RenderableType
 from torch import Tensor, nn
 
 from catch11.canvas.grid import psnr as measured
@@ -17,6 +17,7 @@ from catch11.evaluation.record import Record
 from catch11.models.frame import Model
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
+from catch11.studies.tables import model as model_name
 from catch11.studies.tables import number, pivot, setting
 from catch11.studies.trial import Trial
 
@@ -119,23 +120,18 @@ def median_range(
     return rows[low], middle, rows[high]
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"model": lambda r: r.model + (" (authorized)" if r.role == "authorized" else ""),
-             "layer": setting("stage")},
-        column=lambda r: f"{float(str(r.settings['psnr'])):g} dB",
-        cell=lambda r: f"{number(r.value)} [{number(r.low)}, {number(r.high)}]",
-        caption="median relative deviation of a layer's output, with its 95 % order statistics",
-    )  # fmt: skip
-
-
 STUDY = Study(
     name="table6",
     title="How far each layer moves",
     source="paper, Table 6",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={"model": model_name, "layer": setting("stage")},
+        column=lambda r: f"{float(str(r.settings['psnr'])):g} dB",
+        cell=lambda r: f"{number(r.value)} [{number(r.low)}, {number(r.high)}]",
+        caption="median relative deviation of a layer's output, with its 95 % order statistics",
+    ),
     minutes=6,
 )

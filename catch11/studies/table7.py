@@ -8,24 +8,23 @@ trained here (with --hub, RoBERTa), fed the released embeddings, and, as a contr
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.console import RenderableType
 from torch import Tensor
 
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
+from catch11.evaluation.score import Measured, Run, to_record
 from catch11.keys.key import build_key
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
 from catch11.modalities.text.recoder import NoiseTokens, Passages, SpectralTokens, passages
-from catch11.modalities.text.scores import record
 from catch11.recoding.frame import Recoder
 from catch11.studies.frame import Scale, Study
 from catch11.studies.nets.encoders import known_encoder, small_encoder
@@ -145,11 +144,17 @@ def _records(
     said, task = one.predict(answers), examples.task
     truth = [examples.labels[i] for i in kept]
     return [
-        record(
-            measure(task, [said[i] for i in kept], truth, metric=metric), model=one.model,
-            role=role or role_of(authorized, one.model), condition=condition, metric=metric, n=len(kept),
-            chance=chance(task, list(examples.labels), metric=metric),
-            withheld=len(examples) - len(kept),
+        to_record(
+            Measured(
+                metric=metric, n=len(kept),
+                value=measure(task, [said[i] for i in kept], truth, metric=metric),
+            ),
+            Run(), model=one.model.name, role=role or role_of(authorized, one.model),
+            condition=condition, fingerprint=one.model.fingerprint,
+            settings={
+                "chance": chance(task, list(examples.labels), metric=metric),
+                "withheld": len(examples) - len(kept),
+            },
         )
         for metric in task.metrics
     ]  # fmt: skip
@@ -219,20 +224,6 @@ def _split(task: str, place: Place) -> str:
     )
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={
-            "task": lambda r: f"{r.settings['task']} {r.metric}, chance {r.settings['chance']:.2f}",
-            "model": lambda r: f"{r.model} ({r.role})",
-        },
-        column=lambda r: "clean, fed" if r.condition == "control" else _column(r),
-        caption="clean, fed: the authorized model's clean embeddings, handed to the rival. Withheld "
-        "documents are left out. spectral: noise of that share of the document's size in 64 "
-        "directions.",
-    )
-
-
 def _column(one: Record) -> str:
     return "clean" if one.condition == "clean" else str(one.settings["recoder"])
 
@@ -243,6 +234,16 @@ STUDY = Study(
     source="Table 7",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={
+            "task": lambda r: f"{r.settings['task']} {r.metric}, chance {r.settings['chance']:.2f}",
+            "model": lambda r: f"{r.model} ({r.role})",
+        },
+        column=lambda r: "clean, fed" if r.condition == "control" else _column(r),
+        caption="clean, fed: the authorized model's clean embeddings, handed to the rival. Withheld "
+        "documents are left out. spectral: noise of that share of the document's size in 64 "
+        "directions.",
+    ),
     minutes=37,
 )

@@ -2,8 +2,7 @@
 and with a U-Net, against releases and, as a control, against Gaussian noise of the same strength."""
 
 from collections.abc import Sequence
-
-from rich.console import RenderableType
+from functools import partial
 
 from catch11.attacks.nets import Training
 from catch11.attacks.restoration import NoiseToClean, NoiseToNoise, WhiteBoxRestoration
@@ -49,15 +48,6 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return assault(trial, attacks, training=int(str(cell.settings["training"])))
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"files": setting("method"), "attack": named, "read by": model},
-        column=lambda r: f"for {r.settings['authorized']}, n = {r.n}",
-        caption="accuracy, the better of a residual net and a U-Net; white-box: knows the front and simulates spectral pairs",
-    )
-
-
 def named(record: Record) -> str:
     """The attack, or what the files are without one."""
     return record.attack or {"clean": "(clean pictures)", "nte": "none"}[record.condition]
@@ -69,6 +59,11 @@ STUDY = Study(
     source="paper, Table 8",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={"files": setting("method"), "attack": named, "read by": model},
+        column=lambda r: f"for {r.settings['authorized']}, n = {r.n}",
+        caption="accuracy, the better of a residual net and a U-Net; white-box: knows the front and simulates spectral pairs",
+    ),
     minutes=40,
 )

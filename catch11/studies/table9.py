@@ -4,8 +4,7 @@ batch norms that take the files' statistics (and dropout on). Beside it the same
 Training on releases for use on clean pictures is a study of its own."""
 
 from collections.abc import Sequence
-
-from rich.console import RenderableType
+from functools import partial
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
 from catch11.evaluation.cells import Cell
@@ -56,15 +55,6 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return assault(Trial.of(cell, place), (attack,), training=training)
 
 
-def view(records: Sequence[Record]) -> RenderableType:
-    return pivot(
-        records,
-        row={"attack": attacker, "read by": model},
-        column=setting("method"),
-        caption="accuracy, best of the sweep, which favours the attacker; statistics: of batch norms",
-    )
-
-
 def attacker(record: Record) -> str:
     """Who adapted what, or what the files are without an attack."""
     return str(record.settings["attacker"]) if record.attack else named(record)
@@ -76,6 +66,11 @@ STUDY = Study(
     source="paper, Table 9",
     cells=cells,
     work=work,
-    view=view,
+    view=partial(
+        pivot,
+        row={"attack": attacker, "read by": model},
+        column=setting("method"),
+        caption="accuracy, best of the sweep, which favours the attacker; statistics: of batch norms",
+    ),
     minutes=28,
 )

@@ -17,7 +17,8 @@ from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
-from catch11.evaluation.metrics import accuracy, paired_difference, ssim
+from catch11.evaluation.interval import paired_difference
+from catch11.evaluation.metrics import accuracy, ssim
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
 from catch11.keys.key import Key, build_key

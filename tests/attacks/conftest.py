@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from catch11.attacks.frame import Jury, Material
+from catch11.attacks.frame import Material
+from catch11.attacks.jury import ClassJury, window_jury
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
 from catch11.fronts.find import find_front
@@ -72,7 +73,7 @@ class Scene(NamedTuple):
     recoder: SpectralRecoder
     rival: Model
     material: Material
-    jury: Jury
+    jury: ClassJury
 
 
 @pytest.fixture(scope="session")
@@ -101,9 +102,11 @@ def scene() -> Scene:
         labelled=(learned, classes(extra)),
         pairs=(extra, learned),
         query=lambda windows: recoder(windows).images,
+        table=torch.zeros(5, 3),
+        weights=ours,
     )
-    jury = Jury(
-        canvas=CANVAS,
+    jury = window_jury(
+        CANVAS,
         rivals={"theirs": rival},
         truth={"theirs": classes(clean)},
         released=released,

@@ -53,9 +53,9 @@ GAINS = [
 def test_attacks_gain(scene: Scene, row: Gain) -> None:
     before = float(psnr(scene.material.released, scene.clean).mean())
     best = max(
-        float(psnr(attempt.images.clamp(0, 1), scene.clean).mean())
+        float(psnr(attempt.restored.clamp(0, 1), scene.clean).mean())
         for attempt in _attempts(scene, row.name)
-        if attempt.images is not None
+        if attempt.restored is not None
     )
     assert best >= before + row.decibels
 
@@ -69,7 +69,7 @@ def test_knowing_more_helps(scene: Scene) -> None:
     assert seen.psnr is not None
     assert none.psnr + 6 < unseen.psnr < seen.psnr
     assert sum(none.hits) < sum(seen.hits)
-    clean = scene.jury.hits("theirs", Attempt(setting="clean", images=scene.clean))
+    clean = scene.jury.hits("theirs", Attempt(setting="clean", restored=scene.clean))
     assert sum(seen.hits) >= 0.8 * sum(clean)
 
 
@@ -100,12 +100,12 @@ def test_mean_patch_undoes_repeated_noise_and_only_that(scene: Scene) -> None:
     repeated = replace(scene.material, released=(scene.clean + noise).clamp(0, 1))
     attack = attack_of("mean-patch")()
     gained = max(
-        float(psnr(attempt.images, scene.clean).mean())
+        float(psnr(attempt.restored, scene.clean).mean())
         for attempt in attack.run(repeated, generator=generator)
-        if attempt.images is not None
+        if attempt.restored is not None
     )
     assert gained > float(psnr(repeated.released, scene.clean).mean()) + 6.0
-    fresh = [a.images for a in _attempts(scene, "mean-patch") if a.images is not None]
+    fresh = [a.restored for a in _attempts(scene, "mean-patch") if a.restored is not None]
     before = float(psnr(scene.material.released, scene.clean).mean())
     assert all(float(psnr(images, scene.clean).mean()) < before + 2.0 for images in fresh)
 
@@ -116,9 +116,9 @@ def test_two_strengths_on_a_line_give_the_original(scene: Scene) -> None:
     material = replace(scene.material, released=inner + noise, others=(inner + 3 * noise,))
     attack = attack_of("extrapolate")()
     errors = [
-        float((attempt.images - inner).abs().max())
+        float((attempt.restored - inner).abs().max())
         for attempt in attack.run(material, generator=torch.Generator())
-        if attempt.images is not None
+        if attempt.restored is not None
     ]
     assert min(errors) < 1e-5
 
@@ -127,9 +127,9 @@ def test_keyed_strengths_are_not_on_a_line(scene: Scene) -> None:
     """The recoder keys its noise with the settings, so extrapolation gains less than averaging."""
     line, mean = (
         max(
-            float(psnr(a.images, scene.clean).mean())
+            float(psnr(a.restored, scene.clean).mean())
             for a in _attempts(scene, name)
-            if a.images is not None
+            if a.restored is not None
         )
         for name in ("extrapolate", "average")
     )

@@ -7,16 +7,17 @@ import torch
 
 import catch11.attacks
 from catch11.attacks.frame import (
+    HOMES,
     Attack,
     Attempt,
     Knowledge,
     Material,
-    as_pictures,
     attack_names,
     attack_of,
     register,
 )
 from catch11.canvas.frame import Canvas, Fit
+from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument
 from tests.attacks.conftest import Scene
 
@@ -28,6 +29,8 @@ _PLACES: dict[Knowledge, str] = {
     "labels": "labelled",
     "pairs": "pairs",
     "key-queries": "query",
+    "table": "table",
+    "weights": "weights",
 }
 
 
@@ -37,7 +40,7 @@ def _spy(knowledge: frozenset[Knowledge], seen: list[Material]) -> Attack:
 
         def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
             seen.append(material)
-            yield Attempt(setting="x", images=material.released)
+            yield Attempt(setting="x", restored=material.released)
 
     Spy.knowledge = knowledge
     return Spy()
@@ -52,10 +55,33 @@ def test_an_attack_sees_what_it_declares_and_nothing_else(scene: Scene, name: Kn
     assert (seen[0].subspace is not None) == (name == "front")
 
 
+EVERY = [(kind, name) for kind in HOMES for name in attack_names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_every_attack_of_every_kind_is_handed_what_it_declares(
+    kind: str, name: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a material that holds everything there is."""
+    seen: list[Material] = []
+    variant = attack_of(name, kind)
+
+    def run(self: Attack, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        seen.append(material)
+        return iter(())
+
+    monkeypatch.setattr(variant, "run", run)
+    assert variant()(scene.material, scene.jury) == ()
+    held = {one for one, place in _PLACES.items() if getattr(seen[0], place) is not None}
+    assert held == variant.knowledge
+    assert (seen[0].subspace is not None) == ("front" in variant.knowledge)
+
+
 def test_every_attack_declares_known_knowledge() -> None:
+    assert {kind for kind, _ in EVERY} == {"image", "audio", "table", "text"}
     assert len(attack_names()) >= 20
-    for name in attack_names():
-        variant = attack_of(name)
+    for kind, name in EVERY:
+        variant = attack_of(name, kind)
         assert "released" in variant.knowledge
         assert variant.knowledge <= set(get_args(Knowledge))
         assert variant.__doc__
@@ -65,12 +91,12 @@ def test_public_names_exist() -> None:
     assert all(hasattr(catch11.attacks, name) for name in catch11.attacks.__all__)
 
 
-@pytest.mark.parametrize("name", attack_names())
-def test_missing_knowledge_is_refused(scene: Scene, name: str) -> None:
-    variant = attack_of(name)
-    for kind in variant.knowledge - {"released"}:
-        without = scene.material.cut(frozenset(_PLACES) - {kind})
-        with pytest.raises(InvalidArgument, match=f"attack {name}: .* without {kind}"):
+@pytest.mark.parametrize(("kind", "name"), EVERY)
+def test_missing_knowledge_is_refused(scene: Scene, kind: str, name: str) -> None:
+    variant = attack_of(name, kind)
+    for lost in variant.knowledge - {"released"}:
+        without = scene.material.cut(frozenset(_PLACES) - {lost})
+        with pytest.raises(InvalidArgument, match=f"attack {name}: .* without {lost}"):
             variant()(without, scene.jury)
 
 
@@ -80,10 +106,10 @@ class _Two(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         yield Attempt(
-            setting="noise", images=torch.rand(material.released.shape, generator=generator)
+            setting="noise", restored=torch.rand(material.released.shape, generator=generator)
         )
-        yield Attempt(setting="released", images=material.released)
-        yield Attempt(setting="grey", images=torch.full_like(material.released, 0.5))
+        yield Attempt(setting="released", restored=material.released)
+        yield Attempt(setting="grey", restored=torch.full_like(material.released, 0.5))
 
 
 def test_the_best_try_counts_and_tries_are_counted(scene: Scene) -> None:
@@ -103,14 +129,14 @@ def test_progress_names_the_settings(scene: Scene) -> None:
 
 
 def test_bad_attempts_are_refused(scene: Scene) -> None:
-    with pytest.raises(InvalidArgument, match="attempt: expected images or a classifier"):
+    with pytest.raises(InvalidArgument, match="attempt: expected restored items, a classifier"):
         Attempt(setting="none")
 
     class Small(_Two):
         def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-            yield Attempt(setting="small", images=material.released[:1])
+            yield Attempt(setting="small", restored=material.released[:1])
 
-    with pytest.raises(InvalidArgument, match="attack two: expected windows"):
+    with pytest.raises(InvalidArgument, match="attack two: expected items"):
         Small()(scene.material, scene.jury)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
 from catch11.attacks.adaptation import FineTune, Sweep
 from catch11.attacks.frame import Finding, attack_of
+from catch11.evaluation.score import share_of
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release
@@ -55,10 +56,12 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def call(self: Attack, material: Material, jury: Jury, *, seed: int) -> tuple[Finding, ...]:
         seen.append(self.name)
-        hits = (True,) * len(material.released)
+        made = (share_of("accuracy", (True,) * len(material.released)),)
         known = tuple(sorted(self.knowledge))
         return tuple(
-            Finding(attack=self.name, knowledge=known, rival=name, setting="", hits=hits, tries=1)
+            Finding(
+                attack=self.name, knowledge=known, rival=name, setting="", measures=made, tries=1
+            )
             for name in jury.rivals
         )
 

@@ -32,7 +32,7 @@ from catch11.attacks.training_use import TrainingUse
 from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
 from catch11.models.frame import Model
-from tests.attacks.conftest import Scene
+from tests.attacks.conftest import Scene, classes
 
 torch.set_num_threads(1)
 SHORT = Training(steps=60, batch=8, width=8, rate=5e-3)
@@ -105,7 +105,7 @@ def test_adapted_rivals_learn(scene: Scene, attack: FineTune | LearnedFront) -> 
     before = [value.clone() for value in scene.rival.module.state_dict().values()]
     jury = replace(scene.jury, released=windows, truth={"theirs": labels})
     attempts = list(attack.run(scene.material, generator=_seeded()))
-    plain = sum(jury.hits("theirs", Attempt(setting="none", images=windows)))
+    plain = sum(jury.hits("theirs", Attempt(setting="none", restored=windows)))
     assert max(sum(jury.hits("theirs", attempt)) for attempt in attempts) > plain + 6
     after = scene.rival.module.state_dict().values()
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
@@ -167,16 +167,44 @@ def test_what_training_mode_moves(layer: nn.Module, words: tuple[str, ...]) -> N
 
 
 def test_training_use_is_judged_on_clean_pictures(scene: Scene) -> None:
-    sweep = Sweep(rates=(3e-3,), epochs=(4,), starts=("scratch",))
+    """Each net's own predictions on the clean pictures are what counts, and the best net is found."""
+    sweep = Sweep(rates=(3e-3,), epochs=(4, 8), starts=("scratch",))
+    right = classes(scene.clean)
+    tried = []
+    for attempt in TrainingUse(sweep).run(scene.material, generator=_seeded()):
+        assert isinstance(attempt.classify, Reader)
+        with torch.no_grad():
+            tried.append((attempt.classify(scene.clean).argmax(1) == right).tolist())
     (found,) = TrainingUse(sweep)(scene.material, scene.jury)
-    assert 0 <= sum(found.hits) <= 60
+    assert len(tried) == found.tries == 2
+    assert found.hits == tuple(max(tried, key=sum))
+
+
+def test_a_thief_learns_from_clean_pictures_and_not_from_labels_by_chance(scene: Scene) -> None:
+    sweep = Sweep(rates=(3e-3,), epochs=(30,), starts=("scratch",))
+    public = scene.material.public
+    assert public is not None
+    right = classes(public)
+    order = torch.randperm(len(right), generator=_seeded())
+    taught, misled = (
+        TrainingUse(sweep)(replace(scene.material, labelled=(public, labels)), scene.jury)[0]
+        for labels in (right, right[order])
+    )
+    assert sum(taught.hits) > 40  # of 60, 15 by chance
+    assert sum(misled.hits) < sum(taught.hits) - 15
+
+
+def test_training_use_needs_the_clean_pictures(scene: Scene) -> None:
+    sweep = Sweep(rates=(3e-3,), epochs=(1,), starts=("scratch",))
     with pytest.raises(InvalidArgument, match="source: expected the clean pictures"):
         TrainingUse(sweep)(scene.material, replace(scene.jury, clean=None))
 
 
 def test_a_tuned_preprocessor_beats_none(scene: Scene) -> None:
     (found,) = TunedPreprocessor(Tuning(steps=30))(scene.material, scene.jury)
-    plain = sum(scene.jury.hits("theirs", Attempt(setting="none", images=scene.material.released)))
+    plain = sum(
+        scene.jury.hits("theirs", Attempt(setting="none", restored=scene.material.released))
+    )
     assert sum(found.hits) > plain
 
 

@@ -9,12 +9,13 @@ from torch import nn
 from catch11.attacks import several
 from catch11.attacks.adaptation import Reader
 from catch11.attacks.counter import Counter, CounterTrain, noise_root, simulated
-from catch11.attacks.detection import detect, detector, octaves
-from catch11.attacks.frame import Unsuited, attack_of
+from catch11.attacks.detection import Detection, detector, octaves
+from catch11.attacks.frame import Material, Unsuited, attack_of
 from catch11.attacks.projection import FrontWiener
 from catch11.attacks.tiles import cut, moments, paste
 from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
+from catch11.evaluation.interval import Interval
 from catch11.fronts.find import find_front
 from catch11.keys.key import key_of
 from catch11.recoding.spectral.recoder import SpectralRecoder
@@ -51,25 +52,33 @@ def test_octaves_of_checks_in_closed_form() -> None:
     assert rest == pytest.approx([1e-7] * len(rest), rel=1e-3)
 
 
+def _told_apart(scene: Scene, material: Material) -> Interval:
+    (found,) = Detection()(material, scene.jury)
+    (measured,) = found.measures
+    assert (measured.metric, measured.n) == ("auc", len(material.released))
+    return measured.value
+
+
 def test_the_detector_tells_noise_and_not_other_pictures(scene: Scene) -> None:
     assert scene.material.public is not None
-    assert detect(scene.material.released, scene.material.public).estimate > 0.99
-    others = detect(pictures(60, seed=77), scene.material.public)
+    assert _told_apart(scene, scene.material).estimate > 0.99
+    others = _told_apart(scene, replace(scene.material, released=pictures(60, seed=77)))
     assert others.low < 0.6
     assert others.estimate < 0.7
-    with pytest.raises(InvalidArgument, match="public: expected 4 pictures or more"):
-        detect(scene.material.released, scene.material.public[:3])
+    few = replace(scene.material, public=scene.material.public[:3])
+    with pytest.raises(Unsuited, match="attack detection: needs 4 public pictures"):
+        _told_apart(scene, few)
 
 
 def test_stripping_helps_and_leaves_ordinary_pictures_alone(scene: Scene) -> None:
     attack = attack_of("strip")()
     (attempt,) = attack.run(scene.material, generator=_seeded())
     before = _quality(scene.material.released, scene.clean)
-    assert _quality(attempt.images, scene.clean) > before + 4
+    assert _quality(attempt.restored, scene.clean) > before + 4
     plain = replace(scene.material, released=pictures(40, seed=77))
     (attempt,) = attack.run(plain, generator=_seeded())
-    assert attempt.images is not None
-    kept = (attempt.images == plain.released).flatten(1).all(1)
+    assert attempt.restored is not None
+    kept = (attempt.restored == plain.released).flatten(1).all(1)
     assert int(kept.sum()) >= 32
 
 
@@ -88,7 +97,7 @@ def test_near_duplicates_are_found_and_averaged(shift: tuple[int, int], scene: S
     ]
     material = replace(scene.material, released=noisy[0], others=(noisy[1],))
     (attempt,) = attack_of("near-duplicates")().run(material, generator=_seeded())
-    assert _quality(attempt.images, first) > _quality(noisy[0], first) + 1.0
+    assert _quality(attempt.restored, first) > _quality(noisy[0], first) + 1.0
 
 
 def test_a_known_convolution_helps_at_each_frequency(scene: Scene) -> None:
@@ -104,7 +113,7 @@ def test_a_known_convolution_helps_at_each_frequency(scene: Scene) -> None:
     released = SpectralRecoder(key, psnr=14.0)(clean).images
     material = replace(scene.material, released=released, front=key.front, subspace=key.subspace)
     attempts = list(FrontWiener().run(material, generator=_seeded()))
-    best = max(_quality(attempt.images, clean) for attempt in attempts)
+    best = max(_quality(attempt.restored, clean) for attempt in attempts)
     assert best > _quality(released, clean) + 6
     with pytest.raises(Unsuited, match="no overlapping convolution"):
         list(FrontWiener().run(scene.material, generator=_seeded()))

@@ -34,11 +34,11 @@ def test_filters_keep_shape_range_and_repeat(scene: Scene, name: str) -> None:
     settings = set()
     again = attack.run(material, generator=_generator())
     for attempt, other in zip(attack.run(material, generator=_generator()), again, strict=True):
-        assert attempt.images is not None
-        assert other.images is not None
-        assert attempt.images.shape == material.released.shape
-        assert 0 <= float(attempt.images.min()) <= float(attempt.images.max()) <= 1
-        assert torch.equal(attempt.images, other.images)
+        assert attempt.restored is not None
+        assert other.restored is not None
+        assert attempt.restored.shape == material.released.shape
+        assert 0 <= float(attempt.restored.min()) <= float(attempt.restored.max()) <= 1
+        assert torch.equal(attempt.restored, other.restored)
         settings.add(attempt.setting)
     assert len(settings) >= 4
 

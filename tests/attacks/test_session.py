@@ -9,6 +9,7 @@ import torch
 
 from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
 from catch11.attacks.frame import Unsuited
+from catch11.attacks.jury import ClassJury
 from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
 from catch11.evaluation.record import read_records
@@ -279,7 +280,7 @@ def test_a_control_has_noise_in_every_release(
         release(world.source, tmp_path / tag, made)
     held: dict[bool, tuple[Material, torch.Tensor]] = {}
 
-    def call(self: Attack, material: Material, jury: Jury, *, seed: int) -> tuple[()]:
+    def call(self: Attack, material: Material, jury: ClassJury, *, seed: int) -> tuple[()]:
         assert jury.clean is not None
         held[control] = material, jury.clean
         return ()

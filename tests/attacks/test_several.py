@@ -1,14 +1,16 @@
 """Attackers who hold several releases of the same pictures: what pooling them must not lose."""
 
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from catch11.attacks.frame import Attempt, Material
 from catch11.attacks.several import Collude, likely_tiles, pooled_gain
-from catch11.attacks.tiles import pooled_wiener, wiener
+from catch11.attacks.tiles import cut, paste, pooled_wiener, wiener
 from tests.attacks.conftest import PATCH, Scene, pictures
 
 torch.set_num_threads(1)
@@ -26,28 +28,69 @@ def _attempts(material: Material) -> dict[str, Attempt]:
     return {attempt.setting: attempt for attempt in made}
 
 
+def _covariances(windows: Tensor, public: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tiles of PATCH pixels, their covariance and that of public ones, by numpy."""
+    tiles, known = (cut(some, (PATCH, PATCH)).numpy() for some in (windows, public))
+    ours, theirs = (
+        np.cov(some.reshape(-1, some.shape[-1]).T, bias=True) for some in (tiles, known)
+    )
+    return tiles, ours, theirs
+
+
+def _noise(ours: np.ndarray, theirs: np.ndarray, weight: float, floor: float) -> np.ndarray:
+    values, vectors = np.linalg.eigh(ours - weight * theirs)
+    return (vectors * values.clip(min=0)) @ vectors.T + floor * np.eye(len(ours))
+
+
+def _pasted(tiles: np.ndarray, like: Tensor) -> Tensor:
+    return paste(torch.from_numpy(tiles), like, (PATCH, PATCH))
+
+
 def test_colluders_try_each_release_by_itself(scene: Scene) -> None:
     """As it is, filtered with tiles of its own and by frequency; then the mean and what pools all."""
     other = _noisy(scene.clean, 0.2, 1)  # noise of pixels has no tile at all
     material = replace(scene.material, others=(other,))
-    found = _attempts(material)
+    found: dict[str, Any] = {n: attempt.restored for n, attempt in _attempts(material).items()}
     public = material.public
     assert public is not None
+    usual = cut(public, (PATCH, PATCH)).flatten(0, 1).mean(0).numpy()
     sizes = []
     for number, windows in enumerate((material.released, other)):
-        same = found[f"release {number} as it is"].images
-        assert same is not None
-        assert torch.equal(same, windows)
+        assert torch.equal(found[f"release {number} as it is"], windows)
         likely = likely_tiles(windows, public)
         wanted = {f"tile {size}, weight {weight}" for size, _ in likely for weight in (1, 2)}
         wanted |= {"floor 0.0", "floor 0.1"}
         assert {f"release {number} alone, {one}" for one in wanted} <= found.keys()
         sizes += likely[:1]
     assert sizes[0] == (PATCH, PATCH)
-    assert {
-        f"all filtered, tile {size}, weight 2, floor 0.001" for size, _ in sizes
-    } <= found.keys()
-    assert {"mean of 2", f"tile {PATCH}, 2 releases"} <= found.keys()
+    # E[x | y] = m + S (S + N)⁻¹ (y − m) of the first release, tile by tile.
+    tiles, ours, theirs = _covariances(material.released, public)
+    for weight in (1, 2):
+        noise = _noise(ours, theirs, weight, 1e-4)
+        alone = (tiles - usual) @ np.linalg.inv(theirs + noise) @ theirs + usual
+        restored = found[f"release 0 alone, tile {PATCH}, weight {weight}"]
+        assert torch.allclose(restored, _pasted(alone, other), atol=1e-4)
+    assert torch.allclose(found["mean of 2"], (material.released + other) / 2, atol=1e-6)
+
+
+def test_colluders_weigh_releases_as_the_joint_estimate_does(scene: Scene) -> None:
+    """E[x | y₁, y₂] from the covariance of both observations together, one matrix of twice the size."""
+    other = _noisy(scene.clean, 0.2, 1)
+    found = _attempts(replace(scene.material, others=(other,)))
+    public = scene.material.public
+    assert public is not None
+    usual = cut(public, (PATCH, PATCH)).flatten(0, 1).mean(0).numpy()
+    (one, ours, theirs), (two, second, _) = (
+        _covariances(windows, public) for windows in (scene.material.released, other)
+    )
+    for floor in (1e-3, 1e-2):
+        noises = [_noise(some, theirs, 2.0, floor) for some in (ours, second)]
+        whole = np.block([[theirs + noises[0], theirs], [theirs, theirs + noises[1]]])
+        gain = np.linalg.solve(whole, np.vstack([theirs, theirs]))
+        made = np.concatenate([one - usual, two - usual], axis=-1) @ gain + usual
+        restored = found[f"all filtered, tile {PATCH}, weight 2, floor {floor:g}"].restored
+        assert restored is not None
+        assert torch.allclose(restored, _pasted(made, other), atol=1e-3)
 
 
 @pytest.mark.parametrize("better", [0, 1, 2], ids=lambda place: f"release {place}")
@@ -61,7 +104,7 @@ def test_colluding_is_never_below_the_best_release(scene: Scene, better: int) ->
         scene.material, released=releases[0], others=tuple(releases[1:]), public=grey
     )
     (found,) = Collude()(material, replace(scene.jury, released=releases[0]))
-    best = sum(scene.jury.hits("theirs", Attempt(setting="best", images=scene.clean)))
+    best = sum(scene.jury.hits("theirs", Attempt(setting="best", restored=scene.clean)))
     pooled = {
         setting: sum(scene.jury.hits("theirs", attempt))
         for setting, attempt in _attempts(material).items()
@@ -76,7 +119,7 @@ def test_colluders_gain_from_two_fronts(scene: Scene) -> None:
     found = _attempts(replace(scene.material, others=(second,)))
 
     def error(start: str) -> float:
-        kept = [one.images for setting, one in found.items() if setting.startswith(start)]
+        kept = [one.restored for setting, one in found.items() if setting.startswith(start)]
         return min(float((images - scene.clean).square().mean()) for images in kept if images is not None)  # fmt: skip
 
     assert error("all filtered") < min(error("release 0 alone"), error("release 1 alone"))

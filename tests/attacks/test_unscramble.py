@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from catch11.attacks.frame import Jury, Material, Unsuited, attack_of
+from catch11.attacks.frame import Material, Unsuited, attack_of
+from catch11.attacks.jury import ClassJury, window_jury
 from catch11.attacks.matching import (
     Guess,
     assign,
@@ -14,14 +15,17 @@ from catch11.attacks.matching import (
     signs_of,
     traits,
 )
+from catch11.attacks.nets import seeded
 from catch11.attacks.recovery import (
     GraphMatching,
     LabelledPermutation,
+    SoftOrder,
     SoftPermutation,
     Tuned,
     covariance,
     matched,
     printed,
+    tuned_order,
     without_coarse,
 )
 from catch11.attacks.tiles import cut, paste
@@ -49,9 +53,9 @@ def material(released: Tensor, **more: object) -> Material:
     return Material(canvas=CANVAS, released=released, rivals={"ours": ORIGINAL}, **more)  # type: ignore[arg-type]
 
 
-def jury(released: Tensor, clean: Tensor) -> Jury:
-    return Jury(
-        canvas=CANVAS, rivals={"ours": ORIGINAL}, truth={"ours": classes(clean)}, released=released,
+def jury(released: Tensor, clean: Tensor) -> ClassJury:
+    return window_jury(
+        CANVAS, rivals={"ours": ORIGINAL}, truth={"ours": classes(clean)}, released=released,
         clean=clean,
     )  # fmt: skip
 
@@ -188,12 +192,49 @@ def test_matching_finds_a_strong_trace() -> None:
     [GraphMatching(simulated=2, starts=2), SoftPermutation(Tuned(steps=2)), LabelledPermutation(Tuned(steps=2))],
     ids=lambda attack: attack.name,
 )  # fmt: skip
-def test_they_run(attack: GraphMatching) -> None:
+def test_they_put_tiles_in_one_order_and_try_it_inverted(attack: GraphMatching) -> None:
     clean = pictures(12, seed=1)
     released = ORDER(clean)
     given = material(released, public=pictures(4, seed=2), labelled=(released, classes(clean)))
-    (found,) = attack(given, jury(released, clean))
-    assert found.tries == 2
+    plain, turned = attack.run(given, generator=torch.Generator().manual_seed(0))
+    assert plain.restored is not None
+    assert turned.restored is not None
+    assert torch.allclose(turned.restored, 1 - plain.restored, atol=1e-6)
+    before, after = (cut(some, TILE).flatten(0, 1) - 0.5 for some in (released, plain.restored))
+    guess = order_of(plain.restored, released, TILE, 1)
+    assert torch.allclose(guess.undo(before), after, atol=1e-6)  # one order for all tiles
+    assert torch.equal(guess.source.sort().values, torch.arange(192))
+
+
+def test_a_soft_order_that_is_sure_is_the_hard_one() -> None:
+    """Scores far apart make the soft permutation the order itself, signs included."""
+    shown = ORDER(pictures(3, seed=1))
+    order = SoftOrder(TILE, 3, 1, 8)
+    turn = matrix_of(Guess(source=ORDER.source, sign=SIGN, score=0.0))
+    with torch.no_grad():
+        order.scores[0] = 60.0 * turn.abs().float()
+        order.signs[0] = 20.0 * turn.sum(1).float()
+    guess = order.hard()
+    assert right(guess) == 1.0
+    assert torch.allclose(order(shown), restore(shown, TILE, guess), atol=1e-4)
+
+
+def test_an_order_tuned_to_labels_reads_them_better() -> None:
+    """As the nearest signed permutation, on the very files that it was tuned to."""
+    clean = pictures(40, seed=1)
+    released, labels = ORDER(clean), classes(clean)
+
+    def loss(steps: int) -> float:
+        with seeded(torch.Generator().manual_seed(0)):
+            guess = tuned_order(
+                ORIGINAL, released, labels, TILE, 1, Tuned(steps=steps, batch=40),
+                generator=torch.Generator().manual_seed(0),
+            )  # fmt: skip
+        assert ORIGINAL.module is not None
+        windows = CANVAS.normalise(restore(released, TILE, guess))
+        return float(torch.nn.functional.cross_entropy(ORIGINAL.module(windows), labels))
+
+    assert loss(80) < loss(0)
 
 
 def test_nobody_to_be_the_original() -> None:

@@ -191,7 +191,11 @@ def test_attack_says_what_is_missing(world: Path) -> None:
     words = ("attack", world / "miss", "--rival", world / "twin.safetensors")
     assert "--source: expected the originals, to attack sounds" in said(*words)
     words = (*words, "--source", world / "src")
-    assert "--attack: expected among low-pass 1/2" in said(*words, "--attack", "Wiener")
+    lacks = "attack Wiener: expected an attacker who holds public, released, found without public"
+    assert lacks in said(*words, "--attack", "Wiener")
+    assert "attack: expected one of none" in (known := said(*words, "--attack", "blur"))
+    assert "low-pass 1/2" in known
+    assert "nearest tokens" not in known
     assert "--learn: expected no such option for sounds" in said(*words, "--learn", world / "miss")
     (world / "none").mkdir(exist_ok=True)
     assert "--public: expected a folder of sounds" in said(*words, "--public", world / "none")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -193,6 +194,8 @@ def test_inspect_model(tmp_path: Path) -> None:
     assert width(tmp_path / "spectrum.png") > 300
     facts = json.loads((tmp_path / "o.json").read_text())
     assert (facts["dimension"], facts["ambient"]) == (160, 192)
+    assert re.fullmatch(r"the strongest of \d+ classes, output \w+", facts["held"])
+    assert facts["held"] in " ".join(done.out.split())
     assert facts["psnr"] < 8
     assert run("inspect", PATCH, "--plot", tmp_path / "spectrum.exe").status == 2
 
@@ -201,6 +204,7 @@ def test_inspect_key_and_release(place: Path) -> None:
     key, held = run("inspect", place / "my.key", "--json").json, run("inspect", place / "out").out
     assert key["fingerprint"] in held
     assert key["public_key"] in held
+    assert f"what the layer {key['layer']} makes of image" in key["held"]
     assert "holds for every line and file" in held
 
 

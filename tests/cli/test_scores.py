@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from catch11.attacks.session import Assault
 from catch11.cli.attack import _view
 from catch11.cli.scores import LEGEND, remarks, verification_view
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.evaluation.record import Record, Verdict
 from catch11.evaluation.verify import Verification
 

@@ -230,7 +230,11 @@ def test_attack_says_what_a_table_lacks(world: Path) -> None:
     words: tuple[object, ...] = ("attack", world / "miss", "--rival", world / "rival.safetensors")
     assert "--source: expected the originals, to attack tables" in said(*words)
     words = (*words, "--source", world / "src", "--limit", 15)
-    assert "--attack: expected among regression" in said(*words, "--attack", "Wiener")
+    lacks = "attack Wiener: expected an attacker who holds public, released, found without public"
+    assert lacks in said(*words, "--attack", "Wiener")
+    assert "attack: expected one of none, Wiener, front known, regression, found blur" in said(
+        *words, "--attack", "blur"
+    )
     assert "--labels: expected no such option for tables" in said(*words, "--labels", world / "x")
     (world / "none").mkdir(exist_ok=True)
     assert "--public: expected a table or some" in said(*words, "--public", world / "none")

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
+from catch11.canvas.grid import psnr
 from catch11.errors import InvalidArgument
 from catch11.evaluation import metrics
+from catch11.evaluation.interval import Interval, normal_quantile, paired_difference, wilson
 
 torch.set_num_threads(1)
 
@@ -31,7 +33,7 @@ SHARES = [
 
 @pytest.mark.parametrize("row", SHARES, ids=repr)
 def test_wilson_is_scipys(row: Share) -> None:
-    ours = metrics.wilson(row.hits, row.n, confidence=row.confidence)
+    ours = wilson(row.hits, row.n, confidence=row.confidence)
     theirs = stats.binomtest(row.hits, row.n).proportion_ci(row.confidence, method="wilson")
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert ours.estimate == row.hits / row.n
@@ -39,14 +41,14 @@ def test_wilson_is_scipys(row: Share) -> None:
 
 @pytest.mark.parametrize("row", SHARES, ids=repr)
 def test_wilsons_ends_are_that_many_deviations_away(row: Share) -> None:
-    ours, share = metrics.wilson(row.hits, row.n, confidence=row.confidence), row.hits / row.n
+    ours, share = wilson(row.hits, row.n, confidence=row.confidence), row.hits / row.n
     for end in {ours.low, ours.high} - {0.0, 1.0}:
-        away = metrics.normal_quantile(row.confidence) * math.sqrt(end * (1 - end) / row.n)
+        away = normal_quantile(row.confidence) * math.sqrt(end * (1 - end) / row.n)
         assert abs(share - end) == pytest.approx(away, abs=1e-12)
 
 
 def test_wilson_of_nothing_knows_nothing() -> None:
-    empty = metrics.wilson(0, 0)
+    empty = wilson(0, 0)
     assert (empty.low, empty.high) == (0.0, 1.0)
     assert math.isnan(empty.estimate)
 
@@ -54,13 +56,13 @@ def test_wilson_of_nothing_knows_nothing() -> None:
 @pytest.mark.parametrize("hits", [-1, 4])
 def test_wilson_refuses(hits: int) -> None:
     with pytest.raises(InvalidArgument, match="hits: expected a number from 0 to n = 3"):
-        metrics.wilson(hits, 3)
+        wilson(hits, 3)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_paired_difference_is_antisymmetric(pairs: list[tuple[bool, bool]]) -> None:
     first, second = zip(*pairs, strict=True)
-    there, back = metrics.paired_difference(first, second), metrics.paired_difference(second, first)
+    there, back = paired_difference(first, second), paired_difference(second, first)
     assert there.low == pytest.approx(-back.high)
     assert -1.0 <= there.low <= there.estimate <= there.high <= 1.0
 
@@ -87,7 +89,7 @@ def test_paired_difference_covers(p: Cells) -> None:
                     continue
                 first = [True] * (a + b) + [False] * (c + d)
                 second = [True] * a + [False] * b + [True] * c + [False] * d
-                interval = metrics.paired_difference(first, second)
+                interval = paired_difference(first, second)
                 covered += mass * (interval.low <= truth <= interval.high)
     assert covered >= 0.93, covered
 
@@ -95,14 +97,14 @@ def test_paired_difference_covers(p: Cells) -> None:
 def test_paired_beats_unpaired_when_answers_agree() -> None:
     first = [True] * 80 + [False] * 20
     second = [True] * 78 + [False] * 22
-    paired = metrics.paired_difference(first, second)
-    one, two = metrics.wilson(80, 100), metrics.wilson(78, 100)
+    paired = paired_difference(first, second)
+    one, two = wilson(80, 100), wilson(78, 100)
     assert paired.high - paired.low < 0.5 * (one.high - two.low)
 
 
 def test_paired_difference_refuses_uneven() -> None:
     with pytest.raises(InvalidArgument, match="second: expected 2 hits"):
-        metrics.paired_difference([True, False], [True])
+        paired_difference([True, False], [True])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
@@ -143,7 +145,7 @@ def test_psnr_closed_form() -> None:
     clean = torch.full((2, 3, 8, 8), 0.5)
     noisy = clean.clone()
     noisy[0] += 0.1
-    assert metrics.psnr(clean, noisy).tolist() == pytest.approx([20.0, math.inf], abs=1e-5)
+    assert psnr(clean, noisy).tolist() == pytest.approx([20.0, math.inf], abs=1e-5)
 
 
 def _slow_ssim(first: np.ndarray, second: np.ndarray) -> float:
@@ -190,13 +192,13 @@ def test_matches_refuses_other_lengths() -> None:
 @pytest.mark.parametrize("confidence", [0.0, 1.0, -1.0, math.nan])
 def test_quantile_refuses(confidence: float) -> None:
     with pytest.raises(InvalidArgument, match="confidence"):
-        metrics.normal_quantile(confidence)
+        normal_quantile(confidence)
 
 
 def test_interval_is_ordered() -> None:
     with pytest.raises(InvalidArgument, match="low <= estimate <= high"):
-        metrics.Interval(low=1.0, estimate=0.0, high=2.0)
-    assert -metrics.Interval(low=1.0, estimate=2.0, high=4.0) == metrics.Interval(
+        Interval(low=1.0, estimate=0.0, high=2.0)
+    assert -Interval(low=1.0, estimate=2.0, high=4.0) == Interval(
         low=-4.0, estimate=-2.0, high=-1.0
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation import record
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.evaluation.record import Record, Verdict
 
 ROW = Record(

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from catch11.cli import app
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.evaluation import tune
-from catch11.evaluation.metrics import wilson
+from catch11.evaluation.interval import wilson
 from catch11.evaluation.tune import (
     Setting,
     Trial,

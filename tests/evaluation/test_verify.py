@@ -8,7 +8,8 @@ import torch
 
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.evaluation.record import Condition, Record
-from catch11.evaluation.verify import Verification, verify
+from catch11.evaluation.verification import Verification
+from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release

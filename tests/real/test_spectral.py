@@ -11,7 +11,8 @@ import torch
 from catch11.data.pictures import open_picture
 from catch11.errors import KeyMismatch
 from catch11.evaluation.record import Record
-from catch11.evaluation.verify import Verification, verify
+from catch11.evaluation.verification import Verification
+from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model

@@ -53,9 +53,9 @@ def test_deep_keeps_the_embedding_and_hides_the_words(assets: Path) -> None:
         model.answers(clean), model.answers([p.embeds for p in made.items])
     )
     assert float(near.min()) > 0.99
-    assert read_back(model, encoded, clean)[0].estimate == 1.0
-    assert read_back(model, encoded, [p.embeds for p in made.items])[0].estimate <= 0.06
+    assert read_back(model, encoded, clean).value.estimate == 1.0
+    assert read_back(model, encoded, [p.embeds for p in made.items]).value.estimate <= 0.06
     spectral = SpectralTokens(key, psnr=0.0)(passages(clean))
-    assert read_back(model, encoded, [p.embeds for p in spectral.items])[0].estimate > 0.95
+    assert read_back(model, encoded, [p.embeds for p in spectral.items]).value.estimate > 0.95
     noise = NoiseTokens(key, rms=model.rms)(passages(clean))
-    assert read_back(model, encoded, [p.embeds for p in noise.items])[0].estimate < 0.02
+    assert read_back(model, encoded, [p.embeds for p in noise.items]).value.estimate < 0.02

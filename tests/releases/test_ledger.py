@@ -17,7 +17,7 @@ NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_characters="\0"), max_size=5)
 ROWS = st.builds(
     Row,
-    source=st.text(min_size=1, max_size=5),
+    source=st.text(min_size=1, max_size=5) | st.just("caf\udce9.jpg"),
     outcome=st.sampled_from(["released", "withheld", "skipped"]),
     mac=TEXT, pixels=TEXT, settings=TEXT, checked=TEXT, sha256=TEXT, reason=TEXT,
     file=st.sampled_from(["", "a.png", "x/ä.png"]),
@@ -108,6 +108,7 @@ def line(**changes: object) -> bytes:
         line(outcome="lost"),
         line(file="../x"),
         line(psnr="10"),
+        line(agreement="yes"),
         line(psnr=float("inf")),
         line(more=1),
     ],

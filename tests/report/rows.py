@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from catch11.evaluation.metrics import wilson
+from catch11.evaluation.interval import wilson
 from catch11.evaluation.record import Condition, Record, Role
 
 VERIFY = "catch11 verify released --model hf:deit --source photos --rival onnx:<b>.onnx"

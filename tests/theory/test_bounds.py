@@ -7,7 +7,7 @@ from torch import nn
 
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
 from catch11.fronts.find import find_front
 from catch11.fronts.front import Front
 from catch11.keys.key import Key, key_of

@@ -1,107 +1,76 @@
-"""Attacks on released sounds: filters, other rates, a codec, and attackers who know more; what each
-model answers after them."""
+"""Attacks on released sounds: filters, other rates, a codec, which need nothing but the files."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from catch11.data.selection import spread
-from catch11.data.windows import readable
-from catch11.errors import InvalidArgument, ReleaseError
-from catch11.evaluation.conditions import (
-    Given,
-    find_sources,
-    find_truth,
-    heard_again,
-    ledger_rows,
-    read_batch,
-)
-from catch11.evaluation.record import Record
-from catch11.evaluation.roles import named as named_by
-from catch11.evaluation.roles import role_of
-from catch11.evaluation.verify import answers
-from catch11.keys.key import Key
-from catch11.modalities.audio.filters import blind_attacks, projected, wiener
-from catch11.modalities.audio.model import AudioModel
-from catch11.modalities.tries import Tries, chosen, tried
-from catch11.releases.read import Release, read_release
-
-Told = Callable[[str, int, int], None]
-Waves = Float[Tensor, "batch 1 1 time"]
+from catch11.attacks import gather as windows
+from catch11.attacks.frame import Attack, Attempt, Material, register
+from catch11.attacks.scene import Asked, Scene
+from catch11.errors import InvalidArgument
+from catch11.keys.authorized import AUDIO
+from catch11.modalities.audio.filters import Waves, codec, frames, low_pass, other_rate
 
 
-def attack_sounds(
-    dst: str | os.PathLike[str],
-    rivals: Sequence[AudioModel],
-    *,
-    source: str | os.PathLike[str],
-    model: AudioModel | None = None,
-    key: Key | None = None,
-    public: str | os.PathLike[str] | None = None,
-    labels: Given = None,
-    ledger: str | os.PathLike[str] | None = None,
-    limit: int = 60,
-    seed: int = 0,
-    attacks: Sequence[str] | None = None,
-    command: str | None = None,
-    progress: Told | None = None,
-) -> list[Record]:
-    """What models answer to a release of waves, as it is and after each attack that what is given
-    here allows: public sounds, the key's front.
-
-    Without labels a model's own clean answer is the truth. Raises ReleaseError, InvalidArgument.
-    """
-    release = read_release(dst)
-    if not release.canvas.waveform:
+def gather(asked: Asked) -> Scene:
+    """What attackers of a release of waves hold. Raises InvalidArgument for one of features."""
+    if not asked.release.canvas.waveform:
         raise InvalidArgument(
             "DST", expected="a release of waves, which filters can be tried on", found="features"
         )
-    named = named_by((*rivals,) if model is None else (model, *rivals))
-    rows, _ = ledger_rows(release, dst, ledger)
-    sources = find_sources(release, source, rows)
-    batch, problems = read_batch(release, spread(release.entries, limit), sources, seed=seed)
-    if not batch.files:
-        raise ReleaseError(dst, problems[0][1] if problems else "it lists no files")
-    first = next(iter(named.values()))
-    truth = None
-    if not first.speaks:
-        truth, _ = find_truth(release, sources, labels, names=first.labels)
-    plain: Tries[Waves] = {"": ((), lambda: batch.windows["nte"])}
-    runs = _runs(batch.windows["nte"], public, key, release)
-    return tried(
-        {**plain, **chosen(runs, attacks)}, named,
-        restored=lambda one, made: answers(one, heard_again(made, release)).tolist(),
-        own=lambda one: answers(one, batch.pictures["clean"]).tolist(),
-        role=lambda one: role_of(model, one),
-        truth=[None if truth is None else truth.of(file) for file in batch.files],
-        release=release, seed=seed, command=command, progress=progress,
-    )  # fmt: skip
+    return replace(windows.gather(asked, pieces=frames), unit="sounds", plain=True)
 
 
-def _runs(
-    windows: Waves, public: str | os.PathLike[str] | None, key: Key | None, release: Release
-) -> Tries[Waves]:
-    """What can be run, by name, with what it knows."""
-    found: dict[str, tuple[tuple[str, ...], Callable[[], Waves]]] = {
-        name: ((), partial(run, windows)) for name, run in blind_attacks().items()
-    }
-    if public is None:
-        return found
-    others = _public(Path(public), release)
-    found["Wiener"] = (("public",), lambda: wiener(windows, others))
-    if key is not None and key.front.patched:
-        front = key.front
-        found["front known"] = (("public", "front"), lambda: projected(windows, others, front))
-    return found
+class _Filter(Attack):
+    """A filter of waves."""
+
+    knowledge = frozenset({"released"})
+    modalities = frozenset({AUDIO})
+    stated = ()
+    change: ClassVar[Callable[[Waves], Waves]]
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        yield Attempt(setting=self.name, restored=type(self).change(material.released))
 
 
-def _public(folder: Path, release: Release) -> Waves:
-    made = [window for _, window in readable(folder, release.canvas)]
-    if not made:
-        raise InvalidArgument("--public", expected="a folder of sounds", found=str(folder))
-    return torch.cat(made)
+@register
+class HalfBand(_Filter):
+    """The upper half of frequencies taken away."""
+
+    name = "low-pass 1/2"
+    change = partial(low_pass, share=0.5)
+
+
+@register
+class QuarterBand(_Filter):
+    """The upper three quarters of frequencies taken away."""
+
+    name = "low-pass 1/4"
+    change = partial(low_pass, share=0.25)
+
+
+@register
+class HalfRate(_Filter):
+    """Half the rate and back."""
+
+    name = "half the rate"
+    change = partial(other_rate, down=2)
+
+
+@register
+class FineCodec(_Filter):
+    """A lossy codec, 12 dB below what is around."""
+
+    name = "codec 12 dB"
+    change = partial(codec, decibels=12.0)
+
+
+@register
+class CoarseCodec(_Filter):
+    """A lossy codec, 6 dB below what is around."""
+
+    name = "codec 6 dB"
+    change = partial(codec, decibels=6.0)

@@ -1,10 +1,10 @@
-"""What is done to released sounds: filters, other rates, a lossy codec, and two who know more.
+"""What is done to released sounds: filters, other rates, a lossy codec; and their frames.
 
 Windows are (n, 1, 1, time) in pixel units, (sample + 1) / 2. Every function returns windows of the
 same shape; nothing here sees a clean sound of what it attacks.
 """
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,13 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.canvas.grid import amplitude
-from catch11.fronts.front import Front
 
 Waves = Float[Tensor, "batch 1 1 time"]
-Others = Float[Tensor, "_ 1 1 time"]
 _BLOCK = 256  # of the codec, samples in half a window
-_FRAME = 64  # of the Wiener filter
-_FLOOR = 1e-6
+_FRAME = 64  # samples of a usual piece
 
 
 def low_pass(windows: Waves, *, share: float) -> Waves:
@@ -62,58 +59,34 @@ def codec(windows: Waves, *, decibels: float) -> Waves:
     return _windows(made[:, _BLOCK : _BLOCK + samples.shape[1]], windows)
 
 
-def wiener(windows: Waves, public: Others) -> Waves:
-    """The best linear estimate frame by frame, the noise's covariance taken to be what the released
-    sounds have more than public ones; frames overlap by half."""
-    both = [_frames(_samples(item)) for item in (windows, public)]
-    noisy, clean = (frames.flatten(0, 1).T @ frames.flatten(0, 1) for frames in both)
-    noisy, clean = noisy / both[0].flatten(0, 1).shape[0], clean / both[1].flatten(0, 1).shape[0]
-    values, vectors = torch.linalg.eigh(noisy - clean)
-    noise = (vectors * values.clamp_min(0.0)) @ vectors.T
-    total = clean + noise + _FLOOR * torch.eye(_FRAME, dtype=clean.dtype)
-    return _windows(_overlapped(both[0] @ torch.linalg.solve(total, clean), windows), windows)
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Sounds as frames of `size` samples every `step`; put together, each fades into the next."""
+
+    size: int
+    step: int
+
+    def cut(self, windows: Waves) -> Float[Tensor, "batch frame sample"]:
+        return _samples(windows).double().unfold(1, self.size, self.step)
+
+    def paste(self, pieces: Float[Tensor, "batch frame sample"], like: Waves) -> Waves:
+        if self.step == self.size:
+            samples, made = _samples(like).clone(), pieces.flatten(1)
+            samples[:, : made.shape[1]] = made.to(samples)
+            return _windows(samples, like)
+        total = torch.zeros(len(pieces), like.shape[-1], dtype=pieces.dtype)
+        weight = torch.full((like.shape[-1],), 1e-9, dtype=pieces.dtype)
+        fade = torch.from_numpy(np.hanning(self.size + 2)[1:-1])
+        for index in range(pieces.shape[1]):
+            place = slice(index * self.step, index * self.step + self.size)
+            total[:, place] += pieces[:, index] * fade
+            weight[place] += fade
+        return _windows(total / weight, like)
 
 
-def projected(windows: Waves, public: Others, front: Front) -> Waves:
-    """By one who knows the authorized front of frames: what it sees is kept, the rest is the best
-    linear guess from public sounds."""
-    size = front.kernel[1]
-    weight = front.weight.flatten(1).float()
-    frames = _samples(windows).unfold(1, size, size)
-    known = _samples(public).unfold(1, size, size).flatten(0, 1)
-    covariance = known.T @ known / len(known) + _FLOOR * torch.eye(size)
-    gain = torch.linalg.solve(weight @ covariance @ weight.T, weight @ covariance).T
-    made = (frames @ weight.T @ gain.T).flatten(1)
-    samples = _samples(windows).clone()
-    samples[:, : made.shape[1]] = made
-    return _windows(samples, windows)
-
-
-def blind_attacks() -> Mapping[str, Callable[[Waves], Waves]]:
-    """What needs nothing but the released sounds, by name."""
-    return {
-        "low-pass 1/2": lambda w: low_pass(w, share=0.5),
-        "low-pass 1/4": lambda w: low_pass(w, share=0.25),
-        "half the rate": lambda w: other_rate(w, down=2),
-        "codec 12 dB": lambda w: codec(w, decibels=12.0),
-        "codec 6 dB": lambda w: codec(w, decibels=6.0),
-    }
-
-
-def _frames(samples: Tensor) -> Float[Tensor, "batch frame sample"]:
-    return samples.unfold(1, _FRAME, _FRAME // 2)
-
-
-def _overlapped(frames: Tensor, like: Tensor) -> Float[Tensor, "batch time"]:
-    """Frames back to samples, weighted so that each fades into the next."""
-    total = torch.zeros(len(frames), like.shape[-1])
-    weight = torch.full((like.shape[-1],), 1e-9)
-    fade = torch.from_numpy(np.hanning(_FRAME + 2)[1:-1]).float()
-    for index in range(frames.shape[1]):
-        place = slice(index * _FRAME // 2, index * _FRAME // 2 + _FRAME)
-        total[:, place] += frames[:, index] * fade
-        weight[place] += fade
-    return total / weight
+def frames(size: int | None) -> Frames:
+    """Frames of so many samples one after the other; the usual ones overlap by half."""
+    return Frames(_FRAME, _FRAME // 2) if size is None else Frames(size, size)
 
 
 def _samples(windows: Waves) -> Float[Tensor, "batch time"]:

@@ -1,6 +1,6 @@
 """Models of sounds as transformers keeps them: classifiers, and those that transcribe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,13 @@ from catch11.modalities.audio.model import (
     sound_model,
     whole_up_to,
 )
-from catch11.models.frame import indices
-from catch11.models.hub.transformers import call_loader, check_complete, read_weights
+from catch11.models.answer import indices, named_labels
+from catch11.models.hub.transformers import (
+    call_loader,
+    check_complete,
+    check_one_class,
+    read_weights,
+)
 
 
 def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
@@ -44,6 +49,8 @@ def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     )  # fmt: skip
     net, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
     check_complete(spec, info)
+    if not (ctc or decoded):
+        check_one_class(spec, net.config)
     extractor = call_loader(
         spec, transformers.AutoFeatureExtractor.from_pretrained, rest, allow_code=allow_code
     )
@@ -71,7 +78,7 @@ def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     made = sound_model(
         spec, module, canvas, name=Path(rest).name or rest, listen=listen, device=device,
         notes=(_NORMALISED,) if normalised else (),
-        labels=(lambda count: ()) if ctc or decoded else partial(_labels, net.config.id2label or {}),
+        labels=(lambda count: ()) if ctc or decoded else partial(named_labels, spec, net.config.id2label),
         fingerprint=module_fingerprint(net),
     )  # fmt: skip
     if isinstance(made.module, speech.CtcSpeech | speech.DecodedSpeech):
@@ -86,13 +93,6 @@ def _hub_window(spec: str, beside: Path, rate: int) -> Canvas:
     if not isinstance(seconds, int | float) or not 0 < seconds * rate <= 1 << 20:
         raise ModelRefused(spec, f"{WINDOW} states no usable seconds", 'write {"seconds": 2}')
     return sound_canvas((1, 1, round(seconds * rate)), rate=rate)
-
-
-def _labels(names: Mapping[Any, Any], count: int) -> tuple[str, ...]:
-    known = {int(index): str(name) for index, name in names.items()}
-    if set(known) != set(range(count)):
-        return indices(count)
-    return tuple(known[index] for index in range(count))
 
 
 def _tokens(rest: str, net: Any) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Models of sounds by spec: transformers folders, torch files and functions of the user's own."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -72,7 +73,7 @@ def _from_file(rest: str, *, device: str, allow_code: bool) -> AudioModel:
         module = sound_nets.Features(net, layout="picture")
     return sound_model(
         spec, module, canvas, name=path.stem, listen=listen, device=device,
-        labels=lambda count: class_names(facts, count), fingerprint=module_fingerprint(net),
+        labels=partial(class_names, spec, facts), output=facts.get("output"), fingerprint=module_fingerprint(net),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key
-from catch11.modalities.audio.attacks import attack_sounds
+from catch11.modalities.attack import attack_items
 from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import claims
 from catch11.modalities.frame import Action, Modality, options
@@ -28,8 +28,10 @@ AUDIO = Modality(
         takes=options("rivals source labels key ledger max_drop max_rival limit batch seed"),
     ),
     attack=Action(
-        run=attack_sounds,
-        takes=options("rivals model attacks source key public labels ledger limit seed"),
+        run=attack_items,
+        takes=options(
+            "rivals model attacks source key public labels records ledger limit training control seed"
+        ),
         needs={
             "rivals": "at least one model, to attack sounds",
             "source": "the originals, to attack sounds",

@@ -19,11 +19,12 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import sound_canvas
 from catch11.data.sounds import Clip, decode_clip, fit_clip, heard
 from catch11.errors import InvalidArgument, ModelRefused
-from catch11.fronts.find import first_tensor
+from catch11.fronts.find import named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.audio import nets as sound_nets  # its nets join the registry of known ones
-from catch11.models.files.sidecar import facts_beside
-from catch11.models.frame import Model, count_classes, indices, move
+from catch11.models.answer import Picked, answers_of, indices
+from catch11.models.files.sidecar import REMARKS, facts_beside
+from catch11.models.frame import Model, move
 from catch11.models.weights import check_weights
 
 WAVES = frozenset(
@@ -33,6 +34,10 @@ WAVES = frozenset(
 FEATURES = frozenset({"whisper", "audio-spectrogram-transformer"})
 WINDOW = "catch11.json"  # beside config.json: {"seconds": 2}
 LOG_MEL = (4.0, -2.0)  # gain and offset: v in [0, 1] stands for features from -2 to 2
+
+_KNOWN = REMARKS | {
+    "sample_rate", "samples", "seconds", "language", "flat", "normalise", "spectrogram", "output",
+}  # fmt: skip
 
 Listen = Callable[[Sequence[Clip]], Tensor]
 """Sounds to the model's input (n, channel, height, width), as its own pipeline makes it."""
@@ -104,6 +109,7 @@ def sound_model(
     fingerprint: str = "",
     device: str = "cpu",
     notes: tuple[str, ...] = (),
+    output: str | None = None,
 ) -> AudioModel:
     """A module that takes windows (n, channel, height, width) as an AudioModel.
 
@@ -114,14 +120,17 @@ def sound_model(
         raise ModelRefused(spec, "its canvas has no rate", "use sound_canvas(shape, rate=...)")
     check_weights(spec, module)
     name_of = fingerprint or module_fingerprint(module)
-    module = move(spec, module, device)
-    count = count_classes(spec, lambda v: first_tensor(module(v.to(device))), canvas)
+    net = move(spec, module, device)
+    found = answers_of(spec, lambda v: named_tensors(net(v.to(device))), canvas, asked=output)
+    module = net if output is None else Picked(net, output)
     return AudioModel(
         name=name,
         spec=spec,
         module=module,
         canvas=canvas,
-        labels=labels(count),
+        labels=labels(found.classes),
+        output=found.output,
+        alone=found.alone,
         fingerprint=name_of,
         prepare=listen or wave_listener(canvas),  # type: ignore[arg-type]
         device=device,
@@ -157,7 +166,7 @@ def sound_facts(spec: str, path: Path) -> dict[str, Any]:
         '{"seconds": 2}' if path.name == WINDOW else '{"sample_rate": 16000, "samples": 16000}'
     )
     lacks = ", so its window is unknown"
-    return facts_beside(spec, path, lacks=lacks, remedy=f"write {example}")
+    return facts_beside(spec, path, known=_KNOWN, lacks=lacks, remedy=f"write {example}")
 
 
 def whole_up_to(spec: str, name: str, value: object, most: int) -> int:

@@ -24,6 +24,7 @@ class Heard(nn.Module):
     def __init__(self, net: nn.Module, *, flat: bool = False, normalised: bool = False) -> None:
         super().__init__()
         self.net, self.flat, self.normalised = net, flat, normalised
+        self.own_scale = normalised  # which `find_front` then allows
 
     def forward(self, pixel_values: Float[Tensor, "batch 1 1 time"]) -> object:
         """What the net answers."""

@@ -1,7 +1,6 @@
 """Images: how models of pictures are loaded, keyed, released for, scored and attacked."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ModelRefused
@@ -9,13 +8,11 @@ from catch11.evaluation.verify import verify
 from catch11.keys.authorized import Authorized
 from catch11.keys.features_file import probed_key
 from catch11.keys.key import Key, build_joint_key, build_key
-from catch11.modalities.frame import RULES, Action, Modality, Progress, options
+from catch11.modalities.attack import attack_items
+from catch11.modalities.frame import RULES, Action, Modality, options
 from catch11.modalities.options import Folder
 from catch11.models.frame import Model
 from catch11.models.load import adapted
-
-if TYPE_CHECKING:
-    from catch11.attacks.session import Assault
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
@@ -64,39 +61,6 @@ def picture_key(
     return build_joint_key([model, *also], **rule)  # type: ignore[arg-type]
 
 
-def attack_pictures(
-    dst: Folder,
-    *,
-    rivals: Sequence[Model],
-    model: Model | None = None,
-    attacks: Sequence[str] | None = None,
-    source: Folder | None = None,
-    key: Key | None = None,
-    public: Folder | None = None,
-    others: Sequence[Folder] = (),
-    labels: Folder | Mapping[str, int] | None = None,
-    learn: Folder | None = None,
-    records: Folder | None = None,
-    ledger: Folder | None = None,
-    limit: int = 60,
-    training: int = 200,
-    control: bool = False,
-    seed: int = 0,
-    command: str | None = None,
-    progress: Progress | None = None,
-) -> "Assault":
-    """See `attack_release`."""
-    from catch11.attacks.effort import Effort
-    from catch11.attacks.session import attack_release
-
-    return attack_release(
-        dst, rivals, attacks=attacks, source=source, ledger=ledger, key=key, model=model,
-        labels=labels, public=public, others=others, learn=learn, records=records,
-        effort=Effort(judged=limit, training=training, control=control, seed=seed),
-        command=command, progress=progress,
-    )  # fmt: skip
-
-
 IMAGE = Modality(
     name="image",
     items="images",
@@ -114,7 +78,7 @@ IMAGE = Modality(
         ),
     ),
     attack=Action(
-        run=attack_pictures,
+        run=attack_items,
         takes=options(
             "rivals model attacks source key public others labels learn records ledger "
             "limit training control seed"

@@ -1,5 +1,6 @@
 """png8: a plain 8-bit PNG at canvas size, read by any stock pipeline; no metadata."""
 
+import cv2
 import numpy as np
 import torch
 from einops import rearrange
@@ -11,10 +12,16 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
 from catch11.data.pictures import decode_picture
 from catch11.errors import UnreadablePicture
-from catch11.modalities.image.png import encode_png
 from catch11.releases.windows import WindowForm
 
 GRID = GRIDS["png8"]
+# NTEs are close to incompressible: filters and deflate's search for matches cost several times what
+# Huffman coding alone costs, and end with a larger file.
+_CODED = (
+    cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
+    cv2.IMWRITE_PNG_ZLIBBUFFER_SIZE, 1 << 20,
+)  # fmt: skip
 
 
 class Png8(WindowForm):
@@ -24,8 +31,9 @@ class Png8(WindowForm):
     exact_for_stock_pipelines = True
 
     def encode(self, meant: Float[Tensor, "channel height width"], canvas: Canvas) -> bytes:
-        pixels = rearrange(GRID.index(meant), "channel height width -> height width channel")
-        return encode_png(pixels.to(torch.uint8).numpy())
+        levels = GRID.index(meant).to(torch.uint8).flip(0)  # OpenCV writes blue first
+        pixels = rearrange(levels, "channel height width -> height width channel").numpy()
+        return cv2.imencode(".png", pixels, _CODED)[1].tobytes()
 
     def load(self, data: bytes, canvas: Canvas) -> Float[Tensor, "channel height width"]:
         picture = self.picture(data, canvas)

@@ -1,128 +1,154 @@
-"""Attacks on released tables: a blind filter, known pairs, a known front; what each model answers."""
+"""What attackers of released tables hold: rows, pairs of both sides, public rows, a known front."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.data.tables import Table, read_table
+from catch11.attacks.digest import digest, file_digest
+from catch11.attacks.frame import Material
+from catch11.attacks.jury import ClassJury
+from catch11.attacks.scene import Asked, Folder, Scene, Stand
+from catch11.data.selection import spread
+from catch11.data.tables import SUFFIXES, Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.evaluation.record import Record
-from catch11.evaluation.roles import named as named_by
-from catch11.evaluation.roles import role_of
-from catch11.keys.key import Key
 from catch11.modalities.table.model import TableModel
-from catch11.modalities.table.restore import projected, regressed, wiener
-from catch11.modalities.table.scores import (
-    classes_of,
-    clean_table,
-    rows_by_source,
-    rows_of,
-)
-from catch11.modalities.tries import Tries, chosen, tried
-from catch11.releases.read import read_release
+from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
+from catch11.modalities.table.verify import noise_like, verify_rows
 
-Told = Callable[[str, int, int], None]
 Rows = Float[Tensor, "row column"]
-Others = Float[Tensor, "_ column"]
 
 
-def attack_rows(
-    dst: Path,
-    rivals: Sequence[TableModel],
-    *,
-    source: Path,
-    model: TableModel | None = None,
-    key: Key | None = None,
-    public: Path | None = None,
-    target: str | None = None,
-    ledger: Path | None = None,
-    limit: int = 60,
-    training: int = 200,
-    seed: int = 0,
-    attacks: Sequence[str] | None = None,
-    command: str | None = None,
-    progress: Told | None = None,
-) -> list[Record]:
-    """What models answer to released rows, as they are and after each attack that what is given here
-    allows. limit: rows that are judged, evenly spaced. training: others of which the attacker holds
-    both sides. public: clean rows of his. target: the column with the class; without it a model's own
-    clean answer is the truth. Raises ReleaseError, InvalidArgument.
+class WholeRows:
+    """Rows as they are: each is one piece."""
+
+    def cut(self, items: Rows) -> Float[Tensor, "row 1 column"]:
+        return items.double()[:, None]
+
+    def paste(self, pieces: Float[Tensor, "row 1 column"], like: Rows) -> Rows:
+        return pieces[:, 0].to(like)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Both:
+    """Released rows beside their originals, as tables."""
+
+    released: Sequence[Table]
+    clean: Sequence[Table]
+    truth: Sequence[int | None]
+
+    def rows(self, model: TableModel, *, clean: bool = False) -> Rows:
+        return _stacked(self.clean if clean else self.released, model)
+
+
+def gather(asked: Asked) -> Scene:
+    """Read a release of tables. Rows are in the units of the first model; the key's front is known
+    where the authorized model is that. Judged are the rows that have a class, evenly spaced, or all
+    where the target names none. Raises ReleaseError, InvalidArgument.
     """
-    held = read_release(dst)
+    asked.needed("rivals", "source")
+    assert asked.source is not None
+    effort, first = asked.effort, next(iter(asked.models.values()))
+    held = asked.release
     if not held.entries:
-        raise ReleaseError(dst, "the release lists no files", "release something first")
-    named = named_by((*rivals,) if model is None else (model, *rivals))
-    first = next(iter(named.values()))
-    ledger_rows = rows_by_source(dst, ledger)
-    made, clean = [], []
-    truth: list[int | None] = []
-    for entry in held.entries:
-        table = held.item(entry)
-        made.append(table)
-        clean.append(clean_table(source, entry.file, table, ledger_rows))
-        truth += classes_of(table, target, first.labels)
-    released, originals = _stacked(made, first), _stacked(clean, first)
-    count = len(released)
-    judged = [i * count // min(limit, count) for i in range(min(limit, count))]
-    rest = sorted(set(range(count)) - set(judged))
-    pairs = [
-        rest[i * len(rest) // min(training, len(rest))] for i in range(min(training, len(rest)))
+        raise ReleaseError(asked.dst, "the release lists no files", "release something first")
+    ledger = rows_by_source(Path(asked.dst), None if asked.ledger is None else Path(asked.ledger))
+    tables = [held.item(entry) for entry in held.entries]
+    both = _Both(
+        released=tables,
+        clean=[
+            clean_table(Path(asked.source), entry.file, table, ledger)
+            for entry, table in zip(held.entries, tables, strict=True)
+        ],
+        truth=[label for one in tables for label in classes_of(one, asked.target, first.labels)],
+    )
+    released, originals = both.rows(first), both.rows(first, clean=True)
+    if effort.control:
+        strength = (released - originals).square().mean(1).sqrt()
+        released = noise_like(originals, strength, "control", seed=effort.seed)
+    known = [place for place, label in enumerate(both.truth) if label is not None]
+    every = known or range(len(released))
+    judged = list(spread(every, effort.judged))
+    pairs = list(spread(sorted({*range(len(released))} - {*judged}), effort.training))
+    material = Material(
+        canvas=first.canvas,
+        released=released[judged],
+        public=None
+        if asked.public is None
+        else _stacked(_public(asked.public, effort.public), first),
+        front=None if asked.key is None or asked.model is None else asked.key.front,
+        pairs=(originals[pairs], released[pairs]) if pairs else None,
+        pieces=lambda size: WholeRows(),
+    )
+    truth, metric = _truths(asked.models, both, judged, bool(known), first)
+    jury = ClassJury(
+        rivals=asked.models, truth=truth, metric=metric, predict=partial(_predicted, first=first),
+        released=released[judged],
+    )  # fmt: skip
+    files = [
+        path
+        for path in (Path(asked.source), *sorted(Path(asked.source).rglob("*")))
+        if path.is_file()
     ]
-    known_front = None if key is None or model is None else key  # in the units of its own model
-    sides = (originals[pairs], released[pairs])
-    runs = _runs(released[judged], sides, public, known_front, first)
-    plain: Tries[Rows] = {"": ((), lambda: released[judged])}
-    return tried(
-        {**plain, **chosen(runs, attacks)}, named,
-        restored=lambda one, rows: _answers(one, _as_read(first.restore(rows), first, one)),
-        own=lambda one: _answers(one, _stacked(clean, one)[judged]),
-        role=lambda one: role_of(model, one),
-        truth=[truth[row] for row in judged],
-        release=held, seed=seed, command=command, progress=progress,
+    return Scene(
+        stands=(Stand(material=material, jury=jury),),
+        method=held.method,
+        format=held.form.name,
+        key=held.key,
+        entries=held.entries,
+        count=len(judged),
+        verify=partial(
+            verify_rows, Path(asked.dst), asked.model, rivals=asked.rivals,
+            source=Path(asked.source), target=asked.target,
+            ledger=None if asked.ledger is None else Path(asked.ledger), seed=effort.seed,
+            command=asked.command,
+        ),
+        digest=digest(held.complete, both.truth, [file_digest(path) for path in files]),
+        unit="rows",
+        learned=len(pairs),
+        plain=True,
     )  # fmt: skip
 
 
-def _answers(model: TableModel, rows: Rows) -> list[int]:
-    return model.logits(rows).argmax(1).tolist()
+def _public(folder: Folder, most: int) -> list[Table]:
+    path = Path(folder)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    tables = [read_table(file) for file in files if file.suffix in SUFFIXES][:most]
+    if not tables:
+        raise InvalidArgument("--public", expected="a table or some", found=str(path))
+    return tables
 
 
-def _runs(
-    rows: Rows,
-    pairs: tuple[Others, Others],
-    public: Path | None,
-    key: Key | None,
-    model: TableModel,
-) -> Tries[Rows]:
-    """What can be run, by name, with what it knows."""
-    found: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {}
-    if len(pairs[0]) > 1:
-        found["regression"] = (("pairs",), lambda: regressed(rows, pairs))
-    if public is not None:
-        files = sorted(public.iterdir()) if public.is_dir() else [public]
-        tables = [read_table(file) for file in files if file.suffix in (".csv", ".tsv", ".parquet")]
-        if not tables:
-            raise InvalidArgument("--public", expected="a table or some", found=str(public))
-        others = _stacked(tables, model)
-        found["Wiener"] = (("public",), lambda: wiener(rows, others))
-        if key is not None:
-            front = key.front
-            found["front known"] = (("public", "front"), lambda: projected(rows, others, front))
-    return found
+def _truths(
+    models: Mapping[str, TableModel], both: _Both, judged: list[int], known: bool, first: TableModel
+) -> tuple[dict[str, Int[Tensor, " row"]], dict[str, str]]:
+    """The classes where they apply to a model, else its own predictions on the originals."""
+    truth, metric = {}, {}
+    for name, one in models.items():
+        if known and len(one.labels) == len(first.labels):
+            truth[name] = torch.tensor([both.truth[row] for row in judged])
+            metric[name] = "accuracy"
+        else:
+            truth[name] = one.logits(both.rows(one, clean=True)[judged]).argmax(1)
+            metric[name] = "agreement"
+    return truth, metric
 
 
-def _stacked(tables: Sequence[Table], model: TableModel) -> Rows:
-    return torch.cat([rows_of(table, model) for table in tables])
-
-
-def _as_read(values: Float[np.ndarray, "row column"], first: TableModel, one: TableModel) -> Rows:
-    """Cells in the first model's columns as another model reads them."""
+def _predicted(one: TableModel, rows: Rows, *, first: TableModel) -> Int[Tensor, " row"]:
+    """A model's classes of rows in the units of the first one."""
     missing = set(one.names) - set(first.names)
     if missing:
         raise InvalidArgument(
             f"model {one.name}", expected=f"columns of {first.name}", found=sorted(missing)[0]
         )
-    return one.standardise(values[:, [first.names.index(name) for name in one.names]])
+    cells: Any = first.restore(rows)[:, [first.names.index(name) for name in one.names]]
+    return one.logits(one.standardise(cells)).argmax(1)
+
+
+def _stacked(tables: Sequence[Table], model: TableModel) -> Rows:
+    return torch.cat([rows_of(table, model) for table in tables])

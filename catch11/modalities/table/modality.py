@@ -1,7 +1,7 @@
 """Tables: how models of them are loaded, keyed, released for, scored and attacked."""
 
+from catch11.modalities.attack import attack_items
 from catch11.modalities.frame import Action, Modality, options
-from catch11.modalities.table.attacks import attack_rows
 from catch11.modalities.table.model import claims, load_table
 from catch11.modalities.table.verify import verify_rows
 
@@ -20,8 +20,10 @@ TABLE = Modality(
         takes=options("rivals source target key ledger max_drop max_rival seed"),
     ),
     attack=Action(
-        run=attack_rows,
-        takes=options("rivals model attacks source key public target ledger limit training seed"),
+        run=attack_items,
+        takes=options(
+            "rivals model attacks source key public target records ledger limit training control seed"
+        ),
         needs={
             "rivals": "at least one model, to attack tables",
             "source": "the originals, to attack tables",

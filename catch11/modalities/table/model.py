@@ -7,8 +7,9 @@ A function of the user's own (py:) returns a TableModel, or (nn.Module, [Column,
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -20,15 +21,16 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument, ModelRefused
-from catch11.fronts.find import find_front, first_tensor
+from catch11.fronts.find import find_front, first_tensor, named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
 from catch11.modalities.table.recoder import TABLE, Cells
+from catch11.models.answer import Picked, answers_of, indices, named_labels
 from catch11.models.files.function import call
 from catch11.models.files.nets import Shapes, architecture
-from catch11.models.files.sidecar import class_names, facts_beside
+from catch11.models.files.sidecar import REMARKS, class_names, facts_beside
 from catch11.models.files.torch import read_module
-from catch11.models.frame import count_classes, indices, local_file, move
+from catch11.models.frame import local_file, move
 from catch11.models.load import parse_spec
 from catch11.models.weights import check_weights
 
@@ -71,7 +73,8 @@ class TableModel:
     """A classifier of rows: standardised rows in, logits out.
 
     module: takes (row, column); in evaluation mode, without gradients of its parameters. columns:
-    in the order the module reads them. labels: one a logit.
+    in the order the module reads them. labels: one a logit. alone: whether it is asked one row at a
+    time, see `Answers`.
     """
 
     modality: ClassVar[str] = TABLE
@@ -83,6 +86,7 @@ class TableModel:
     labels: tuple[str, ...]
     fingerprint: str
     device: str = "cpu"
+    alone: bool = False
 
     def __repr__(self) -> str:
         return f"TableModel({self.name!r}, {len(self.columns)} columns, {len(self.labels)} classes)"
@@ -127,7 +131,9 @@ class TableModel:
 
     def forward(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row classes"]:
         """Standardised rows to logits, differentiable."""
-        return first_tensor(self.module(rows.to(self.device, torch.float32)))
+        values = rows.to(self.device, torch.float32)
+        parts = values.split(1) if self.alone else (values,)
+        return torch.cat([first_tensor(self.module(part)) for part in parts])
 
     def logits(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row classes"]:
         """The same without gradient, on the CPU."""
@@ -175,7 +181,7 @@ def load_table(spec: str, *, device: str = "cpu", allow_code: bool = False) -> T
         return made
     if isinstance(made, tuple) and len(made) in (2, 3) and isinstance(made[0], nn.Module):
         module, columns, *labels = made
-        names = tuple(map(str, labels[0])) if labels else None
+        names = partial(named_labels, spec, labels[0] if labels else None)
         return table_model(
             f"py:{rest}", module, columns, name=rest.rpartition(":")[2], labels=names, device=device
         )
@@ -191,8 +197,9 @@ def table_model(
     columns: Sequence[Column],
     *,
     name: str,
-    labels: Sequence[str] | None = None,
+    labels: Callable[[int], tuple[str, ...]] = indices,
     device: str = "cpu",
+    output: str | None = None,
 ) -> TableModel:
     """A module that takes standardised rows, as a TableModel. Raises ModelRefused."""
     names = [column.name for column in columns]
@@ -200,22 +207,20 @@ def table_model(
         raise ModelRefused(spec, f"its {len(names)} columns are none, too many or named twice")
     check_weights(spec, module)
     fingerprint = module_fingerprint(module)
-    module = move(spec, module, device)
-    count = count_classes(
-        spec, lambda v: first_tensor(module(v.flatten(1).to(device))), row_canvas(len(names))
+    net = move(spec, module, device)
+    found = answers_of(
+        spec,
+        lambda v: named_tensors(net(v.flatten(1).to(device))),
+        row_canvas(len(names)),
+        asked=output,
     )
-    if count < 2:
-        raise ModelRefused(
-            spec, "it answers with one number", "give a classifier, one logit a class"
-        )
-    if labels is not None and len(labels) != count:
-        raise ModelRefused(spec, f"it names {len(labels)} labels and answers with {count} logits")
     return TableModel(
         name=name,
         spec=spec,
-        module=module,
+        module=net if output is None else Picked(net, output),
         columns=tuple(columns),
-        labels=indices(count) if labels is None else tuple(labels),
+        labels=labels(found.classes),
+        alone=found.alone,
         fingerprint=fingerprint,
         device=device,
     )
@@ -225,7 +230,11 @@ def _from_file(rest: str, *, device: str, allow_code: bool) -> TableModel:
     spec = f"torch:{rest}"
     path = local_file(spec, rest)
     facts = facts_beside(
-        spec, path.with_suffix(".json"), lacks="", remedy='write {"columns": [...]}'
+        spec,
+        path.with_suffix(".json"),
+        known=REMARKS | {"columns", "activation", "output"},
+        lacks="",
+        remedy='write {"columns": [...]}',
     )
     rows = facts.get("columns")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -241,9 +250,10 @@ def _from_file(rest: str, *, device: str, allow_code: bool) -> TableModel:
                 spec, f"its activation is {kind!r:.20}, expected {', '.join(ACTIVATIONS)}"
             )
         module.between = ACTIVATIONS[kind]()
-    made = table_model(spec, module, columns, name=path.stem, device=device)
-    names = class_names(facts, len(made.labels))
-    return table_model(spec, module, columns, name=path.stem, labels=names, device=device)
+    return table_model(
+        spec, module, columns, name=path.stem, labels=partial(class_names, spec, facts),
+        device=device, output=facts.get("output"),
+    )  # fmt: skip
 
 
 def _column(spec: str, row: Mapping[str, Any]) -> Column:

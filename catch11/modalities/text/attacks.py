@@ -1,137 +1,171 @@
-"""Attacks on released texts: words by the nearest row of a public table, and by trained inverters."""
+"""Attacks on released texts: words by the nearest row of a public table and by trained inverters, and
+the likeness of pairs, read off the rows without any model."""
 
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, ClassVar, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.errors import InvalidArgument
-from catch11.evaluation.record import Record
-from catch11.modalities.text.corpus import Rows, encode_all, originals
-from catch11.modalities.text.inverter import Leak, Learning, invert_bag, invert_places
-from catch11.modalities.text.model import Encoded, TextModel
-from catch11.modalities.text.recoder import pad
-from catch11.modalities.text.scores import read_back, record, similarities
-from catch11.releases.read import read_release
+from catch11.modalities.text.inverter import Learning, read_bag, read_places
+from catch11.modalities.text.model import TextModel
+from catch11.modalities.text.read_back import Nearness, nearest_tokens
+from catch11.modalities.text.recoder import TEXT, pad
+from catch11.modalities.text.similarity import READINGS
 
 FEW = 40  # documents an inverter must be taught with
-Told = Callable[[str, int, int], None]
+_TEXTS = frozenset({TEXT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoils:
-    """Documents under attack: as they were, as they were released, and which of them the attacker
-    knows (indices); he reads the others."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """A document's embeddings, and which of its places hold words: separators hold none."""
 
-    model: TextModel
-    encoded: Sequence[Encoded]
-    clean: Rows
-    released: Rows
-    known: Sequence[int]
-    read: Sequence[int]
+    rows: Float[Tensor, "token feature"]
+    places: tuple[int, ...]
 
-    def words(self, places: Sequence[int]) -> list[list[int]]:
-        """The words of documents, special tokens left out."""
-        return [[self.encoded[i].ids[j] for j in self._inner(i)] for i in places]
-
-    def rows(self, rows: Rows, places: Sequence[int]) -> list[Tensor]:
-        """What stands at those words."""
-        return [rows[i][self._inner(i)] for i in places]
-
-    def _inner(self, index: int) -> list[int]:
-        ids = self.encoded[index].ids
-        return [j for j, word in enumerate(ids) if word not in self.model.special]
+    @property
+    def written(self) -> Float[Tensor, "word feature"]:
+        """What stands at its words."""
+        return self.rows[list(self.places)]
 
 
-def attack_texts(
-    dst: Path,
-    model: TextModel,
-    *,
-    source: Path,
-    target: str | None = None,
-    ledger: Path | None = None,
-    limit: int = 60,
-    training: int = 200,
-    seed: int = 0,
-    command: str | None = None,
-    progress: Told | None = None,
-) -> list[Record]:
-    """What is read back of a release, and of its clean embeddings beside it.
+@dataclass(frozen=True, slots=True)
+class AtPlaces:
+    """Words read place by place."""
 
-    limit: documents that are read, evenly spaced. training: others, whose text the attacker
-    knows. The model's table is public; attacks that need its weights say so. target: the source's
-    column with a score of each pair, which is then read off the rows without any model, all pairs
-    judged. Raises ReleaseError, InvalidArgument.
-    """
-    release = read_release(dst)
-    corpus, entries, _ = originals(release, dst, source, target, ledger, None, model)
-    if target is not None and corpus.pairs is None:
-        raise InvalidArgument(
-            "--target", expected="a release of pairs, whose score it names", found="no pairs"
-        )
-    encoded = encode_all(model, corpus)
-    every = range(len(entries))
-    read = sorted({i * len(every) // min(limit, len(every)) for i in range(min(limit, len(every)))})
-    rest = [i for i in every if i not in set(read)]
-    known = [
-        rest[i * len(rest) // min(training, len(rest))] for i in range(min(training, len(rest)))
-    ]
-    spoils = Spoils(
-        model=model, encoded=encoded, clean=[model.embed(row) for row in encoded],
-        released=[release.item(entry).embeds for entry in entries], known=known, read=read,
-    )  # fmt: skip
-    found = []
-    for of, rows in (("clean", spoils.clean), ("released", spoils.released)):
-        share, words = read_back(model, [encoded[i] for i in read], [rows[i] for i in read])
-        found.append(
-            record(share, model=model, role="authorized", condition="attack", metric="token recovery",
-                   n=words, attack="nearest tokens", knowledge=("table",), key=release.key,
-                   command=command, of=of)
-        )  # fmt: skip
-        found += similarities(
-            corpus, rows, model=model, key=release.key, command=command, of=of
-        )  # fmt: skip
-    for number, (of, what, leak) in enumerate(inversions(spoils, Learning(seed=seed))):
-        if progress is not None:
-            progress(f"inverter, {what}", number, 6)
-        for metric, value in (("token F1", leak.token), ("bag-of-words F1", leak.bag)):
-            found.append(
-                record(value, model=model, role="authorized", condition="attack", metric=metric,
-                       n=leak.documents, attack="inverter", knowledge=(what,), key=release.key,
-                       command=command, of=of, known=len(known))
-            )  # fmt: skip
-    return found
+    words: Sequence[Sequence[int]]
 
 
-def inversions(spoils: Spoils, learning: Learning) -> list[tuple[str, str, Leak]]:
-    """(of what, knowing what, leak): from the embeddings, from the model's states on them, and
-    the floor, from the sentence embedding alone; of the release and of the clean embeddings.
+@register
+class NearestTokens(Attack):
+    """The row of the public table that is nearest to each embedding, by two measures of nearness."""
 
-    Raises InvalidArgument where too few documents are known.
-    """
-    if len(spoils.known) < FEW:
-        raise InvalidArgument(
-            "training", expected=f"{FEW} documents or more to learn from", found=len(spoils.known)
-        )
-    known, read = spoils.words(spoils.known), spoils.words(spoils.read)
-    found = []
-    for of, rows in (("clean", spoils.clean), ("released", spoils.released)):
-        sides = {"embeddings": rows, "embeddings and weights": states(spoils.model, rows)}
-        for what, some in sides.items():
-            taught, target = spoils.rows(some, spoils.known), spoils.rows(some, spoils.read)
-            found.append((of, what, invert_places(taught, known, target, read, learning=learning)))
-        answers = spoils.model.answers(rows)
-        leak = invert_bag(
-            answers[list(spoils.known)], known, answers[list(spoils.read)], read, learning=learning
-        )
-        found.append((of, "sentence embedding", leak))
-    return found
+    name = "nearest tokens"
+    knowledge = frozenset({"released", "table"})
+    modalities = _TEXTS
+    stated = ("table",)
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.table is not None
+        sheets: Sequence[Sheet] = material.released
+        rows = torch.cat([sheet.written for sheet in sheets])
+        for nearness in get_args(Nearness):
+            words = nearest_tokens(rows[None], material.table, nearness=nearness)[0]
+            parts = words.split([len(sheet.places) for sheet in sheets])
+            yield Attempt(setting=nearness, read=AtPlaces([part.tolist() for part in parts]))
 
 
-def states(model: TextModel, rows: Rows) -> list[Float[Tensor, "_ hidden"]]:
-    """The model's last hidden states of documents."""
+class _Inverter(Attack):
+    """Learns words from documents whose text it knows."""
+
+    modalities = _TEXTS
+    title = "inverter"
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.pairs is not None
+        words, known = material.pairs
+        if len(words) < FEW:
+            expected = f"{FEW} documents or more to learn from"
+            raise InvalidArgument("training", expected=expected, found=len(words))
+        learning = Learning(seed=generator.initial_seed())
+        read = self.read(known, words, material.released, material.weights, learning)
+        yield Attempt(setting=f"{len(words)} documents known", read=read)
+
+    @abstractmethod
+    def read(
+        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
+        model: Any, learning: Learning,
+    ) -> list[list[int]]:  # fmt: skip
+        """The words of the target's documents."""
+
+
+@register
+class EmbeddingInverter(_Inverter):
+    """From the released embeddings alone."""
+
+    name = "inverter"
+    knowledge = frozenset({"released", "pairs"})
+    stated = ("embeddings",)
+
+    def read(
+        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
+        model: Any, learning: Learning,
+    ) -> list[list[int]]:  # fmt: skip
+        rows = [sheet.written for sheet in known]
+        return read_places(rows, words, [sheet.written for sheet in target], learning=learning)
+
+
+@register
+class StateInverter(_Inverter):
+    """From the states of the authorized model, run on the released embeddings."""
+
+    name = "inverter with weights"
+    knowledge = frozenset({"released", "pairs", "weights"})
+    stated = ("embeddings and weights",)
+
+    def read(
+        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
+        model: Any, learning: Learning,
+    ) -> list[list[int]]:  # fmt: skip
+        rows, others = ([states(model, sheet) for sheet in some] for some in (known, target))
+        return read_places(rows, words, others, learning=learning)
+
+
+@register
+class AnswerInverter(_Inverter):
+    """The floor: from the sentence embedding, which whoever holds the authorized model gets from any
+    release that serves it."""
+
+    name = "inverter of sentence embeddings"
+    knowledge = frozenset({"released", "pairs", "weights"})
+    stated = ("sentence embedding",)
+
+    def read(
+        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
+        model: Any, learning: Learning,
+    ) -> list[list[int]]:  # fmt: skip
+        sides = [model.answers([sheet.rows for sheet in some]) for some in (known, target)]
+        return read_bag(sides[0], words, sides[1], learning=learning)
+
+
+def states(model: TextModel, sheet: Sheet) -> Float[Tensor, "_ hidden"]:
+    """The model's last hidden states of a document, at its words."""
     with torch.no_grad():
-        return [model.states(*pad([row], device=model.device)[:2])[0].cpu() for row in rows]
+        made = model.states(*pad([sheet.rows], device=model.device)[:2])[0].cpu()
+    return made[list(sheet.places)]
+
+
+class _Likeness(Attack):
+    """How alike two documents are, read off their released rows."""
+
+    knowledge = frozenset({"released"})
+    modalities = _TEXTS
+    stated = ("released",)
+    reading: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+
+    def unfit(self, material: Material) -> str:
+        return (
+            "" if material.couples else "needs pairs of documents with a score of each (--target)"
+        )
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        assert material.couples is not None
+        values = [
+            type(self).reading(one, other) for one, other in zip(*material.couples, strict=True)
+        ]
+        yield Attempt(setting=self.name, read=torch.stack(values))
+
+
+for _name, _reading in READINGS.items():
+    register(
+        type(
+            _reading.__name__.title(), (_Likeness,),
+            {"name": _name, "reading": staticmethod(_reading), "__doc__": _reading.__doc__},
+        )
+    )  # fmt: skip

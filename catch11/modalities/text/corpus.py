@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.data.selection import spread
 from catch11.data.texts import Document, read_documents, row_name
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.modalities.text.model import Encoded, TextModel
@@ -49,9 +50,10 @@ def originals(
             entries.append((name, entry))
     entries.sort(key=lambda row: row[0])
     if not model.labels and len(columns) == 2:
-        entries = _whole_pairs(entries)
-    if limit is not None:
-        entries = entries[: max(2, limit - limit % 2)]
+        whole = spread(_whole_pairs(entries), None if limit is None else max(1, limit // 2))
+        entries = [entry for row in whole for entry in row]
+    else:
+        entries = list(spread(entries, limit))
     if not entries:
         raise ReleaseError(dst, "no released document is in this source", "give its source")
     items = [texts[name] for name, _ in entries]
@@ -66,12 +68,12 @@ def originals(
     return corpus, [entry for _, entry in entries], problems
 
 
-def _whole_pairs(entries: list[tuple[str, Entry]]) -> list[tuple[str, Entry]]:
+def _whole_pairs(entries: list[tuple[str, Entry]]) -> list[list[tuple[str, Entry]]]:
     """Rows of which both documents were released, one behind the other."""
     rows: dict[str, list[tuple[str, Entry]]] = {}
     for name, entry in entries:
         rows.setdefault(row_name(name), []).append((name, entry))
-    return [entry for row in rows.values() if len(row) == 2 for entry in row]
+    return [row for row in rows.values() if len(row) == 2]
 
 
 def _truth(text: str, model: TextModel, target: str) -> float:

@@ -11,11 +11,18 @@ from torch import nn
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.text.model import Pooling, TextModel
-from catch11.models.frame import indices, move
-from catch11.models.hub.transformers import call_loader, check_complete, read_weights
+from catch11.models.answer import named_labels
+from catch11.models.frame import move
+from catch11.models.hub.transformers import (
+    call_loader,
+    check_complete,
+    check_one_class,
+    read_weights,
+)
 from catch11.models.weights import check_weights
 
 _HEAD = "ForSequenceClassification"
+_POOLS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}  # before version 6
 _UNLIMITED = 1 << 20  # tokenizers without a limit say 10**30
 # Kinds of model whose config names a text head too, and which read something else besides.
 _OTHER = (
@@ -57,23 +64,29 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
     head = any(str(name).endswith(_HEAD) for name in config.architectures or ())
     auto = AutoModelForSequenceClassification if head else AutoModel
     module, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
-    if not head:
+    if head:
+        check_one_class(spec, config)
+        if config.num_labels < 2:
+            raise ModelRefused(
+                spec, "it answers with one number", "give a classifier, one logit a class"
+            )
+    else:
+        _check_prompt(spec, rest)
         _drop_pooler(module, info)
     check_complete(spec, info)
     check_weights(spec, module)
     tokenizer = call_loader(spec, AutoTokenizer.from_pretrained, rest, allow_code=allow_code)
     module = move(spec, module, device)
     _check_runs(spec, module, device)
-    folder = Path(rest).expanduser()
-    pooling, normalise = _pooling(spec, folder)
+    pooling, normalise = _pooling(spec, rest)
     return TextModel(
-        name=folder.name or rest,
+        name=Path(rest).name or rest,
         spec=spec,
         module=module,
         tokenizer=tokenizer,
         fingerprint=module_fingerprint(module),
-        longest=_longest(folder, tokenizer, config),
-        labels=_labels(config) if head else (),
+        longest=_longest(rest, tokenizer, config),
+        labels=named_labels(spec, config.id2label, int(config.num_labels)) if head else (),
         pooling=pooling,
         normalise=normalise,
         device=device,
@@ -102,37 +115,44 @@ def _check_runs(spec: str, module: nn.Module, device: str) -> None:
         raise ModelRefused(spec, f"it does not run on embeddings ({text})") from None
 
 
-def _labels(config: Any) -> tuple[str, ...]:
-    names = {int(index): str(name) for index, name in (config.id2label or {}).items()}
-    count = int(config.num_labels)
-    return (
-        tuple(names[i] for i in range(count)) if set(names) == set(range(count)) else indices(count)
-    )
-
-
-def _pooling(spec: str, folder: Path) -> tuple[Pooling, bool]:
-    """How the sentence embedding is made, from a sentence-transformers folder."""
-    modules = _json(folder / "modules.json")
+def _pooling(spec: str, rest: str) -> tuple[Pooling, bool]:
+    """How the sentence embedding is made, from what sentence-transformers keeps beside the weights."""
+    modules = _json(rest, "modules.json")
     if not isinstance(modules, list):
         return "mean", False
     kinds = {str(m.get("type", "")).rsplit(".", 1)[-1]: m for m in modules if isinstance(m, dict)}
     odd = set(kinds) - {"Transformer", "Pooling", "Normalize"}
-    if odd:
-        raise ModelRefused(spec, f"its modules.json has a {sorted(odd)[0]}, which is not supported")
-    path = str(kinds.get("Pooling", {}).get("path", "1_Pooling"))
-    facts = _json(folder / Path(path).name / "config.json")
+    if odd or "Pooling" not in kinds:
+        reason = f"has a {sorted(odd)[0]}, which is not supported" if odd else "lists no Pooling"
+        raise ModelRefused(spec, f"its modules.json {reason}")
+    path = Path(str(kinds["Pooling"].get("path", "1_Pooling"))).name
+    facts = _json(rest, f"{path}/config.json")
     asked = facts if isinstance(facts, dict) else {}
-    chosen = [n for n, on in asked.items() if n.startswith("pooling_mode_") and on is True]
-    if chosen in ([], ["pooling_mode_mean_tokens"]):
-        return "mean", "Normalize" in kinds
-    if chosen == ["pooling_mode_cls_token"]:
-        return "cls", "Normalize" in kinds
-    raise ModelRefused(spec, f"its pooling is {', '.join(chosen)}; mean and cls are supported")
+    named = asked.get(
+        "pooling_mode",
+        [_POOLS.get(n, n) for n in asked if asked[n] is True and n.startswith("pooling_mode_")],
+    )
+    chosen = [named] if isinstance(named, str) else list(named)
+    if chosen not in (["mean"], ["cls"]):
+        found = ", ".join(map(str, chosen)) or "not stated"
+        raise ModelRefused(spec, f"its pooling is {found}; mean and cls are supported")
+    return chosen[0], "Normalize" in kinds
 
 
-def _longest(folder: Path, tokenizer: Any, config: Any) -> int:
+def _check_prompt(spec: str, rest: str) -> None:
+    """Raises ModelRefused where the encoder puts words of its own before every text."""
+    facts = _json(rest, "config_sentence_transformers.json")
+    name = facts.get("default_prompt_name") if isinstance(facts, dict) else None
+    if name is not None and (facts.get("prompts") or {}).get(name):
+        raise ModelRefused(
+            spec, f"it puts its prompt {name!r} before every text, which is not supported",
+            "write the prompt into the texts and set default_prompt_name to null",
+        )  # fmt: skip
+
+
+def _longest(rest: str, tokenizer: Any, config: Any) -> int:
     """Tokens the model has room for: the least of what its files say."""
-    stated = _json(folder / "sentence_bert_config.json")
+    stated = _json(rest, "sentence_bert_config.json")
     sizes = [getattr(tokenizer, "model_max_length", None)]
     sizes.append(stated.get("max_seq_length") if isinstance(stated, dict) else None)
     places = getattr(config, "max_position_embeddings", None)
@@ -144,8 +164,13 @@ def _longest(folder: Path, tokenizer: Any, config: Any) -> int:
     return min(known, default=512)
 
 
-def _json(path: Path) -> Any:
+def _json(rest: str, name: str) -> Any:
+    """A file beside the weights, of a folder or of a hub id; None where there is none."""
+    from transformers.utils import cached_file
+
+    folder = Path(rest).expanduser()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = folder / name if folder.is_dir() else Path(cached_file(rest, name) or "")
+        return json.loads(found.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None

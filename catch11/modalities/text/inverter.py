@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import bootstrap
 from catch11.modalities.text.recoder import pad
 
 Rows = Sequence[Float[Tensor, "_ feature"]]
@@ -65,18 +67,17 @@ class Inverter(nn.Module):
         return self.out(self.mix(self.into(rows), src_key_padding_mask=~mask))
 
 
-def invert_places(
-    known: Rows, known_words: Words, target: Rows, target_words: Words, *, learning: Learning
-) -> Leak:
-    """Train on rows whose word at each place is known, and read the target's.
+def read_places(
+    known: Rows, known_words: Words, target: Rows, *, learning: Learning
+) -> list[list[int]]:
+    """Train on rows whose word at each place is known, and read the target's, place by place.
 
     Rows are standardised by the known ones. Words that were never seen cannot be read.
     """
     taught, index = _taught(known_words)
     mean, size = _standard(known)
-    torch_state = torch.random.get_rng_state()
-    torch.manual_seed(learning.seed)  # layers draw their first weights and dropout from it
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(learning.seed)  # layers draw their first weights and dropout from it
         net = Inverter(known[0].shape[1], len(taught), learning)
         optimiser = torch.optim.Adam(net.parameters(), learning.rate)
         order = sorted(range(len(known)), key=lambda i: len(known[i]))
@@ -95,23 +96,19 @@ def invert_places(
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-    finally:
-        torch.random.set_rng_state(torch_state)
     net.eval()
     read: list[list[int]] = []
     with torch.no_grad():
         for one in target:
             rows, mask, _ = pad([(one - mean) / size])
             read.append([taught[i] for i in net(rows, mask)[0].argmax(1).tolist()])
-    pairs = [p for a, b in zip(read, target_words, strict=True) for p in zip(a, b, strict=True)]
-    right = sum(a == b for a, b in pairs) / max(1, len(pairs))
-    return _leak(read, target_words, place=right, seed=learning.seed)
+    return read
 
 
-def invert_bag(
+def read_bag(
     known: Float[Tensor, "known feature"], known_words: Words,
-    target: Float[Tensor, "target feature"], target_words: Words, *, learning: Learning,
-) -> Leak:  # fmt: skip
+    target: Float[Tensor, "target feature"], *, learning: Learning,
+) -> list[list[int]]:  # fmt: skip
     """Train on one vector a document, and read the set of words of the target's vectors.
 
     The threshold is the one best on a tenth of the known documents, which are not trained on.
@@ -124,9 +121,8 @@ def invert_bag(
         labels[row, [index[w] for w in words]] = 1.0
     mean, size = known.mean(0), known.std(0).clamp_min(1e-6)
     held = torch.arange(len(known)) % 10 == 0
-    torch_state = torch.random.get_rng_state()
-    torch.manual_seed(learning.seed)
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(learning.seed)
         net = nn.Sequential(
             nn.Linear(known.shape[1], 2 * learning.width), nn.ReLU(), nn.Dropout(0.2),
             nn.Linear(2 * learning.width, len(taught)),
@@ -141,16 +137,27 @@ def invert_bag(
                 optimiser.zero_grad()
                 (loss / len(some)).backward()
                 optimiser.step()
-    finally:
-        torch.random.set_rng_state(torch_state)
     net.eval()
     with torch.no_grad():
         tried = net(((known - mean) / size)[held]).sigmoid()
         levels = [0.05 * step for step in range(1, 15)]
         best = max(levels, key=lambda level: _bag_f1(tried > level, labels[held] > 0))
         found = net((target - mean) / size).sigmoid() > best
-    read = [[taught[i] for i in row.nonzero()[:, 0].tolist()] for row in found]
-    return _leak(read, target_words, place=None, seed=learning.seed)
+    return [[taught[i] for i in row.nonzero()[:, 0].tolist()] for row in found]
+
+
+def leak(read: Words, true: Words, *, seed: int = 0) -> Leak:
+    """What was read of documents whose words are known. seed: of the bootstrap."""
+    token = [_f1(Counter(a), Counter(b)) for a, b in zip(read, true, strict=True)]
+    bag = [_f1(Counter(set(a)), Counter(set(b))) for a, b in zip(read, true, strict=True)]
+    pairs = [p for a, b in zip(read, true, strict=True) for p in zip(a, b, strict=False)]
+    placed = all(len(a) == len(b) for a, b in zip(read, true, strict=True))
+    right = sum(a == b for a, b in pairs) / max(1, len(pairs))
+    tokens, bags = (
+        bootstrap(np.mean, values, generator=torch.Generator().manual_seed(seed))
+        for values in (token, bag)
+    )
+    return Leak(token=tokens, bag=bags, place=right if placed else None, documents=len(token))
 
 
 def _bag_f1(found: Bool[Tensor, "text word"], true: Bool[Tensor, "text word"]) -> float:
@@ -168,21 +175,6 @@ def _standard(rows: Rows) -> tuple[Tensor, Tensor]:
     return every.mean(0), every.std(0).clamp_min(1e-6)
 
 
-def _leak(read: Words, true: Words, *, place: float | None, seed: int) -> Leak:
-    token = [_f1(Counter(a), Counter(b)) for a, b in zip(read, true, strict=True)]
-    bag = [_f1(Counter(set(a)), Counter(set(b))) for a, b in zip(read, true, strict=True)]
-    return Leak(token=_mean(token, seed), bag=_mean(bag, seed), place=place, documents=len(token))
-
-
 def _f1(read: Counter[int], true: Counter[int]) -> float:
     hits = sum((read & true).values())
     return 2 * hits / max(1, sum(read.values()) + sum(true.values()))
-
-
-def _mean(values: Sequence[float], seed: int) -> Interval:
-    numbers = torch.tensor(values, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(len(numbers), (1000, len(numbers)), generator=generator)
-    low, high = numbers[draws].mean(1).quantile(torch.tensor([0.025, 0.975]).double()).tolist()
-    middle = float(numbers.mean())
-    return Interval(low=min(low, middle), estimate=middle, high=max(high, middle))

@@ -1,7 +1,7 @@
 """Text: how encoders are loaded, keyed, released for, scored and attacked."""
 
+from catch11.modalities.attack import attack_items
 from catch11.modalities.frame import Action, Modality, options
-from catch11.modalities.text.attacks import attack_texts
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.verify import verify_texts
 
@@ -22,8 +22,8 @@ TEXT = Modality(
         needs={"source": "the originals, for texts"},
     ),
     attack=Action(
-        run=attack_texts,
-        takes=options("model source target ledger limit training seed"),
+        run=attack_items,
+        takes=options("model attacks source target records ledger limit training control seed"),
         needs={"model": "it, to attack texts", "source": "it, to attack texts"},
     ),
 )

@@ -18,6 +18,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import strip_canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.front import Front
+from catch11.fronts.held import check_kernel
 from catch11.modalities.text.recoder import TEXT, pad
 
 Pooling = Literal["mean", "cls"]
@@ -222,6 +223,9 @@ class TextModel:
         if weight.shape[1] != self.width:
             reason = f"it reads {weight.shape[1]} features and the embeddings have {self.width}"
             raise NoFront([(name, reason)])
+        for row in rows:
+            assert isinstance(row, nn.Linear)
+            check_kernel(name, row)
         biases = [row.bias for row in rows]
         zero = torch.zeros(len(weight), dtype=torch.float64)
         if any(bias is None for bias in biases):

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from catch11.errors import InvalidArgument
-from catch11.evaluation.metrics import Interval, wilson
+from catch11.evaluation.interval import Interval, wilson
 
 Nearness = Literal["euclidean", "cosine"]
 _TOGETHER = 256  # tokens at a time: 256 x 50,000 distances are 50 MB

@@ -1,23 +1,34 @@
-"""What models get from a release of texts, and what is read back of its words."""
+"""Verifying a release of texts: models on the clean documents, the released embeddings and controls,
+and the words that the public table gives back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from catch11.evaluation.record import Record, Verdict
-from catch11.evaluation.roles import role_of
-from catch11.evaluation.verify import Verification
+from catch11.errors import InvalidArgument
+from catch11.evaluation.record import Condition
+from catch11.evaluation.roles import named
+from catch11.evaluation.score import Run, Score, Tally, release_id
+from catch11.evaluation.verification import (
+    Progress,
+    Verifiable,
+    Verification,
+    check_limits,
+    verified,
+)
 from catch11.keys.key import Key
-from catch11.modalities.text.corpus import encode_all, originals
-from catch11.modalities.text.model import TextModel
+from catch11.modalities.text.corpus import Corpus, encode_all, originals
+from catch11.modalities.text.embeds import Passage
+from catch11.modalities.text.model import Encoded, TextModel
 from catch11.modalities.text.scores import (
     drop,
     fed_answers,
     own_answers,
     read_back,
-    record,
     scores,
     similarities,
 )
@@ -29,8 +40,8 @@ def verify_texts(
     dst: Path,
     model: TextModel,
     *,
-    source: Path,
-    rivals: Sequence[TextModel] = (),
+    rivals: Sequence[TextModel],
+    source: Path | None,
     target: str | None = None,
     ledger: Path | None = None,
     max_drop: float | None = None,
@@ -38,7 +49,7 @@ def verify_texts(
     limit: int | None = None,
     key: Key | None = None,
     command: str | None = None,
-    progress: Callable[..., None] | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Score a release of texts: the authorized model and its rivals on the clean documents, the
     released embeddings, noise of the same size, and (rivals) the authorized model's clean
@@ -48,63 +59,101 @@ def verify_texts(
     target: the source's column with the class or score; else the model's own clean answers are the
     truth. key: the one that the release must be signed with. Raises ReleaseError, InvalidArgument.
     """
+    if source is None:
+        raise InvalidArgument("--source", expected="the originals, for texts", found="none")
+    check_limits(max_drop=max_drop, max_rival=max_rival, source=source, rivals=rivals)
     held = read_release(dst, signer=signer_of(key))
     corpus, kept, problems = originals(held, dst, source, target, ledger, limit, model)
-    passages = [held.item(entry) for entry in kept]
-    released, types = [p.embeds for p in passages], [p.types for p in passages]
-    encoded = encode_all(model, corpus)
-    clean = [model.embed(row) for row in encoded]
-    noise = _noise(model, released)
-    found: list[Record] = []
-    verdict: dict[str, Any] = {}
-    said: list[str] = []
-    for number, one in enumerate((model, *rivals)):
-        if progress is not None:
-            progress(number, 1 + len(rivals), one.name)
-        role = "authorized" if one is model else role_of(model, one)
-        own = own_answers(one, corpus)
-        note = {"key": held.key, "command": command}
-        classes = len(one.labels)
-        fed = {"nte": released, "gaussian": noise, "control": clean}
-        made = {"clean": own}
-        if one.width == model.width:
-            made |= {name: fed_answers(one, rows, types) for name, rows in fed.items()}
-        else:
-            said.append(f"{one.name} takes {one.width} features and cannot be fed these embeddings")
-        for name, answers in made.items():
-            for score in scores(corpus, answers, own, classes=classes):
-                found.append(
-                    record(score, model=one, role=role, condition=name, **note)  # type: ignore[arg-type]
-                )
-        if one is model:
-            verdict["drop"] = drop(corpus, own, made["nte"], classes=classes)
-            before, after = (scores(corpus, made[n], own, classes=classes)[0].value.estimate
-                             for n in ("clean", "nte"))  # fmt: skip
-            verdict["retention"] = after / before if before else None
-    best = [r for r in found if r.condition == "nte" and r.role in ("ga", "ta")]
-    best = [r for r in best if r.metric == best[0].metric]
-    if best:
-        top = max(best, key=lambda r: r.value)
-        verdict |= {"rival": top.interval, "rival_name": top.model}
-    for name, rows in (("clean", clean), ("gaussian", noise), ("attack", released)):
-        share, words = read_back(model, encoded, rows)
-        attack = "nearest tokens" if name == "attack" else None
-        found.append(
-            record(share, model=model, role="authorized", condition=name, metric="token recovery",  # type: ignore[arg-type]
-                   n=words, attack=attack, knowledge=("table",) if attack else (), key=held.key,
-                   command=command)
-        )  # fmt: skip
-    found += similarities(corpus, released, model=model, key=held.key, command=command)
-    if not held.complete:
-        said.append("the list has no closing line: the release was cut short or is still written")
-    judged = Verdict(max_drop=max_drop, max_rival=max_rival, disagreements=len(problems), **verdict)
-    return Verification(
-        records=tuple(found), verdict=judged, warnings=tuple(said), problems=tuple(problems),
-        files=len(kept),
+    documents = _Documents(
+        corpus, tuple(entry.file for entry in kept), tuple(problems), named((model, *rivals)),
+        [held.item(entry) for entry in kept], encode_all(model, corpus),
     )  # fmt: skip
+    settings = {"method": held.method, "release": release_id(held.entries), "limit": limit}
+    trial = Verifiable(
+        models=documents.models,
+        answered=documents.answered,
+        total=len(documents.models),
+        run=Run(key=held.key, command=command, settings=settings),
+        complete=held.complete,
+        sourced=True,
+        scores=documents.scores,
+        drop=documents.drop,
+        said=documents.unfed(),
+        unit="documents",
+        handled=False,  # the control is another model's embeddings
+    )
+    return verified(trial, max_drop=max_drop, max_rival=max_rival, progress=progress)
 
 
-def _noise(model: TextModel, rows: list[torch.Tensor]) -> list[torch.Tensor]:
+def noise_like(model: TextModel, rows: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:
     """The control: noise of the table's size and the documents' lengths, keyed by nothing."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     return [model.rms * torch.randn(row.shape, generator=generator) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """Documents as they were and as they were released, and what reads them."""
+
+    corpus: Corpus
+    files: tuple[str, ...]
+    problems: tuple[tuple[str, str], ...]
+    models: Mapping[str, TextModel]
+    passages: Sequence[Passage]
+    encoded: Sequence[Encoded]
+
+    @property
+    def model(self) -> TextModel:
+        return next(iter(self.models.values()))
+
+    def fed(self) -> dict[Condition, Sequence[Tensor]]:
+        """The embeddings that models are handed."""
+        released = [passage.embeds for passage in self.passages]
+        clean = [self.model.embed(row) for row in self.encoded]
+        return {"nte": released, "gaussian": noise_like(self.model, released), "control": clean}
+
+    def unfed(self) -> tuple[str, ...]:
+        return tuple(
+            f"{one.name} takes {one.width} features and cannot be fed these embeddings"
+            for one in self.models.values()
+            if one.width != self.model.width
+        )
+
+    def answered(self) -> Iterator[tuple[int, Tally]]:
+        """A model at a time."""
+        fed, types = self.fed(), [passage.types for passage in self.passages]
+        classes = self.corpus.truth if len(self.model.labels) > 1 else None
+        for number, (name, one) in enumerate(self.models.items()):
+            tally = Tally()
+            if not number:
+                tally.files, tally.problems = list(self.files), list(self.problems)
+                tally.truth = [None if classes is None else int(c) for c in classes or self.files]
+            made: dict[Condition, Tensor] = {"clean": own_answers(one, self.corpus)}
+            if one.width == self.model.width:
+                made |= {
+                    condition: fed_answers(one, rows, types) for condition, rows in fed.items()
+                }
+            for condition, answers in made.items():
+                tally.answers[name, condition] = list(answers)
+            yield 1, tally
+
+    def scores(self, tally: Tally, models: Mapping[str, Any]) -> list[Score]:
+        """Of every model, and what is read without one."""
+        found = []
+        for (name, condition), answers in tally.answers.items():
+            own, classes = torch.stack(tally.answers[name, "clean"]), len(models[name].labels)
+            made = scores(self.corpus, torch.stack(answers), own, classes=classes)
+            found += [one.by(name, condition) for one in made]
+        first, fed = next(iter(self.models)), self.fed()
+        for condition, rows in (("clean", fed["control"]), ("gaussian", fed["gaussian"])):
+            found.append(read_back(self.model, self.encoded, rows).by(first, condition))
+        read = {"nearest tokens": (read_back(self.model, self.encoded, fed["nte"]), "table")}
+        read |= {n: (one, "released") for n, one in similarities(self.corpus, fed["nte"]).items()}
+        for attack, (one, known) in read.items():
+            found.append(one.by(first, "attack", attack=attack, knowledge=(known,)))
+        return found
+
+    def drop(self, tally: Tally) -> Any:
+        first = next(iter(self.models))
+        clean, made = (torch.stack(tally.answers[first, which]) for which in ("clean", "nte"))
+        return drop(self.corpus, clean, made, classes=len(self.model.labels))

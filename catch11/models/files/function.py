@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -15,9 +16,10 @@ from torch import nn
 from catch11.canvas.frame import Canvas
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
+from catch11.models.answer import first_line, named_labels
 from catch11.models.canvases import canvas_prepare
 from catch11.models.files.torch import fill
-from catch11.models.frame import Model, first_line, indices
+from catch11.models.frame import Model
 from catch11.models.frame import finish as finish_module
 from catch11.models.weights import check_weights
 
@@ -60,14 +62,8 @@ def load(rest: str, *, device: str, allow_code: bool, finish: Finish | None = No
         fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
     check_weights(spec, module)
 
-    def names(count: int) -> tuple[str, ...]:
-        if labels is not None and len(labels) != count:
-            raise ModelRefused(
-                spec, f"it names {len(labels)} labels and answers with {count} logits"
-            )
-        return indices(count) if labels is None else labels
-
     make = finish or _picture_model
+    names = partial(named_labels, spec, labels)
     return make(spec, module, canvas, names, name=rest.rpartition(":")[2], device=device)
 
 

@@ -13,12 +13,14 @@ from torch import Tensor, fx, nn
 
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
+from catch11.models.answer import first_line
 from catch11.models.files.nets import ARCHITECTURES, recognise
 from catch11.models.files.program import layered_export, layered_script
 from catch11.models.files.sidecar import class_names, read_sidecar, sidecar_pipeline
-from catch11.models.frame import Model, finish, first_line, local_file
+from catch11.models.frame import Model, finish, local_file
 from catch11.models.weights import check_weights
 
+WRAPPERS = ("_orig_mod.", "module.")  # torch.compile, DataParallel
 TRUST = "allow code only if you trust its author, or convert it to safetensors"
 
 
@@ -42,8 +44,9 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         canvas=canvas,
         prepare=prepare,
         fingerprint=fingerprint,
-        labels=lambda count: class_names(facts, count),
+        labels=lambda count: class_names(spec, facts, count),
         device=device,
+        output=facts.get("output"),
     )
 
 
@@ -81,7 +84,7 @@ def read_tensors(spec: str, path: Path, *, allow_code: bool) -> dict[str, Tensor
     """The named tensors of a safetensors or torch file; a whole module only by leave."""
     try:
         if path.suffix.lower() == ".safetensors":
-            return load_file(path)
+            return plain_names(load_file(path))
         content = _unpickle(spec, path, allow_code=allow_code)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         if isinstance(error, ModelRefused):
@@ -96,11 +99,16 @@ def read_tensors(spec: str, path: Path, *, allow_code: bool) -> dict[str, Tensor
         return content
     if not isinstance(content, dict):
         raise ModelRefused(spec, f"it holds a {type(content).__name__}, not named tensors")
-    return {
-        str(name).removeprefix("module."): value
-        for name, value in content.items()
-        if isinstance(value, Tensor)
-    }
+    return plain_names({str(k): v for k, v in content.items() if isinstance(v, Tensor)})
+
+
+def plain_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without what wrappers put before every name: of a compiled module, of a parallel
+    one."""
+    for prefix in WRAPPERS * 2:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
 
 
 def fill(spec: str, module: nn.Module, path: Path, *, allow_code: bool) -> None:

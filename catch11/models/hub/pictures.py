@@ -1,6 +1,7 @@
 """hf: image classifiers of the transformers library, from a folder or by their id."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import CanvasRefused, InvalidArgument
+from catch11.models.answer import named_labels
 from catch11.models.canvases import (
     Prepare,
     Proposal,
@@ -16,9 +18,10 @@ from catch11.models.canvases import (
     positive_sizes,
     resample_name,
 )
-from catch11.models.frame import Model, finish, indices
+from catch11.models.frame import Model, finish
 from catch11.models.hub.transformers import (
     check_complete,
+    check_one_class,
     load_processor,
     read_weights,
     stated_normalisation,
@@ -37,22 +40,17 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     loader = AutoModelForImageClassification.from_pretrained
     module, info = read_weights(spec, loader, rest, allow_code=allow_code)
     check_complete(spec, info)
+    check_one_class(spec, module.config)
     check_weights(spec, module)
     processor = load_processor(rest, allow_code=allow_code)
     canvas, notes = processor_canvas(processor)
-    names = {int(index): str(name) for index, name in (module.config.id2label or {}).items()}
-
-    def labels(count: int) -> tuple[str, ...]:
-        known = set(names) == set(range(count))
-        return tuple(names[index] for index in range(count)) if known else indices(count)
-
     return finish(
         spec=spec,
         name=Path(rest).name or rest,
         module=module,
         canvas=canvas,
         prepare=processor_prepare(processor),
-        labels=labels,
+        labels=partial(named_labels, spec, module.config.id2label),
         device=device,
         notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
+from catch11.models.answer import first_line, named_labels
 from catch11.models.canvases import Normalisation, Prepare, Proposal, derive_canvas, resample_name
 from catch11.models.files.torch import fill
-from catch11.models.frame import Model, finish, first_line, indices
+from catch11.models.frame import Model, finish
 from catch11.models.weights import check_weights
 
 
@@ -38,18 +40,14 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     config = timm.data.resolve_data_config(module.pretrained_cfg, model=module)
     prepare = timm_prepare(timm.data.create_transform(**config, is_training=False))
     canvas, notes = timm_canvas(config, prepare)
-    names = (module.pretrained_cfg or {}).get("label_names") or ()
-
-    def labels(count: int) -> tuple[str, ...]:
-        return tuple(map(str, names)) if len(names) == count else indices(count)
-
+    names = (module.pretrained_cfg or {}).get("label_names")
     return finish(
         spec=spec,
         name=name,
         module=module,
         canvas=canvas,
         prepare=prepare,
-        labels=labels,
+        labels=partial(named_labels, spec, names),
         device=device,
         notes=notes,
     )

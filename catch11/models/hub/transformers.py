@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 import torch
 
 from catch11.errors import ModelRefused
+from catch11.models.answer import first_line
 from catch11.models.canvases import Normalisation
-from catch11.models.frame import first_line
 
 
 def read_weights(
     spec: str, loader: Any, rest: str, *, allow_code: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """A transformers model in float32, and which of its weights were drawn: see `check_complete`."""
+    """A transformers model in float32, and which of its weights were drawn: see `check_complete`.
+
+    Raises ModelRefused where an adapter lies beside the weights and nothing here applies it.
+    """
+    _check_adapter(spec, rest)
     module, info = call_loader(
         spec,
         loader,
@@ -24,10 +29,28 @@ def read_weights(
         allow_code=allow_code,
         dtype=torch.float32,
         weights_only=not allow_code,
+        key_mapping={"^(_orig_mod\\.|module\\.)+": ""},  # of compiled and of parallel modules
         ignore_mismatched_sizes=True,  # refused afterwards, by name
         output_loading_info=True,
     )
     return module, info
+
+
+def _check_adapter(spec: str, rest: str) -> None:
+    from transformers.utils.peft_utils import find_adapter_config_file
+
+    if find_spec("peft") is not None:
+        return
+    local = Path(rest).expanduser()
+    try:
+        found = find_adapter_config_file(str(local) if local.is_dir() else rest)
+    except (OSError, ValueError):  # no such folder or id: whoever loads it says so
+        return
+    if found is not None:
+        reason = (
+            f"an adapter ({Path(found).name}) lies beside its weights and nothing here applies it"
+        )
+        raise ModelRefused(spec, reason, "merge it into the weights, or install peft")
 
 
 def check_complete(spec: str, info: dict[str, Any]) -> None:
@@ -40,6 +63,14 @@ def check_complete(spec: str, info: dict[str, Any]) -> None:
     if missing:
         reason = f"{len(missing)} of its weights are not in the files, first {missing[0]}"
         raise ModelRefused(spec, reason, "it may have no classification head")
+
+
+def check_one_class(spec: str, config: Any) -> None:
+    """Raises ModelRefused for a head whose answer is no one class."""
+    kind = getattr(config, "problem_type", None)
+    if kind not in (None, "single_label_classification"):
+        reason = f"its problem_type is {kind}, so its answer is not its strongest class"
+        raise ModelRefused(spec, reason, "give a classifier of one class a picture or text")
 
 
 def load_processor(rest: str, *, allow_code: bool = False) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from catch11.errors import MissingExtra, ModelRefused
 from catch11.fronts.fingerprint import digest
-from catch11.models.frame import first_line
+from catch11.models.answer import first_line
 
 
 def import_onnx() -> Any:
@@ -42,7 +42,7 @@ def picture_input(graph: Any) -> PictureInput:
         names = ", ".join(one.name for one in inputs) or "none"
         raise ValueError(f"it takes {len(inputs)} inputs ({names}), not one")
     sides = tuple(int(side.dim_value) for side in inputs[0].type.tensor_type.shape.dim)
-    last = len(sides) == 4 and sides[3] in (1, 3) and sides[1] not in (0, 1, 3)
+    last = len(sides) == 4 and sides[3] in (1, 3) and sides[1] not in (1, 3)
     batch = sides[0] if sides else 0
     return PictureInput(name=inputs[0].name, batch=batch, sides=sides[1:], channels_last=last)
 

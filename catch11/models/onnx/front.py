@@ -13,8 +13,9 @@ from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.affine import Unusable
 from catch11.fronts.find import probe_window
 from catch11.fronts.front import Front
-from catch11.fronts.layer import Call, front_of
-from catch11.models.frame import first_line
+from catch11.fronts.held import Trial, held_front, other_window
+from catch11.fronts.layer import Call
+from catch11.models.answer import first_line
 from catch11.models.onnx.convert import (
     AnyNorm,
     PaddedConv,
@@ -26,6 +27,7 @@ from catch11.models.onnx.convert import (
     torch_layer,
 )
 from catch11.models.onnx.file import picture_input
+from catch11.models.onnx.run import put_out
 from catch11.models.onnx.values import LARGEST, Values, attributes
 
 LARGEST_BATCH = 32  # a fixed batch is run whole
@@ -111,28 +113,37 @@ def _front_at(model: Any, node: Any, canvas: Canvas, name: str) -> Front:
         if weight and values.get(weight) is None:
             raise Unusable(f"its weight {weight} is not constant")
     probe = probe_window(canvas.shape)
+    windows = probe, other_window(probe)
     try:
         before = onnx_to_torch(model, output=node.input[0], exact=True).double()
-        given, *flat = (before(x.double()) for x in (probe, 0 * probe, 0 * probe + 1))
+        given = [before(x.double()) for x in windows]
+        flat = before(0 * probe.double()), before(0 * probe.double() + 1)
     except Exception as error:  # noqa: BLE001 - a stranger's graph may raise anything
         reason = f"what lies before it does not fit the window ({first_line(error)})"
         raise Unusable(reason) from None
-    if given.numel() > LARGEST:
-        raise Unusable(f"its input {tuple(given.shape)} is much larger than the window")
+    if given[0].numel() > LARGEST:
+        raise Unusable(f"its input {tuple(given[0].shape)} is much larger than the window")
     shape = max((np.shape(values.get(one)) for one in node.input[1:]), key=len, default=())  # type: ignore[arg-type]
     try:
-        layer, given = _layer(node, values, given)
-        made = layer.float()(given.float())
+        read = [_layer(node, values, one) for one in given]
+        layer = read[0][0].float()
+        made = [layer(one.float()) for _, one in read]
     except RuntimeError:
-        reason = f"its weight {shape} does not fit an input of {tuple(given.shape)}"
+        reason = f"its weight {shape} does not fit an input of {tuple(given[0].shape)}"
         raise Unusable(reason) from None
     except (TypeError, ValueError) as error:
         raise Unusable(first_line(error)) from None
-    norm = _norm_behind(model.graph, node, values, layer)
+    norm, end = _norm_behind(model.graph, node, values, layer)
+    plain, given = layer, [one for _, one in read]
     if isinstance(layer, nn.Linear):
-        layer, given = _unscaled(layer, given, *flat)
-    call = Call(name=name, layer=layer, given=given, made=made)
-    return front_of(call, probe, canvas, norm)
+        plain = _unscaled(layer, given[0], *flat)[0]
+        given = [_unscaled(layer, one, *flat)[1] for one in given]
+    said = put_out(model, end, windows) or made
+    trials = [
+        Trial(probe=x, call=Call(name=name, layer=plain, given=one, made=out), made=put)
+        for x, one, out, put in zip(windows, given, made, said, strict=True)
+    ]
+    return held_front(trials, canvas, norm)
 
 
 def _layer(node: Any, values: Values, given: Tensor) -> tuple[nn.Module, Tensor]:
@@ -175,23 +186,27 @@ def _unscaled(
     return linear_layer((weight * gain[0]).float().numpy(), bias.numpy()), plain
 
 
-def _norm_behind(graph: Any, node: Any, values: Values, layer: nn.Module) -> AnyNorm | None:
-    """The BatchNormalization and per-channel arithmetic that alone read a layer, as one norm."""
+def _norm_behind(
+    graph: Any, node: Any, values: Values, layer: nn.Module
+) -> tuple[AnyNorm | None, str]:
+    """The BatchNormalization and per-channel arithmetic that alone read a layer, as one norm, and the
+    tensor that they put out."""
+    name = node.output[0]
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
-        return None
+        return None, name
     ends = _outputs(graph)
     nodes = [one for one, _, _ in schedule(graph, ends)]
     readers = Counter(name for one in nodes for name in one.input)
     weight = layer.get_parameter("weight")
     factor, shift = np.ones(len(weight), np.float32), np.zeros(len(weight), np.float32)
-    name = node.output[0]
     while readers[name] == 1 and name not in ends:
         behind = next(one for one in nodes if name in one.input)
         step = _scale_and_shift(behind, name, values, weight.dim() - 1)
         if step is None or any(value.size not in (1, len(weight)) for value in step):
             break
         factor, shift, name = factor * step[0], shift * step[0] + step[1], behind.output[0]
-    return norm_layer(factor, shift, np.zeros_like(shift), np.ones_like(factor), epsilon=0.0)
+    norm = norm_layer(factor, shift, np.zeros_like(shift), np.ones_like(factor), epsilon=0.0)
+    return norm, name
 
 
 def _scale_and_shift(

@@ -1,6 +1,6 @@
 """A vision-language model as a module: windows and one prompt to words, its vision side apart."""
 
-import threading
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,8 +20,6 @@ from catch11.models.vlm.front import check_affordable, frames_front, plain_tiles
 from catch11.models.vlm.processor import chat, picture_inputs
 from catch11.models.vlm.sight import Sight, Tiles
 
-# Qwen keeps the offset of its positions on the model between steps; a release checks in threads.
-_ONE_SPEAKER = threading.Lock()
 _SEEN = ("pixel_values", "image_grid_thw")  # the inputs that come from pictures
 _EYES = {"internvl": "vision_tower", "qwen2_5_vl": "visual"}
 
@@ -147,14 +145,22 @@ class Asking(nn.Module):
     def generate(self, inputs: dict[str, Tensor], tokens: int) -> list[list[int]]:
         """The stock model's greedy answer to a processor's output, up to its end mark."""
         inputs = {name: value.to(self.vlm.device) for name, value in inputs.items()}
-        with _ONE_SPEAKER, torch.no_grad():
-            made = self.vlm.generate(**inputs, do_sample=False, max_new_tokens=tokens)
+        with torch.no_grad():
+            made = _apart(self.vlm).generate(**inputs, do_sample=False, max_new_tokens=tokens)
         ends = self.vlm.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
         return [_until(row, ends) for row in made[:, inputs["input_ids"].shape[1] :].tolist()]
 
     def _tokens(self, ids: Sequence[int]) -> tuple[str, ...]:
         return tuple(self.processor.tokenizer.convert_ids_to_tokens(list(ids)))
+
+
+def _apart(vlm: Any) -> Any:
+    """The same model and weights, with attributes of its own: Qwen keeps the offset of its positions
+    on the model between steps, and a release checks in threads."""
+    apart = copy.copy(vlm)
+    apart._modules = {**vlm._modules, "model": copy.copy(vlm.model)}
+    return apart
 
 
 def _until(ids: list[int], ends: set[int]) -> list[int]:

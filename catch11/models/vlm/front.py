@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.front import Front, conv_front, fold_channels
+from catch11.fronts.held import check_kernel
 from catch11.models.vlm.sight import Tiles, resize_matrix
 
 AFFORDABLE = 8.0  # GiB
@@ -86,6 +87,7 @@ def _convolution(eyes: nn.Module, kind: type[nn.Conv2d | nn.Conv3d]) -> tuple[st
     """Name and weight, in float64, of the patch embedding."""
     for name, layer in eyes.named_modules():
         if isinstance(layer, kind):
+            check_kernel(f"eyes.{name}", layer)
             return name, layer.weight.detach().to("cpu", torch.float64)
     raise NoFront([("tower", f"it holds no {kind.__name__}")])
 

@@ -1,6 +1,6 @@
 """The maps of an authorized model that a deep recoder matches, read by hooks, differentiable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
@@ -125,6 +125,14 @@ class Target:
     ) -> Reading:
         """The model's answer on windows in pixel units, and its maps; differentiable. words: those of
         a reciting module."""
+        if getattr(self.model, "alone", False) and len(windows) > 1:
+            rows = [None] * len(windows) if words is None else words.split(1)
+            return _stacked(
+                [
+                    self.read(one, precision=precision, words=row)
+                    for one, row in zip(windows.split(1), rows, strict=True)
+                ]
+            )
         half = precision == "bfloat16"
         autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
         with noted(self._layers.values()) as seen, autocast:
@@ -178,6 +186,16 @@ class Target:
         if not layers:
             raise InvalidArgument("at", expected="a model with a last linear layer", found="none")
         return layers[-1]
+
+
+def _stacked(parts: Sequence[Reading]) -> Reading:
+    """The readings of windows that were read one at a time."""
+    rows = [part.words for part in parts if part.words is not None]
+    return Reading(
+        logits=torch.cat([part.logits for part in parts]),
+        maps=tuple(torch.cat(maps) for maps in zip(*(part.maps for part in parts), strict=True)),
+        words=torch.cat(rows) if rows else None,
+    )
 
 
 def parse_at(at: str | Mapping[str, float]) -> dict[str, float]:

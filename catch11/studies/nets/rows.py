@@ -81,7 +81,7 @@ def row_net(name: str, *, seed: int, hidden: int | None = None) -> TableModel:
     )  # fmt: skip
     title = f"{name}-{first}-{seed}"
     spec = f"py:catch11.studies.nets.rows:{name}"
-    return table_model(spec, module, rows.columns, name=title, labels=rows.classes)
+    return table_model(spec, module, rows.columns, name=title, labels=lambda count: rows.classes)
 
 
 @cache

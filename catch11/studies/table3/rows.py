@@ -11,7 +11,8 @@ import torch
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
 from catch11.attacks.frame import Attack, Unsuited, attack_of
 from catch11.errors import MissingExtra
-from catch11.evaluation.metrics import accuracy, paired_difference
+from catch11.evaluation.interval import paired_difference
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.studies.table3.tasks import Task
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from catch11.attacks.frame import Jury, Material
+from catch11.attacks.jury import window_jury
 from catch11.data.windows import as_pictures
 from catch11.errors import ModelRefused
 from catch11.models.frame import Model
@@ -58,8 +59,8 @@ class Task:
             labelled=(lessons, self.lesson_labels),
         )
         truth = dict.fromkeys(self.rivals, labels)
-        jury = Jury(
-            canvas=canvas, rivals=self.rivals, truth=truth, released=released[:judged], clean=clean
+        jury = window_jury(
+            canvas, rivals=self.rivals, truth=truth, released=released[:judged], clean=clean
         )
         return material, jury
 

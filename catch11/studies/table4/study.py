@@ -16,7 +16,8 @@ from rich.console import RenderableType
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.cells import Cell, Value
-from catch11.evaluation.metrics import Interval, accuracy
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record
 from catch11.evaluation.roles import role_of
 from catch11.models.frame import Model

@@ -11,7 +11,8 @@ import torch
 from catch11.data.selection import spread
 from catch11.data.texts import read_table
 from catch11.errors import InvalidArgument, MissingExtra
-from catch11.evaluation.metrics import Interval, accuracy, bootstrap, f1, mcc, pearson, spearman
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, bootstrap, f1, mcc, pearson, spearman
 
 Metric = Literal["accuracy", "f1", "mcc", "pearson", "spearman"]
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from catch11.data.pictures import decode_picture, quiet
 from catch11.errors import InvalidArgument, LabelsRefused, UnreadablePicture
-from catch11.evaluation.metrics import Interval, wilson
+from catch11.evaluation.interval import Interval, wilson
 
 LETTERS = ("A", "B", "C", "D")
 NEEDED = ("index", "question", "A", "B", "answer", "l2-category", "image")

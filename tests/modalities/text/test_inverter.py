@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from catch11.errors import InvalidArgument
-from catch11.modalities.text.inverter import Learning, invert_bag, invert_places
+from catch11.modalities.text.inverter import Learning, leak, read_bag, read_places
 
 WORDS = 12
 QUICK = Learning(epochs=30, batch=8, rate=5e-3, width=32)
@@ -23,14 +23,14 @@ def documents(count: int, seed: int) -> tuple[list[list[int]], list[torch.Tensor
 def test_clean_embeddings_are_read_and_noise_is_not() -> None:
     known, rows = documents(60, 1)
     target, seen = documents(20, 2)
-    clean = invert_places(rows, known, seen, target, learning=QUICK)
+    clean = leak(read_places(rows, known, seen, learning=QUICK), target)
     assert clean.place is not None
     assert clean.place > 0.95
     assert clean.token.estimate > 0.95
     assert clean.token.low <= clean.token.estimate <= clean.token.high
     generator = torch.Generator().manual_seed(3)
     noise = [[torch.randn(r.shape, generator=generator) for r in some] for some in (rows, seen)]
-    blind = invert_places(noise[0], known, noise[1], target, learning=QUICK)
+    blind = leak(read_places(noise[0], known, noise[1], learning=QUICK), target)
     assert blind.place is not None
     assert blind.place < 0.3
     assert blind.documents == 20
@@ -40,10 +40,9 @@ def test_a_bag_is_read_from_a_sum_of_words() -> None:
     known, rows = documents(150, 1)
     target, seen = documents(20, 2)
     sums, others = (torch.stack([r.sum(0) for r in some]) for some in (rows, seen))
-    found = invert_bag(sums, known, others, target, learning=QUICK)
-    blind = invert_bag(
-        torch.randn_like(sums), known, torch.randn_like(others), target, learning=QUICK
-    )
+    found = leak(read_bag(sums, known, others, learning=QUICK), target)
+    noise = torch.randn_like(sums), torch.randn_like(others)
+    blind = leak(read_bag(noise[0], known, noise[1], learning=QUICK), target)
     assert found.bag.estimate > 0.8
     assert found.bag.estimate > blind.bag.estimate + 0.2
     assert found.place is None
@@ -54,13 +53,13 @@ def test_inverters_leave_the_generator_as_it_was() -> None:
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     one = Learning(epochs=1, width=32)
-    first = invert_places(rows, known, rows, known, learning=one)
+    first = leak(read_places(rows, known, rows, learning=one), known)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert invert_places(rows, known, rows, known, learning=one) == first
+    assert leak(read_places(rows, known, rows, learning=one), known) == first
 
 
 def test_too_few_documents_are_refused() -> None:
     known, rows = documents(5, 1)
     sums = torch.stack([r.sum(0) for r in rows])
     with pytest.raises(InvalidArgument, match="known: expected 20 documents or more, found 5"):
-        invert_bag(sums, known, sums, known, learning=QUICK)
+        read_bag(sums, known, sums, learning=QUICK)

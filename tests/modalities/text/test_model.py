@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,14 +106,54 @@ def test_a_sentence_transformers_folder_says_how_to_pool(tmp_path: Path) -> None
     assert not torch.allclose(mean.answers(rows), first.answers(rows), atol=1e-3)
 
 
+@pytest.mark.parametrize("mode", ["cls", ["cls"], "mean"])
+def test_pooling_as_newer_files_state_it(tmp_path: Path, mode: Any) -> None:
+    folder = sentence_transformer(tmp_path, pooling="cls_token")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": mode}))
+    prompts = {"prompts": {"query": "", "document": ""}, "default_prompt_name": None}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    assert load_text(str(folder)).pooling == (mode if isinstance(mode, str) else mode[0])
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"problem_type": "multi_label_classification"}, "its problem_type is multi_label"),
+        ({"problem_type": "regression"}, "its problem_type is regression"),
+    ],
+)
+def test_a_head_whose_answer_is_no_class_is_refused(
+    tmp_path: Path, facts: dict[str, Any], reason: str
+) -> None:
+    folder = save_text_model(tmp_path, labels=3)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | facts))
+    with pytest.raises(ModelRefused, match=reason):
+        load_text(str(folder))
+
+
+def test_a_head_of_one_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match="it answers with one number; give a classifier"):
+        load_text(str(save_text_model(tmp_path, labels=1)))
+
+
 @pytest.mark.parametrize(
     ("file", "text", "reason"),
     [
         ("1_Pooling/config.json", json.dumps({"pooling_mode_max_tokens": True}), "its pooling is"),
+        ("1_Pooling/config.json", json.dumps({"pooling_mode": "max"}), "its pooling is max;"),
+        ("1_Pooling/config.json", json.dumps({"pooling_mode": ["mean", "cls"]}), "is mean, cls;"),
+        ("1_Pooling/config.json", "{}", "its pooling is not stated;"),
         ("modules.json", json.dumps([{"type": "x.Dense"}]), "its modules.json has a Dense"),
+        ("modules.json", json.dumps([{"type": "x.Transformer"}]), "lists no Pooling"),
+        (
+            "config_sentence_transformers.json",
+            json.dumps({"prompts": {"query": "query: "}, "default_prompt_name": "query"}),
+            "puts its prompt 'query' before every text",
+        ),
     ],
 )
-def test_pooling_that_is_not_known_is_refused(
+def test_an_answer_that_is_not_the_models_is_refused(
     tmp_path: Path, file: str, text: str, reason: str
 ) -> None:
     folder = sentence_transformer(tmp_path)

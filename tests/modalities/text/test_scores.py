@@ -10,7 +10,7 @@ from catch11.evaluation.metrics import spearman
 from catch11.evaluation.roles import role_of
 from catch11.modalities.text.corpus import Corpus
 from catch11.modalities.text.file import load_text
-from catch11.modalities.text.scores import drop, fed_answers, read_back, recall_at, scores
+from catch11.modalities.text.scores import drop, fed_answers, read_back, scores
 from tests.text_world import save_text_model
 
 
@@ -56,14 +56,6 @@ def test_a_head_of_one_output_is_a_score() -> None:
     assert (near.metric, near.value.estimate) == ("agreement", 0.0)
 
 
-def test_recall_counts_the_own_document_among_the_first() -> None:
-    library = torch.eye(5)
-    queries = library + 0.1
-    assert recall_at(queries, library, torch.arange(5), first=1) == [True] * 5
-    assert recall_at(queries, library, torch.tensor([1, 2, 3, 4, 0]), first=1) == [False] * 5
-    assert recall_at(queries, library, torch.tensor([1, 2, 3, 4, 0]), first=9) == [True] * 5
-
-
 def test_roles_and_widths(tmp_path: Path) -> None:
     first = load_text(str(save_text_model(tmp_path / "a")))
     other = load_text(str(save_text_model(tmp_path / "b", seed=1)))
@@ -76,5 +68,6 @@ def test_roles_and_widths(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="embeddings: expected 64 features for c, found 32"):
         fed_answers(wide, rows, [None])
     encoded = [first.encode("a man plays the guitar")]
-    share, words = read_back(first, encoded, [first.embed(encoded[0])])
+    found = read_back(first, encoded, [first.embed(encoded[0])])
+    share, words = found.value, found.n
     assert (share.estimate, words) == (1.0, 5)

@@ -272,6 +272,32 @@ BESIDE = (
     Beside(FACTS | {"crop_pct": 1.5}, "crop_pct: expected 0.05 to 1"),
     Beside(FACTS | {"crop_pct": "x"}, "crop_pct: expected a list of 1 finite"),
     Beside(FACTS | {"interpolation": "random"}, "interpolation: expected one of nearest"),
+    Beside(
+        FACTS | {"mean": [123.675, 116.28, 103.53]},
+        "mean: .*these are of pixels from 0 to 255: divide them by 255",
+    ),
+    Beside(FACTS | {"std": [58.395, 57.12, 57.375]}, "std: .*divide them by 255"),
+    Beside(FACTS | {"std": [-0.2, 0.3, 0.3]}, "std: expected numbers from 0 to 1"),
+    Beside(FACTS | {"mean": [300, 0, 0]}, "mean: expected numbers from 0 to 1"),
+    Beside(
+        FACTS | {"input_size": [3, 224, 224], "crop_pct": 0.9},
+        'is 248 as timm floors it and 249 rounded; say which, for timm {"resize": 248}',
+    ),
+    Beside(FACTS | {"resize": 16}, "resize: expected at least 32 x 32"),
+    Beside(FACTS | {"crop_mode": "border"}, 'crop_mode: expected one of "center", "squash"'),
+    Beside(
+        FACTS | {"input_size": [3, 32, 64], "crop_mode": "center"},
+        "for a window that is not square",
+    ),
+    Beside(FACTS | {"input_space": "YUV"}, 'input_space: expected one of "RGB", "BGR"'),
+    Beside(FACTS | {"input_range": [-1, 1]}, "input_range: expected one of"),
+    Beside(FACTS | {"image_mean": [0, 0, 0]}, r"image_mean: expected what mean says"),
+    Beside(
+        FACTS | {"crop_pc": 0.9},
+        r"net\.json: expected settings that are known, found crop_pc; the nearest known is crop_pct",
+    ),
+    Beside(FACTS | {"size": 32}, "found size; the nearest known is input_size"),
+    Beside(FACTS | {"do_resize": True}, "found do_resize"),
 )
 
 
@@ -292,8 +318,12 @@ def test_a_missing_json_says_what_to_write(tmp_path: Path) -> None:
 def test_stated_canvas_rounds_the_size() -> None:
     canvas = stated_canvas({"input_size": [3, 224, 224], "crop_pct": 0.875})
     assert (canvas.height, canvas.top, canvas.fit.resize) == (256, 16, "short")
-    odd = stated_canvas({"input_size": [3, 224, 224], "crop_pct": 0.9})  # 248.9 is rounded up
+    odd = stated_canvas({"input_size": [3, 224, 224], "crop_pct": 0.9, "resize": 249})
     assert (odd.height, odd.top) == (249, 12)  # (249 - 224) / 2 = 12.5, half to even
+    both = stated_canvas({"input_size": [3, 32, 64], "resize": [40, 72]})
+    assert (both.height, both.width, both.fit.resize) == (40, 72, "exact")
+    squashed = stated_canvas({"input_size": [3, 32, 32], "crop_mode": "squash", "crop_pct": 0.8})
+    assert (squashed.height, squashed.fit.resize) == (40, "exact")
     wide = stated_canvas({"input_size": [3, 32, 64]})
     assert (wide.height, wide.width, wide.fit.resize) == (32, 64, "exact")
 
@@ -304,10 +334,49 @@ def test_grey_models_have_one_channel() -> None:
 
 
 def test_class_names() -> None:
-    assert class_names({"classes": ["cat", "dog"]}, 2) == ("cat", "dog")
-    assert class_names({"classes": {"0": "cat", "1": "dog"}}, 2) == ("cat", "dog")
-    for unusable in ("imagenet-1k", ["cat"], [1, 2], {"0": "cat"}, None):
-        assert class_names({"classes": unusable}, 2) == ("0", "1")
+    spec = "torch:net"
+    assert class_names(spec, {"classes": ["cat", "dog"]}, 2) == ("cat", "dog")
+    assert class_names(spec, {"classes": {"0": "cat", "1": "dog"}}, 2) == ("cat", "dog")
+    for none in ("imagenet-1k", None):
+        assert class_names(spec, {"classes": none}, 2) == ("0", "1")
+    for wrong in (["cat"], [1, 2], {"0": "cat"}):
+        with pytest.raises(ModelRefused, match=r"it names 1 labels|no list of names"):
+            class_names(spec, {"classes": wrong}, 2)
+
+
+def test_other_words_for_the_same_settings() -> None:
+    """timm's, transformers', and those of models whose pixels go from 0 to 255, blue first."""
+    size = {"input_size": [3, 32, 32]}
+    plain = stated_canvas(
+        size | {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], "interpolation": "bilinear"}
+    )
+    hub = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.25], "resample": 2}
+    assert stated_canvas(size | hub) == plain
+    of_bytes = {"input_range": [0, 255], "mean": [102, 127.5, 153], "std": [51, 76.5, 63.75]}
+    wide = stated_canvas(size | of_bytes)
+    assert wide.gain == pytest.approx(plain.gain)
+    assert wide.offset == pytest.approx(plain.offset)
+    blue = stated_canvas(size | {"input_space": "BGR", "mean": [0.1, 0.2, 0.3]})
+    red_only = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
+    assert blue.normalise(red_only).flatten().tolist() == pytest.approx([-0.1, -0.2, 0.7])
+
+
+def test_a_config_of_timm_is_read(tmp_path: Path) -> None:
+    cfg = FACTS | {"crop_mode": "center", "first_conv": "conv1", "num_classes": 4, "url": ""}
+    path = beside(save_net(tmp_path), {"architecture": "net", "pretrained_cfg": cfg})
+    assert load_picture_model(str(path)).canvas.height == 32
+
+
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module.", "module._orig_mod.", "_orig_mod.module."]
+)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path, prefix: str, suffix: str) -> None:
+    net = small_net()
+    tensors = {prefix + name: value for name, value in net.state_dict().items()}
+    path = beside(tmp_path / f"net{suffix}")
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    assert load_picture_model(str(path)).fingerprint == module_fingerprint(net)
 
 
 class Spec(NamedTuple):

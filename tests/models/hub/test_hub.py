@@ -85,6 +85,28 @@ def test_a_model_without_a_head_is_refused(folder: Path) -> None:
         load_picture_model(str(folder))
 
 
+@pytest.mark.parametrize("kind", ["multi_label_classification", "regression"])
+def test_a_head_whose_answer_is_no_class_is_refused(folder: Path, kind: str) -> None:
+    edit(folder, "config.json", problem_type=kind)
+    with pytest.raises(ModelRefused, match=f"its problem_type is {kind}, so its answer is not"):
+        load_picture_model(str(folder))
+
+
+def test_an_adapter_that_nothing_applies_is_refused(folder: Path) -> None:
+    pytest.importorskip("transformers.utils.peft_utils")
+    write(folder, "adapter_config.json", {"peft_type": "LORA", "target_modules": ["projection"]})
+    with pytest.raises(ModelRefused, match=r"adapter_config\.json.*merge it into the weights, or"):
+        load_picture_model(str(folder))
+
+
+def test_weights_of_a_compiled_model_are_read(folder: Path) -> None:
+    plain = load_picture_model(str(folder)).fingerprint
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {f"_orig_mod.{name}": value for name, value in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", {"format": "pt"})
+    assert load_picture_model(str(folder)).fingerprint == plain
+
+
 def test_a_head_of_another_size_is_refused(folder: Path) -> None:
     edit(folder, "config.json", id2label={"0": "a"}, label2id={"a": 0})
     with pytest.raises(

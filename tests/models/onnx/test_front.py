@@ -20,6 +20,7 @@ from catch11.canvas.frame import Canvas, Fit
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.find import evaluating, find_front
+from catch11.models.onnx import front as front_module
 from catch11.models.onnx.convert import onnx_to_torch
 from catch11.models.onnx.front import find_onnx_front
 
@@ -387,6 +388,39 @@ def test_quantised_input_and_layer() -> None:
     ]
     found = find_onnx_front(graph(nodes, {"w": W, **facts}), PLAIN)
     torch.testing.assert_close(found.weight, torch.from_numpy(W).double(), rtol=1e-5, atol=1e-6)
+
+
+def test_free_sides_before_three_channels_are_channels_last() -> None:
+    nodes = [node("Transpose", "x", "a", perm=[0, 3, 1, 2]), node("Conv", "a w", "y")]
+    for sides in (("h", "w", 3), ("h", 16, 3), (16, 16, 3)):
+        model = graph(nodes, {"w": W}, shape=("n", *sides))
+        assert (
+            find_onnx_front(model, PLAIN).fingerprint()
+            == find_onnx_front(graph([node("Conv", "x w", "y")], {"w": W}), PLAIN).fingerprint()
+        )
+
+
+def test_a_graphs_front_is_held_against_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer read otherwise than the runtime runs it is refused, by name and by how much."""
+    model = graph([node("Conv", "x w", "y", name="stem", pads=[1, 1, 1, 1])], {"w": W})
+    find_onnx_front(model, PLAIN)
+    read = front_module.torch_layer
+    monkeypatch.setattr(
+        front_module, "torch_layer",
+        lambda n, facts, fixed: read(n, {**facts, "strides": [2, 2]}, fixed),
+    )  # fmt: skip
+    with pytest.raises(NoFront, match="stem: what this Conv2d puts out is of another shape than"):
+        find_onnx_front(model, PLAIN)
+    monkeypatch.setattr(
+        front_module, "torch_layer", lambda n, f, fixed: _doubled(read(n, f, fixed))
+    )
+    with pytest.raises(NoFront, match=r"stem: what this Conv2d puts out is 50\.0% away from"):
+        find_onnx_front(model, PLAIN)
+
+
+def _doubled(layer: Any) -> Any:
+    layer.weight.data *= 2
+    return layer
 
 
 def test_half_precision_does_not_round_the_window() -> None:

@@ -1,6 +1,7 @@
 """Vision-language models: what their processors do, what their fronts are, and what they say."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ from catch11.canvas.plain import plain_canvas
 from catch11.data.pictures import fit_picture
 from catch11.errors import CanvasRefused, Catch11Error, InvalidArgument, MissingExtra, ModelRefused
 from catch11.keys.key import build_key
+from catch11.models.answer import indices
 from catch11.models.canvases import canvas_prepare
-from catch11.models.frame import finish, indices
+from catch11.models.frame import finish
 from catch11.models.load import load_picture_model
 from catch11.models.vlm.canvas import parse_asked, stock_inputs
 from catch11.models.vlm.front import tiles_front
@@ -258,6 +260,19 @@ def test_words_in_memory_are_the_words_of_the_stock_pipeline() -> None:
             ids = module.processor.tokenizer.convert_tokens_to_ids(list(words))
             text = module.processor.tokenizer.decode(ids, skip_special_tokens=True)
             assert text == ask(model, [picture], module.prompt, tokens=6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_threads_ask_one_model_at_once(family: Family) -> None:
+    """Answers of several lengths in positions: what one keeps between steps is not the other's."""
+    module = asking(tiny(family))
+    values = [tiny(family).preprocess(pictures(count)) for count in (1, 3)]
+    alone = [module.speak(some) for some in values]
+    kept = getattr(module.vlm.model, "rope_deltas", None)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            assert list(pool.map(module.speak, values)) == alone
+    assert getattr(module.vlm.model, "rope_deltas", None) is kept
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -12,11 +12,11 @@ from catch11.canvas.frame import Canvas, Fit
 from catch11.canvas.grid import GRIDS
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument, KeyMismatch
-from catch11.fronts.front import Front
 from catch11.keys.key import Key, build_key
 from catch11.recoding.deep.descent import Schedule, descend
 from catch11.recoding.deep.recoder import DeepRecoder, schedule_of
 from catch11.recoding.deep.start import Look, noise, start_of
+from tests.loaded import Loaded
 from tests.recoding.spectral.test_box import picture
 
 CANVAS = Canvas(
@@ -182,15 +182,13 @@ def test_models_named_against_are_led_to_a_drawn_class(net: nn.Sequential, key: 
     assert not torch.equal(logits(second, again.images).argmax(1), told)
 
 
-class Narrow:
+class Narrow(Loaded):
     """A model of another canvas; nothing else of it is looked at."""
 
-    canvas = replace(CANVAS, top=3)
-    fingerprint = ""
     module = None
 
-    def front(self, layer: str | None = None) -> Front:
-        raise AssertionError
+    def __init__(self) -> None:
+        super().__init__(replace(CANVAS, top=3), "", fronts=lambda layer: pytest.fail("asked"))
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         raise AssertionError

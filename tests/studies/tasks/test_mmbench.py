@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from catch11.errors import InvalidArgument, LabelsRefused
-from catch11.evaluation.metrics import wilson
+from catch11.evaluation.interval import wilson
 from catch11.studies.nets.tiny_vlm import write_bench
 from catch11.studies.tasks.mmbench import (
     ABILITIES,

@@ -1,0 +1,92 @@
+"""What an assault is given, and what a kind of data makes of it: materials, juries, their facts."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catch11.attacks.effort import Effort
+from catch11.attacks.frame import Jury, Material
+from catch11.errors import InvalidArgument
+from catch11.evaluation.conditions import Given
+from catch11.evaluation.verification import Verification
+from catch11.keys.key import Key
+from catch11.recoding.frame import Recoder
+from catch11.releases.manifest import Entry
+from catch11.releases.read import Release
+
+Folder = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """A release, and all that is given beside it; see `attack_release`. models: by name, the
+    authorized one first where it is there."""
+
+    dst: Folder
+    release: Release
+    models: Mapping[str, Any]
+    model: Any
+    rivals: Sequence[Any]
+    source: Folder | None = None
+    ledger: Folder | None = None
+    key: Key | None = None
+    recoder: Recoder | None = None
+    labels: Given = None
+    target: str | None = None
+    public: Folder | None = None
+    others: Sequence[Folder] = ()
+    learn: Folder | None = None
+    effort: Effort
+    command: str | None = None
+
+    def needed(self, *names: str) -> None:
+        """Raises InvalidArgument where one of these was not given."""
+        for name in names:
+            if not getattr(self, name):
+                expected = (
+                    "at least one model" if name == "rivals" else "it, to attack this release"
+                )
+                raise InvalidArgument(name, expected=expected, found="none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """One set of items under attack. of: what they are, where a scene has several."""
+
+    material: Material
+    jury: Jury
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything an assault works with. stands: the release, and what is attacked beside it to compare;
+    all hold the same knowledge. count: items under attack; unit: what they are. learned: items that
+    labelled and paired attackers learn from. plain: whether the items as they are stand as scores
+    without an attack. kept_out: by knowledge or attack, why something that was given is not used.
+    verify: the same items without an attack, by every model; digest: of all that depends on."""
+
+    stands: tuple[Stand, ...]
+    method: str
+    format: str
+    key: str
+    entries: Sequence[Entry]
+    count: int
+    verify: Callable[[], Verification]
+    digest: str
+    unit: str = "images"
+    learned: int = 0
+    plain: bool = False
+    kept_out: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+
+    @property
+    def material(self) -> Material:
+        """Of the release."""
+        return self.stands[0].material
+
+    @property
+    def public(self) -> int:
+        """Public items that attackers hold."""
+        return 0 if self.material.public is None else len(self.material.public)

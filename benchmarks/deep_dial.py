@@ -63,7 +63,7 @@ class Scene:
             "rival": share(answers(self.rival, test.images)[kept], truth[kept]),
         }
         for quality in QUALITIES:
-            coded = Jpeg(quality=quality).real(test.images, 1.0)
+            coded = Jpeg(quality).real(test.images, 1.0)
             line[f"jpeg {quality}"] = share(answers(self.model, coded)[kept], self.clean[kept])
         if not len(self.train[0]):
             return line

@@ -58,7 +58,7 @@ def main() -> None:
         for form in ("clean", "png", *QUALITIES):
             seen = pictures if form == "clean" else made.images
             if isinstance(form, int):
-                seen = Jpeg(quality=form).real(seen, 1.0)
+                seen = Jpeg(form).real(seen, 1.0)
             for name, net in readers.items():
                 if lines.has(**cell, form=form, reader=name):
                     continue

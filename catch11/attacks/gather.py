@@ -1,7 +1,7 @@
 """What attackers of a release of pictures or sounds may know, read from files: windows, labels, pairs,
 public ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from catch11.attacks.digest import digest, file_digest
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Material, Pieces
-from catch11.attacks.jury import window_jury
+from catch11.attacks.jury import truths, window_jury
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
 from catch11.attacks.several import NearDuplicates
 from catch11.canvas.frame import Canvas
@@ -90,7 +90,8 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
         query=_query(asked, release, ours),
         pieces=pieces,
     )
-    right, metric = _truths(asked.models, ours, sources, first.labels, release.canvas)
+    own = None if sources is None else partial(_own, sources, ours.files, release.canvas)
+    right, metric = truths(asked.models, ours.labels, own)
     jury = window_jury(
         release.canvas, rivals=asked.models, truth=right, released=ours.windows, clean=ours.clean,
         metric=metric,
@@ -263,26 +264,9 @@ def _recoded(owner: Any, windows: Tensor) -> Tensor:
     return owner(windows).images
 
 
-def _truths(
-    models: Mapping[str, Model],
-    judged: Shots,
-    sources: Sources | None,
-    names: Sequence[str],
-    canvas: Canvas,
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Labels where they apply to a rival, else its own predictions on the clean sources; and the
-    metric."""
-    truth, metric = {}, {}
-    for name, rival in models.items():
-        if judged.labels is not None and len(rival.labels) == len(names):
-            truth[name], metric[name] = judged.labels, "accuracy"
-        elif sources is not None:
-            given = []
-            for file in judged.files:
-                source = open_source(sources.path(file), canvas)
-                given.append(rival.answers(rival.preprocess([source])))  # type: ignore[list-item]
-            truth[name], metric[name] = torch.cat(given), "agreement"
-        else:
-            expected = "labels or a source to judge answers by"
-            raise InvalidArgument("labels", expected=expected, found="neither")
-    return truth, metric
+def _own(
+    sources: Sources, files: Sequence[str], canvas: Canvas, model: Model
+) -> Int[Tensor, " batch"]:
+    """A model's own predictions on the clean sources, one at a time."""
+    each = [open_source(sources.path(file), canvas) for file in files]
+    return torch.cat([model.answers(model.preprocess([one])) for one in each])  # type: ignore[list-item]

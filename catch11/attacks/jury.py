@@ -72,6 +72,26 @@ class ClassJury(Jury):
         return self.compare(attempt.restored, self.clean)
 
 
+def truths(
+    models: Mapping[str, Any],
+    labels: Int[Tensor, " batch"] | None,
+    own: Callable[[Any], Int[Tensor, " batch"]] | None,
+) -> tuple[dict[str, Int[Tensor, " batch"]], dict[str, str]]:
+    """The truth and the metric by model: labels where they apply, as they do to the first, else a
+    model's own predictions on the clean items. Raises InvalidArgument where there is neither."""
+    truth, metric = {}, {}
+    count = len(next(iter(models.values())).labels)
+    for name, one in models.items():
+        if labels is not None and len(one.labels) == count:
+            truth[name], metric[name] = labels, "accuracy"
+        elif own is not None:
+            truth[name], metric[name] = own(one), "agreement"
+        else:
+            expected = "labels or a source to judge answers by"
+            raise InvalidArgument("labels", expected=expected, found="neither")
+    return truth, metric
+
+
 def window_jury(
     canvas: Canvas,
     *,

@@ -72,6 +72,13 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
             return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
         except Unusable as reason:
             tried.append((call.name, str(reason)))
+    tried += [
+        (name, "it is quantised: its weights are no plain kernel; take the model before that")
+        for name, part in module.named_modules()
+        if not tried
+        and type(part).__module__.startswith("torch.ao.nn.quantized")
+        and hasattr(part, "weight")
+    ]
     raise NoFront(tried)
 
 

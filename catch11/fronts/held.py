@@ -67,7 +67,7 @@ def held_front(
         if off <= leeway:
             return fronts[0]
         worst = worst or off
-    raise Unusable(_differs(trials[0].call.layer, worst))
+    raise Unusable(_differs(trials[0].call.layer, worst, norm))
 
 
 @torch.no_grad()
@@ -86,10 +86,11 @@ def check_kernel(name: str, layer: nn.Linear | nn.Conv2d | nn.Conv3d) -> None:
         raise NoFront([(name, _differs(layer, off))])
 
 
-def _differs(layer: nn.Module, off: float) -> str:
+def _differs(layer: nn.Module, off: float, norm: nn.Module | None = None) -> str:
+    name = type(layer).__name__ + ("" if norm is None else f" with its {type(norm).__name__}")
     by = "of another shape than" if off == float("inf") else f"{off:.1%} away from what"
     return (
-        f"what this {type(layer).__name__} puts out is {by} its weights and padding make of two "
+        f"what this {name} puts out is {by} its weights and padding make of two "
         "pictures; write it as a plain layer that holds the weights it uses"
     )
 
@@ -120,9 +121,12 @@ def _off(fronts: Sequence[Front], trials: Sequence[Trial], canvas: Canvas) -> fl
             return float("inf")
         rest.append(made - meant - front.bias[:, None])
         said.append(meant)
-    moved = (rest[0] - rest[1]).norm() / (said[0] - said[1]).norm()
-    level = rest[0].median(1).values.norm() * said[0].shape[1] ** 0.5 / said[0].norm()
-    return float(torch.maximum(moved, level).nan_to_num(float("inf")))
+    # A small response on top of a large level is rounded with the level.
+    rounding = 2 * torch.finfo(trials[0].made.dtype).eps * _responses(trials[0]).norm()
+    moved = (rest[0] - rest[1]).norm() - rounding
+    level = rest[0].median(1).values.norm() * said[0].shape[1] ** 0.5 - rounding
+    off = torch.maximum(moved / (said[0] - said[1]).norm(), level / said[0].norm())
+    return float(off.nan_to_num(float("inf")))
 
 
 def _responses(trial: Trial) -> Float[Tensor, "out place"]:

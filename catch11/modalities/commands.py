@@ -17,6 +17,8 @@ from catch11.models.frame import Model
 if TYPE_CHECKING:
     from catch11.attacks.session import Assault
 
+_EFFORT = {"limit": "judged", "training": "training", "control": "control", "seed": "seed"}
+
 
 def make_key(model: Named, options: KeyOptions) -> Key:
     """The key of a model; of pictures, with `probe`, the JSON of a canvas will do."""
@@ -62,6 +64,9 @@ def attack(
     progress: Progress | None = None,
 ) -> "Assault":
     """What attackers get out of a release; see `catch11.attack`."""
+    from catch11.attacks.effort import Effort
+    from catch11.attacks.session import attack_release
+
     kind = release_modality(dst)
     given = kind.attack.taken(options, kind=kind.items)
     own = [given["model"]] if "model" in given else []
@@ -70,4 +75,5 @@ def attack(
         given["model"] = opened.pop(0)
     if opened:
         given["rivals"] = opened
-    return kind.attack.run(dst, command=command, progress=progress, **given)
+    effort = Effort(**{_EFFORT[name]: given.pop(name) for name in _EFFORT if name in given})
+    return attack_release(dst, effort=effort, command=command, progress=progress, **given)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.verification import Verification
@@ -10,23 +10,16 @@ from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key, build_key
 from catch11.modalities.options import Options
 
-if TYPE_CHECKING:
-    from catch11.attacks.session import Assault
-
 Facts = Mapping[str, Any]
 Progress = Callable[..., None]
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action(Generic[Result]):
-    """What a command does for one kind of data.
+class Takes:
+    """Options of a command that mean something to one kind of data. needs: of these, what it cannot
+    do without, and how sentences call it."""
 
-    run: is given what the command works on, and by keyword those of its options that it takes and
-    that were given. needs: of these, what it cannot do without, and how sentences call it.
-    """
-
-    run: Callable[..., Result]
     takes: frozenset[str]
     needs: Mapping[str, str] = field(default_factory=dict)
 
@@ -38,6 +31,14 @@ class Action(Generic[Result]):
             if name not in found:
                 raise InvalidArgument(name, expected=what, found="none")
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action(Takes, Generic[Result]):
+    """What a command does for one kind of data. run: is given what the command works on, and by
+    keyword those of its options that it takes and that were given."""
+
+    run: Callable[..., Result]
 
 
 def options(names: str) -> frozenset[str]:
@@ -71,4 +72,4 @@ class Modality:
     reading: frozenset[str] = frozenset()
     reader: Callable[[Key], str] = lambda key: ""
     verify: Action[Verification]
-    attack: "Action[Assault]"
+    attack: Takes

@@ -78,6 +78,21 @@ class Rectified(nn.Conv2d):
         return super().forward(input).relu()
 
 
+class Beside(nn.Module):
+    """A layer and an adapter that reads the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.down, self.up = (
+            nn.Conv2d(3, 5, 4, 4),
+            nn.Conv2d(3, 2, 4, 4),
+            nn.Conv2d(2, 5, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + self.up(self.down(x))
+
+
 class PerPicture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
@@ -147,6 +162,8 @@ REFUSED = [
     Refused("instance norm", lambda: Net(nn.Conv2d(3, 5, 4, 4), before=nn.InstanceNorm2d(3)), r"layer: the model scales or shifts each picture by what the picture holds"),
     Refused("each picture", lambda: Net(nn.Conv2d(3, 5, 4, 4), before=PerPicture()), "by what the picture holds"),
     Refused("own kernel", lambda: Net(Guided(3, 5, 4, 4)), r"layer: what this Guided puts out is \d+\.\d% away from"),
+    Refused("batch statistics", lambda: Net(nn.Sequential(nn.Conv2d(3, 5, 4, 4), nn.BatchNorm2d(5, track_running_stats=False))), r"layer\.0: what this Conv2d with its BatchNorm2d puts out is"),
+    Refused("adapter beside the layer", lambda: Net(Beside()), r"layer\.base: the input also reaches the output around it"),
     Refused("no map", lambda: Net(Rectified(3, 5, 4, 4)), r"what this Rectified puts out is \d+\.\d% away"),
 ]  # fmt: skip
 
@@ -156,6 +173,24 @@ def test_what_no_fixed_map_explains_is_refused(row: Refused) -> None:
     torch.manual_seed(0)
     with pytest.raises(NoFront, match=row.why):
         find_front(row.net().eval(), canvas_of())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantised_layer_is_named() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 4))
+    made = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
+    with pytest.raises(NoFront, match="tried 1: it is quantised"):
+        find_front(made, canvas_of())
+
+
+def test_a_response_that_is_small_beside_its_level_is_held() -> None:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(5)
+    assert norm.running_mean is not None
+    norm.running_mean += 40
+    nn.init.constant_(norm.weight, 1e-4)
+    nn.init.constant_(norm.bias, 3.0)
+    assert found(nn.Sequential(nn.Conv2d(3, 5, 3), norm)).outputs == 5
 
 
 def test_kernels_taken_without_a_probe_are_held_too() -> None:

@@ -44,7 +44,7 @@ SMELL = Modality(
     claims=lambda facts: facts.get("model_type") == "nose",
     load=never,  # type: ignore[arg-type]
     verify=Action(run=never, takes=options("source")),  # type: ignore[arg-type]
-    attack=Action(run=never, takes=options("rivals"), needs={"rivals": "somebody"}),  # type: ignore[arg-type]
+    attack=Action(run=never, takes=options("rivals"), needs={"rivals": "somebody"}),
 )
 
 

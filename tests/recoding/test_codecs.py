@@ -10,11 +10,11 @@ from tests.recoding.spectral.test_box import picture
 
 # What a change may still leave at severity 0: JPEG goes from quality 95 and halves chroma.
 ROWS: list[tuple[Survival, float]] = [
-    (Jpeg(quality=75), 0.08),
-    (Jpeg(quality=30), 0.08),
-    (Resize(factor=0.5), 0.0),
-    (Crop(share=0.8), 0.0),
-    (Blur(sigma=1.5), 0.0),
+    (Jpeg(75), 0.08),
+    (Jpeg(30), 0.08),
+    (Resize(0.5), 0.0),
+    (Crop(0.8), 0.0),
+    (Blur(1.5), 0.0),
 ]
 
 
@@ -69,7 +69,7 @@ def test_grey_pictures() -> None:
 
 def test_lists_are_read() -> None:
     found = survival("jpeg:75, resize:0.5,crop:0.9,blur:1")
-    assert found == (Jpeg(quality=75), Resize(factor=0.5), Crop(share=0.9), Blur(sigma=1.0))
+    assert found == (Jpeg(75), Resize(0.5), Crop(0.9), Blur(1.0))
     assert [c.name for c in found] == ["jpeg:75", "resize:0.5", "crop:0.9", "blur:1"]
     assert survival("") == ()
 

@@ -2,10 +2,9 @@
 
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key
-from catch11.modalities.attack import attack_items
 from catch11.modalities.audio.load import load_audio
 from catch11.modalities.audio.model import claims
-from catch11.modalities.frame import Action, Modality, options
+from catch11.modalities.frame import Action, Modality, Takes, options
 
 
 def reader(key: Key) -> str:
@@ -27,8 +26,7 @@ AUDIO = Modality(
         run=verify,
         takes=options("rivals source labels key ledger max_drop max_rival limit batch seed"),
     ),
-    attack=Action(
-        run=attack_items,
+    attack=Takes(
         takes=options(
             "rivals model attacks source key public labels records ledger limit training control seed"
         ),

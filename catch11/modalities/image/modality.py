@@ -8,8 +8,7 @@ from catch11.evaluation.verify import verify
 from catch11.keys.authorized import Authorized
 from catch11.keys.features_file import probed_key
 from catch11.keys.key import Key, build_joint_key, build_key
-from catch11.modalities.attack import attack_items
-from catch11.modalities.frame import RULES, Action, Modality, options
+from catch11.modalities.frame import RULES, Action, Modality, Takes, options
 from catch11.modalities.options import Folder
 from catch11.models.frame import Model
 from catch11.models.load import adapted
@@ -77,8 +76,7 @@ IMAGE = Modality(
             "rivals source labels key copy ledger prompt max_drop max_rival limit batch seed"
         ),
     ),
-    attack=Action(
-        run=attack_items,
+    attack=Takes(
         takes=options(
             "rivals model attacks source key public others labels learn records ledger "
             "limit training control seed"

@@ -1,7 +1,6 @@
 """What attackers of released tables hold: rows, pairs of both sides, public rows, a known front."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from catch11.attacks.digest import digest, file_digest
 from catch11.attacks.frame import Material
-from catch11.attacks.jury import ClassJury
+from catch11.attacks.jury import ClassJury, truths
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
 from catch11.data.selection import spread
 from catch11.data.tables import SUFFIXES, Table, read_table
@@ -34,18 +33,6 @@ class WholeRows:
         return pieces[:, 0].to(like)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Both:
-    """Released rows beside their originals, as tables."""
-
-    released: Sequence[Table]
-    clean: Sequence[Table]
-    truth: Sequence[int | None]
-
-    def rows(self, model: TableModel, *, clean: bool = False) -> Rows:
-        return _stacked(self.clean if clean else self.released, model)
-
-
 def gather(asked: Asked) -> Scene:
     """Read a release of tables. Rows are in the units of the first model; the key's front is known
     where the authorized model is that. Judged are the rows that have a class, evenly spaced, or all
@@ -59,19 +46,16 @@ def gather(asked: Asked) -> Scene:
         raise ReleaseError(asked.dst, "the release lists no files", "release something first")
     ledger = rows_by_source(Path(asked.dst), None if asked.ledger is None else Path(asked.ledger))
     tables = [held.item(entry) for entry in held.entries]
-    both = _Both(
-        released=tables,
-        clean=[
-            clean_table(Path(asked.source), entry.file, table, ledger)
-            for entry, table in zip(held.entries, tables, strict=True)
-        ],
-        truth=[label for one in tables for label in classes_of(one, asked.target, first.labels)],
-    )
-    released, originals = both.rows(first), both.rows(first, clean=True)
+    clean = [
+        clean_table(Path(asked.source), entry.file, table, ledger)
+        for entry, table in zip(held.entries, tables, strict=True)
+    ]
+    labels = [label for one in tables for label in classes_of(one, asked.target, first.labels)]
+    released, originals = _stacked(tables, first), _stacked(clean, first)
     if effort.control:
         strength = (released - originals).square().mean(1).sqrt()
         released = noise_like(originals, strength, "control", seed=effort.seed)
-    known = [place for place, label in enumerate(both.truth) if label is not None]
+    known = [place for place, label in enumerate(labels) if label is not None]
     every = known or range(len(released))
     judged = list(spread(every, effort.judged))
     pairs = list(spread(sorted({*range(len(released))} - {*judged}), effort.training))
@@ -85,7 +69,11 @@ def gather(asked: Asked) -> Scene:
         pairs=(originals[pairs], released[pairs]) if pairs else None,
         pieces=lambda size: WholeRows(),
     )
-    truth, metric = _truths(asked.models, both, judged, bool(known), first)
+    truth, metric = truths(
+        asked.models,
+        torch.tensor([labels[row] for row in judged]) if known else None,
+        lambda one: one.logits(_stacked(clean, one)[judged]).argmax(1),
+    )
     jury = ClassJury(
         rivals=asked.models, truth=truth, metric=metric, predict=partial(_predicted, first=first),
         released=released[judged],
@@ -108,7 +96,7 @@ def gather(asked: Asked) -> Scene:
             ledger=None if asked.ledger is None else Path(asked.ledger), seed=effort.seed,
             command=asked.command,
         ),
-        digest=digest(held.complete, both.truth, [file_digest(path) for path in files]),
+        digest=digest(held.complete, labels, [file_digest(path) for path in files]),
         unit="rows",
         learned=len(pairs),
         plain=True,
@@ -122,21 +110,6 @@ def _public(folder: Folder, most: int) -> list[Table]:
     if not tables:
         raise InvalidArgument("--public", expected="a table or some", found=str(path))
     return tables
-
-
-def _truths(
-    models: Mapping[str, TableModel], both: _Both, judged: list[int], known: bool, first: TableModel
-) -> tuple[dict[str, Int[Tensor, " row"]], dict[str, str]]:
-    """The classes where they apply to a model, else its own predictions on the originals."""
-    truth, metric = {}, {}
-    for name, one in models.items():
-        if known and len(one.labels) == len(first.labels):
-            truth[name] = torch.tensor([both.truth[row] for row in judged])
-            metric[name] = "accuracy"
-        else:
-            truth[name] = one.logits(both.rows(one, clean=True)[judged]).argmax(1)
-            metric[name] = "agreement"
-    return truth, metric
 
 
 def _predicted(one: TableModel, rows: Rows, *, first: TableModel) -> Int[Tensor, " row"]:

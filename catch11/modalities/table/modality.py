@@ -1,7 +1,6 @@
 """Tables: how models of them are loaded, keyed, released for, scored and attacked."""
 
-from catch11.modalities.attack import attack_items
-from catch11.modalities.frame import Action, Modality, options
+from catch11.modalities.frame import Action, Modality, Takes, options
 from catch11.modalities.table.model import claims, load_table
 from catch11.modalities.table.verify import verify_rows
 
@@ -19,8 +18,7 @@ TABLE = Modality(
         run=verify_rows,
         takes=options("rivals source target key ledger max_drop max_rival seed"),
     ),
-    attack=Action(
-        run=attack_items,
+    attack=Takes(
         takes=options(
             "rivals model attacks source key public target records ledger limit training control seed"
         ),

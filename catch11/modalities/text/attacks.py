@@ -62,10 +62,16 @@ class NearestTokens(Attack):
 
 
 class _Inverter(Attack):
-    """Learns words from documents whose text it knows."""
+    """Learns words from documents whose text it knows. side: what it reads of documents, with what
+    it holds of the authorized model."""
 
     modalities = _TEXTS
     title = "inverter"
+    read: ClassVar[Callable[..., list[list[int]]]] = read_places
+
+    @abstractmethod
+    def side(self, sheets: Sequence[Sheet], model: Any) -> Any:
+        """Rows of each document, or one row a document."""
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.pairs is not None
@@ -73,16 +79,10 @@ class _Inverter(Attack):
         if len(words) < FEW:
             expected = f"{FEW} documents or more to learn from"
             raise InvalidArgument("training", expected=expected, found=len(words))
+        taught, target = (self.side(some, material.weights) for some in (known, material.released))
         learning = Learning(seed=generator.initial_seed())
-        read = self.read(known, words, material.released, material.weights, learning)
+        read = type(self).read(taught, words, target, learning=learning)
         yield Attempt(setting=f"{len(words)} documents known", read=read)
-
-    @abstractmethod
-    def read(
-        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
-        model: Any, learning: Learning,
-    ) -> list[list[int]]:  # fmt: skip
-        """The words of the target's documents."""
 
 
 @register
@@ -93,12 +93,8 @@ class EmbeddingInverter(_Inverter):
     knowledge = frozenset({"released", "pairs"})
     stated = ("embeddings",)
 
-    def read(
-        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
-        model: Any, learning: Learning,
-    ) -> list[list[int]]:  # fmt: skip
-        rows = [sheet.written for sheet in known]
-        return read_places(rows, words, [sheet.written for sheet in target], learning=learning)
+    def side(self, sheets: Sequence[Sheet], model: Any) -> list[Tensor]:
+        return [sheet.written for sheet in sheets]
 
 
 @register
@@ -109,12 +105,10 @@ class StateInverter(_Inverter):
     knowledge = frozenset({"released", "pairs", "weights"})
     stated = ("embeddings and weights",)
 
-    def read(
-        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
-        model: Any, learning: Learning,
-    ) -> list[list[int]]:  # fmt: skip
-        rows, others = ([states(model, sheet) for sheet in some] for some in (known, target))
-        return read_places(rows, words, others, learning=learning)
+    def side(self, sheets: Sequence[Sheet], model: TextModel) -> list[Tensor]:
+        with torch.no_grad():
+            made = [model.states(*pad([one.rows], device=model.device)[:2])[0] for one in sheets]
+        return [rows.cpu()[list(one.places)] for rows, one in zip(made, sheets, strict=True)]
 
 
 @register
@@ -125,20 +119,10 @@ class AnswerInverter(_Inverter):
     name = "inverter of sentence embeddings"
     knowledge = frozenset({"released", "pairs", "weights"})
     stated = ("sentence embedding",)
+    read = read_bag
 
-    def read(
-        self, known: Sequence[Sheet], words: Sequence[Sequence[int]], target: Sequence[Sheet],
-        model: Any, learning: Learning,
-    ) -> list[list[int]]:  # fmt: skip
-        sides = [model.answers([sheet.rows for sheet in some]) for some in (known, target)]
-        return read_bag(sides[0], words, sides[1], learning=learning)
-
-
-def states(model: TextModel, sheet: Sheet) -> Float[Tensor, "_ hidden"]:
-    """The model's last hidden states of a document, at its words."""
-    with torch.no_grad():
-        made = model.states(*pad([sheet.rows], device=model.device)[:2])[0].cpu()
-    return made[list(sheet.places)]
+    def side(self, sheets: Sequence[Sheet], model: TextModel) -> Float[Tensor, "document answer"]:
+        return model.answers([sheet.rows for sheet in sheets])
 
 
 class _Likeness(Attack):

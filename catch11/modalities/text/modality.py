@@ -1,7 +1,6 @@
 """Text: how encoders are loaded, keyed, released for, scored and attacked."""
 
-from catch11.modalities.attack import attack_items
-from catch11.modalities.frame import Action, Modality, options
+from catch11.modalities.frame import Action, Modality, Takes, options
 from catch11.modalities.text.file import load_text, reads_text
 from catch11.modalities.text.verify import verify_texts
 
@@ -21,8 +20,7 @@ TEXT = Modality(
         takes=options("rivals source target key ledger max_drop max_rival limit"),
         needs={"source": "the originals, for texts"},
     ),
-    attack=Action(
-        run=attack_items,
+    attack=Takes(
         takes=options("model attacks source target records ledger limit training control seed"),
         needs={"model": "it, to attack texts", "source": "it, to attack texts"},
     ),

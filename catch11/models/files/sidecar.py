@@ -95,7 +95,7 @@ def stated_canvas(facts: dict[str, Any]) -> Canvas:
     space = _one_of("input_space", facts.get("input_space", "RGB"), ("RGB", "BGR"))
     top = _one_of("input_range", facts.get("input_range", [0, 1]), ([0, 1], [0, 255]))[1]
     mean = _shares("mean", facts.get("mean", [0.0] * channels), channels, top)
-    std = _shares("std", facts.get("std", [1.0 * top] * channels), channels, top)
+    std = _shares("std", facts.get("std", [1.0] * channels), channels, top)
     if min(std) < 1e-9:
         raise InvalidArgument("std", expected="no zero", found=facts["std"])
     both, rows, columns = _resized(facts, height, width)

@@ -138,10 +138,11 @@ def _front_at(model: Any, node: Any, canvas: Canvas, name: str) -> Front:
     if isinstance(layer, nn.Linear):
         plain = _unscaled(layer, given[0], *flat)[0]
         given = [_unscaled(layer, one, *flat)[1] for one in given]
-    said = put_out(model, end, windows) or made
+    # What a fused layer puts out is behind its activation.
+    said = [] if node.op_type == "FusedConv" else put_out(model, end, windows)
     trials = [
         Trial(probe=x, call=Call(name=name, layer=plain, given=one, made=out), made=put)
-        for x, one, out, put in zip(windows, given, made, said, strict=True)
+        for x, one, out, put in zip(windows, given, made, said or made, strict=True)
     ]
     return held_front(trials, canvas, norm)
 

@@ -356,6 +356,7 @@ def test_other_words_for_the_same_settings() -> None:
     wide = stated_canvas(size | of_bytes)
     assert wide.gain == pytest.approx(plain.gain)
     assert wide.offset == pytest.approx(plain.offset)
+    assert stated_canvas(size | {"input_range": [0, 255]}).gain == (255.0,) * 3
     blue = stated_canvas(size | {"input_space": "BGR", "mean": [0.1, 0.2, 0.3]})
     red_only = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
     assert blue.normalise(red_only).flatten().tolist() == pytest.approx([-0.1, -0.2, 0.7])

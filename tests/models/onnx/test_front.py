@@ -451,6 +451,14 @@ def test_what_torch_cannot_run_behind_the_layer_does_not_count() -> None:
     assert find_onnx_front(graph(nodes), PLAIN).fingerprint() == plain.fingerprint()
 
 
+def test_a_fused_layer_is_read_without_its_activation() -> None:
+    fused = graph([node("FusedConv", "x w", "y", activation="Relu")])
+    fused.graph.node[0].domain = "com.microsoft"
+    fused.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    plain = find_onnx_front(graph([node("Conv", "x w", "y")]), PLAIN)
+    assert find_onnx_front(fused, PLAIN).fingerprint() == plain.fingerprint()
+
+
 def test_unused_branches_do_not_count() -> None:
     nodes = [node("Relu", "x", "unused"), node("Conv", "x w", "y", name="stem")]
     assert find_onnx_front(graph(nodes), PLAIN).layer == "stem"

@@ -105,11 +105,8 @@ def _default(parameter: Any) -> str:
         return shown
     if isinstance(default, float):
         return f"{default:g}"
-    return (
-        str(default)
-        if default and isinstance(default, str | int | Path) and default is not True
-        else ""
-    )
+    plain = isinstance(default, str | int | Path) and not isinstance(default, bool)
+    return str(default) if plain else ""
 
 
 def _lines(entry: Entry, width: int) -> Iterator[str]:

@@ -132,7 +132,7 @@ def _csv(data: bytes) -> Table:
         raise ValueError("it is not UTF-8 text") from None
     if "\0" in text:
         raise ValueError("it is not a text file")
-    first = text.partition("\n")[0]
+    first = next(io.StringIO(text, newline=None), "")
     separator = max(",;\t", key=first.count)
     rows = csv_rows(text, separator=separator)
     if not rows:

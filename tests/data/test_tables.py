@@ -40,9 +40,11 @@ def test_other_cells_are_written_as_they_were() -> None:
     assert again.cells[1] == ("9", "-3", "", "1e-17")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_separators(separator: str) -> None:
-    table = read(separator.join(["a", "b"]).encode() + b"\n" + separator.join(["1", "2"]).encode())
+def test_separators(separator: str, end: str) -> None:
+    lines = [separator.join(cells) for cells in (["a", "b"], ["1", "2"])]
+    table = read(end.join(lines).encode())
     assert table.numbers(["b"])[0].tolist() == [[2.0]]
     data = encode_table(table, ["b"], np.array([[3.0]]), kept=np.array([True]), whole=[False])
     assert data.decode() == f"a{separator}b\n1{separator}3.0\n"
@@ -65,6 +67,7 @@ HOSTILE = {
     "one line": (b"a,b\n", "no rows below"),
     "blank lines": (b"\n\n\n", "it is empty"),
     "ragged": (b"a,b\n1,2\n3\n", "row 3 has 1 cells, and 2 columns are named"),
+    "too long": (b"a,b\n1,2,3\n", "row 2 has 3 cells, and 2 columns are named"),
     "latin": ("naïve,b\n1,2\n".encode("latin-1"), "not UTF-8"),
     "zeros": (b"a,b\n1,\0\n", "not a text file"),
     "picture": (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"),

@@ -11,11 +11,13 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, UnreadablePicture
@@ -38,6 +40,7 @@ FORMATS = (
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_BYTES = 1 << 28
 _EIGHT_BIT = "1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"
+_WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
 _RESAMPLE = {name: Image.Resampling[name.upper()] for name in
              ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")}  # fmt: skip
 
@@ -84,7 +87,7 @@ def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
             reason = _refusal(image)
             if reason is None:
                 image.load()
-                return _rgb(_upright(image), wide=image.format == "PPM")
+                return _rgb(_upright(image), samples=_samples(image))
     except Image.UnidentifiedImageError:
         reason = "it is not a picture in a known format"
     except Image.DecompressionBombError:
@@ -160,11 +163,33 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _rgb(image: Image.Image, *, wide: bool) -> Image.Image:
-    # Pillow reads 16-bit PGM, and nothing narrower, into 32-bit samples.
-    if image.mode.startswith("I;16") or (image.mode == "I" and wide):
-        samples = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((samples * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Samples:
+    """What a file says of its grey samples beyond 8 bits: the greatest one, whether that is black."""
+
+    top: int = 65535
+    negative: bool = False
+    wide: bool = False
+
+
+def _samples(image: Image.Image) -> _Samples:
+    # Pillow reads 16-bit PGM, and nothing narrower, into 32-bit samples; of a TIFF's samples beyond
+    # 8 bits it heeds neither how many bits they have nor what they call white.
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return _Samples(wide=image.format == "PPM")
+    if 2 in tags.get(SAMPLEFORMAT, ()):
+        raise ValueError("its samples are signed and have no stated range")
+    negative = tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+    return _Samples(top=(1 << tags.get(BITSPERSAMPLE, (1,))[0]) - 1, negative=negative)
+
+
+def _rgb(image: Image.Image, *, samples: _Samples) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and samples.wide):
+        values = np.asarray(image).astype(np.uint32)
+        values = samples.top - values if samples.negative else values
+        grey = (values * 255 + samples.top // 2) // samples.top
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -1,6 +1,7 @@
 """Pictures: what is composited, turned and rounded; the fit equals the model's own resize."""
 
 import os
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +47,42 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
 @given(st.integers(0, 65535))
 def test_sixteen_bits_are_rounded(value: int) -> None:
     grey = Image.fromarray(np.full((1, 1), value, np.uint16))
-    assert np.asarray(pictures._rgb(grey, wide=False))[0, 0, 0] == round(value / 257)
+    read = pictures._rgb(grey, samples=pictures._Samples())
+    assert np.asarray(read)[0, 0, 0] == round(value / 257)
+
+
+GREYS = np.arange(0, 256, 5, dtype=np.uint32)[None]
+
+
+def tiff(data: bytes, bits: int, *, white: int, signed: bool = False) -> bytes:
+    """An uncompressed grey TIFF. white: PhotometricInterpretation, 0 where zero is white."""
+    tags = [(256, GREYS.size), (257, 1), (258, bits), (259, 1), (262, white), (273, 0), (277, 1)]
+    tags += [(278, 1), (279, len(data)), (339, 2 if signed else 1)]
+    ends = {273: 8 + 2 + 12 * len(tags) + 4}
+    rows = b"".join(struct.pack("<HHII", t, 4, 1, ends.get(t, value)) for t, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + rows + bytes(4) + data
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    if bits == 12:
+        pairs = values.reshape(-1, 2)
+        three = [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255]
+        return np.stack(three, axis=1).astype(np.uint8).tobytes()
+    return values.astype("<u2" if bits == 16 else np.uint8).tobytes()
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 1), (8, 0), (12, 1), (16, 1), (16, 0)])
+def test_grey_tiffs_are_read_as_they_say_they_are(bits: int, white: int) -> None:
+    top = (1 << bits) - 1
+    values = np.round(GREYS / 255 * top).astype(np.uint32)
+    data = tiff(packed(values if white else top - values, bits), bits, white=white)
+    read = np.asarray(decode_picture(data))
+    np.testing.assert_array_equal(read, np.repeat(GREYS[..., None], 3, axis=2))
+
+
+def test_signed_samples_have_no_stated_range() -> None:
+    with pytest.raises(UnreadablePicture, match="signed and have no stated range"):
+        decode_picture(tiff(packed(GREYS, 8), 8, white=1, signed=True))
 
 
 def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_columns_of_a_table_are_documents_or_pairs(tmp_path: Path) -> None:
 
 def test_a_row_of_other_cells_than_columns_is_no_document(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("score,text\n1,\"so, he said\"\n2,so, he said\n3\n")
+    path.write_text('score,text\n1,"so, he said"\n2,so, he said\n3\n')
     found = read_documents(path, columns=["text"])
     assert [d.text for d in found.items] == ["so, he said"]
     assert dict(found.problems) == {"row0000002": "it has 3 cells", "row0000003": "it has 1 cells"}

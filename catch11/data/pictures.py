@@ -8,6 +8,7 @@ multi-page files are refused, because one released file cannot stand for many pi
 
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,9 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_BYTES = 1 << 28
 _EIGHT_BIT = "1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"
 _WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_TURNING = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _RESAMPLE = {name: Image.Resampling[name.upper()] for name in
              ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")}  # fmt: skip
 
@@ -83,7 +87,7 @@ def _open_now(path: str, flags: int) -> int:
 def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
     """As `open_picture`, of bytes. Pillow's warnings pass through: wrap calls in `quiet`."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(_without_texts(data)), formats=FORMATS) as image:
             reason = _refusal(image)
             if reason is None:
                 image.load()
@@ -142,6 +146,21 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without its colour profile and texts, which no pixel needs and which Pillow refuses
+    beyond a mebibyte; those stay that can say which side is up. Other bytes as they are."""
+    if not data.startswith(_PNG):
+        return data
+    kept, place = [_PNG], len(_PNG)
+    while place + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        chunk = data[place : place + size + 12]
+        if kind not in _TEXTS or chunk[8:].startswith(_TURNING):
+            kept.append(chunk)
+        place += size + 12
+    return b"".join(kept) + data[place:]
 
 
 def _refusal(image: Image.Image) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
 from transformers.image_processing_backends import PilBackend
 
@@ -89,6 +91,26 @@ def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:
     pair = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black")]
     path = save(pair[0], tmp_path / "a.mpo", save_all=True, append_images=pair[1:])
     assert open_picture(path).getpixel((4, 4)) == (255, 255, 255)
+
+
+def long_texts(image: Image.Image, turn: int) -> bytes:
+    info, stream = PngInfo(), BytesIO()
+    info.add_text("workflow", "x" * (3 << 20), zip=True)
+    info.add_itxt("workflow", "x" * (3 << 20), zip=True)
+    packet = f'<x xmlns:tiff="t" tiff:Orientation="{turn}"/>'
+    info.add_itxt("XML:com.adobe.xmp", packet, zip=True)
+    image.save(stream, "PNG", pnginfo=info, icc_profile=bytes(3 << 20))
+    return stream.getvalue()
+
+
+def test_long_texts_and_profiles_do_not_stand_in_a_pictures_way() -> None:
+    tall = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 2, 3))
+    data = long_texts(tall, turn=6)
+    read = decode_picture(data)
+    np.testing.assert_array_equal(np.asarray(read), np.rot90(np.asarray(tall), -1))
+    for end in (20, len(data) - 30):
+        with pytest.raises(UnreadablePicture, match="damaged|not a picture"):
+            decode_picture(data[:end])
 
 
 class Bad(NamedTuple):

@@ -1,8 +1,8 @@
 """Pictures from outside, treated as hostile, brought to the canvas as the model's own resize does.
 
 Stated choices: the content decides the format, not the suffix; EXIF orientation is applied; alpha
-is composited on white; colour profiles are ignored, as stock pipelines ignore them; 16-bit samples
-are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
+and colour profiles are ignored, as stock pipelines ignore them, so what is behind transparent places
+shows; 16-bit samples are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
 multi-page files are refused, because one released file cannot stand for many pictures.
 """
 
@@ -40,7 +40,7 @@ FORMATS = (
 )
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_BYTES = 1 << 28
-_EIGHT_BIT = "1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"
+_EIGHT_BIT = "1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"
 _WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -209,10 +209,6 @@ def _rgb(image: Image.Image, *, samples: _Samples) -> Image.Image:
         values = samples.top - values if samples.negative else values
         grey = (values * 255 + samples.top // 2) // samples.top
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
     if image.mode not in _EIGHT_BIT:
         raise ValueError(f"colour mode {image.mode} has no stated range")
     return image.convert("RGB")

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
 from transformers.image_processing_backends import PilBackend
+from transformers.image_utils import load_image
 
 from catch11.canvas.fit import Fit, Resample, Resize
 from catch11.canvas.frame import Canvas
@@ -28,12 +29,32 @@ def save(picture: Image.Image, path: Path, **options: Any) -> Path:
     return path
 
 
-def test_alpha_is_composited_on_white(tmp_path: Path) -> None:
+def cut_out() -> Image.Image:
+    """Transparent at the left, half so at the right."""
     half = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
-    half.putpixel((1, 0), (0, 0, 0, 128))
-    read = np.asarray(open_picture(save(half, tmp_path / "a.png")))
-    assert read[0, 0].tolist() == [255, 255, 255]
-    assert read[0, 1].tolist() == [127, 127, 127]
+    half.putpixel((1, 0), (0, 90, 0, 128))
+    return half
+
+
+TRANSPARENT = {
+    "RGBA": (cut_out(), {}),
+    "LA": (cut_out().convert("LA"), {}),
+    "a colour": (cut_out().convert("RGB"), {"transparency": (255, 0, 0)}),
+    "a grey": (cut_out().convert("L"), {"transparency": 76}),
+    "an entry": (cut_out().convert("RGB").quantize(2), {"transparency": 0}),
+    "entries": (cut_out().convert("RGB").quantize(2), {"transparency": b"\0\x80"}),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_what_is_transparent_is_what_the_models_pipeline_sees(name: str, tmp_path: Path) -> None:
+    picture, options = TRANSPARENT[name]
+    path = save(picture, tmp_path / "a.png", **options)
+    with pictures.quiet():
+        wanted = np.asarray(load_image(str(path)))
+    read = np.asarray(open_picture(path))
+    np.testing.assert_array_equal(read, wanted)
+    np.testing.assert_array_equal(read, np.asarray(picture.convert("RGB")))
 
 
 def test_orientation_is_applied(tmp_path: Path) -> None:
@@ -109,7 +130,7 @@ def test_long_texts_and_profiles_do_not_stand_in_a_pictures_way() -> None:
     read = decode_picture(data)
     np.testing.assert_array_equal(np.asarray(read), np.rot90(np.asarray(tall), -1))
     for end in (20, len(data) - 30):
-        with pytest.raises(UnreadablePicture, match="damaged|not a picture"):
+        with pytest.raises(UnreadablePicture, match=r"damaged|not a picture"):
             decode_picture(data[:end])
 
 

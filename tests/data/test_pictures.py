@@ -36,7 +36,7 @@ def cut_out() -> Image.Image:
     return half
 
 
-TRANSPARENT = {
+TRANSPARENT: dict[str, tuple[Image.Image, dict[str, Any]]] = {
     "RGBA": (cut_out(), {}),
     "LA": (cut_out().convert("LA"), {}),
     "a colour": (cut_out().convert("RGB"), {"transparency": (255, 0, 0)}),

@@ -19,6 +19,12 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
+def source_digest(source: Path) -> str:
+    """SHA-256 of a source: a file, or every file below a folder with its name."""
+    files = [source, *sorted(source.rglob("*"))]
+    return digest(*(f"{path.relative_to(source)} {file_digest(path)}" for path in files))
+
+
 def _text(value: object) -> str:
     if isinstance(value, Tensor):
         found = hashlib.sha256(f"{value.dtype} {tuple(value.shape)} ".encode())

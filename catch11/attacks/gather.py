@@ -100,16 +100,8 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     learned = material.labelled or material.pairs
     return Scene(
         stands=(Stand(material=material, jury=jury),),
-        method=release.method,
-        format=release.form.name,
-        key=release.key,
-        entries=release.entries,
         count=len(judged),
-        verify=partial(
-            verify, asked.dst, asked.model, rivals=asked.rivals, labels=asked.labels,
-            source=asked.source, ledger=asked.ledger, limit=len(judged), seed=effort.seed,
-            command=asked.command,
-        ),
+        verify=asked.verified(verify, labels=asked.labels, limit=len(judged), seed=effort.seed),
         digest=_digest(release, sources, truth, withheld, len(judged)),
         learned=0 if learned is None else len(learned[0]),
         kept_out=kept_out,

@@ -9,6 +9,7 @@ from catch11.attacks.frame import HELD, Attack, Knowledge
 from catch11.attacks.scene import Asked, Scene
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.record import Role
+from catch11.evaluation.score import release_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,8 @@ class Inputs:
 
 def read_inputs(asked: Asked, scene: Scene, roles: Mapping[str, Role]) -> Inputs:
     """Digests of what was gathered. A key enters by its public fingerprint, a model by its own."""
-    whole = f"{[entry.sha256 for entry in scene.entries]} {scene.format} {scene.material.canvas}"
+    release = asked.release
+    whole = f"{release_id(release.entries)} {release.form.name} {scene.material.canvas}"
     owner = "" if asked.key is None else asked.key.fingerprint
     answers = owner
     if asked.recoder is not None:

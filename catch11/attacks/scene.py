@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from catch11.attacks.effort import Effort
@@ -12,7 +14,6 @@ from catch11.evaluation.conditions import Given
 from catch11.evaluation.verification import Verification
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
-from catch11.releases.manifest import Entry
 from catch11.releases.read import Release
 
 Folder = str | os.PathLike[str]
@@ -23,13 +24,13 @@ class Asked:
     """A release, and all that is given beside it; see `attack_release`. models: by name, the
     authorized one first where it is there."""
 
-    dst: Folder
+    dst: Path
     release: Release
     models: Mapping[str, Any]
     model: Any
     rivals: Sequence[Any]
-    source: Folder | None = None
-    ledger: Folder | None = None
+    source: Path | None = None
+    ledger: Path | None = None
     key: Key | None = None
     recoder: Recoder | None = None
     labels: Given = None
@@ -39,6 +40,15 @@ class Asked:
     learn: Folder | None = None
     effort: Effort
     command: str | None = None
+
+    def verified(
+        self, verify: Callable[..., Verification], **more: object
+    ) -> Callable[[], Verification]:
+        """A verification of the same release by the same models, for later. more: of what it takes."""
+        return partial(
+            verify, self.dst, self.model, rivals=self.rivals, source=self.source,
+            ledger=self.ledger, command=self.command, **more,
+        )  # fmt: skip
 
     def needed(self, *names: str) -> None:
         """Raises InvalidArgument where one of these was not given."""
@@ -68,10 +78,6 @@ class Scene:
     verify: the same items without an attack, by every model; digest: of all that depends on."""
 
     stands: tuple[Stand, ...]
-    method: str
-    format: str
-    key: str
-    entries: Sequence[Entry]
     count: int
     verify: Callable[[], Verification]
     digest: str

@@ -94,7 +94,9 @@ def attack_release(
     release = read_release(dst)
     kind = release.modality
     asked = Asked(
-        dst=dst, release=release, models=models, model=model, rivals=rivals, source=source, ledger=ledger, key=key,
+        dst=Path(dst), release=release, models=models, model=model, rivals=rivals, key=key,
+        source=None if source is None else Path(source),
+        ledger=None if ledger is None else Path(ledger),
         recoder=recoder, labels=labels, target=target, public=public, others=others, learn=learn,
         effort=effort, command=command,
     )  # fmt: skip
@@ -119,15 +121,17 @@ class _Session:
         self._inputs = read_inputs(asked, scene, self.roles)
         self._asked = asked
         settings = {
-            "method": scene.method,
-            "format": scene.format,
-            "release": release_id(scene.entries),
+            "method": asked.release.method,
+            "format": asked.release.form.name,
+            "release": release_id(asked.release.entries),
             "training": scene.learned,
             "public": scene.public,
             "control": asked.effort.control,
         }
         seed = asked.effort.seed
-        self._facts = Run(key=scene.key, seed=seed, command=asked.command, settings=settings)
+        self._facts = Run(
+            key=asked.release.key, seed=seed, command=asked.command, settings=settings
+        )
 
     def unattacked(self) -> tuple[Record, ...]:
         """The same items clean, as released, and under both controls, by every model."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from catch11.cli.frame import Answer, command, progress
+from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_key, open_model
 from catch11.cli.recoding_options import Noise
 
@@ -20,7 +21,9 @@ def bounds(
     psnr: Annotated[
         float, typer.Option(metavar="DB", help="Strength of the noise, peak 1.")
     ] = 10.0,
-    confidence: Annotated[float, typer.Option(metavar="P", help="Of what is not certain.")] = 0.95,
+    confidence: Annotated[
+        float, typer.Option(metavar="P", help="Of what is not certain.", rich_help_panel=MORE)
+    ] = 0.95,
     rival: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL", help=f"Another model; repeatable: {SPEC}"),
@@ -36,11 +39,14 @@ def bounds(
             min=2,
             help="Pictures recoded, drawn from DIR: as many as the confidence "
             "needs unless given, 39 for .95.",
+            rich_help_panel=MORE,
         ),
     ] = None,
     noise: Noise = "content",
-    format: Annotated[Literal["png8", "tensor"], typer.Option(help="Of the files.")] = "png8",
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.")] = 0,
+    format: Annotated[
+        Literal["png8", "tensor"], typer.Option(help="Of the files.", rich_help_panel=MORE)
+    ] = "png8",
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the draws.", rich_help_panel=MORE)] = 0,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:

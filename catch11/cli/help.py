@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -104,9 +105,8 @@ def _default(parameter: Any) -> str:
         return shown
     if isinstance(default, float):
         return f"{default:g}"
-    return (
-        str(default) if default and isinstance(default, str | int) and default is not True else ""
-    )
+    plain = isinstance(default, str | int | Path) and not isinstance(default, bool)
+    return str(default) if plain else ""
 
 
 def _lines(entry: Entry, width: int) -> Iterator[str]:

@@ -82,23 +82,6 @@ def open_secret(path: Path) -> "CopySecret":
     return load_secret(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
 
 
-def check_copy_is_meant(spec: str | None, secret: Path | None, *, key: "Key | None" = None) -> None:
-    """Raises InvalidArgument for a personalised copy, or a key of one, without the copy's secret: it
-    reads no clean picture."""
-    if secret is not None:
-        return
-    from catch11.copies.public import is_copy
-
-    whose = "that the key is of" if key is not None and key.private else ""
-    if spec is not None and is_copy(spec):
-        whose = spec
-    if whose:
-        raise InvalidArgument(
-            "--secret", expected=f"the secret of the personalised copy {whose}", found="none",
-            remedy="a copy reads scrambled pictures only; personalize wrote its secret",
-        )  # fmt: skip
-
-
 def is_sealed(path: Path) -> bool:
     """Whether a file is a sealed key or secret; False where it cannot be read."""
     from catch11.crypto.seal import MAGIC

@@ -92,7 +92,11 @@ Start = Annotated[
 Steps = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, show_default="60, 100 for text", help="At most.", rich_help_panel=_DEEP
+        metavar="N",
+        min=1,
+        show_default="60, 100 for text",
+        help="Of the search, at most.",
+        rich_help_panel=_DEEP,
     ),
 ]
 Radius = Annotated[

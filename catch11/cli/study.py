@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from catch11.cli.frame import Answer, command, progress
+from catch11.cli.help import MORE
 from catch11.cli.options import Device
 from catch11.errors import InvalidArgument
 
@@ -27,7 +28,12 @@ def study(
         bool, typer.Option("--full/--quick", help="All cells and pictures, or a small selection.")
     ] = False,
     only: Annotated[
-        str, typer.Option(metavar="TEXT", help="Cells with this in their name and no others.")
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Cells with this in their name and no others.",
+            rich_help_panel=MORE,
+        ),
     ] = "",
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where records and figures go, and are taken up.")
@@ -39,7 +45,12 @@ def study(
         ),
     ] = None,
     hub: Annotated[
-        bool, typer.Option("--hub", help="The paper's models and pictures, from the model hub.")
+        bool,
+        typer.Option(
+            "--hub",
+            help="The paper's models and pictures, from the model hub.",
+            rich_help_panel=MORE,
+        ),
     ] = False,
     digits: Annotated[
         bool, typer.Option("--digits", help="Small nets on embedded digits: nothing is needed.")
@@ -50,6 +61,7 @@ def study(
             min=1,
             metavar="N",
             help="Studies worked out at once, a process each; one study is one process.",
+            rich_help_panel=MORE,
         ),
     ] = 1,
     device: Device = "cpu",

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from catch11.cli.frame import FINDING, Answer, command, progress
+from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_model, share
 from catch11.errors import InvalidArgument
 
@@ -36,22 +37,38 @@ def tune(
     ] = None,
     energy: Annotated[
         list[float] | None,
-        typer.Option(metavar="E", help="Spectral: a rule to try; repeatable."),
+        typer.Option(
+            metavar="E", help="Spectral: a rule to try; repeatable.", rich_help_panel=MORE
+        ),
     ] = None,
     rank: Annotated[
         list[int] | None,
-        typer.Option(metavar="K", help="Spectral: a number of directions to try; repeatable."),
+        typer.Option(
+            metavar="K",
+            help="Spectral: a number of directions to try; repeatable.",
+            rich_help_panel=MORE,
+        ),
     ] = None,
     psnr: Annotated[
         list[float] | None,
-        typer.Option(metavar="DB", help="Spectral: a strength to try; repeatable."),
+        typer.Option(
+            metavar="DB", help="Spectral: a strength to try; repeatable.", rich_help_panel=MORE
+        ),
     ] = None,
     at: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Deep: a depth to try; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Deep: a depth to try; repeatable.", rich_help_panel=MORE
+        ),
     ] = None,
     steps: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", min=1, help="Deep: numbers of steps to try; repeatable."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Deep: numbers of steps to try; repeatable.",
+            rich_help_panel=MORE,
+        ),
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Pictures of the probe.")] = 60,
     plot: Annotated[

@@ -11,7 +11,7 @@ from torch import nn
 from catch11.copies.personalize import Copy, CopySecret, make_copy
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.front import DRIFT
-from catch11.models.files.sidecar import MARK, is_marked
+from catch11.models.files.sidecar import MARK
 from catch11.models.frame import Model
 from catch11.models.hub.transformers import load_processor
 from catch11.models.load import load_picture_model, parse_spec
@@ -72,11 +72,6 @@ def _write_folder(module: nn.Module, source: str, folder: Path) -> None:
     for name in PROCESSOR:
         if (local / name).is_file():
             shutil.copyfile(local / name, folder / name)
-
-
-def is_copy(spec: str) -> bool:
-    """Whether a spec names weights that were written by `write_copy`."""
-    return is_marked(parse_spec(spec)[1])
 
 
 def check_copy(model: Model, original: Model, secret: CopySecret) -> Likeness:

@@ -1,5 +1,6 @@
 """The frame of every command: exit status, one-sentence errors, --json, --debug."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_status_and_one_sentence(app: typer.Typer, case: Case) -> None:
     assert done.stderr.count("\n") <= 1
     assert "Traceback" not in done.stderr
     assert ("seen" in done.stdout) == (case.status in (0, 1))
+
+
+def test_an_argument_that_is_an_option_is_called_so() -> None:
+    for name, said in (
+        ("psnr", "--psnr"),
+        ("max_drop", "--max-drop"),
+        ("rivals", "--rival"),
+        ("x", "x"),
+    ):
+        error = InvalidArgument(name, expected="more", found=name)
+        stream = io.StringIO()
+        with contextlib.redirect_stderr(stream), pytest.raises(typer.Exit):
+            frame.fail(error, debug=False, options=["psnr", "max_drop", "rival"])
+        assert stream.getvalue() == f"catch11: {said}: expected more, found {name}.\n"
 
 
 @pytest.mark.parametrize("how", ["flag", "environment"])

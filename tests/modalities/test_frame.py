@@ -12,6 +12,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from catch11.errors import InvalidArgument
 from catch11.modalities import known
+from catch11.modalities.audio.modality import AUDIO
 from catch11.modalities.frame import Action, Facts, Modality, options
 from catch11.modalities.image.modality import IMAGE
 from catch11.modalities.known import (
@@ -92,11 +93,20 @@ def test_a_list_that_names_no_kind_is_of_images(tmp_path: Path, line: str) -> No
 def test_options_of_another_kind_are_refused_and_needed_ones_asked_for() -> None:
     given = VerifyOptions(source="here", device="cuda", allow_code=True)
     assert SMELL.verify.taken(given, kind="smells") == {"source": "here"}
-    with pytest.raises(InvalidArgument, match="--max-drop: expected no such option for smells"):
+    with pytest.raises(InvalidArgument, match="max_drop: expected no such option for smells"):
         SMELL.verify.taken(VerifyOptions(max_drop=0.0), kind="smells")
-    with pytest.raises(InvalidArgument, match="--rival: expected somebody, found none"):
+    with pytest.raises(InvalidArgument, match="rivals: expected somebody, found none"):
         SMELL.attack.taken(AttackOptions(), kind="smells")
     assert SMELL.attack.taken(AttackOptions(rivals=("a",)), kind="smells") == {"rivals": ("a",)}
+
+
+@pytest.mark.parametrize("option", ["rivals", "source"])
+def test_an_attack_needs_a_rival_and_the_originals(option: str) -> None:
+    given = {"rivals": ("a",), "source": "b"}
+    assert AUDIO.attack.taken(AttackOptions(**given), kind="sounds") == given  # type: ignore[arg-type]
+    rest = AttackOptions(**{k: v for k, v in given.items() if k != option})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=f"{option}: expected .*to attack sounds"):
+        AUDIO.attack.taken(rest, kind="sounds")
 
 
 ACTIONS = {"key": KeyOptions, "verify": VerifyOptions, "attack": AttackOptions}

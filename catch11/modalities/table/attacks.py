@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.attacks.digest import digest, file_digest
+from catch11.attacks.digest import digest, source_digest
 from catch11.attacks.frame import Material
 from catch11.attacks.jury import ClassJury, truths
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
@@ -44,10 +44,10 @@ def gather(asked: Asked) -> Scene:
     held = asked.release
     if not held.entries:
         raise ReleaseError(asked.dst, "the release lists no files", "release something first")
-    ledger = rows_by_source(Path(asked.dst), None if asked.ledger is None else Path(asked.ledger))
+    ledger = rows_by_source(asked.dst, asked.ledger)
     tables = [held.item(entry) for entry in held.entries]
     clean = [
-        clean_table(Path(asked.source), entry.file, table, ledger)
+        clean_table(asked.source, entry.file, table, ledger)
         for entry, table in zip(held.entries, tables, strict=True)
     ]
     labels = [label for one in tables for label in classes_of(one, asked.target, first.labels)]
@@ -62,9 +62,7 @@ def gather(asked: Asked) -> Scene:
     material = Material(
         canvas=first.canvas,
         released=released[judged],
-        public=None
-        if asked.public is None
-        else _stacked(_public(asked.public, effort.public), first),
+        public=_public(asked.public, effort.public, first),
         front=None if asked.key is None or asked.model is None else asked.key.front,
         pairs=(originals[pairs], released[pairs]) if pairs else None,
         pieces=lambda size: WholeRows(),
@@ -78,38 +76,26 @@ def gather(asked: Asked) -> Scene:
         rivals=asked.models, truth=truth, metric=metric, predict=partial(_predicted, first=first),
         released=released[judged],
     )  # fmt: skip
-    files = [
-        path
-        for path in (Path(asked.source), *sorted(Path(asked.source).rglob("*")))
-        if path.is_file()
-    ]
     return Scene(
         stands=(Stand(material=material, jury=jury),),
-        method=held.method,
-        format=held.form.name,
-        key=held.key,
-        entries=held.entries,
         count=len(judged),
-        verify=partial(
-            verify_rows, Path(asked.dst), asked.model, rivals=asked.rivals,
-            source=Path(asked.source), target=asked.target,
-            ledger=None if asked.ledger is None else Path(asked.ledger), seed=effort.seed,
-            command=asked.command,
-        ),
-        digest=digest(held.complete, labels, [file_digest(path) for path in files]),
+        verify=asked.verified(verify_rows, target=asked.target, seed=effort.seed),
+        digest=digest(held.complete, labels, source_digest(asked.source)),
         unit="rows",
         learned=len(pairs),
         plain=True,
     )  # fmt: skip
 
 
-def _public(folder: Folder, most: int) -> list[Table]:
+def _public(folder: Folder | None, most: int, model: TableModel) -> Rows | None:
+    if folder is None:
+        return None
     path = Path(folder)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     tables = [read_table(file) for file in files if file.suffix in SUFFIXES][:most]
     if not tables:
         raise InvalidArgument("--public", expected="a table or some", found=str(path))
-    return tables
+    return _stacked(tables, model)
 
 
 def _predicted(one: TableModel, rows: Rows, *, first: TableModel) -> Int[Tensor, " row"]:

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from catch11.attacks.digest import digest, file_digest
+from catch11.attacks.digest import digest, source_digest
 from catch11.attacks.frame import Attempt, Jury, Material
 from catch11.attacks.scene import Asked, Scene, Stand
 from catch11.data.selection import spread
@@ -60,10 +58,12 @@ def gather(asked: Asked) -> Scene:
     InvalidArgument."""
     asked.needed("model", "source")
     model: TextModel = asked.model
-    dst, source, effort = Path(asked.dst), Path(asked.source or ""), asked.effort
-    ledger = None if asked.ledger is None else Path(asked.ledger)
+    assert asked.source is not None
+    effort = asked.effort
     held = asked.release
-    corpus, entries, _ = originals(held, dst, source, asked.target, ledger, None, model)
+    corpus, entries, _ = originals(
+        held, asked.dst, asked.source, asked.target, asked.ledger, None, model
+    )
     if asked.target is not None and corpus.pairs is None:
         raise InvalidArgument(
             "--target", expected="a release of pairs, whose score it names", found="no pairs"
@@ -85,16 +85,9 @@ def gather(asked: Asked) -> Scene:
     ]
     return Scene(
         stands=tuple(stands),
-        method=held.method,
-        format=held.form.name,
-        key=held.key,
-        entries=held.entries,
         count=len(read),
-        verify=partial(
-            verify_texts, dst, model, rivals=asked.rivals, source=source, target=asked.target,
-            ledger=ledger, limit=len(read), command=asked.command,
-        ),
-        digest=digest(held.complete, corpus.truth, file_digest(source)),
+        verify=asked.verified(verify_texts, target=asked.target, limit=len(read)),
+        digest=digest(held.complete, corpus.truth, source_digest(asked.source)),
         unit="documents",
         learned=len(known),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch import nn
 
 from catch11.errors import InvalidArgument, KeyMismatch, ReleaseError
 from catch11.evaluation.record import Condition, Record
@@ -207,7 +208,9 @@ def _renamed(world: World, labels: tuple[str, ...], *, flip: bool = False) -> Mo
     """The authorized model under other class names; flipped, it answers in the reverse order."""
     module = copy.deepcopy(world.model.module)
     if flip:
+        assert isinstance(module, nn.Sequential)
         head = module[-1]
+        assert isinstance(head, nn.Linear)
         head.weight.data, head.bias.data = head.weight.data.flip(0), head.bias.data.flip(0)
     fingerprint = "0" * 64
     return replace(world.model, name="copy", module=module, labels=labels, fingerprint=fingerprint)

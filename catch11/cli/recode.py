@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from catch11.cli import recoding_options as how
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.frame import FINDING, Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, Secret, open_key, open_secret
 from catch11.cli.views import summary_view
@@ -71,7 +71,8 @@ def recode(
     """Recode every picture below SRC into DST, with a signed manifest and a private ledger.
 
     Pictures that cannot be read are skipped and answers that change (with --check) withheld, each
-    with its reason in the ledger. A stopped run goes on where it stood.
+    with its reason in the ledger. A stopped run goes on where it stood. Exit status 1 if nothing was
+    released.
 
     The key says what kind of data it is for; options of another kind are refused. For a personalised
     copy give its --secret too: the copy reads scrambled pictures only, so they are scrambled first.
@@ -92,4 +93,5 @@ def recode(
     )  # fmt: skip
     with progress("recoding") as tick:
         done = run(src, dst, open_key(key), options, progress=tick)
-    return Answer(facts=done.to_dict(), view=summary_view(done, dst))
+    status = FINDING if done.empty else 0
+    return Answer(facts=done.to_dict(), view=summary_view(done, dst), status=status)

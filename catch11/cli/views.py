@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import log10
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48
+COLUMNS, LINES = 80, 5  # that reasons may take
+NAME = 40  # characters of a source's name beside one
 DECADES = 6  # the range of a sparkline, below its largest value
 
 
@@ -49,4 +52,16 @@ def summary_view(done: "Summary", dst: Path) -> str:
     if "tokens" in counts:
         read = f"{counts['tokens']:,}, of them {counts['unknown']:,} unknown"
         lines.append(f"tokens    {read}; {counts['cut']} documents cut short")
-    return "\n".join([*lines, f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"])
+    lines += [*_reasons(done), f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"]
+    return escape("\n".join(lines))
+
+
+def _reasons(done: "Summary") -> list[str]:
+    """Why some are not there, in a few lines."""
+    lines = []
+    for one in done.refused:
+        more = f" and {one.count - 1:,} more" if one.count > 1 else ""
+        text = f"{one.outcome:<10}{one.first[-NAME:]}{more}: {one.reason}"
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+        lines += wrap(shown, COLUMNS, subsequent_indent=" " * 10, drop_whitespace=True)
+    return lines if len(lines) <= LINES else [*lines[: LINES - 1], " " * 10 + "more in the ledger"]

@@ -9,15 +9,27 @@ the ledger does not know. A run that resumes ends with the same bytes as one tha
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catch11.releases.durable import sync_folder
-from catch11.releases.ledger import Ledger
+from catch11.releases.ledger import Ledger, Outcome, Row
 from catch11.releases.manifest import Entry, ManifestWriter
 from catch11.releases.names import Names
 from catch11.releases.places import Places
 from catch11.releases.work import Done
+
+_REASONS = 100  # that are told apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A reason why sources, or rows of one, are not in the release; first: the first of `count`."""
+
+    outcome: Outcome
+    reason: str
+    first: str
+    count: int = 1
 
 
 class Committer:
@@ -32,6 +44,7 @@ class Committer:
         self._known: dict[str, str] = {}
         self.count: Counter[str] = Counter()
         self.content: Counter[str] = Counter()
+        self._refused: dict[tuple[str, str], Refusal] = {}
 
     def remember(self, given: Iterable[tuple[str, str]]) -> None:
         """Keep the names (source, file) of earlier runs, where this release holds them."""
@@ -55,12 +68,28 @@ class Committer:
                 moves.append((item.temporary, self._where.release / row.file))
             # Parts first: a ledger that was cut short never knows an item and not what it is made of.
             rows += [*item.parts, row]
+            self._note(item.parts or [row])
             self.content.update(item.counts)
             reused = item.reused and row.outcome == "released"
             self.count["reused" if reused else row.outcome] += 1
         self._ledger.add(rows)
         self._move(moves)
         self._manifest.add(entries)
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Why sources and rows of tables are not there, the most frequent reasons first."""
+        return tuple(sorted(self._refused.values(), key=lambda one: -one.count))
+
+    def _note(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            place = (row.outcome, row.reason)
+            if len(self._refused) >= _REASONS and place not in self._refused:
+                place = (row.outcome, "other reasons")  # some hold a number
+            if row.outcome != "released":
+                new = Refusal(outcome=row.outcome, reason=place[1], first=row.source, count=0)
+                known = self._refused.get(place, new)
+                self._refused[place] = replace(known, count=known.count + 1)
 
     def _move(self, moves: list[tuple[Path, Path]]) -> None:
         for start, end in moves:

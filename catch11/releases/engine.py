@@ -14,7 +14,7 @@ from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
 from catch11.keys.authorized import IMAGE
 from catch11.recoding.frame import Recoder
-from catch11.releases.commit import Committer
+from catch11.releases.commit import Committer, Refusal
 from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
@@ -30,8 +30,8 @@ _PRIVATE, _PUBLIC = 0o600, 0o666
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """What became of the sources: files written now, standing from an earlier run, withheld
-    because the recoder or the check refused them, and skipped as unreadable. Reasons stand in the
-    ledger. counts: of the content of those that were worked on now, by kind of data: rows and
+    because the recoder or the check refused them, and skipped as unreadable. refused: why; each one's
+    reason stands in the ledger. counts: of the content of those that were worked on now, by kind of data: rows and
     rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts."""
 
     written: int
@@ -40,7 +40,13 @@ class Summary:
     skipped: int
     manifest: Path
     ledger: Path
+    refused: tuple[Refusal, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was released, now or before."""
+        return not self.written + self.reused
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
@@ -107,7 +113,8 @@ def release(
     count = done.count
     return Summary(
         written=count["released"], reused=count["reused"], withheld=count["withheld"],
-        skipped=count["skipped"], manifest=where.manifest, ledger=where.ledger, counts=dict(done.content),
+        skipped=count["skipped"], manifest=where.manifest, ledger=where.ledger,
+        refused=done.refused, counts=dict(done.content),
     )  # fmt: skip
 
 

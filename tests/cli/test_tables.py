@@ -71,6 +71,8 @@ def test_recode_and_verify(world: Path) -> None:
     status, text = recode(world, "out", "--check")
     assert status == 0, text
     assert "2 written (40 rows), 2 skipped as unreadable, 1 rows withheld" in " ".join(text.split())
+    assert "withheld  two.csv#16: column 'c0' holds 'nan', which is no number" in text
+    assert "skipped   other.csv: the column 'c0' is missing" in text
     rows = {row.source: row for row in read_ledger(Path(f"{world / 'out'}.ledger.jsonl"))}
     assert rows["two.csv#16"].reason == "column 'c0' holds 'nan', which is no number"
     assert rows["two.csv#15"].outcome == "released"
@@ -100,6 +102,16 @@ def test_recode_and_verify(world: Path) -> None:
     )  # fmt: skip
     assert status == 1, text
     assert "failed:" in text
+
+
+def test_nothing_released_is_a_finding_with_its_reason(world: Path) -> None:
+    (world / "commas").mkdir()
+    cells = ";".join(["7,25"] * WIDTH)
+    (world / "commas" / "one.csv").write_text(f"{';'.join(NAMES)}\n{cells}\n{cells}\n")
+    status, text = recode(world, "none", src="commas")
+    assert status == 1, text
+    assert "one.csv#1 and 1 more: " in text
+    assert "holds '7,25', which is no number" in " ".join(text.split())
 
 
 def test_verify_holds_the_release_against_the_key(world: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from catch11.cli.views import summary_view
+from catch11.releases.commit import Refusal
 from catch11.releases.engine import Summary
 
 
@@ -24,6 +25,30 @@ def test_a_summary_says_what_became_of_everything() -> None:
         "manifest  out/manifest.jsonl",
         "ledger    out.ledger.jsonl (private)",
     ]
+
+
+def refusal(**changes: object) -> Refusal:
+    one = Refusal(outcome="skipped", reason="it is a HEIF picture", first="a.heic")
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def test_a_summary_gives_the_reasons() -> None:
+    changed = refusal(
+        outcome="withheld", reason="the answer changes", first="x/[b]\x1b.png", count=9
+    )
+    lines = summary_view(summary(refused=(changed, refusal())), Path("out")).splitlines()
+    assert lines[1:3] == [
+        "withheld  x/\\[b]?.png and 8 more: the answer changes",
+        "skipped   a.heic: it is a HEIF picture",
+    ]
+
+
+def test_many_reasons_take_few_lines() -> None:
+    many = tuple(refusal(reason=f"reason {n} " + "of many words " * 9) for n in range(9))
+    lines = summary_view(summary(refused=many), Path("out")).splitlines()
+    assert len(lines) == 1 + 5 + 2
+    assert max(map(len, lines)) <= 80
+    assert lines[5].strip() == "more in the ledger"
 
 
 def test_a_summary_is_silent_about_nothing() -> None:

@@ -210,6 +210,7 @@ def _renamed(world: World, labels: tuple[str, ...], *, flip: bool = False) -> Mo
     if flip:
         assert isinstance(module, nn.Sequential)
         head = module[-1]
+        assert isinstance(head, nn.Linear)
         head.weight.data, head.bias.data = head.weight.data.flip(0), head.bias.data.flip(0)
     fingerprint = "0" * 64
     return replace(world.model, name="copy", module=module, labels=labels, fingerprint=fingerprint)

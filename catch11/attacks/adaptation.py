@@ -220,9 +220,8 @@ class FineTune(Attack):
         self.sweep = sweep
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        assert material.labelled is not None
         for name, rival in trainable(material).items():
-            for stage in trained(rival, *material.labelled, self.sweep, generator=generator):
+            for stage in trained(rival, *material.lessons(rival), self.sweep, generator=generator):
                 yield Attempt(setting=stage.text, classify=stage.net, rival=name, cut=stage.cut)
 
 
@@ -254,7 +253,6 @@ class LearnedFront(Attack):
         self.sweep, self.rivals = sweep, rivals
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        assert material.labelled is not None
         channels, height, width = material.canvas.shape
         sizes = [size for size in (8, 16) if height % size == 0 and width % size == 0]
         for name, rival in trainable(material).items():
@@ -270,7 +268,7 @@ class LearnedFront(Attack):
                 for stage in stages(
                     reader,
                     list(front.parameters()),
-                    *material.labelled,
+                    *material.lessons(rival),
                     self.sweep,
                     rate=rate,
                     generator=generator,

@@ -18,6 +18,7 @@ from torch import Tensor
 from catch11.attacks.pace import COSTS, Cost
 from catch11.canvas.frame import Canvas
 from catch11.errors import Catch11Error, InvalidArgument
+from catch11.evaluation.classes import same_classes
 from catch11.evaluation.score import Measured
 from catch11.fronts.front import Front
 from catch11.keys.authorized import IMAGE
@@ -63,7 +64,7 @@ class Material:
 
     released: what is attacked. others: further releases of the same items, in the same order. public:
     clean items besides. front, subspace: the authorized model's. labelled: other released items with
-    their labels. pairs: other items, clean and released. query: what the data owner's recoder answers
+    their labels. classes: what those are indices of, where they have names. pairs: other items, clean and released. query: what the data owner's recoder answers
     on items of the attacker's. table: the authorized model's public table of words. weights: the
     authorized model itself. rivals: the attacker's models, by name. couples: released items two by
     two, whose likeness is to be read. pieces: how items fall into rows of so many numbers, or of as
@@ -78,6 +79,7 @@ class Material:
     front: Front | None = None
     subspace: Subspace | None = None
     labelled: tuple[Items, Int[Tensor, " batch"]] | None = None
+    classes: tuple[str, ...] = ()
     pairs: tuple[Items, Items] | None = None
     query: Callable[[Tensor], Tensor] | None = None
     table: Float[Tensor, "word feature"] | None = None
@@ -89,6 +91,13 @@ class Material:
     def knowledge(self) -> frozenset[Knowledge]:
         """What is there."""
         return frozenset(name for name, place in HELD.items() if getattr(self, place) is not None)
+
+    def lessons(self, rival: Model) -> tuple[Items, Int[Tensor, " batch"]]:
+        """The labelled items, with a rival's own indices where it has the same classes."""
+        assert self.labelled is not None
+        items, labels = self.labelled
+        classes = same_classes(self.classes, rival.labels)
+        return items, labels if not classes else torch.tensor(classes)[labels]
 
     def cut(self, knowledge: frozenset[Knowledge]) -> "Material":
         """Only that much of it; the rest is None."""

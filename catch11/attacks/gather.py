@@ -86,6 +86,7 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
         front=None if asked.key is None else asked.key.front,
         subspace=None if asked.key is None else asked.key.subspace,
         labelled=None if extra.labels is None or not extra.files else (extra.windows, extra.labels),
+        classes=first.labels,
         pairs=None if extra.clean is None or not extra.files else (extra.clean, extra.windows),
         query=_query(asked, release, ours),
         pieces=pieces,

@@ -13,6 +13,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.windows import as_sources
 from catch11.errors import InvalidArgument
+from catch11.evaluation.classes import same_classes
 from catch11.evaluation.metrics import auc, ssim
 from catch11.evaluation.score import Measured, share_of
 from catch11.models.frame import Model
@@ -77,13 +78,14 @@ def truths(
     labels: Int[Tensor, " batch"] | None,
     own: Callable[[Any], Int[Tensor, " batch"]] | None,
 ) -> tuple[dict[str, Int[Tensor, " batch"]], dict[str, str]]:
-    """The truth and the metric by model: labels where they apply, as they do to the first, else a
-    model's own predictions on the clean items. Raises InvalidArgument where there is neither."""
+    """The truth and the metric by model: labels where they apply, which are classes of the first, else
+    a model's own predictions on the clean items. Raises InvalidArgument where there is neither."""
     truth, metric = {}, {}
-    count = len(next(iter(models.values())).labels)
+    first = next(iter(models.values()))
     for name, one in models.items():
-        if labels is not None and len(one.labels) == count:
-            truth[name], metric[name] = labels, "accuracy"
+        classes = same_classes(first.labels, one.labels)
+        if labels is not None and classes is not None:
+            truth[name], metric[name] = torch.tensor(classes)[labels], "accuracy"
         elif own is not None:
             truth[name], metric[name] = own(one), "agreement"
         else:

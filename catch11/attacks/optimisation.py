@@ -68,8 +68,9 @@ class TunedPreprocessor(Attack):
         assert material.labelled is not None
         # Files come class by class: the first few would be of one.
         chosen = torch.randperm(len(material.labelled[0]), generator=generator)
-        windows, labels = (part[chosen[: self.tuning.samples]] for part in material.labelled)
+        chosen = chosen[: self.tuning.samples]
         for name, rival in trainable(material).items():
+            windows, labels = (part[chosen] for part in material.lessons(rival))
             # Few samples are soon learned by heart, so earlier states are tries of their own.
             for steps in (0, self.tuning.steps // 4, self.tuning.steps):
                 with seeded(torch.Generator().manual_seed(generator.initial_seed())):

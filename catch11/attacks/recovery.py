@@ -5,7 +5,7 @@ An attacker may personalise the original too, recode public pictures for that co
 statistics of such files in the original's own order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -274,13 +274,13 @@ class LabelledPermutation(Attack):
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         assert material.labelled is not None
-        yield from _tried(material, *material.labelled, self.tuned, generator)
+        yield from _tried(material, material.labelled[0], material.lessons, self.tuned, generator)
 
 
 def _tried(
     material: Material,
     windows: Windows,
-    labels: Tensor | None,
+    lessons: Callable[[Model], tuple[Windows, Tensor]] | None,
     tuned: Tuned,
     generator: torch.Generator,
 ) -> Iterator[Attempt]:
@@ -289,6 +289,7 @@ def _tried(
         original = material.rivals[name]
         if original.module is None:
             continue
+        labels = None if lessons is None else lessons(original)[1]
         with seeded(generator):
             guess = tuned_order(original, windows, labels, tile, blocks, tuned, generator=generator)
         yield from both(

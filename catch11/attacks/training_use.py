@@ -21,9 +21,8 @@ class TrainingUse(Attack):
         self.sweep = sweep
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        assert material.labelled is not None
         for name, rival in trainable(material).items():
             for setting, reader, cut in trained(
-                rival, *material.labelled, self.sweep, generator=generator
+                rival, *material.lessons(rival), self.sweep, generator=generator
             ):
                 yield Attempt(setting=setting, classify=reader, rival=name, on="clean", cut=cut)

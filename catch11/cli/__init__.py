@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from catch11.cli.frame import PANELS, app
+from catch11.cli.frame import PANELS, app, lenient_streams
 
 
 def _version(wanted: bool) -> None:
@@ -36,4 +36,5 @@ app.registered_commands.sort(key=lambda info: PANELS.index(str(info.rich_help_pa
 
 def main() -> None:
     """The entry point of the installed command."""
+    lenient_streams()
     app(prog_name="catch11")

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import zip_longest
 from typing import Annotated, Any, Literal, NoReturn, Protocol, get_args, get_origin
 
@@ -189,13 +190,29 @@ def deliver(answer: Answer, target: str | None) -> None:
         )
     if target is None:
         return
-    text = json.dumps(answer.facts, indent=2, ensure_ascii=False, default=str) + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(_as_json(answer.facts, sys.stdout.encoding or "ascii"))
         sys.stdout.flush()
     else:
         with open(target, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(_as_json(answer.facts, "utf-8"))
+
+
+def _as_json(facts: Mapping[str, Any], encoding: str) -> str:
+    """Facts as JSON; what the encoding does not know (a file name may hold anything) is escaped."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(facts, indent=2, default=str) + "\n"
+    return text
+
+
+def lenient_streams() -> None:
+    """Show "?" for what an output cannot encode (a pipe on Windows, cron) rather than lose the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def quieten_libraries() -> None:

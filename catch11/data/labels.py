@@ -1,6 +1,7 @@
 """Labels of files: a CSV with the header `file,label`, or the folders the files lie in."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ class Labels:
     def __post_init__(self) -> None:
         stems: dict[str, tuple[str, ...]] = {}
         for name in self.rows:
-            stems[stem(name)] = (*stems.get(stem(name), ()), name)
+            base = _composed(stem(name))
+            stems[base] = (*stems.get(base, ()), name)
         object.__setattr__(self, "_stems", stems)
 
     def __len__(self) -> int:
@@ -33,13 +35,15 @@ class Labels:
         """The label of a file, None where there is none.
 
         The name itself decides, then the name without its suffix, then the only row that differs
-        in the suffix alone. Raises LabelsRefused where several rows with different labels fit.
+        in how its letters are composed (macOS takes accents apart), then in the suffix alone.
+        Raises LabelsRefused where several rows with different labels fit.
         """
         path = tidy(path)
         for name in (path, stem(path)):
             if name in self.rows:
                 return self.rows[name]
-        fitting = self._stems.get(stem(path), ())
+        fitting = self._stems.get(_composed(stem(path)), ())
+        fitting = tuple(n for n in fitting if _composed(n) == _composed(path)) or fitting
         found = {self.rows[name] for name in fitting}
         if len(found) > 1:
             reason = f"{', '.join(fitting)} all fit {path} and differ"
@@ -50,9 +54,9 @@ class Labels:
 def read_labels(path: str | os.PathLike[str], *, names: Sequence[str] = ()) -> Labels:
     """Read a CSV with the header `file,label`, UTF-8.
 
-    names: the model's class names; a label is one of them (case ignored if that is unambiguous)
-    or an index. Without names only indices are taken. Raises LabelsRefused, naming the line, for
-    anything else and for files listed twice.
+    names: the model's class names; a label is one of them (spelling as in `folded` if that is
+    unambiguous) or an index. Without names only indices are taken. Raises LabelsRefused, naming
+    the line, for anything else and for files listed twice.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -66,7 +70,7 @@ def read_labels(path: str | os.PathLike[str], *, names: Sequence[str] = ()) -> L
         raise LabelsRefused(
             path, f"expected the header file,label, found {','.join(head) or 'none'}"
         )
-    classes = _Classes(names)
+    classes = Classes(names)
     rows: dict[str, int] = {}
     for number, row in enumerate(table[1:], start=2):
         if len(row) != 2:
@@ -91,7 +95,7 @@ def folder_labels(files: Iterable[str], *, names: Sequence[str] = ()) -> Labels:
 
     Raises LabelsRefused for a file outside such a folder.
     """
-    classes = _Classes(names)
+    classes = Classes(names)
     rows: dict[str, int] = {}
     for file in files:
         folder, _, rest = tidy(file).partition("/")
@@ -114,13 +118,22 @@ def stem(path: str) -> str:
     return str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
 
 
-class _Classes:
+def folded(name: str) -> str:
+    """A class name without what spellings of one name differ in: case, composition, underscores."""
+    return " ".join(_composed(_composed(name).casefold()).replace("_", " ").split())
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+class Classes:
     """Class names to indices; its text says what a label may be."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.count = len(names)
         self.exact = _unique(names)
-        self.folded = _unique([name.casefold() for name in names])
+        self.folded = _unique([folded(name) for name in names])
 
     def __str__(self) -> str:
         if not self.count:
@@ -131,8 +144,8 @@ class _Classes:
         text = text.strip()
         if text in self.exact:
             return self.exact[text]
-        if text.casefold() in self.folded:
-            return self.folded[text.casefold()]
+        if folded(text) in self.folded:
+            return self.folded[folded(text)]
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             return None
         return int(text) if not self.count or int(text) < self.count else None

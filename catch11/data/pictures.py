@@ -1,21 +1,24 @@
 """Pictures from outside, treated as hostile, brought to the canvas as the model's own resize does.
 
 Stated choices: the content decides the format, not the suffix; EXIF orientation is applied; alpha
-is composited on white; colour profiles are ignored, as stock pipelines ignore them; 16-bit samples
-are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
+and colour profiles are ignored, as stock pipelines ignore them, so what is behind transparent places
+shows; 16-bit samples are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
 multi-page files are refused, because one released file cannot stand for many pictures.
 """
 
 import os
 import stat
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, UnreadablePicture
@@ -37,7 +40,11 @@ FORMATS = (
 )
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_BYTES = 1 << 28
-_EIGHT_BIT = "1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"
+_EIGHT_BIT = "1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"
+_WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_TURNING = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _RESAMPLE = {name: Image.Resampling[name.upper()] for name in
              ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")}  # fmt: skip
 
@@ -80,11 +87,11 @@ def _open_now(path: str, flags: int) -> int:
 def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
     """As `open_picture`, of bytes. Pillow's warnings pass through: wrap calls in `quiet`."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+        with Image.open(BytesIO(_without_texts(data)), formats=FORMATS) as image:
             reason = _refusal(image)
             if reason is None:
                 image.load()
-                return _rgb(_upright(image), wide=image.format == "PPM")
+                return _rgb(_upright(image), samples=_samples(image))
     except Image.UnidentifiedImageError:
         reason = "it is not a picture in a known format"
     except Image.DecompressionBombError:
@@ -141,6 +148,21 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def _without_texts(data: bytes) -> bytes:
+    """A PNG without its colour profile and texts, which no pixel needs and which Pillow refuses
+    beyond a mebibyte; those stay that can say which side is up. Other bytes as they are."""
+    if not data.startswith(_PNG):
+        return data
+    kept, place = [_PNG], len(_PNG)
+    while place + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, place)
+        chunk = data[place : place + size + 12]
+        if kind not in _TEXTS or chunk[8:].startswith(_TURNING):
+            kept.append(chunk)
+        place += size + 12
+    return b"".join(kept) + data[place:]
+
+
 def _refusal(image: Image.Image) -> str | None:
     width, height = image.size
     if width * height == 0:
@@ -160,15 +182,33 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _rgb(image: Image.Image, *, wide: bool) -> Image.Image:
-    # Pillow reads 16-bit PGM, and nothing narrower, into 32-bit samples.
-    if image.mode.startswith("I;16") or (image.mode == "I" and wide):
-        samples = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((samples * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Samples:
+    """What a file says of its grey samples beyond 8 bits: the greatest one, whether that is black."""
+
+    top: int = 65535
+    negative: bool = False
+    wide: bool = False
+
+
+def _samples(image: Image.Image) -> _Samples:
+    # Pillow reads 16-bit PGM, and nothing narrower, into 32-bit samples; of a TIFF's samples beyond
+    # 8 bits it heeds neither how many bits they have nor what they call white.
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return _Samples(wide=image.format == "PPM")
+    if 2 in tags.get(SAMPLEFORMAT, ()):
+        raise ValueError("its samples are signed and have no stated range")
+    negative = tags.get(PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+    return _Samples(top=(1 << tags.get(BITSPERSAMPLE, (1,))[0]) - 1, negative=negative)
+
+
+def _rgb(image: Image.Image, *, samples: _Samples) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and samples.wide):
+        values = np.asarray(image).astype(np.uint32)
+        values = samples.top - values if samples.negative else values
+        grey = (values * 255 + samples.top // 2) // samples.top
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.mode not in _EIGHT_BIT:
         raise ValueError(f"colour mode {image.mode} has no stated range")
     return image.convert("RGB")

@@ -8,6 +8,7 @@ window is kept. Empty, truncated and not finite files are refused with a reason.
 
 import math
 import os
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from types import ModuleType
@@ -23,6 +24,9 @@ CHANNELS = 64
 _MOST = (
     1 << 28
 )  # samples of all channels: what two hours of stereo hold, far from what FLAC can state
+# Sizes of a data chunk whose writer could not go back: FFFFFFFF of ffmpeg, 7FFFF000 of SoX, 80000000
+# of arecord, all above MAX_BYTES; or none, and none of the whole file.
+_ENDLESS, _UNSTATED = 0x7FFFF000, (b"\0\0\0\0", b"\xff\xff\xff\xff")
 _TURNS = 1 << 14  # largest factor of a resampling: the filter has twenty taps for each
 
 
@@ -108,7 +112,7 @@ def _decoded(soundfile: ModuleType, data: bytes) -> Clip:
     if not data.startswith((b"RIFF", b"fLaC", b"OggS")):
         raise _Bad("it is not a RIFF wave file, FLAC or Ogg")
     if data.startswith(b"RIFF"):
-        _check_whole(data)
+        data = _whole(data)
     with soundfile.SoundFile(BytesIO(data)) as file:
         if file.channels > CHANNELS or file.samplerate > RATE:
             raise _Bad(f"it states {file.channels} channels at {file.samplerate} samples a second")
@@ -124,15 +128,21 @@ def _decoded(soundfile: ModuleType, data: bytes) -> Clip:
     return Clip(samples=values.mean(axis=1).astype(np.float32), rate=file.samplerate)
 
 
-def _check_whole(data: bytes) -> None:
-    """libsndfile takes what there is of a wave file that was cut."""
-    place, size = 12, 0
+def _whole(data: bytes) -> bytes:
+    """A wave file that states what is there: one from a stream could not know its size. One that was
+    cut is refused, as libsndfile takes what there is of it."""
+    place = 12
     while place + 8 <= len(data):
-        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+        name, size = struct.unpack_from("<4sI", data, place)
         place += 8
-        if name == b"data" and (there := len(data) - place) < size:
-            raise _Bad(f"it is cut short: {there} of {size} bytes of samples are there")
+        there = len(data) - place
+        if name == b"data":
+            if size >= _ENDLESS or (size == 0 and data[4:8] in _UNSTATED):
+                return data[: place - 4] + struct.pack("<I", there) + data[place:]
+            if there < size:
+                raise _Bad(f"it is cut short: {there} of {size} bytes of samples are there")
         place += size + size % 2
+    return data
 
 
 def _soundfile() -> ModuleType:

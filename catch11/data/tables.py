@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def _csv(data: bytes) -> Table:
         raise ValueError("it is not UTF-8 text") from None
     if "\0" in text:
         raise ValueError("it is not a text file")
-    first = text.partition("\n")[0]
+    first = next(io.StringIO(text, newline=None), "")
     separator = max(",;\t", key=first.count)
     rows = csv_rows(text, separator=separator)
     if not rows:
@@ -170,8 +171,11 @@ def _parquet_bytes(
     for place, index in places.items():
         column, kind = values[:, index], made.schema.field(place).type
         if whole[index]:
-            kind = kind if arrow.types.is_integer(kind) else arrow.int64()
-            fresh = arrow.array([round(v) if math.isfinite(v) else None for v in column], type=kind)
+            rounded = [round(v) if math.isfinite(v) else None for v in column]
+            fresh = arrow.array(rounded, type=arrow.int64())
+            if arrow.types.is_integer(kind):
+                with suppress(arrow.ArrowInvalid):  # noise may leave the range of a narrow type
+                    fresh = fresh.cast(kind)
         else:
             fresh = arrow.array(column, type=arrow.float64())
         made = made.set_column(place, made.column_names[place], fresh)
@@ -182,16 +186,19 @@ def _parquet_bytes(
 
 
 def _metadata(read: Any, made: Any) -> dict[bytes, bytes]:
-    """What was written beside a Parquet table, without what pandas noted of columns whose type
-    changed: it would refuse to read them as what they no longer are."""
+    """What was written beside a Parquet table; of columns whose type changed pandas' own notes say
+    the new one, for it would refuse to read them as what they no longer are."""
     facts = dict(read.schema.metadata or {})
     pairs = zip(read.schema, made.schema, strict=True)
-    changed = {old.name for old, new in pairs if old.type != new.type}
+    changed = {old.name: new.type for old, new in pairs if old.type != new.type}
     try:
         pandas = json.loads(facts.pop(b"pandas"))
-        pandas["columns"] = [one for one in pandas["columns"] if one["name"] not in changed]
+        for one in pandas["columns"]:
+            if (name := one.get("field_name", one.get("name"))) in changed:
+                kind = changed[name].to_pandas_dtype().__name__
+                one.update(pandas_type=kind, numpy_type=kind, metadata=None)
         facts[b"pandas"] = json.dumps(pandas).encode()
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # none, or none that pandas reads
     return facts
 

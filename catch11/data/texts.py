@@ -61,9 +61,8 @@ def read_documents(
         raise InvalidArgument("SRC", expected=expected, found=f"{path.stat().st_size >> 20} MiB")
     if suffix not in (".csv", ".tsv"):
         _no_columns(columns, target, path)
-        # Not splitlines: a form feed or U+2028 within a line ends none.
-        lines = io.StringIO(_text(path), newline=None)
-        return _split((_row(number), line, None) for number, line in enumerate(lines, 1))
+        lines = enumerate(_lines(_text(path)), 1)
+        return _split((_row(number), line, None) for number, line in lines)
     return _table(path, columns=columns, target=target, joined=joined)
 
 
@@ -75,7 +74,7 @@ def read_table(path: str | os.PathLike[str]) -> list[tuple[str, ...]]:
     tabs = Path(path).suffix.lower() == ".tsv"
     text = _text(Path(path))
     if tabs:
-        return [tuple(line.split("\t")) for line in text.split("\n") if line.strip("\r")]
+        return [tuple(line.split("\t")) for line in _lines(text) if line]
     try:
         return csv_rows(text, longest=_FIELD)
     except ValueError as error:
@@ -119,7 +118,7 @@ def _table(path: Path, *, columns: Sequence[str], target: str | None, joined: bo
     targets: dict[str, str] = {}
     for number, row in enumerate(body[:_ROWS], 1):
         name = _row(number)
-        if len(row) <= max((*places, answer or 0)):
+        if len(row) != len(header):  # a comma that no quote holds would cut its text
             problems.append((name, f"it has {len(row)} cells"))
             continue
         cells = [row[place] for place in places]
@@ -153,6 +152,11 @@ def _split(rows: Iterator[tuple[str, str, str | None]]) -> Documents:
         else:
             items.append(Document(name=name, text=text.strip(), pair=pair and pair.strip()))
     return Documents(items=tuple(items), problems=tuple(problems))
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines: a form feed or U+2028 within a line ends none.
+    return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 
 
 def _text(path: Path) -> str:

@@ -193,8 +193,8 @@ def find_truth(
     labels: Given,
     *,
     names: Sequence[str],
-) -> tuple[Labels | None, int]:
-    """Labels by released name, and how many files have none; None where nobody gave any.
+) -> tuple[Labels | None, tuple[str, ...]]:
+    """Labels by released name, and the files that have none; no labels where nobody gave any.
 
     names: the authorized model's class names. Raises InvalidArgument, LabelsRefused.
     """
@@ -204,7 +204,7 @@ def find_truth(
         try:
             given = folder_labels(places.values(), names=names)
         except LabelsRefused:
-            return None, 0
+            return None, ()
     elif isinstance(labels, Labels):
         given = labels
     elif isinstance(labels, Mapping):
@@ -219,6 +219,7 @@ def find_truth(
             rows[file] = label
     if not rows:
         raise InvalidArgument(
-            "labels", expected="labels of the released files", found=f"none in {given.source}"
-        )
-    return Labels(rows=rows, source=given.source), len(places) - len(rows)
+            "labels", expected="labels of the released files",
+            found=f"none in {given.source}, which does not list {next(iter(places.values()))}",
+        )  # fmt: skip
+    return Labels(rows=rows, source=given.source), tuple(f for f in places if f not in rows)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from catch11.data.labels import folded
+from catch11.evaluation.classes import same_classes
 from catch11.evaluation.groups import clean_of, largest
 from catch11.evaluation.interval import Interval, paired_difference
 from catch11.evaluation.metrics import accuracy
@@ -41,7 +43,7 @@ class Facts:
     sourced: bool
     scored: int | None = None
     withheld: int = 0
-    unlabelled: int = 0
+    unlabelled: Sequence[str] = ()
     unit: str = "images"
 
 
@@ -71,9 +73,9 @@ class _Evidence:
 def doubts(facts: Facts) -> tuple[str, ...]:
     """One sentence for each reason not to rely on an evaluation; empty when none was found."""
     held = _of_answers(facts)
-    left = f"{facts.unlabelled} files have no label and were left out"
-    more = (*([left] if facts.unlabelled else ()), *_chance(facts), *_leaks(facts))
-    return (*_shared(held), *more)
+    none = facts.unlabelled
+    left = [f"{len(none)} files have no label and were left out, first {none[0]}"] if none else []
+    return (*_shared(held), *left, *_chance(facts), *_leaks(facts))
 
 
 def doubts_of_records(records: Sequence[Record]) -> tuple[str, ...]:
@@ -87,12 +89,20 @@ def doubts_of_models(model: Authorized, rivals: Sequence[Authorized]) -> tuple[s
     roles = roles_of(model, {str(place): one for place, one in enumerate((model, *rivals))})
     rows = [(one.name, one.fingerprint, roles[str(n)]) for n, one in enumerate(rivals, start=1)]
     other = [
-        f"{rival.name} has {len(rival.labels)} classes and the authorized model "
-        f"{len(model.labels)}: labels do not apply to it, so its own clean answer is the truth"
+        f"{rival.name} {_otherwise(model, rival)}: labels do not apply to it, so its own clean "
+        "answer is the truth"
         for rival in rivals
-        if len(rival.labels) != len(model.labels)
+        if same_classes(model.labels, rival.labels) is None
     ]
     return (*_alike(rows, {model.fingerprint}), *other)
+
+
+def _otherwise(model: Authorized, rival: Authorized) -> str:
+    if len(rival.labels) != len(model.labels):
+        return f"has {len(rival.labels)} classes and the authorized model {len(model.labels)}"
+    known = {folded(name) for name in rival.labels}
+    name = next((one for one in model.labels if folded(one) not in known), model.labels[0])
+    return f"names other classes than the authorized model, whose {name!r} it does not know"
 
 
 def doubts_of_shares(records: Iterable[Record]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catch11.evaluation.classes import same_classes
 from catch11.evaluation.interval import Interval, paired_difference
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role, Verdict, versions
@@ -93,25 +94,34 @@ def share_of(metric: str, hits: Iterable[bool]) -> Measured:
 
 
 def class_scores(tally: Tally, named: Mapping[str, Authorized]) -> list[Score]:
-    """Accuracy where labels apply, then agreement with a model's own clean prediction; without both,
-    rivals' agreement with the authorized model, the first of them, on the released items."""
+    """Accuracy where labels, which are classes of the authorized model, the first, apply; then
+    agreement with a model's own clean prediction; without both, rivals' agreement with the authorized
+    model on the released items."""
     scores = []
     first = next(iter(named))
+    alike = {name: same_classes(named[first].labels, one.labels) for name, one in named.items()}
     known = [place for place, label in enumerate(tally.truth) if label is not None]
     clean = any(condition == "clean" for _, condition in tally.answers)
     for (name, condition), given in tally.answers.items():
-        if known and len(named[name].labels) == len(named[first].labels):
-            hits = [given[place] == tally.truth[place] for place in known]
+        classes = alike[name]
+        if known and classes is not None:
+            truth = [tally.truth[place] for place in known]
+            hits = _same([given[place] for place in known], _among(classes, truth))
             scores.append(share_of("accuracy", hits).by(name, condition))
     for (name, condition), given in tally.answers.items():
         if clean and condition != "clean":
             own = tally.answers[name, "clean"]
             scores.append(share_of(AGREEMENT, _same(given, own)).by(name, condition))
-        elif not clean and not known and name != first:
-            hits = _same(given, tally.answers[first, condition])
+        elif not clean and not known and name != first and (classes := alike[name]) is not None:
+            hits = _same(given, _among(classes, tally.answers[first, condition]))
             metric = f"{AGREEMENT} with the authorized model"
             scores.append(share_of(metric, hits).by(name, condition))
     return scores
+
+
+def _among(classes: Sequence[int], answers: Iterable[Any]) -> list[Any]:
+    """The same classes in another model's order; words stay as they are."""
+    return [classes[one] if classes else one for one in answers]
 
 
 def _same(given: Sequence[Any], other: Sequence[Any]) -> list[bool]:
@@ -163,10 +173,10 @@ def to_verdict(
     disagreements: int,
     drop: Interval | None = None,
 ) -> Verdict:
-    """The verdict by the first metric. drop: what the authorized model lost, paired, of scores that
-    are no shares of hits."""
-    first = next((score.metric for score in scores), "")
-    rows = {(s.name, s.condition): s for s in scores if s.metric == first}
+    """The verdict by the first metric of each model. drop: what the authorized model lost, paired, of
+    scores that are no shares of hits."""
+    first = {score.name: score.metric for score in reversed(scores)}
+    rows = {(s.name, s.condition): s for s in scores if s.metric == first[s.name]}
     retention = None
     strongest: Score | None = None
     lost = []
@@ -175,7 +185,7 @@ def to_verdict(
             continue
         clean = rows.get((name, "clean"))
         # Agreement is with the clean prediction, which agrees with itself.
-        before = clean.value.estimate if clean else 1.0 if first == AGREEMENT else None
+        before = clean.value.estimate if clean else 1.0 if released.metric == AGREEMENT else None
         kept = released.value.estimate / before if before and math.isfinite(before) else None
         if roles[name] == "authorized":
             retention = kept

@@ -49,7 +49,7 @@ class Verifiable:
     batches, each with how many items it took, read under every condition and answered by every model.
     total: items to go through. scores: what the predictions are worth. drop: of scores that are no
     shares of hits, what the authorized model lost. complete: whether the list was closed. unit: what
-    the items are. said: further warnings. handled: whether the zero-noise control shows what handling costs a rival.
+    the items are. unlabelled: files without a label where others have one. said: further warnings. handled: whether the zero-noise control shows what handling costs a rival.
     files: released, where the items are no files."""
 
     models: Mapping[str, Authorized]
@@ -61,7 +61,7 @@ class Verifiable:
     scores: Callable[[Tally, Mapping[str, Any]], list[Score]] = class_scores
     drop: Callable[[Tally], Interval | None] = lambda tally: None
     withheld: int = 0
-    unlabelled: int = 0
+    unlabelled: tuple[str, ...] = ()
     unit: str = "images"
     handled: bool = True
     files: int | None = None

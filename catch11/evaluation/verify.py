@@ -113,7 +113,7 @@ def verify(
 
 def _truth(
     model: Model, release: Release, sources: Sources | None, labels: Given
-) -> tuple[Labels | None, int]:
+) -> tuple[Labels | None, tuple[str, ...]]:
     if not model.speaks:
         return find_truth(release, sources, labels, names=model.labels)
     if labels is not None:
@@ -122,7 +122,7 @@ def _truth(
             remedy="its own words on the clean pictures are the truth; questions with options go "
             "through catch11.studies.tasks.mmbench",
         )  # fmt: skip
-    return None, 0
+    return None, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

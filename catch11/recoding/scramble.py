@@ -22,7 +22,7 @@ from catch11.recoding.windows import WindowDomain
 class ScrambleRecoder(Recoder[Tensor]):
     """Scrambles each window as its copy reads it: exact for every picture, no search, one lookup a
     value. What is in a file is the picture in a secret order, so files together give the order
-    away; see docs/copies.md. Raises KeyMismatch unless the key is the copy's.
+    away; see docs/howto/copies.md. Raises KeyMismatch unless the key is the copy's.
     """
 
     method: ClassVar[str] = "scramble"

@@ -1,6 +1,7 @@
 """Names of released files: the source's tree mirrored, or keyed ids that say nothing."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from itertools import chain, count
@@ -14,6 +15,11 @@ from catch11.releases import manifest
 Naming = Literal["keep", "opaque"]
 WORKROOM = ".catch11"  # folder of unfinished files inside a release
 _LONGEST = 255  # bytes a name may have on common file systems
+# What some file system, or our own reader, takes for something else than a part of a name.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029<>:"|?*\\]|[. ]+\Z')
+_DEVICE = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|\Z)", re.IGNORECASE
+)
 
 
 class Names:
@@ -21,7 +27,8 @@ class Names:
 
     "keep": a/b.jpg becomes a/b.png, or a/b.jpg.png where that is taken. "opaque": a keyed id of the
     path, all in one folder, because names and class folders can identify people and labels.
-    Names that differ only in case or Unicode form count as equal: some file systems think so.
+    Names that differ only in case or Unicode form count as equal: some file systems think so. What
+    no name may hold everywhere (backslashes, colons, line breaks, a device of Windows) becomes "_".
     """
 
     def __init__(self, naming: str, *, key: Key, suffix: str, sources: Iterable[str]) -> None:
@@ -30,7 +37,7 @@ class Names:
         self.naming, self._key, self._suffix = naming, key, suffix
         self._taken: dict[str, str] = {}
         for source in sources if naming == "keep" else ():
-            for folder in PurePosixPath(source).parents:
+            for folder in _portable(source).parents:
                 self._taken[_fold(str(folder))] = ""
         for name in (manifest.NAME, WORKROOM):
             if _fold(name) in self._taken:
@@ -46,11 +53,13 @@ class Names:
             name = self.order(source) + self._suffix
             self.claim(name, source)
             return name
-        path = PurePosixPath(source)
+        path = _portable(source)
         stem = path.with_suffix("") if path.suffix else path
-        tails = chain([str(stem), source], (f"{source}~{number}" for number in count(1)))
+        tails = chain([f"{stem}", f"{path}"], (f"{path}~{number}" for number in count(1)))
         free = (name for tail in tails if self.claim(name := _short(tail, self._suffix), source))
-        return next(free)
+        chosen = next(free)
+        assert manifest.safe_path(chosen), chosen
+        return chosen
 
     def order(self, source: str) -> str:
         """What a release is sorted by: the order of opaque lines must not give the tree away."""
@@ -58,6 +67,11 @@ class Names:
             return source
         stream = self._key.stream(source.encode("utf-8", "surrogateescape"), purpose="opaque name")
         return stream.bytes(16).hex()
+
+
+def _portable(source: str) -> PurePosixPath:
+    parts = (_UNSAFE.sub("_", part) for part in PurePosixPath(source.lstrip("/")).parts)
+    return PurePosixPath(*(f"_{part}" if _DEVICE.match(part) else part for part in parts))
 
 
 def _short(base: str, suffix: str) -> str:

@@ -169,7 +169,7 @@ def _photographs(place: Place, count: int, part: Part) -> Pictures:
     """The list's first ones to test on, its last ones to train on."""
     folder = place.folder("images", "nips2017")
     found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix in (".jpg", ".png")}
-    rows = list(csv.DictReader((folder / "images.csv").read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader((folder / "images.csv").read_text(encoding="utf-8").split("\n")))
     rows = [row for row in rows if row["ImageId"] in found]
     rows = (rows if part == "test" else rows[::-1])[:count]
     return Pictures(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from catch11.attacks.frame import Attempt
-from catch11.attacks.jury import ClassJury
+from catch11.attacks.jury import ClassJury, truths
 from catch11.evaluation.interval import wilson
 from catch11.evaluation.metrics import auc
 
@@ -48,6 +48,24 @@ def test_labels_are_one_truth_for_all() -> None:
     assert twin.hits == (False, False, False, False)
     share = wilson(3, 4)
     assert (own.metric, own.value) == ("accuracy", share)
+
+
+class Names(NamedTuple):
+    labels: tuple[str, ...]
+
+
+def test_labels_hold_for_the_same_names_in_any_order() -> None:
+    models = {
+        "first": Names(("cat", "dog", "owl")), "turned": Names(("Owl", "Dog", "Cat")),
+        "numbered": Names(("0", "1", "2")), "other": Names(("a", "b", "c")),
+    }  # fmt: skip
+    truth, metric = truths(models, torch.tensor([0, 1, 0]), lambda one: torch.tensor([9, 9, 9]))
+    assert {name: found.tolist() for name, found in truth.items()} == {
+        "first": [0, 1, 0], "turned": [2, 1, 2], "numbered": [0, 1, 0], "other": [9, 9, 9],
+    }  # fmt: skip
+    assert metric == {
+        "first": "accuracy", "turned": "accuracy", "numbered": "accuracy", "other": "agreement",
+    }  # fmt: skip
 
 
 def test_a_classifier_is_judged_on_what_it_says_it_reads() -> None:

@@ -1,5 +1,6 @@
 """Cheap attacks first, what is left, a budget of minutes: by a clock of the test's own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def assault(world: World, effort: Effort, *names: str, **given: object) -> Assau
     )  # fmt: skip
 
 
-FEW = {"judged": 4, "training": 4}
+FEW = Effort(judged=4, training=4)
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
@@ -71,34 +72,34 @@ def test_every_attack_says_what_it_costs(kind: str, name: str) -> None:
 
 
 def test_the_cheap_ones_run_first_unless_they_are_named(world: World, begun: list[str]) -> None:
-    assault(world, Effort(**FEW))
+    assault(world, FEW)
     costs = [attack_of(name).cost for name in begun]
     assert begun[0] == "none"
     assert costs == sorted(costs, key=list(COSTS).index)
     assert {"untrained", "trained"} < set(costs)
     begun.clear()
-    assault(world, Effort(**FEW), "fine-tune", "blur", "none")
+    assault(world, FEW, "fine-tune", "blur", "none")
     assert begun == ["fine-tune", "blur", "none"]
 
 
 def test_quick_trains_nothing(world: World, begun: list[str]) -> None:
-    found = assault(world, Effort(**FEW, quick=True))
+    found = assault(world, replace(FEW, quick=True))
     assert "trained" not in {attack_of(name).cost for name in begun}
     assert dict(found.skipped)["fine-tune"] == "trains, which quick leaves out"
     with pytest.raises(InvalidArgument, match=r"quick: expected no names, .* found fine-tune"):
-        assault(world, Effort(**FEW, quick=True), "blur", "fine-tune")
+        assault(world, replace(FEW, quick=True), "blur", "fine-tune")
 
 
 def test_no_attack_begins_after_the_minutes(world: World, begun: list[str], tmp_path: Path) -> None:
     """What ran stands, and what a file holds is taken up however late it is."""
     path = tmp_path / "records.jsonl"
     named = ("none", "codec", "blur", "resize")
-    found = assault(world, Effort(**FEW, minutes=0.2), *named, records=path)
+    found = assault(world, replace(FEW, minutes=0.2), *named, records=path)
     assert begun == ["none", "codec"]  # at 0 and 2 s; at 12 s the minutes are over
     assert [record.attack for record in found.records] == begun
     late = "not begun in the 0.2 minutes there were"
     assert found.skipped == (("blur", late), ("resize", late))
-    again = assault(world, Effort(**FEW, minutes=0.1), *reversed(named), records=path)
+    again = assault(world, replace(FEW, minutes=0.1), *reversed(named), records=path)
     assert begun == ["none", "codec", "resize"]
     assert [record.attack for record in again.records] == ["resize", "codec", "none"]
     assert again.skipped[0][0] == "blur"
@@ -110,7 +111,7 @@ def test_each_end_says_what_is_left(world: World, begun: list[str], tmp_path: Pa
     steps: list[Step] = []
     path = tmp_path / "records.jsonl"
     names = ("none", "blur", "resize", "fine-tune")
-    assault(world, Effort(**FEW), *names, progress=steps.append, records=path)
+    assault(world, FEW, *names, progress=steps.append, records=path)
     ends = [step for step in steps if step.records]
     assert [step.attack for step in steps if step.attack] == list(names)
     assert [step.seconds for step in ends] == [2.0, 10.0, 10.0, 300.0]
@@ -123,7 +124,7 @@ def test_each_end_says_what_is_left(world: World, begun: list[str], tmp_path: Pa
     assert (last.left, last.done, last.total) == (0, 4, 4)
     assert steps[-1] == Step(done=4, total=4)
     steps.clear()
-    assault(world, Effort(**FEW), *names, progress=steps.append, records=path)
+    assault(world, FEW, *names, progress=steps.append, records=path)
     assert {(step.seconds, step.left) for step in steps} == {(None, None)}
 
 

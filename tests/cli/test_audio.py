@@ -109,12 +109,22 @@ def test_other_formats(world: Path, format: str) -> None:
 
 
 def test_deep_with_a_check(world: Path) -> None:
+    """What is written is read as the source is: four of the five sounds at least have room for it."""
+    dst, model = world / "deep", world / "net.safetensors"
     status, text = run(
-        "recode", world / "src", world / "deep", "--key", world / "a.key", "--method", "deep", "--model",
-        world / "net.safetensors", "--margin", "0", "--check",
+        "recode", world / "src", dst, "--key", world / "a.key", "--method", "deep", "--model", model,
+        "--margin", "0", "--check", "--json", "-",
     )  # fmt: skip
     assert status == 0, text
-    assert "written" in text
+    done = json.loads(text[text.index("{") :])
+    assert done["written"] == len(list(dst.rglob("*.wav"))) >= 4
+    rows = read_ledger(Path(f"{dst}.ledger.jsonl"))
+    assert sum(row.outcome == "released" for row in rows) == done["written"]
+    status, text = run("verify", dst, "--model", model, "--source", world / "src", "--json", "-")
+    assert status == 0, text
+    found = json.loads(text[text.index("{") :])["records"]
+    shares = {r["condition"]: r["value"] for r in found if r["metric"] == "agreement"}
+    assert shares["nte"] == 1.0
 
 
 def test_a_feature_model_releases_tensors(world: Path) -> None:

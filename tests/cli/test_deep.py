@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catch11.releases.ledger import read_ledger
 from catch11.studies.nets import digits
 from tests.cli.test_commands import DENSE, PATCH, run
 
@@ -51,12 +52,22 @@ def test_two_models_read_one_release(place: Path, tmp_path: Path) -> None:
     assert one[DENSE] < 0.8, "made for the patch net alone"
 
 
-def test_the_least_change_is_written_or_withheld(place: Path, tmp_path: Path) -> None:
-    """Pictures of 192 numbers leave little room within 8/255: some may be withheld, none may fail."""
-    words = ("--radius", "least", "--steps", 24, "--margin", 0, "--survive", "jpeg:90")
-    written = deep(place, tmp_path / "least", *words)
-    assert len(list((tmp_path / "least").rglob("*.png"))) == written
-    assert not written or scores(place, tmp_path / "least", PATCH)[PATCH] == 1.0
+@pytest.mark.parametrize(
+    ("words", "least"), [((), 5), (("--survive", "jpeg:90"), 0)], ids=["plain", "surviving jpeg"]
+)
+def test_the_least_change_is_written_or_withheld(
+    place: Path, tmp_path: Path, words: tuple[object, ...], least: int
+) -> None:
+    """Pictures of 192 numbers leave little room within 8/255: some may be withheld, each with what it
+    is short by, none may fail."""
+    out = tmp_path / "least"
+    written = deep(place, out, "--radius", "least", "--steps", 60, "--margin", 0, *words)
+    rows = read_ledger(Path(f"{out}.ledger.jsonl"))
+    withheld = [row for row in rows if row.outcome == "withheld"]
+    assert written >= least
+    assert len(list(out.rglob("*.png"))) == written == COUNT - len(withheld)
+    assert all("within 8/255 in 60 steps: short by" in row.reason for row in withheld)
+    assert written == 0 or scores(place, out, PATCH)[PATCH] == 1.0
 
 
 def test_a_radius_there_is_not(place: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The findings of `catch11 doctor`."""
 
+import re
+from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -11,7 +14,25 @@ from catch11.cli import doctor
 def test_this_machine_is_sound() -> None:
     findings = {finding.name: finding for finding in doctor.examine()}
     assert [name for name, finding in findings.items() if finding.state == "bad"] == []
-    assert {"python", "torch", "device", "ciphers", "scratch", "extra timm"} <= set(findings)
+    assert {"python", "torch", "device", "ciphers", "scratch"} <= set(findings)
+
+
+TOOLS = {"docs", "test"}  # extras of the checkout, which no code imports
+CODE = "\n".join(file.read_text() for file in Path(doctor.__file__).parents[1].rglob("*.py"))
+
+
+def test_every_extra_has_code_and_is_looked_for() -> None:
+    """An extra that no code imports any more, or that `doctor` does not know, is red here."""
+    needs: dict[str, set[str]] = {}
+    for need in map(Requirement, metadata.requires("catch11") or ()):
+        extra = doctor._extra(need)
+        if extra is not None and need.name != "catch11":
+            needs.setdefault(extra, set()).add(need.name)
+    shown = {f.name.removeprefix("extra ") for f in doctor._packages() if "extra " in f.name}
+    assert shown == set(needs) - {"test"}
+    for extra in shown - TOOLS:
+        for name in needs[extra]:
+            assert re.search(rf'(import|from) {name}\b|library\("{name}\b', CODE), (extra, name)
 
 
 class Case(NamedTuple):

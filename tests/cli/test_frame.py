@@ -110,6 +110,25 @@ def test_json_with_a_file_also_shows_the_view(app: typer.Typer, tmp_path: Path) 
     assert json.loads(path.read_text()) == {"kind": "ok"}
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_any_encoding_takes_the_view_and_whole_json(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "猫 ≤ \udcff"  # a file name may hold what is no UTF-8
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    for place, stream in zip(("stdout", "stderr"), streams, strict=True):
+        monkeypatch.setattr(f"sys.{place}", stream)
+    frame.lenient_streams()
+    answer = frame.Answer(facts={"file": name}, view="0 ≤ 1")
+    frame.deliver(answer, None)
+    streams[0].flush()
+    assert streams[0].buffer.getvalue() in ("0 ≤ 1\n".encode(), b"0 ? 1\n")
+    streams[0].buffer.truncate(0)
+    streams[0].buffer.seek(0)
+    frame.deliver(answer, "-")
+    assert json.loads(streams[0].buffer.getvalue().decode(encoding)) == {"file": name}
+
+
 def test_json_to_an_impossible_file_is_an_input_error(app: typer.Typer, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["boom", "ok", "--json", str(tmp_path / "no" / "out.json")])
     assert done.exit_code == 2

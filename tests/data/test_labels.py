@@ -42,6 +42,8 @@ class Found(NamedTuple):
         Found("v1.2/a.jpg,1", "v1.2/a.png", 1),
         Found("a.jpg,1", "b.png", None),
         Found("x/a.jpg,1", "a.png", None),
+        Found("Ame\u0301lie.jpg,1", "Am\u00e9lie.png", 1),
+        Found("Am\u00e9lie.jpg,MAILLOT ", "Ame\u0301lie.png", 2),
     ],
     ids=repr,
 )

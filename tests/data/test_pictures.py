@@ -1,6 +1,8 @@
 """Pictures: what is composited, turned and rounded; the fit equals the model's own resize."""
 
 import os
+import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from transformers import CLIPImageProcessorPil, ConvNextImageProcessorPil, DeiTImageProcessorPil
 from transformers.image_processing_backends import PilBackend
+from transformers.image_utils import load_image
 
 from catch11.canvas.fit import Fit, Resample, Resize
 from catch11.canvas.frame import Canvas
@@ -25,12 +29,32 @@ def save(picture: Image.Image, path: Path, **options: Any) -> Path:
     return path
 
 
-def test_alpha_is_composited_on_white(tmp_path: Path) -> None:
+def cut_out() -> Image.Image:
+    """Transparent at the left, half so at the right."""
     half = Image.new("RGBA", (2, 1), (255, 0, 0, 0))
-    half.putpixel((1, 0), (0, 0, 0, 128))
-    read = np.asarray(open_picture(save(half, tmp_path / "a.png")))
-    assert read[0, 0].tolist() == [255, 255, 255]
-    assert read[0, 1].tolist() == [127, 127, 127]
+    half.putpixel((1, 0), (0, 90, 0, 128))
+    return half
+
+
+TRANSPARENT = {
+    "RGBA": (cut_out(), {}),
+    "LA": (cut_out().convert("LA"), {}),
+    "a colour": (cut_out().convert("RGB"), {"transparency": (255, 0, 0)}),
+    "a grey": (cut_out().convert("L"), {"transparency": 76}),
+    "an entry": (cut_out().convert("RGB").quantize(2), {"transparency": 0}),
+    "entries": (cut_out().convert("RGB").quantize(2), {"transparency": b"\0\x80"}),
+}
+
+
+@pytest.mark.parametrize("name", TRANSPARENT)
+def test_what_is_transparent_is_what_the_models_pipeline_sees(name: str, tmp_path: Path) -> None:
+    picture, options = TRANSPARENT[name]
+    path = save(picture, tmp_path / "a.png", **options)
+    with pictures.quiet():
+        wanted = np.asarray(load_image(str(path)))
+    read = np.asarray(open_picture(path))
+    np.testing.assert_array_equal(read, wanted)
+    np.testing.assert_array_equal(read, np.asarray(picture.convert("RGB")))
 
 
 def test_orientation_is_applied(tmp_path: Path) -> None:
@@ -46,13 +70,68 @@ def test_orientation_is_applied(tmp_path: Path) -> None:
 @given(st.integers(0, 65535))
 def test_sixteen_bits_are_rounded(value: int) -> None:
     grey = Image.fromarray(np.full((1, 1), value, np.uint16))
-    assert np.asarray(pictures._rgb(grey, wide=False))[0, 0, 0] == round(value / 257)
+    read = pictures._rgb(grey, samples=pictures._Samples())
+    assert np.asarray(read)[0, 0, 0] == round(value / 257)
+
+
+GREYS = np.arange(0, 256, 5, dtype=np.uint32)[None]
+
+
+def tiff(data: bytes, bits: int, *, white: int, signed: bool = False) -> bytes:
+    """An uncompressed grey TIFF. white: PhotometricInterpretation, 0 where zero is white."""
+    tags = [(256, GREYS.size), (257, 1), (258, bits), (259, 1), (262, white), (273, 0), (277, 1)]
+    tags += [(278, 1), (279, len(data)), (339, 2 if signed else 1)]
+    ends = {273: 8 + 2 + 12 * len(tags) + 4}
+    rows = b"".join(struct.pack("<HHII", t, 4, 1, ends.get(t, value)) for t, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + rows + bytes(4) + data
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    if bits == 12:
+        pairs = values.reshape(-1, 2)
+        three = [pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255]
+        return np.stack(three, axis=1).astype(np.uint8).tobytes()
+    return values.astype("<u2" if bits == 16 else np.uint8).tobytes()
+
+
+@pytest.mark.parametrize(("bits", "white"), [(8, 1), (8, 0), (12, 1), (16, 1), (16, 0)])
+def test_grey_tiffs_are_read_as_they_say_they_are(bits: int, white: int) -> None:
+    top = (1 << bits) - 1
+    values = np.round(GREYS / 255 * top).astype(np.uint32)
+    data = tiff(packed(values if white else top - values, bits), bits, white=white)
+    read = np.asarray(decode_picture(data))
+    np.testing.assert_array_equal(read, np.repeat(GREYS[..., None], 3, axis=2))
+
+
+def test_signed_samples_have_no_stated_range() -> None:
+    with pytest.raises(UnreadablePicture, match="signed and have no stated range"):
+        decode_picture(tiff(packed(GREYS, 8), 8, white=1, signed=True))
 
 
 def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:
     pair = [Image.new("RGB", (8, 8), colour) for colour in ("white", "black")]
     path = save(pair[0], tmp_path / "a.mpo", save_all=True, append_images=pair[1:])
     assert open_picture(path).getpixel((4, 4)) == (255, 255, 255)
+
+
+def long_texts(image: Image.Image, turn: int) -> bytes:
+    info, stream = PngInfo(), BytesIO()
+    info.add_text("workflow", "x" * (3 << 20), zip=True)
+    info.add_itxt("workflow", "x" * (3 << 20), zip=True)
+    packet = f'<x xmlns:tiff="t" tiff:Orientation="{turn}"/>'
+    info.add_itxt("XML:com.adobe.xmp", packet, zip=True)
+    image.save(stream, "PNG", pnginfo=info, icc_profile=bytes(3 << 20))
+    return stream.getvalue()
+
+
+def test_long_texts_and_profiles_do_not_stand_in_a_pictures_way() -> None:
+    tall = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 2, 3))
+    data = long_texts(tall, turn=6)
+    read = decode_picture(data)
+    np.testing.assert_array_equal(np.asarray(read), np.rot90(np.asarray(tall), -1))
+    for end in (20, len(data) - 30):
+        with pytest.raises(UnreadablePicture, match=r"damaged|not a picture"):
+            decode_picture(data[:end])
 
 
 class Bad(NamedTuple):

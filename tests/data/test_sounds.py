@@ -143,6 +143,24 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("file", "samples"),
+    [(~0, ~0), (0x7FFFF024, 0x7FFFF000), (0x80000024, 0x80000000), (~0, 0), (0, 0)],
+)
+def test_a_streamed_file_is_all_that_is_there(file: int, samples: int) -> None:
+    sizes = [struct.pack("<I", size & 0xFFFFFFFF) for size in (file, samples)]
+    assert GOOD[36:40] == b"data"
+    data = GOOD[:4] + sizes[0] + GOOD[8:40] + sizes[1] + GOOD[44:]
+    np.testing.assert_array_equal(decode_clip(data).samples, decode_clip(GOOD).samples)
+
+
+def test_no_samples_are_none_where_the_file_states_its_size() -> None:
+    data = GOOD[:40] + bytes(4) + b"LIST\4\0\0\0abcd"
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    with pytest.raises(UnreadableSound, match="no samples"):
+        decode_clip(data)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_refused_in_one_clause(name: str, tmp_path: Path) -> None:
     data, match = HOSTILE[name]

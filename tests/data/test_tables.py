@@ -40,9 +40,11 @@ def test_other_cells_are_written_as_they_were() -> None:
     assert again.cells[1] == ("9", "-3", "", "1e-17")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_separators(separator: str) -> None:
-    table = read(separator.join(["a", "b"]).encode() + b"\n" + separator.join(["1", "2"]).encode())
+def test_separators(separator: str, end: str) -> None:
+    lines = [separator.join(cells) for cells in (["a", "b"], ["1", "2"])]
+    table = read(end.join(lines).encode())
     assert table.numbers(["b"])[0].tolist() == [[2.0]]
     data = encode_table(table, ["b"], np.array([[3.0]]), kept=np.array([True]), whole=[False])
     assert data.decode() == f"a{separator}b\n1{separator}3.0\n"
@@ -65,6 +67,7 @@ HOSTILE = {
     "one line": (b"a,b\n", "no rows below"),
     "blank lines": (b"\n\n\n", "it is empty"),
     "ragged": (b"a,b\n1,2\n3\n", "row 3 has 1 cells, and 2 columns are named"),
+    "too long": (b"a,b\n1,2,3\n", "row 2 has 3 cells, and 2 columns are named"),
     "latin": ("naïve,b\n1,2\n".encode("latin-1"), "not UTF-8"),
     "zeros": (b"a,b\n1,\0\n", "not a text file"),
     "picture": (b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8"),
@@ -140,14 +143,31 @@ def test_parquet_keeps_order_types_and_other_columns() -> None:
     assert again.column("name").to_pylist() == ["x", None]
 
 
-NULLABLE = {"columns": [{"name": name, "numpy_type": "Int64"} for name in ("age", "id")]}
+def noted(kind: str, **facts: None) -> dict[str, object]:
+    """What pandas writes of a frame whose index is a column that a model reads."""
+    age = {"name": None, "field_name": "age", "pandas_type": kind, "numpy_type": kind, **facts}
+    return {"index_columns": ["age"], "columns": [age, {"name": "id", "numpy_type": "Int64"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"), [("int8", "int64"), ("uint16", "uint16"), ("uint8", "int64")]
+)
+def test_whole_numbers_beyond_a_narrow_type_widen_it(kind: str, left: str) -> None:
+    stream = BytesIO()
+    parquet.write_table(pyarrow.table({"age": pyarrow.array([40, 50], kind)}), stream)
+    table, kept = read(stream.getvalue(), "a.parquet"), np.ones(2, bool)
+    made = np.array([[437.85], [3.0 if kind == "uint16" else -1.0]])
+    again = read(encode_table(table, ["age"], made, kept=kept, whole=[True]), "a.parquet").arrow
+    assert str(again.schema.field("age").type) == left
+    assert again.column("age").to_pylist() == made[:, 0].round().tolist()
 
 
 @pytest.mark.parametrize(
     ("pandas", "left"),
     [
-        (json.dumps(NULLABLE), {"columns": NULLABLE["columns"][1:]}),
+        (json.dumps(noted("Int64")), noted("float64", metadata=None)),
         ("{}", None),
+        ('{"columns": [1]}', None),
         ("[" * 100_000, None),
         (None, None),
     ],
@@ -156,8 +176,8 @@ NULLABLE = {"columns": [{"name": name, "numpy_type": "Int64"} for name in ("age"
 def test_pandas_is_not_sent_after_a_type_that_is_gone(pandas: str | None, left: object) -> None:
     stream = BytesIO()
     arrow = pyarrow.table({"age": [40, 50], "id": [1, 2]})
-    noted = {b"by": b"x"} if pandas is None else {b"by": b"x", b"pandas": pandas.encode()}
-    parquet.write_table(arrow.replace_schema_metadata(noted), stream)
+    beside = {b"by": b"x"} if pandas is None else {b"by": b"x", b"pandas": pandas.encode()}
+    parquet.write_table(arrow.replace_schema_metadata(beside), stream)
     table = read(stream.getvalue(), "a.parquet")
     values, kept = np.array([[0.5], [1.5]]), np.ones(2, bool)
     data = encode_table(table, ["age"], values, kept=kept, whole=[False])

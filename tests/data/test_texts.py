@@ -24,6 +24,10 @@ def test_only_line_ends_end_a_line(tmp_path: Path, inside: str) -> None:
     found = read_documents(tmp_path / "a.csv", columns=["text"], target="score")
     assert [d.text for d in found.items] == [f"a{inside}b"]
     assert found.targets == {"row0000001": "1"}
+    (tmp_path / "a.tsv").write_bytes(f"text\tscore\r\na{inside}b\t1\rc\t2\n".encode())
+    found = read_documents(tmp_path / "a.tsv", columns=["text"], target="score")
+    assert [d.text for d in found.items] == [f"a{inside}b", "c"]
+    assert list(found.targets.values()) == ["1", "2"]
 
 
 def test_a_folder_gives_a_document_a_file(tmp_path: Path) -> None:
@@ -55,6 +59,21 @@ def test_columns_of_a_table_are_documents_or_pairs(tmp_path: Path) -> None:
     }
     joined = read_documents(path, columns=["first", "second"], joined=True)
     assert [(d.text, d.pair) for d in joined.items] == [("a, b", "c")]
+
+
+def test_a_row_of_other_cells_than_columns_is_no_document(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('score,text\n1,"so, he said"\n2,so, he said\n3\n')
+    found = read_documents(path, columns=["text"])
+    assert [d.text for d in found.items] == ["so, he said"]
+    assert dict(found.problems) == {"row0000002": "it has 3 cells", "row0000003": "it has 1 cells"}
+
+
+def test_an_open_quote_is_refused_and_swallows_no_document(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('score,text\n1,"Yes, he said it\n0,a second\n')
+    with pytest.raises(InvalidArgument, match=r"row 2 is no row of a CSV \(unexpected end"):
+        read_documents(path, columns=["text"])
 
 
 def test_a_table_without_header_is_read_by_numbers(tmp_path: Path) -> None:

@@ -52,7 +52,10 @@ FOLDERS = tuple(f"{i % 7}/{i:03}.png" for i in range(N))
 NAMED = tuple(f"{i:03}_{SOUND.names[i % 7].replace(' ', '-')}.png" for i in range(N))
 CASES = [
     Case(replace(SOUND, hits={name: v[:40] for name, v in SOUND.hits.items()}), "only 40 images"),
-    Case(replace(SOUND, unlabelled=3), "3 files have no label"),
+    Case(
+        replace(SOUND, unlabelled=("x.png", "y.png", "z.png")),
+        "3 files have no label and were left out, first x.png",
+    ),
     Case(replace(SOUND, rivals=()), "no rival was run"),
     Case(replace(SOUND, sourced=False), "no source was given"),
     Case(replace(SOUND, labels={}), "no labels were given"),

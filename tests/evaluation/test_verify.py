@@ -1,3 +1,4 @@
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from catch11.evaluation.record import Condition, Record
 from catch11.evaluation.verification import Verification
 from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key
+from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.engine import release
 from tests.world import CANVAS, World, build_world
@@ -199,6 +201,50 @@ def test_doubts_about_rivals(world: World) -> None:
     assert "twin has the same weights as theirs" in text
     roles = {record.model: record.role for record in found.records}
     assert sorted(roles.values()) == ["authorized", "sibling", "ta", "ta"]
+
+
+def _renamed(world: World, labels: tuple[str, ...], *, flip: bool = False) -> Model:
+    """The authorized model under other class names; flipped, it answers in the reverse order."""
+    module = copy.deepcopy(world.model.module)
+    if flip:
+        head = module[-1]
+        head.weight.data, head.bias.data = head.weight.data.flip(0), head.bias.data.flip(0)
+    fingerprint = "0" * 64
+    return replace(world.model, name="copy", module=module, labels=labels, fingerprint=fingerprint)
+
+
+def test_classes_are_matched_by_name(world: World) -> None:
+    rival = _renamed(world, tuple(name.upper() for name in world.model.labels[::-1]), flip=True)
+    found = verify(
+        world.released, world.model, rivals=[rival], labels=world.labels, source=world.source,
+        max_rival=0.7,
+    )  # fmt: skip
+    assert [_value(found, "copy", c, "accuracy").value for c in ("clean", "nte")] == [1.0, 1.0]
+    assert found.failed
+    bare = verify(world.released, world.model, rivals=[rival])
+    assert [record.value for record in bare.records] == [1.0]
+
+
+def test_other_names_are_not_matched_by_position(world: World) -> None:
+    rival = _renamed(world, ("up", "down", "left", "right"))
+    found = verify(
+        world.released, world.model, rivals=[rival], labels=world.labels, source=world.source,
+        max_rival=0.7,
+    )  # fmt: skip
+    assert {record.metric for record in found.records if record.model == "copy"} == {"agreement"}
+    assert "copy reaches 1.000" in "".join(found.verdict.failures)
+    assert "copy names other classes than the authorized model" in "\n".join(found.warnings)
+
+
+def test_the_first_file_without_a_label_is_named(world: World, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("".join(world.labels.read_text().splitlines(keepends=True)[:-2]))
+    found = verify(world.released, world.model, labels=labels)
+    first = f"2 files have no label and were left out, first {COUNT - 2}.png"
+    assert first in found.warnings
+    labels.write_text("file,label\nnowhere.png,1\n")
+    with pytest.raises(InvalidArgument, match=r"labels\.csv, which does not list 00\.png"):
+        verify(world.released, world.model, labels=labels)
 
 
 def test_opaque_names_need_the_ledger(world: World, tmp_path: Path) -> None:

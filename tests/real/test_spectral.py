@@ -69,7 +69,7 @@ def test_photographs(deit: Model, photos: Path, released: Path, assets: Path) ->
         released, deit, rivals=rivals, source=photos, labels=photos.parent / "labels.csv"
     )
     clean, kept = value(found, "authorized", "clean"), value(found, "authorized", "nte")
-    assert kept >= clean - 0.09  # two of 24; the study of 500 is in docs/results.md
+    assert kept >= clean - 0.09  # two of 24; the study of 500 is in docs/lab/spectral.md
     assert value(found, "ga", "nte") <= 0.15
     assert value(found, "ga", "clean") >= 0.5
     assert value(found, "authorized", "gaussian") <= clean - 0.3

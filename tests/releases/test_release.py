@@ -121,6 +121,19 @@ def test_bytes_do_not_depend_on_workers_or_batch(
     assert ledgers[0] == ledgers[1]
 
 
+def test_names_no_file_may_have_everywhere_are_replaced_and_read_again(
+    tmp_path: Path, dst: Path, recoder: SpectralRecoder, fill: Fill
+) -> None:
+    names = ("train\\cat.png", "9:41.png", "a\nb.png", "con.png", "plain.png")
+    src = fill(tmp_path / "odd", *names)
+    done = release(src, dst, recoder)
+    rows = sources_of(read_release(dst), done.ledger)
+    assert {row.source: file for file, row in rows.items()} == dict(
+        zip(names, ("train_cat.png", "9_41.png", "a_b.png", "_con.png", "plain.png"), strict=True)
+    )
+    assert counts(release(src, dst, recoder)) == (0, 5, 0, 0)
+
+
 def test_finished_release_is_left_alone(
     src: Path, dst: Path, recoder: SpectralRecoder, tree: Tree
 ) -> None:

@@ -110,6 +110,44 @@ def _known(dst: Path) -> set[str]:
     return {row.file for row in parse(book, lines)} if lines else set()
 
 
+@pytest.mark.parametrize("kind", WORLDS)
+def test_nothing_is_named_before_it_is_on_the_disk(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a file has its name, its bytes and the ledger's line are synced; before the list has its
+    line, the folder is."""
+    world, dst = WORLDS[kind](tmp_path / "world"), tmp_path / "out"
+    book = Path(f"{dst}.ledger.jsonl")
+    synced: dict[int, int] = {}  # how much of an inode is on the disk
+    named: list[str] = []
+    unsynced: set[int] = set()  # folders with a name that is not
+    fsync, replace = os.fsync, os.replace
+
+    def kept(path: Path | str) -> bool:
+        return synced.get(os.stat(path).st_ino) == os.stat(path).st_size
+
+    def sync(handle: int) -> None:
+        fsync(handle)
+        facts = os.fstat(handle)
+        synced[facts.st_ino] = facts.st_size
+        unsynced.discard(facts.st_ino)
+        if (dst / NAME).exists() and facts.st_ino == os.stat(dst / NAME).st_ino:
+            assert not unsynced
+
+    def name(start: Path, end: Path) -> None:
+        assert kept(start)
+        assert kept(book)
+        assert str(end.relative_to(dst)) in _known(dst)
+        replace(start, end)
+        named.append(str(end.relative_to(dst)))
+        unsynced.add(os.stat(end.parent).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", name)
+    release(world.source, dst, world.recoder, **world.beside)
+    assert sorted(named) == sorted(_visible(dst)) != []
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 192 KiB; skips where none can be mounted."""

@@ -2,9 +2,11 @@
 
 import io
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from rich.console import Console
@@ -21,6 +23,36 @@ STUDIES = (
     "crops", "domains", "runtime", "assumption2",
 )  # fmt: skip
 FIGURES = ("table5", "figure1", "figure4")
+
+
+class Golden(NamedTuple):
+    """A study's columns and rows of it, cells apart by |. within: how far a number may be off."""
+
+    head: str
+    rows: tuple[str, ...]
+    within: float = 0.17  # one picture of six
+
+
+READ = "for patch|read by|clean|released|Gaussian|zero noise"
+GOLDEN = {
+    "table1": Golden(READ, ("spectral, 8.0 dB|patch (authorized)|1.00|1.00|.33|1.00", "dense|1.00|.33|.33|1.00")),
+    "table2": Golden(READ, ("spectral, 8.0 dB|patch (authorized)|1.00|1.00|.33|1.00", "patch-twin|1.00|.00|.17|1.00")),
+    "table5": Golden("front|directions|null|P95|P99|largest|median", ("dense|192|128|43|58|26|0",), within=0.5),
+    "table6": Golden("model|layer|40 dB|20 dB|10 dB|0 dB", ("dense|0|0.0793|0.793|2.51|7.93",), within=0.05),
+    "table8": Golden("files|attack|read by|for patch, n = 6", ("spectral|(clean pictures)|patch-twin|1.00", "none|patch-twin|.00")),
+    "table9": Golden("attack|read by|spectral|deep|gaussian", ("(clean pictures)|patch-twin|1.00|1.00|1.00", "none|patch-twin|.00|.17|.17")),
+    "figure1": Golden("released for|what|read by|20 dB|16 dB|14 dB|12 dB|10 dB|7 dB", ("Gaussian|patch (authorized)|1.00|.67|.67|.67|.67|.33",)),
+    "figure4": Golden("files|psnr", ("spectral|8.05", "deep|11.5")),
+    "robustness": Golden("for|pictures|read by|as they are|crop:0.9|crop:0.6|jpeg:75|blur:1", ("spectral|patch (authorized)|1.00|.50|.17|.67|.67",)),
+    "crops": Golden("for|pictures|read by|as they are|crop:0.5|crop:0.25", ("spectral|patch (authorized)|1.00|.17|.17",)),
+    "domains": Golden("pictures|patch (authorized)|dense|convolution", ("own data, 8.0 dB, shift 0.004|1.00|.33|.17",)),
+    "runtime": Golden(
+        "model|task|ms in all|ms an image|of a published arithmetic|of a forward pass|of a decode and encode", ("patch|key",)
+    ),
+    "assumption2": Golden(
+        "front|directions seen|by chance|data variance there|overlap with as many components", ("dense|58|0.302|0.709|0.345",), within=0.02
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,6 +75,16 @@ def _text(done: Done) -> str:
     return console.export_text()
 
 
+def _shows(line: str, golden: str, *, within: float) -> bool:
+    """Whether a line of a table has these cells; of a number with its range the number is compared."""
+    cells = [re.sub(r" \[.*", "", cell) for cell in re.split(r"\s{2,}", line.strip())]
+    wanted = golden.split("|")
+    return len(cells) >= len(wanted) and all(
+        abs(float(cell) - float(want)) <= within if re.fullmatch(r"[\d.]+", want) and re.fullmatch(r"[\d.e+-]+", cell) else cell == want
+        for cell, want in zip(cells, wanted, strict=False)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_and_is_taken_up(name: str, out: Path) -> None:
     study = study_of(name)
@@ -52,7 +94,11 @@ def test_a_study_runs_and_is_taken_up(name: str, out: Path) -> None:
     assert all(r.low <= r.value <= r.high or math.isnan(r.value) for r in done.records)
     assert all(f"study {name} --quick --digits" in str(r.command) for r in done.records)
     text = _text(done)
-    assert len(text.splitlines()) > 3
+    head, *lines = text.splitlines()
+    golden = GOLDEN[name]
+    assert "|".join(re.split(r"\s{2,}", head.strip())) == golden.head
+    for row in golden.rows:
+        assert any(_shows(line, row, within=golden.within) for line in lines), row
     assert (done.figure is not None) == (name in FIGURES)
 
     def never(cell: Cell, place: Place) -> list[Record]:

@@ -68,11 +68,21 @@ def test_sphere_coverage(law: Law) -> None:
     draws = torch.randn(6000, len(weights), generator=generator, dtype=torch.float64)
     shifts = (2.0 * draws / draws.norm(dim=1, keepdim=True) * weights).norm(dim=1)
     interval = bounds.sphere_shift(law.singular, 2.0, times=law.times, confidence=law.confidence)
-    share = _holds(interval, shifts * (1 - 1e-12))
     sure = bounds.certificate(law.singular, 2.0)
-    assert share >= law.confidence - 0.025 or sure.low == sure.high
+    if sure.low == sure.high:  # one value: every draw moves alike
+        assert (interval.low, interval.high) == pytest.approx((sure.low, sure.high))
+    else:
+        assert _holds(interval, shifts) >= law.confidence - 0.025
     assert sure.low - 1e-12 <= interval.low
     assert interval.high <= sure.high + 1e-12
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.99])
+def test_sphere_of_two_and_two(confidence: float) -> None:
+    """Of four directions two are seen alike: what is seen of ‖z‖² is uniform, Beta(1, 1)."""
+    interval = bounds.sphere_shift((0.0, 1.5), 2.0, times=2, confidence=confidence)
+    ends = [3.0 * ((1 + side * confidence) / 2) ** 0.5 for side in (-1, 0, 1)]
+    assert (interval.low, interval.high) == pytest.approx((ends[0], ends[2]), rel=1e-4)
 
 
 def test_no_attack_beats_the_certificate() -> None:

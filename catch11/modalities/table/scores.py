@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from catch11.data.labels import Classes
 from catch11.data.tables import Table, read_table
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.modalities.table.model import TableModel
@@ -34,9 +35,8 @@ def classes_of(table: Table, target: str | None, labels: Sequence[str]) -> list[
     if target not in table.names:
         raise InvalidArgument("--target", expected="a column of the release", found=target)
     place = table.names.index(target)
-    known = {name: index for index, name in enumerate(labels)}
-    known |= {str(index): index for index in range(len(labels)) if str(index) not in known}
-    found = [known.get(str(cell).strip()) for cell in table.column(place)]
+    known = Classes(labels)
+    found = [known.index(str(cell)) for cell in table.column(place)]
     if all(value is None for value in found):
         raise InvalidArgument("--target", expected=f"classes such as {labels[0]}", found=target)
     return found

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.data.labels import Classes
 from catch11.data.selection import spread
 from catch11.data.texts import Document, read_documents, row_name
 from catch11.errors import InvalidArgument, ReleaseError
@@ -77,8 +78,9 @@ def _whole_pairs(entries: list[tuple[str, Entry]]) -> list[list[tuple[str, Entry
 
 
 def _truth(text: str, model: TextModel, target: str) -> float:
-    if text in model.labels:
-        return float(model.labels.index(text))
+    place = Classes(model.labels).index(text)
+    if place is not None:
+        return float(place)
     try:
         return float(text)
     except ValueError:

@@ -2,7 +2,7 @@
 and the words that the public table gives back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
+from catch11.evaluation.classes import same_classes
 from catch11.evaluation.record import Condition
 from catch11.evaluation.roles import named
 from catch11.evaluation.score import Run, Score, Tally, release_id
@@ -142,7 +143,7 @@ class _Documents:
         found = []
         for (name, condition), answers in tally.answers.items():
             own, classes = torch.stack(tally.answers[name, "clean"]), len(models[name].labels)
-            made = scores(self.corpus, torch.stack(answers), own, classes=classes)
+            made = scores(self._judging(name), torch.stack(answers), own, classes=classes)
             found += [one.by(name, condition) for one in made]
         first, fed = next(iter(self.models)), self.fed()
         for condition, rows in (("clean", fed["control"]), ("gaussian", fed["gaussian"])):
@@ -152,6 +153,16 @@ class _Documents:
         for attack, (one, known) in read.items():
             found.append(one.by(first, "attack", attack=attack, knowledge=(known,)))
         return found
+
+    def _judging(self, name: str) -> Corpus:
+        """The documents with their classes in the order of a model, or without a truth where it has
+        others."""
+        truth = self.corpus.truth
+        if truth is None or len(self.model.labels) < 2:
+            return self.corpus
+        classes = same_classes(self.model.labels, self.models[name].labels)
+        mine = None if classes is None else [classes[int(one)] for one in truth]
+        return replace(self.corpus, truth=mine)
 
     def drop(self, tally: Tally) -> Any:
         first = next(iter(self.models))

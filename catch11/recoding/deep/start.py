@@ -22,7 +22,7 @@ COARSE, FINE = 0.2, 0.15
 CELLS = 8  # cells a side of the coarse noise, whatever the window
 SPECTRAL_DB = 10.0
 # Of a faint look's squared error, what white noise makes up; lost contrast makes up the rest. People
-# average white noise away, while already a quarter of the range stops other models (docs/research.md).
+# average white noise away, while already a quarter of the range stops other models (docs/lab/deep.md).
 WHITE = 0.75
 PALEST = 0.3  # share of the contrast that stays, however little there was
 

@@ -30,7 +30,7 @@ def _found(step: "Step") -> str:
     best = max(step.records, key=_rank)
     took = "kept" if step.seconds is None else _length(step.seconds)
     score = f"{best.value:.2f} {best.low:.2f}–{best.high:.2f}"
-    return f"{best.attack or 'none'!s:<22} {best.model[:20]:<20} {score} {took:>8}"
+    return f"{best.attack or 'none'!s:<21} {best.model[:14]:<14} {score} {took:>6}"
 
 
 def _rank(record: "Record") -> tuple[bool, float]:
@@ -44,7 +44,7 @@ def _total(step: "Step") -> str:
     if step.quick is None or not 0 < step.untrained < step.total - step.done:
         return said
     return (
-        f"{said}; --quick runs the {step.untrained} untrained ones in about {_length(step.quick)}"
+        f"{said};\n--quick runs the {step.untrained} untrained ones in about {_length(step.quick)}"
     )
 
 

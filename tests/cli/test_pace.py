@@ -24,12 +24,12 @@ ENDED = Step(done=2, total=12, records=RECORDS, seconds=9.6, untrained=7, left=1
 
 def test_a_line_as_an_attack_ends_names_the_best_rival() -> None:
     said = Sayings()
-    line = "blur                   strong               0.50 0.38–0.62     10 s"
+    line = "blur                  strong         0.50 0.38–0.62   10 s"
     assert said.line(Step(attack="blur", done=1, total=12)) == ""
-    total = "about 25 min on this machine for 10 attacks; --quick runs the 7 untrained ones in about 90 s"
+    total = "about 25 min on this machine for 10 attacks;\n--quick runs the 7 untrained ones in about 90 s"
     assert said.line(ENDED) == f"{line}\n{total}"
     assert said.line(ENDED) == f"{line}, about 25 min left"
-    assert len(said.line(ENDED)) <= 88
+    assert len(said.line(ENDED)) <= 80
     last = Step(done=12, total=12, records=RECORDS, left=0.0, quick=0.0)
     assert said.line(last) == line.replace("  10 s", "  kept")
 

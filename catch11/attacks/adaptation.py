@@ -213,6 +213,7 @@ class FineTune(Attack):
     """Every trainable rival fine-tuned on labelled NTEs, and trained from scratch, over a sweep."""
 
     name = "fine-tune"
+    cost = "trained"
     knowledge = frozenset({"released", "labels"})
 
     def __init__(self, sweep: Sweep = Sweep()) -> None:
@@ -241,6 +242,7 @@ class LearnedFront(Attack):
     """
 
     name = "learned-front"
+    cost = "trained"
     knowledge = frozenset({"released", "labels"})
 
     def __init__(

@@ -55,6 +55,7 @@ class MeanPatch(Attack):
     one z for all patches), and nothing else."""
 
     name = "mean-patch"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -76,6 +77,7 @@ class BlindWiener(Attack):
     """A linear filter of tiles from two covariances: released and public."""
 
     name = "blind-wiener"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -103,6 +105,7 @@ class BlindSubspace(Attack):
     """Estimate the directions that carry no noise, keep them, inpaint the others."""
 
     name = "blind-subspace"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -135,6 +138,7 @@ class SpectralWiener(Attack):
     that of an overlapping convolution."""
 
     name = "frequency-wiener"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -181,6 +185,7 @@ class IndependentComponents(Attack):
     latter are dropped and inpainted."""
 
     name = "fastica"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

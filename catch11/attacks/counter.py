@@ -67,6 +67,7 @@ class CounterTrain(Attack):
     """Every trainable rival taught to overlook the noise that the release shows."""
 
     name = "counter-train"
+    cost = "trained"
     knowledge = frozenset({"released", "public"})
 
     def __init__(self, counter: Counter = Counter()) -> None:

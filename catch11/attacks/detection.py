@@ -55,6 +55,7 @@ class Strip(Attack):
     like a public picture. Nobody's answers are needed to choose."""
 
     name = "strip"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -86,6 +87,7 @@ class Detection(Attack):
     other public ones: an area under the curve of .5 would be hidden, 1 is told apart every time."""
 
     name = "detection"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def unfit(self, material: Material) -> str:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.attacks.pace import COSTS, Cost
 from catch11.canvas.frame import Canvas
 from catch11.errors import Catch11Error, InvalidArgument
 from catch11.evaluation.classes import same_classes
@@ -198,10 +199,12 @@ class Attack(ABC):
     """An attack with its settings. Subclasses are registered by name and yield attempts.
 
     modalities: the kinds of data it works on. title: what records call it, where one name stands for
-    several ways of knowing. stated: how records state its knowledge.
+    several ways of knowing. stated: how records state its knowledge. cost: how long it takes, which
+    decides when it runs.
     """
 
     name: ClassVar[str]
+    cost: ClassVar[Cost]
     knowledge: ClassVar[frozenset[Knowledge]]
     modalities: ClassVar[frozenset[str]] = frozenset({IMAGE})
     title: ClassVar[str | None] = None
@@ -277,6 +280,7 @@ def register(attack: type[Attack]) -> type[Attack]:
     assert attack.name not in _ATTACKS, f"two attacks are called {attack.name}"
     assert {"released"} <= attack.knowledge <= set(get_args(Knowledge))
     assert attack.modalities <= HOMES.keys()
+    assert getattr(attack, "cost", None) in COSTS, f"attack {attack.name} states no known cost"
     _ATTACKS[attack.name] = attack
     return attack
 

@@ -23,6 +23,7 @@ class Wiener(Attack):
     items have more than public ones."""
 
     name = "Wiener"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
     modalities = _KINDS
     stated = ("public",)
@@ -44,6 +45,7 @@ class FrontKnown(Attack):
     items."""
 
     name = "front known"
+    cost = "untrained"
     knowledge = frozenset({"released", "public", "front"})
     modalities = _KINDS
     stated = ("public", "front")
@@ -69,6 +71,7 @@ class Regression(Attack):
     """An affine map of pieces, fitted from pairs of other items."""
 
     name = "regression"
+    cost = "untrained"
     knowledge = frozenset({"released", "pairs"})
     modalities = _KINDS
     stated = ("pairs",)

@@ -58,6 +58,7 @@ class TunedPreprocessor(Attack):
     """The preprocessor tuned by gradient through each trainable rival, then tried with all."""
 
     name = "tuned-preprocessor"
+    cost = "trained"
     knowledge = frozenset({"released", "labels"})
 
     def __init__(self, tuning: Tuning = Tuning()) -> None:

@@ -33,6 +33,7 @@ class Probe(Attack):
     `benchmarks/probing.py` measures how much of a patch front's basis so many queries give."""
 
     name = "probe"
+    cost = "untrained"
     knowledge = frozenset({"released", "public", "key-queries"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

@@ -20,6 +20,7 @@ class ProjectOut(Attack):
     """The insensitive part replaced by that of a grey picture."""
 
     name = "project-out"
+    cost = "untrained"
     knowledge = frozenset({"released", "front"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -36,6 +37,7 @@ class ProjectInpaint(Attack):
     tiles and their neighbours for patch fronts, by frequency for overlapping convolutions."""
 
     name = "project-inpaint"
+    cost = "untrained"
     knowledge = frozenset({"released", "front", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -54,6 +56,7 @@ class FrontWiener(Attack):
     louder the less the known layer sees it."""
 
     name = "front-wiener"
+    cost = "untrained"
     knowledge = frozenset({"released", "front", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

@@ -15,6 +15,7 @@ class PairsNetwork(NoiseToClean):
     """A U-Net on pairs, by itself (the paper's reconstruction attack); `noise2clean` tries it too."""
 
     name = "reconstruction"
+    cost = "trained"
     kinds = ("unet",)
 
 
@@ -23,6 +24,7 @@ class PairsLinear(Attack):
     """Ridge regression of clean tiles on released ones: finds the seen directions by itself."""
 
     name = "linear-reconstruction"
+    cost = "untrained"
     knowledge = frozenset({"released", "pairs"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

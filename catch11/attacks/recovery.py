@@ -40,6 +40,7 @@ class SpectralMatching(Attack):
     not is printed on both. Three files of DeiT-tiny are enough."""
 
     name = "spectral-matching"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def __init__(self, simulated: int = 60) -> None:
@@ -63,6 +64,7 @@ class GraphMatching(Attack):
     prints, known from deep NTEs made for a copy of the attacker's own."""
 
     name = "graph-matching"
+    cost = "trained"
     knowledge = frozenset({"released", "public"})
 
     def __init__(self, simulated: int = 32, starts: int = 4) -> None:
@@ -249,6 +251,7 @@ class SoftPermutation(Attack):
     files differently."""
 
     name = "soft-permutation"
+    cost = "trained"
     knowledge = frozenset({"released"})
 
     def __init__(self, tuned: Tuned = Tuned()) -> None:
@@ -263,6 +266,7 @@ class LabelledPermutation(Attack):
     """The same order tuned to labelled NTEs: far fewer numbers than a linear front has."""
 
     name = "labelled-permutation"
+    cost = "trained"
     knowledge = frozenset({"released", "labels"})
 
     def __init__(self, tuned: Tuned = Tuned()) -> None:

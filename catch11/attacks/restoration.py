@@ -46,6 +46,7 @@ class NoiseToClean(Learned):
     """Trained on pairs that leaked, or that an insider made."""
 
     name = "noise2clean"
+    cost = "trained"
     knowledge = frozenset({"released", "pairs"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -59,6 +60,7 @@ class NoiseToNoise(Learned):
     """Trained on two releases of each picture, no clean one seen (Lehtinen et al. 2018)."""
 
     name = "noise2noise"
+    cost = "trained"
     knowledge = frozenset({"released", "others"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -74,6 +76,7 @@ class WhiteBoxRestoration(Learned):
     guesses from the released files, and trains on those; the noise differs, its law does not."""
 
     name = "white-box-restoration"
+    cost = "trained"
     knowledge = frozenset({"released", "front", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

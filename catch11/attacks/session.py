@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from catch11.attacks.effort import Effort
@@ -18,9 +19,10 @@ from catch11.attacks.frame import (
     home,
 )
 from catch11.attacks.inputs import read_inputs
+from catch11.attacks.pace import COSTS, Cost, Progress, Step, remaining
 from catch11.attacks.purify import AsIs
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
-from catch11.errors import MissingExtra
+from catch11.errors import InvalidArgument, MissingExtra
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models
@@ -33,8 +35,9 @@ from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
 from catch11.releases.read import read_release
 
-Progress = Callable[[str, int, int], None]
+Skipped = tuple[tuple[str, str], ...]
 ORDINARY = Effort()
+_UNTRAINED = "no names, or those of attacks that train nothing"
 _DOUBTS = "doubts"  # the setting in which a record keeps warnings
 
 
@@ -45,7 +48,7 @@ class Assault:
 
     records: tuple[Record, ...]
     warnings: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: Skipped = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object with records, warnings and skipped."""
@@ -87,9 +90,11 @@ def attack_release(
     others: further releases of the same sources. learn: a release for the same model whose labelled
     files attackers learn from; further files of this one without it. records: a file of JSON lines, to
     which each attack's records are appended as it ends, and from which a stopped run goes on; with
-    `model` it gets the whole matrix, the same files without an attack included. Raises InvalidArgument
+    `model` it gets the whole matrix, the same files without an attack included. progress: called with
+    a `Step` as an attack begins and as it ends. Raises InvalidArgument
     where an attack named here lacks knowledge.
     """
+    until = None if effort.minutes is None else monotonic() + 60 * effort.minutes
     models = named((*(() if model is None else (model,)), *rivals))
     release = read_release(dst)
     kind = release.modality
@@ -103,12 +108,17 @@ def attack_release(
     scene: Scene = home(kind).gather(asked)
     session = _Session(asked, scene, kind, None if records is None else Path(records))
     whole = model is not None and records is not None
-    made, skipped = session.run(attacks, progress, plain=scene.plain and not whole)
+    plan, skipped = session.plan(attacks, plain=scene.plain and not whole)
+    made, late = session.run(plan, progress, until=until, named=attacks is not None)
     matrix = session.unattacked() if whole else ()
     doubts = () if model is None else doubts_of_models(model, rivals)
     kept = tuple(str(text) for record in matrix for text in record.settings.get(_DOUBTS, ()))
     warnings = tuple(dict.fromkeys((*_warnings(scene, effort), *doubts, *kept)))
-    return Assault(records=(*matrix, *made), warnings=warnings, skipped=skipped)
+    return Assault(records=(*matrix, *made), warnings=warnings, skipped=(*skipped, *late))
+
+
+class _Late(Exception):
+    """The time is over before an attack began."""
 
 
 class _Session:
@@ -138,37 +148,60 @@ class _Session:
         cell = self._inputs.conditions(sourced=self._asked.source is not None)
         return self._kept(cell, lambda: _doubted(self.scene.verify()))
 
-    def run(
-        self, attacks: Sequence[str] | None, progress: Progress | None, *, plain: bool
-    ) -> tuple[tuple[Record, ...], tuple[tuple[str, str], ...]]:
-        """Records of every attack, and those left out because nobody asked for them by name. What
-        cannot run is refused before anything does. plain: the items as they are come first."""
+    def plan(
+        self, attacks: Sequence[str] | None, *, plain: bool
+    ) -> tuple[tuple[Attack, ...], Skipped]:
+        """Attacks to run, the cheap first unless they were named, and those left out because nobody
+        asked for them by name. What cannot run is refused before anything does. plain: the items as
+        they are come first."""
         first = AsIs.name if self.scene.plain else ""
         names = attack_names(self.kind) if attacks is None else tuple(attacks)
         chosen = [attack_of(name, self.kind)() for name in names if name != first]
-        unfit = {one.name: why for one in chosen if (why := self._unfit(one))}
-        if attacks is not None:
-            for one in chosen:
-                if one.name in unfit:
-                    raise Unsuited(one.name, unfit[one.name])
+        if attacks is None:
+            chosen.sort(key=lambda one: COSTS[one.cost])
+        out = {one.name: why for one in chosen if (why := self._unfit(one))}
+        for one in chosen:
+            trains = self._asked.effort.quick and one.cost == "trained"
+            if attacks is not None and trains:
+                raise InvalidArgument("quick", expected=_UNTRAINED, found=one.name)
+            if attacks is not None and one.name in out:
+                raise Unsuited(one.name, out[one.name])
+            if attacks is not None:
                 check_knowledge(one.name, one.knowledge, self.scene.material)
-        made, skipped = (self._attacked(AsIs()) if plain else ()), []
-        for number, one in enumerate(chosen):
-            missing = one.knowledge - self.scene.material.knowledge
-            lacks = "needs " + ", ".join(sorted(missing)) if missing else ""
-            if reason := unfit.get(one.name) or lacks:
-                skipped.append((one.name, reason))
-                continue
-            if progress is not None:
-                progress(one.name, number, len(chosen))
+            if missing := one.knowledge - self.scene.material.knowledge:
+                out.setdefault(one.name, "needs " + ", ".join(sorted(missing)))
+            if trains:
+                out.setdefault(one.name, "trains, which quick leaves out")
+        runs = [one for one in chosen if one.name not in out]
+        return (*((AsIs(),) if plain else ()), *runs), tuple(out.items())
+
+    def run(
+        self, plan: Sequence[Attack], progress: Progress | None, *, until: float | None, named: bool
+    ) -> tuple[tuple[Record, ...], Skipped]:
+        """Records of every attack, and those that nobody named and that turned out not to run, or
+        that would have begun too late."""
+        tell = progress or (lambda step: None)
+        made: tuple[Record, ...] = ()
+        ran: list[tuple[Cost, float]] = []
+        skipped: list[tuple[str, str]] = []
+        for number, one in enumerate(plan):
+            tell(Step(attack=one.name, done=number, total=len(plan)))
             try:
-                made += self._attacked(one)
+                records, seconds = self._attacked(one, until)
+            except _Late:
+                why = f"not begun in the {self._asked.effort.minutes:g} minutes there were"
+                skipped.append((one.name, why))
+                continue
             except (MissingExtra, Unsuited) as error:
-                if attacks is not None:
+                if named:
                     raise
                 skipped.append((one.name, str(error)))
-        if progress is not None:
-            progress("", len(chosen), len(chosen))
+                continue
+            made += records
+            if seconds is not None:
+                ran.append((one.cost, seconds))
+            tell(_ended(plan, number + 1, records, seconds, ran))
+        tell(Step(done=len(plan), total=len(plan)))
         return made, tuple(skipped)
 
     def _unfit(self, one: Attack) -> str:
@@ -178,19 +211,28 @@ class _Session:
         )
         return one.unfit(self.scene.material) or next((why for why in kept_out if why), "")
 
-    def _attacked(self, one: Attack) -> tuple[Record, ...]:
-        """An attack's records, of every stand."""
+    def _attacked(
+        self, one: Attack, until: float | None
+    ) -> tuple[tuple[Record, ...], float | None]:
+        """An attack's records, of every stand, and the seconds it took unless a file held them.
+        Raises _Late where it would have to begin after `until`."""
+        took = []
 
         def work() -> list[Record]:
-            seed = self._asked.effort.seed
-            return [
+            begun, seed = monotonic(), self._asked.effort.seed
+            if until is not None and begun >= until:
+                raise _Late
+            records = [
                 record
                 for stand in self.scene.stands
                 for found in one(stand.material, stand.jury, seed=seed)
                 for record in self._records(found, stand)
             ]
+            took.append(monotonic() - begun)
+            return records
 
-        return self._kept(self._inputs.attack(one), work)
+        records = self._kept(self._inputs.attack(one), work)
+        return records, took[0] if took else None
 
     def _records(self, found: Finding, stand: Stand) -> list[Record]:
         plain = self.scene.plain and found.attack == AsIs.name
@@ -211,6 +253,21 @@ class _Session:
         if self._path is None:
             return tuple(work())
         return run_cells([cell], self._path, lambda _: work())
+
+
+def _ended(
+    plan: Sequence[Attack],
+    done: int,
+    records: tuple[Record, ...],
+    seconds: float | None,
+    ran: Sequence[tuple[Cost, float]],
+) -> Step:
+    waiting = [one.cost for one in plan[done:]]
+    untrained = [cost for cost in waiting if cost != "trained"]
+    return Step(
+        done=done, total=len(plan), records=records, seconds=seconds, untrained=len(untrained),
+        left=remaining(waiting, ran), quick=remaining(untrained, ran),
+    )  # fmt: skip
 
 
 def _doubted(found: Verification) -> tuple[Record, ...]:

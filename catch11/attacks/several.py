@@ -34,6 +34,7 @@ class Average(Attack):
     """The mean of several releases: independent noise loses 10·log₁₀(releases) dB."""
 
     name = "average"
+    cost = "untrained"
     knowledge = frozenset({"released", "others"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -50,6 +51,7 @@ class Extrapolate(Attack):
     """Two strengths along one noise, x + a·z and x + b·z, lie on a line through x."""
 
     name = "extrapolate"
+    cost = "untrained"
     knowledge = frozenset({"released", "others"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -69,6 +71,7 @@ class Collude(Attack):
     mean, a filter that weighs all of them by their noise, and the seen directions of all together."""
 
     name = "collude"
+    cost = "untrained"
     knowledge = frozenset({"released", "others", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -141,6 +144,7 @@ class NearDuplicates(Attack):
     onto the first, then averaged where they overlap."""
 
     name = "near-duplicates"
+    cost = "untrained"
     knowledge = frozenset({"released", "others"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

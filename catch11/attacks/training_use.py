@@ -14,6 +14,7 @@ class TrainingUse(Attack):
     a thief who wants a model, not the pictures, gets. It needs the source to be judged."""
 
     name = "training-use"
+    cost = "trained"
     knowledge = frozenset({"released", "labels"})
 
     def __init__(self, sweep: Sweep = Sweep(starts=("scratch",))) -> None:  # noqa: B008 - frozen

@@ -96,6 +96,7 @@ class Seriation(Attack):
     against those of public pictures. Undoes a plain scramble from a few files."""
 
     name = "seriation"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -114,6 +115,7 @@ class Jigsaw(Attack):
     laid out as neighbours, and the layout is turned until tiles meet at their edges."""
 
     name = "jigsaw"
+    cost = "untrained"
     knowledge = frozenset({"released"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
@@ -181,6 +183,7 @@ class PairFront(Attack):
     """The order, or a linear map into the original's front, from clean pictures beside their NTEs."""
 
     name = "pair-front"
+    cost = "untrained"
     knowledge = frozenset({"released", "pairs"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

@@ -33,6 +33,7 @@ class Views(Attack):
     """The mean log-probability of a rival over views, for every rival and several sets of views."""
 
     name = "views"
+    cost = "untrained"
     knowledge = frozenset({"released"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:

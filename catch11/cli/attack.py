@@ -11,6 +11,7 @@ from rich.table import Table
 from catch11.cli.frame import Answer, call, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key
+from catch11.cli.pace import Sayings
 from catch11.cli.scores import score_tables
 
 if TYPE_CHECKING:
@@ -75,6 +76,13 @@ def attack(
             rich_help_panel=MORE,
         ),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only attacks that train nothing: the everyday check.")
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Begin no further attack after so many minutes."),
+    ] = None,
     ledger: Ledger = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, show_default="60", help="Files to attack.")
@@ -118,7 +126,8 @@ def attack(
 ) -> Answer:
     """Attack a release and show what each rival gets: the best try of every attack.
 
-    An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
+    The cheap ones run first, and a line on standard error says what each got and how long the rest
+    will take. An attack runs if what it needs is given here: --public, --key, --source, --labels, --other. Of
     texts, words are read back: give --model, whose table is public, and --source; with --target
     their similarity is read too. Of sounds and tables, give --rival and --source; --public and
     --key add filters that know more.
@@ -133,12 +142,14 @@ def attack(
         rivals=tuple(rival or ()), model=model, attacks=tuple(attack or ()), source=source,
         key=None if key is None else open_key(key), public=public, others=tuple(other or ()),
         labels=labels, learn=learn, records=records, ledger=ledger, target=target, limit=limit,
-        training=training, control=control, seed=seed, device=device, allow_code=allow_code,
+        training=training, control=control, seed=seed, minutes=minutes, quick=quick,
+        device=device, allow_code=allow_code,
     )  # fmt: skip
+    sayings = Sayings()
     with progress("attacking") as tick:
         found = commands.attack(
             dst, options, command=call(),
-            progress=lambda name, done, total: tick(done, total, name),
+            progress=lambda step: tick(step.done, step.total, step.attack, sayings.line(step)),
         )  # fmt: skip
     return Answer(facts=found.to_dict(), view=_view(found))
 

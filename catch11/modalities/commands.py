@@ -17,7 +17,10 @@ from catch11.models.frame import Model
 if TYPE_CHECKING:
     from catch11.attacks.session import Assault
 
-_EFFORT = {"limit": "judged", "training": "training", "control": "control", "seed": "seed"}
+_EFFORT = {
+    "limit": "judged", "training": "training", "control": "control", "seed": "seed",
+    "minutes": "minutes", "quick": "quick",
+}  # fmt: skip
 
 
 def make_key(model: Named, options: KeyOptions) -> Key:

@@ -129,3 +129,5 @@ class AttackOptions(Options):
     training: int | None = None
     control: bool = False
     seed: int | None = None
+    minutes: float | None = None
+    quick: bool = False

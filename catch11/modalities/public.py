@@ -77,6 +77,8 @@ def attack(
     training: int | None = None,
     control: bool = False,
     seed: int | None = None,
+    minutes: float | None = None,
+    quick: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> "Assault":
@@ -88,12 +90,14 @@ def attack(
     others: further releases of the same sources. labels, target, ledger: as of `verify`. learn: a
     labelled release for the same model to learn from. records: a file of JSON lines that a stopped
     run goes on from. limit: files judged. training: further ones that attackers learn from. control:
-    attack Gaussian noise of the same PSNR instead. What means nothing to the kind of data is
-    refused. Raises ReleaseError, InvalidArgument.
+    attack Gaussian noise of the same PSNR instead. minutes: after which no further attack begins.
+    quick: only attacks that train nothing. progress: called with a `Step` as an attack begins and
+    ends. What means nothing to the kind of data is refused. Raises ReleaseError, InvalidArgument.
     """
     options = AttackOptions(
         rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
         public=public, others=tuple(others), labels=labels, learn=learn, records=records,
         ledger=ledger, target=target, limit=limit, training=training, control=control, seed=seed,
+        minutes=minutes, quick=quick,
     )  # fmt: skip
     return commands.attack(dst, options, command=command, progress=progress)

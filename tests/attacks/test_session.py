@@ -83,7 +83,7 @@ def test_without_names_everything_possible_runs(world: World) -> None:
     seen: list[str] = []
     found = attack_release(
         world.released, [world.rival], labels=world.labels, effort=Effort(judged=4, training=0),
-        progress=lambda name, done, total: seen.append(name),
+        progress=lambda step: seen.append(step.attack),
     )  # fmt: skip
     ran = {record.attack for record in found.records}
     assert {"none", "codec", "blur", "resize"} <= ran
@@ -253,7 +253,7 @@ def test_too_few_public_pictures_to_detect_by(
     monkeypatch.setattr(Attack, "__call__", _silent)
     found = attack_release(
         world.released, [world.rival], labels=world.labels, public=few, effort=FEW,
-        progress=lambda name, done, total: seen.append(name),
+        progress=lambda step: seen.append(step.attack),
     )  # fmt: skip
     assert dict(found.skipped)["detection"].startswith(reason)
     assert "mean-patch" in seen
@@ -261,12 +261,12 @@ def test_too_few_public_pictures_to_detect_by(
     with pytest.raises(Unsuited, match=f"attack detection: {reason}"):
         attack_release(
             world.released, [world.rival], attacks=["none", "detection"], labels=world.labels,
-            public=few, effort=FEW, progress=lambda name, done, total: seen.append(name),
+            public=few, effort=FEW, progress=lambda step: seen.append(step.attack),
         )  # fmt: skip
     with pytest.raises(InvalidArgument, match=r"attack detection: .* without public"):
         attack_release(
             world.released, [world.rival], attacks=["none", "detection"], labels=world.labels,
-            effort=FEW, progress=lambda name, done, total: seen.append(name),
+            effort=FEW, progress=lambda step: seen.append(step.attack),
         )  # fmt: skip
     assert seen == []
 

@@ -14,6 +14,7 @@ class Halfway(Attack):
     """The released items moved towards the mean of public ones."""
 
     name = "halfway"
+    cost = "untrained"
     knowledge = frozenset({"released", "public"})
     modalities = frozenset({"image", "audio"})
 

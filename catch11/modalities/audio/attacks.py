@@ -28,6 +28,7 @@ class _Filter(Attack):
     """A filter of waves."""
 
     knowledge = frozenset({"released"})
+    cost = "untrained"
     modalities = frozenset({AUDIO})
     stated = ()
     change: ClassVar[Callable[[Waves], Waves]]

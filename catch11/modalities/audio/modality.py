@@ -28,7 +28,8 @@ AUDIO = Modality(
     ),
     attack=Takes(
         takes=options(
-            "rivals model attacks source key public labels records ledger limit training control seed"
+            "rivals model attacks source key public labels records ledger limit training control seed "
+            "minutes quick"
         ),
         needs={
             "rivals": "at least one model, to attack sounds",

@@ -20,7 +20,8 @@ TABLE = Modality(
     ),
     attack=Takes(
         takes=options(
-            "rivals model attacks source key public target records ledger limit training control seed"
+            "rivals model attacks source key public target records ledger limit training control seed "
+            "minutes quick"
         ),
         needs={
             "rivals": "at least one model, to attack tables",

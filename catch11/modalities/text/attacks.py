@@ -47,6 +47,7 @@ class NearestTokens(Attack):
     """The row of the public table that is nearest to each embedding, by two measures of nearness."""
 
     name = "nearest tokens"
+    cost = "untrained"
     knowledge = frozenset({"released", "table"})
     modalities = _TEXTS
     stated = ("table",)
@@ -66,6 +67,7 @@ class _Inverter(Attack):
     it holds of the authorized model."""
 
     modalities = _TEXTS
+    cost = "trained"
     title = "inverter"
     read: ClassVar[Callable[..., list[list[int]]]] = read_places
 
@@ -129,6 +131,7 @@ class _Likeness(Attack):
     """How alike two documents are, read off their released rows."""
 
     knowledge = frozenset({"released"})
+    cost = "untrained"
     modalities = _TEXTS
     stated = ("released",)
     reading: ClassVar[Callable[[Tensor, Tensor], Tensor]]

@@ -21,7 +21,9 @@ TEXT = Modality(
         needs={"source": "the originals, for texts"},
     ),
     attack=Takes(
-        takes=options("model attacks source target records ledger limit training control seed"),
+        takes=options(
+            "model attacks source target records ledger limit training control seed minutes quick"
+        ),
         needs={"model": "it, to attack texts", "source": "it, to attack texts"},
     ),
 )

@@ -92,6 +92,7 @@ def attack(
         typer.Option(
             metavar="COLUMN",
             help="Tables: the source's column with the class; texts: with the score of each pair.",
+            rich_help_panel=MORE,
         ),
     ] = None,
     training: Annotated[

@@ -37,7 +37,7 @@ class Probe:
     """
 
     windows: Float[Tensor, "batch channel height width"]
-    features: Float[Tensor, "batch out *position"]
+    features: Float[Tensor, "_ out *position"]
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int] = (1, 1)

@@ -97,8 +97,9 @@ def release(
     kind = pipeline_of(asked)
     where = places(src, dst, ledger, resume=resume, files=kind.from_file)
     pipeline = kind.open(Path(src), asked)
-    if format not in (None, pipeline.form.name):
-        expected = f"{pipeline.form.name}, as the recoder was made"
+    own = pipeline.form.option or pipeline.form.name
+    if format not in (None, pipeline.form.name, own):
+        expected = f"{own}, as the recoder was made"
         raise InvalidArgument("format", expected=expected, found=format)
     key = recoder.key
     with one_sentence(where.release):

@@ -22,11 +22,12 @@ class Form(ABC, Generic[Meant, Value]):
     this format would not hold.
 
     exact_for_stock_pipelines: whether any pipeline that opens the file sees what was meant, so that
-    the model's own preprocessing can read it.
+    the model's own preprocessing can read it. option: what `--format` calls it, its name unless said.
     """
 
     name: str
     suffix: str
+    option: str = ""
     exact_for_stock_pipelines: ClassVar[bool] = False
 
     @abstractmethod

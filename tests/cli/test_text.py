@@ -145,7 +145,7 @@ WRONG = {
     "no model": (["recode", "{csv}", "{new}", "--key", "{key}"], "--model: expected the text model"),
     "option": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--look", "faint"],
                "--look: expected no such option for text"),
-    "format": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--format", "png8"],
+    "format": (["recode", "{csv}", "{new}", "--key", "{key}", "--model", "{model}", "--format", "png8", "--column", "first"],
                "--format: expected tensor"),
     "rival": (["verify", "{out}", "--model", "{model}", "--rival", "{vision}", "--source", "{csv}"],
               "--model: expected a text encoder"),

@@ -82,7 +82,7 @@ def test_round_trip(name: str, passphrase: str | None, tmp_path: Path) -> None:
     assert torch.equal(read.subspace.project(noise), key.subspace.project(noise))
 
 
-GOLDEN = Path(__file__).parent / "golden" / "key-1.safetensors"
+GOLDEN = Path(__file__).parents[1] / "golden" / "key-1.safetensors"
 GOLDEN_SEAL = (
     "63617463683131207365616c6564206b657920310a0000007d7b226b6466223a2022736372797074222c20226e22"
     "3a20313032342c202272223a20382c202270223a20312c202273616c74223a202230303031303230333034303530"

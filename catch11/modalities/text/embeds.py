@@ -19,7 +19,7 @@ _LONGEST = 1 << 16  # tokens; keeps a hostile file from asking for more than it 
 class Embeds(Form[Passage, Passage]):
     """A document's embeddings, float32 when read; a canvas is as wide as they are."""
 
-    name, suffix = "embeds", ".safetensors"
+    name, suffix, option = "embeds", ".safetensors", "tensor"
 
     def encode(self, meant: Passage, canvas: Canvas) -> bytes:
         tensors = {

@@ -409,12 +409,14 @@ def test_a_graphs_front_is_held_against_its_runtime(monkeypatch: pytest.MonkeyPa
         front_module, "torch_layer",
         lambda n, facts, fixed: read(n, {**facts, "strides": [2, 2]}, fixed),
     )  # fmt: skip
-    with pytest.raises(NoFront, match="stem: what this Conv2d puts out is of another shape than"):
+    with pytest.raises(
+        NoFront, match=r"stem: what this Conv2d.* puts out is of another shape than"
+    ):
         find_onnx_front(model, PLAIN)
     monkeypatch.setattr(
         front_module, "torch_layer", lambda n, f, fixed: _doubled(read(n, f, fixed))
     )
-    with pytest.raises(NoFront, match=r"stem: what this Conv2d puts out is 50\.0% away from"):
+    with pytest.raises(NoFront, match=r"stem: what this Conv2d.* puts out is 50\.0% away from"):
         find_onnx_front(model, PLAIN)
 
 

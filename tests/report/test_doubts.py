@@ -177,13 +177,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_the_recipe_of_the_readme_makes_a_whole_card(
+def test_the_recipe_of_the_docs_makes_a_whole_card(
     whole: bool, world: World, root: Path, tmp_path: Path
 ) -> None:
     """With --model, --source and --records; without --model the card says what it lacks."""
+    page = (root / "docs" / "howto" / "attack.md").read_text(encoding="utf-8")
     (recipe,) = (
-        line for line in (root / "README.md").read_text(encoding="utf-8").splitlines()
-        if line.startswith("catch11 attack ") and "--records" in line
+        line for line in page.replace("\\\n", " ").splitlines()
+        if line.startswith("$ catch11 attack ") and "--records" in line
     )  # fmt: skip
     assert all(f" {option} " in recipe for option in ("--model", "--source", "--rival"))
     path = tmp_path / "released.records.jsonl"

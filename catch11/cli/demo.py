@@ -58,4 +58,5 @@ def _view(found: "Demo") -> RenderableType:
             *remarks(result),
             "",
         ]
-    return Group(*parts, LEGEND, "", f"pictures: {found.picture}")
+    pictures = f"pictures: {found.picture}"
+    return Group(*parts, LEGEND, "", pictures, f"next: catch11 inspect {found.folder / 'deep'}")

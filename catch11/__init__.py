@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from catch11.canvas.frame import Canvas
     from catch11.copies.personalize import CopySecret, make_copy, personalize
     from catch11.copies.seal import SealSecret
-    from catch11.copies.sealed import seal
     from catch11.copies.secretfile import load_secret, save_secret
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
+    from catch11.modalities.image.seal import seal
     from catch11.modalities.load import load_model
     from catch11.modalities.public import attack, verify
     from catch11.recoding.choose import recoder_for
@@ -73,7 +73,7 @@ _HOMES = {
     "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
-    "seal": "catch11.copies.sealed",
+    "seal": "catch11.modalities.image.seal",
     "verify": "catch11.modalities.public",
 }
 

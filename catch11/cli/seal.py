@@ -53,9 +53,9 @@ def seal(
     Example: catch11 seal hf:models/deit-tiny-patch16-224 -o copy.onnx --secret licensee.secret
     """
     from catch11.copies.seal import SealSecret, seal_secret
-    from catch11.copies.sealed import check_place
-    from catch11.copies.sealed import seal as write
     from catch11.copies.secretfile import save_secret
+    from catch11.modalities.image.seal import check_place
+    from catch11.modalities.image.seal import seal as write
 
     check_place(output)
     opened = open_model(model, device=device, allow_code=allow_code)

@@ -21,8 +21,9 @@ from catch11.canvas.grid import GRIDS
 from catch11.crypto.opening import NONCE_BITS, Opener
 from catch11.crypto.stream import keyed_stream
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE, Authorized, is_private, seal_of
+from catch11.keys.authorized import Authorized, is_private, seal_of
 from catch11.keys.key import SECRET_BYTES, Key, front_fingerprint
+from catch11.kinds import IMAGE
 
 GRID = GRIDS["png8"]
 

@@ -54,8 +54,11 @@ def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) 
 
 def secret_bytes(secret: Secret) -> bytes:
     """The plain form of a secret."""
-    kind, facts = (_SEAL, _seal_facts) if isinstance(secret, SealSecret) else (_COPY, _copy_facts)
-    notes = {"catch11": kind, "version": VERSION, "original": secret.original, **facts(secret)}
+    if isinstance(secret, SealSecret):
+        kind, facts = _SEAL, _seal_facts(secret)
+    else:
+        kind, facts = _COPY, _copy_facts(secret)
+    notes = {"catch11": kind, "version": VERSION, "original": secret.original, **facts}
     tensor = torch.frombuffer(bytearray(secret.secret), dtype=torch.uint8)
     return save({"secret": tensor}, metadata={**notes, "mac": _mac(secret.secret, notes)})
 
@@ -65,7 +68,7 @@ def secret_from_bytes(data: bytes) -> Secret:
     notes = notes_of(data)
     kind = notes.get("catch11", "")
     if kind not in _READ:
-        raise Unusable("it holds no secret of a personalised or sealed copy")
+        raise Unusable("it holds no secret of a copy")
     if notes.get("version") != VERSION:
         raise Unusable(f"its version is {notes.get('version')!r:.20}, expected {VERSION}")
     try:

@@ -80,6 +80,13 @@ class Opener:
 class Opening(nn.Module):
     """The front in torch. It holds the key, as the whole copy does."""
 
+    key: Tensor
+    places: Tensor
+    mask: Tensor
+    bits: Tensor
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, opener: Opener) -> None:
         super().__init__()
         self.canvas, self.blocks = opener.canvas, opener.blocks

@@ -54,7 +54,8 @@ def in_a_graph(opener: Opener, *, last: bool = False, kind: int = 1) -> Run:
     shape = opener.canvas.shape
     sides = [*shape[1:], shape[0]] if last else [*shape]
     info = [onnx.helper.make_tensor_value_info(n, kind, ["n", *sides]) for n in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", *([one] for one in info))  # fmt: skip
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", info[:1], info[1:])
     model = onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9
     )

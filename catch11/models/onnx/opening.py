@@ -43,7 +43,9 @@ class _Graph:
     """Nodes as they are added; every name of them begins alike."""
 
     def __init__(self, onnx: Any) -> None:
-        self.onnx, self.nodes, self.constants = onnx, [], []
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
     def add(self, kind: str, *inputs: str, **facts: Any) -> str:
         """A node of one output, whose name is returned."""

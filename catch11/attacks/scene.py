@@ -35,6 +35,7 @@ class Asked:
     recoder: Recoder | None = None
     labels: Given = None
     target: str | None = None
+    question: str | None = None
     public: Folder | None = None
     others: Sequence[Folder] = ()
     learn: Folder | None = None

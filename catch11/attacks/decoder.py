@@ -113,8 +113,9 @@ def waves(height: int, width: int, *, most: int = 16) -> Float[Tensor, "wave pix
     """The slowest cosines down and across, orthonormal rows (DCT-II)."""
 
     def axis(length: int) -> Tensor:
-        place, wave = torch.arange(length) + 0.5, torch.arange(min(most, length))
-        rows = torch.cos(torch.pi / length * wave[:, None] * place).double()
+        place = torch.arange(length).double() + 0.5
+        wave = torch.arange(min(most, length)).double()
+        rows = torch.cos(torch.pi / length * wave[:, None] * place)
         return rows / rows.norm(dim=1, keepdim=True)
 
     return torch.kron(axis(height), axis(width))

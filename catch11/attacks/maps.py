@@ -11,7 +11,7 @@ from catch11.models.stages import stages
 from catch11.recoding.deep.target import FEATURES, LOGITS, Target
 
 Windows = Float[Tensor, "_ channel height width"]
-Map = Float[Tensor, "batch row column feature"]
+Map = Float[Tensor, "_ row column feature"]
 TOGETHER = 16  # windows at a time
 
 
@@ -44,7 +44,7 @@ def _places(found: Tensor) -> Tensor:
     return found.flatten(1)[:, None, None]
 
 
-def summary(found: Map) -> Float[Tensor, "batch feature"]:
+def summary(found: Map) -> Float[Tensor, "batch number"]:
     """A map's mean over its places, and how it spreads over them where there are several."""
     flat = found.flatten(1, 2)
     return flat[:, 0] if flat.shape[1] == 1 else torch.cat([flat.mean(1), flat.std(1)], 1)

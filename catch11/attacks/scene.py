@@ -42,6 +42,11 @@ class Asked:
     effort: Effort
     command: str | None = None
 
+    @property
+    def beside(self) -> str:
+        """What tells records of a question from those of the release itself; empty without one."""
+        return f", asked {self.question}" if self.question else ""
+
     def verified(
         self, verify: Callable[..., Verification], **more: object
     ) -> Callable[[], Verification]:

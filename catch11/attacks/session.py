@@ -134,10 +134,11 @@ class _Session:
         settings = {
             "method": asked.release.method,
             "format": asked.release.form.name,
-            "release": release_id(asked.release.entries),
+            "release": release_id(asked.release.entries) + asked.beside,
             "training": scene.learned,
             "public": scene.public,
             "control": asked.effort.control,
+            **({"question": asked.question} if asked.question else {}),
         }
         seed = asked.effort.seed
         self._facts = Run(

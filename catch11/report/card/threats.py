@@ -140,7 +140,8 @@ def _attackers(
     for (_, trains), group in sorted(held.items(), key=lambda item: item[0]):
         for metric in dict.fromkeys(record.metric == "auc" for record in group):
             part = [record for record in group if (record.metric == "auc") == metric]
-            who = "a detector" if metric else "a trainer of models" if trains else "an attacker"
+            detects = metric and not part[0].settings.get("question")
+            who = "a detector" if detects else "a trainer of models" if trains else "an attacker"
             who = "the licensee, beyond the licence" if _licensed(part[0]) else who
             row = _row(who, knows(part[0]), part, clean)
             if row is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from catch11.cli.frame import Answer, command
+from catch11.cli.frame import Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase
 
@@ -76,6 +76,14 @@ def key(
             rich_help_panel=MORE,
         ),
     ] = None,
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Choose the rule, and the strength that recode takes, by what keeps MODEL's answers "
+            "on these pictures, of the kind to be released; minutes.",
+        ),
+    ] = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -94,18 +102,23 @@ def key(
 
     options = KeyOptions(
         energy=energy, tau=tau, cumulative=cumulative, rank=rank, layer=layer, probe=probe,
-        also=tuple(also or ()), device=device, allow_code=allow_code,
+        tune=tune, also=tuple(also or ()), device=device, allow_code=allow_code,
     )  # fmt: skip
-    made = make_key(model, options)
+    with progress("tuning") as tick:
+        made = make_key(model, options, progress=tick)
     save_key(made, output, passphrase=passphrase)
     facts = key_facts(made) | {"file": str(output), "encrypted": encrypt}
     space = f"{made.subspace.dimension:,} of {made.subspace.ambient:,} directions unseen"
     view = f"{output}: key {made.fingerprint[:16]} of layer {made.front.layer}, {space}"
+    if "psnr" in facts:
+        view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
     return Answer(facts=facts, view=view)
 
 
 def key_facts(made: Any) -> dict[str, Any]:
     """What may be known of a key: everything but the secret."""
+    from catch11.keys.authorized import IMAGE
+    from catch11.recoding.spectral.strength import usual_psnr
     from catch11.releases.manifest import public_key
 
     return {
@@ -120,5 +133,6 @@ def key_facts(made: Any) -> dict[str, Any]:
         "rule": str(made.rule),
         "dimension": made.subspace.dimension,
         "ambient": made.subspace.ambient,
+        **({"psnr": usual_psnr(made)} if made.modality == IMAGE else {}),
         "canvas": made.canvas.to_dict(),
     }

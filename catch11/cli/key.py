@@ -8,6 +8,7 @@ import typer
 from catch11.cli.frame import Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase
+from catch11.cli.views import next_view
 
 
 @command("Release")
@@ -98,6 +99,7 @@ def key(
     passphrase = ask_passphrase(output, new=True) if encrypt else None
     from catch11.keys.file import save_key
     from catch11.modalities.commands import make_key
+    from catch11.modalities.known import named
     from catch11.modalities.options import KeyOptions
 
     options = KeyOptions(
@@ -112,6 +114,10 @@ def key(
     view = f"{output}: key {made.fingerprint[:16]} of layer {made.front.layer}, {space}"
     if "psnr" in facts:
         view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
+    why = "keep it, and show it to nobody; next, what a release would be:"
+    needs = ["--model", model] if named(made.modality).reader(made) else []
+    words = ("catch11", "recode", "SRC", "DST", "--key", output, *needs, "--dry-run")
+    view += next_view(why, *words)
     return Answer(facts=facts, view=view)
 
 

@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 import typer
 
 from catch11.cli.help import MORE
-from catch11.recoding.registry import HOMES
+from catch11.kinds import methods
 
 _SPECTRAL, _DEEP, _OTHER = "Method spectral", "Method deep", "Texts and tables"
 
 Method = Annotated[
     str | None,
     typer.Option(
-        metavar="|".join(HOMES),
+        metavar="|".join(methods()),
         show_default="spectral; deep for text",
         help="spectral hides noise in what the first layer does not see; deep finds a picture near "
         "noise that the whole model answers alike, slower and harder to undo; scramble is exact, for "

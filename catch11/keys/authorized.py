@@ -4,8 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from catch11.canvas.frame import Canvas
 from catch11.fronts.front import Front
-
-AUDIO, IMAGE = "audio", "image"
+from catch11.kinds import AUDIO, IMAGE
 
 
 @runtime_checkable

@@ -127,6 +127,7 @@ class AttackOptions(Options):
     records: Folder | None = None
     ledger: Folder | None = None
     target: str | None = None
+    question: str | None = None
     limit: int | None = None
     training: int | None = None
     control: bool = False

@@ -73,6 +73,7 @@ def attack(
     records: Folder | None = None,
     ledger: Folder | None = None,
     target: str | None = None,
+    question: str | None = None,
     limit: int | None = None,
     training: int | None = None,
     control: bool = False,
@@ -88,7 +89,8 @@ def attack(
     allows, unless given. source: the originals: judge restorations, and pairs to learn from. key:
     for attackers who know the front. public: data that attackers compare with and learn from.
     others: further releases of the same sources. labels, target, ledger: as of `verify`. learn: a
-    labelled release for the same model to learn from. records: a file of JSON lines that a stopped
+    labelled release for the same model to learn from. question: asked in place of the release's classes,
+    see `evaluation.questions`. records: a file of JSON lines that a stopped
     run goes on from. limit: files judged. training: further ones that attackers learn from. control:
     attack Gaussian noise of the same PSNR instead. minutes: after which no further attack begins.
     quick: only attacks that train nothing. progress: called with a `Step` as an attack begins and
@@ -97,7 +99,7 @@ def attack(
     options = AttackOptions(
         rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
         public=public, others=tuple(others), labels=labels, learn=learn, records=records,
-        ledger=ledger, target=target, limit=limit, training=training, control=control, seed=seed,
+        ledger=ledger, target=target, question=question, limit=limit, training=training, control=control, seed=seed,
         minutes=minutes, quick=quick,
     )  # fmt: skip
     return commands.attack(dst, options, command=command, progress=progress)

@@ -12,7 +12,7 @@ from typing import Any
 from catch11.data.pictures import quiet
 from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE
+from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
 from catch11.releases.commit import Committer, Refusal
 from catch11.releases.ledger import Ledger, Row

@@ -19,8 +19,8 @@ from catch11.canvas.grid import Format
 from catch11.copies.personalize import CopySecret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
+from catch11.kinds import IMAGE
 from catch11.recoding.deep.agreement import Agreement, parse_agreement
 from catch11.recoding.deep.descent import Descended, Schedule, descend
 from catch11.recoding.deep.question import Change, Question

@@ -107,10 +107,10 @@ def recode(
     view = summary_view(done, dst)
     if not done.empty:
         reader = model or "the model of the key"
-        check = ["--model", model or "MODEL", "--source", src, "--key", key, "--rival", "RIVAL"]
+        given = ["--model", model or "MODEL", "--source", src, "--key", key, "--rival", "RIVAL"]
         secrets = [] if secret is None else ["--secret", secret]
         view += next_view(
             f"{reader} reads these files, and whoever has its weights; find out who else does:",
-            "catch11", "verify", dst, *check, *secrets,
+            "catch11", "verify", dst, *given, *secrets,
         )  # fmt: skip
     return Answer(facts=done.to_dict(), view=view, status=status)

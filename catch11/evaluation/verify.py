@@ -22,8 +22,9 @@ from catch11.evaluation.conditions import (
     ledger_rows,
     read_batch,
 )
+from catch11.evaluation.kept import broken, kept_measures, measures
 from catch11.evaluation.roles import named
-from catch11.evaluation.score import Run, Tally, release_id
+from catch11.evaluation.score import Run, Tally, class_scores, release_id
 from catch11.evaluation.verification import (
     Progress,
     Verifiable,
@@ -102,6 +103,11 @@ def verify(
         answered=lambda: windows.answered(batches(entries, batch)),
         total=len(entries),
         run=Run(key=release.key, seed=seed, command=command, settings=settings),
+        scores=lambda tally, models: [
+            *class_scores(tally, models),
+            *(one.by(next(iter(models)), "nte") for one in kept_measures(tally, seed=seed)),
+        ],
+        said=_unmeasured(release, sources),
         complete=release.complete,
         sourced=sources is not None,
         withheld=withheld,
@@ -109,6 +115,13 @@ def verify(
         unit="sounds" if release.canvas.sound else "images",
     )
     return verified(held, max_drop=max_drop, max_rival=max_rival, progress=progress)
+
+
+def _unmeasured(release: Release, sources: Sources | None) -> tuple[str, ...]:
+    keep = release.keep
+    if sources is not None or keep is None or keep.tolerance is None:
+        return ()
+    return (f"whether {keep.near} is kept was not measured: that takes the sources (--source)",)
 
 
 def _truth(
@@ -150,6 +163,8 @@ class _Windows:
             tally.truth = [self.truth.of(f) if self.truth else None for f in made.files]
             if made.files:
                 self._answer(made, tally)
+            if made.files and "clean" in made.windows:
+                self._measure(made, tally)
             yield len(entries), tally
 
     def _answer(self, made: Batch, tally: Tally) -> None:
@@ -168,6 +183,18 @@ class _Windows:
                 tally.answers[name, condition] += given.tolist()
             tally.psnr[condition] += made.psnr.get(condition, ())
             tally.ssim[condition] += made.ssim.get(condition, ())
+
+    def _measure(self, made: Batch, tally: Tally) -> None:
+        """What the authorized model still gets of the files, and which break what the list says."""
+        name, model = next(iter(self.models.items()))
+        clean, keep = made.windows["clean"], self.release.keep
+        clean = clean if self.scramble is None else self.scramble(clean)
+        found = measures(model, keep, made.windows["nte"], clean)
+        for measure, values in found.items():
+            tally.kept[measure] += values
+        answered = (tally.answers[name, condition] for condition in ("nte", "clean"))
+        alike = [a == b for a, b in zip(*answered, strict=True)]
+        tally.problems += broken(keep, made.files, found, alike)
 
     def _disagreements(self, made: Batch) -> list[tuple[str, str]]:
         """Files whose re-read PSNR or front shift is not the one in the ledger."""

@@ -15,13 +15,13 @@ PACKAGE = Path(catch11.__file__).parent
 
 # The rooms, ground floor first. A file imports from its own room or from the rooms above it here.
 ROOMS = (
-    "errors", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
+    "errors", "kinds", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
     "recoding", "releases", "evaluation", "theory", "attacks", "modalities", "baselines", "studies",
     "report", "cli", "__main__",
 )  # fmt: skip
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = (
-    "errors", "canvas", "crypto", "fronts", "subspaces", "keys", "copies", "recoding",
+    "errors", "kinds", "canvas", "crypto", "fronts", "subspaces", "keys", "copies", "recoding",
     "modalities/table/recoder", "modalities/table/deep", "modalities/text/recoder",
     "modalities/text/deep",
 )  # fmt: skip

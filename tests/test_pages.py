@@ -15,10 +15,8 @@ import catch11
 from catch11.attacks import frame
 from catch11.canvas.grid import GRIDS
 from catch11.cli import app
-from catch11.modalities import known
+from catch11.kinds import IMAGE, KINDS
 from catch11.recoding import registry
-from catch11.releases.form import FORMS
-from catch11.releases.pipeline import PIPELINES
 from catch11.studies.nets import digits
 from tests.conftest import ROOT
 
@@ -29,7 +27,7 @@ SHOWN = [ROOT / "README.md", *(page for shelf in SHELVES for page in sorted(shel
 WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Where extensions add a row.
 TABLES: tuple[dict[Any, Any], ...] = (
-    GRIDS, FORMS, PIPELINES, registry.HOMES, registry._ENTRIES, frame._ATTACKS,
+    GRIDS, KINDS, KINDS[IMAGE].forms, KINDS[IMAGE].recoders, registry._ENTRIES, frame._ATTACKS,
 )  # fmt: skip
 COUNT = 40
 DEMO = ["demo", "--out", "demo", "--count", str(COUNT)]
@@ -67,8 +65,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
-    monkeypatch.setattr(known, "MODALITIES", known.MODALITIES)
-    registry.methods_of("image")  # imports what the package itself registers
+    for kind in KINDS:  # imports what the package itself registers
+        registry.methods_of(kind)
     before = set(sys.modules)
     rows = [dict(table) for table in TABLES]
     yield tmp_path

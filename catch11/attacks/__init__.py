@@ -6,6 +6,7 @@ from catch11.attacks import blind, projection, probing, several  # isort: skip
 from catch11.attacks import restoration, reconstruction  # isort: skip
 from catch11.attacks import adaptation, counter, optimisation, training_use  # isort: skip
 from catch11.attacks import unscramble, recovery  # isort: skip
+from catch11.attacks import decoder, heads, inversion  # isort: skip
 from catch11.attacks import detection, linear
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Attack, Attempt, Finding, Jury, Material, attack_names, register
@@ -24,7 +25,10 @@ __all__ = [
     "attack_release",
     "blind",
     "counter",
+    "decoder",
     "detection",
+    "heads",
+    "inversion",
     "linear",
     "optimisation",
     "probing",

@@ -5,10 +5,10 @@ never sees a clean item of what it attacks, and never grades itself. Items are w
 of data has: windows, rows, documents.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any, ClassVar, Literal, Protocol, final, get_args, runtime_checkable
 
 import torch
@@ -21,7 +21,7 @@ from catch11.errors import Catch11Error, InvalidArgument
 from catch11.evaluation.classes import same_classes
 from catch11.evaluation.score import Measured
 from catch11.fronts.front import Front
-from catch11.keys.authorized import IMAGE
+from catch11.kinds import IMAGE, KINDS, named
 from catch11.models.frame import Model
 from catch11.subspaces.tiles import Subspace
 
@@ -31,13 +31,6 @@ Knowledge = Literal[
 Items = Any  # windows in pixel units, standardised rows, or documents
 Windows = Float[Tensor, "_ channel height width"]
 Classify = Callable[[Tensor], Tensor]
-# Where each kind of data gathers what attackers hold; its attacks are registered as it is imported.
-HOMES = {
-    IMAGE: "catch11.attacks.gather",
-    "audio": "catch11.modalities.audio.attacks",
-    "table": "catch11.modalities.table.attacks",
-    "text": "catch11.modalities.text.scene",
-}
 
 
 class Unsuited(Catch11Error, ValueError):
@@ -279,7 +272,7 @@ def register(attack: type[Attack]) -> type[Attack]:
     """Decorator: list an attack under its name, once; its knowledge must be of known kinds."""
     assert attack.name not in _ATTACKS, f"two attacks are called {attack.name}"
     assert {"released"} <= attack.knowledge <= set(get_args(Knowledge))
-    assert attack.modalities <= HOMES.keys()
+    assert attack.modalities <= KINDS.keys()
     assert getattr(attack, "cost", None) in COSTS, f"attack {attack.name} states no known cost"
     _ATTACKS[attack.name] = attack
     return attack
@@ -287,9 +280,8 @@ def register(attack: type[Attack]) -> type[Attack]:
 
 def home(modality: str) -> Any:
     """The module that gathers what attackers of a kind of data hold. Raises InvalidArgument."""
-    if modality not in HOMES:
-        raise InvalidArgument("modality", expected=f"one of {', '.join(HOMES)}", found=modality)
-    return importlib.import_module(HOMES[modality])
+    attacked = {name: kind.attacks for name, kind in KINDS.items() if kind.attacks}
+    return import_module(named(attacked, modality, argument="modality"))
 
 
 def attack_names(modality: str = IMAGE) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from catch11.attacks.digest import digest, file_digest
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Material, Pieces
-from catch11.attacks.jury import truths, window_jury
+from catch11.attacks.jury import ClassJury, truths, window_jury
+from catch11.attacks.posed import posed
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
 from catch11.attacks.several import NearDuplicates
 from catch11.canvas.frame import Canvas
@@ -24,6 +25,7 @@ from catch11.data.windows import open_source, readable, window_of
 from catch11.errors import InvalidArgument
 from catch11.evaluation.conditions import Given, Sources, find_sources, find_truth, ledger_rows
 from catch11.evaluation.gaussian import item_generator, noise_at
+from catch11.evaluation.questions import question_of
 from catch11.evaluation.verify import verify
 from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder
@@ -89,14 +91,19 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
         classes=first.labels,
         pairs=None if extra.clean is None or not extra.files else (extra.clean, extra.windows),
         query=_query(asked, release, ours),
+        weights=asked.model,
         pieces=pieces,
     )
     own = None if sources is None else partial(_own, sources, ours.files, release.canvas)
     right, metric = truths(asked.models, ours.labels, own)
-    jury = window_jury(
+    jury: ClassJury = window_jury(
         release.canvas, rivals=asked.models, truth=right, released=ours.windows, clean=ours.clean,
         metric=metric,
     )  # fmt: skip
+    if asked.question is not None:
+        question = question_of(asked.question)
+        material, jury = posed(question, material, jury, labels=ours.labels, names=first.labels)
+        said = (*said, f"asked was: {question.text}")
     learned = material.labelled or material.pairs
     return Scene(
         stands=(Stand(material=material, jury=jury),),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from catch11.attacks.frame import Attempt, Items, Jury, Windows
@@ -14,7 +14,7 @@ from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.windows import as_sources
 from catch11.errors import InvalidArgument
 from catch11.evaluation.classes import same_classes
-from catch11.evaluation.metrics import auc, ssim
+from catch11.evaluation.metrics import auc, balanced, ssim
 from catch11.evaluation.score import Measured, share_of
 from catch11.models.frame import Model
 
@@ -41,18 +41,21 @@ class ClassJury(Jury):
         """The rival's classes of items, through its own pipeline."""
         return torch.cat([self.predict(rival, part) for part in items.split(self.batch)])
 
+    def classified(self, attempt: Attempt) -> Float[Tensor, "batch classes"]:
+        """Logits of the attempt's own classifier on the items that it is judged on."""
+        assert attempt.classify is not None
+        items = self.clean if attempt.on == "clean" else self.released
+        if items is None:
+            raise InvalidArgument("source", expected="the clean pictures", found="none")
+        with torch.no_grad():
+            return torch.cat([attempt.classify(part) for part in items.split(self.batch)])
+
     def hits(self, name: str, attempt: Attempt) -> tuple[bool, ...]:
         """Whether the named rival, on this attempt, answers each item rightly."""
         if attempt.restored is not None:
             given = self.answers(self.rivals[name], attempt.restored)
         else:
-            assert attempt.classify is not None
-            items = self.clean if attempt.on == "clean" else self.released
-            if items is None:
-                raise InvalidArgument("source", expected="the clean pictures", found="none")
-            with torch.no_grad():
-                logits = torch.cat([attempt.classify(part) for part in items.split(self.batch)])
-            given = logits.argmax(1)
+            given = self.classified(attempt).argmax(1)
         return tuple(bool(hit) for hit in (given == self.truth[name]).tolist())
 
     def measures(self, name: str, attempt: Attempt) -> tuple[Measured, ...]:
@@ -71,6 +74,31 @@ class ClassJury(Jury):
         if attempt.restored is None or self.clean is None or self.compare is None:
             return None, None
         return self.compare(attempt.restored, self.clean)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionJury(ClassJury):
+    """Judges answers no (0) or yes (1) by how they rank the items: rivals have two classes, and `score`
+    gives their logits of items."""
+
+    score: Callable[[Any, Items], Float[Tensor, "batch 2"]]
+
+    def measures(self, name: str, attempt: Attempt) -> tuple[Measured, ...]:
+        """The area under the curve, which decides, and balanced accuracy."""
+        if attempt.read is not None:
+            return super(QuestionJury, self).measures(name, attempt)
+        if attempt.restored is not None:
+            parts = attempt.restored.split(self.batch)
+            logits = torch.cat([self.score(self.rivals[name], part) for part in parts])
+        else:
+            logits = self.classified(attempt)
+        odds, yes = (logits[:, 1] - logits[:, 0]).double(), self.truth[name].bool()
+        both = auc(odds[yes], odds[~yes]), balanced(odds, yes.tolist())
+        names = ("auc", "balanced accuracy")
+        return tuple(
+            Measured(metric=one, value=value, n=len(yes))
+            for one, value in zip(names, both, strict=True)
+        )
 
 
 def truths(

@@ -35,11 +35,17 @@ class Asked:
     recoder: Recoder | None = None
     labels: Given = None
     target: str | None = None
+    question: str | None = None
     public: Folder | None = None
     others: Sequence[Folder] = ()
     learn: Folder | None = None
     effort: Effort
     command: str | None = None
+
+    @property
+    def beside(self) -> str:
+        """What tells records of a question from those of the release itself; empty without one."""
+        return f", asked {self.question}" if self.question else ""
 
     def verified(
         self, verify: Callable[..., Verification], **more: object

@@ -71,6 +71,7 @@ def attack_release(
     model: Authorized | None = None,
     labels: Given = None,
     target: str | None = None,
+    question: str | None = None,
     public: Folder | None = None,
     others: Sequence[Folder] = (),
     learn: Folder | None = None,
@@ -102,7 +103,7 @@ def attack_release(
         dst=Path(dst), release=release, models=models, model=model, rivals=rivals, key=key,
         source=None if source is None else Path(source),
         ledger=None if ledger is None else Path(ledger),
-        recoder=recoder, labels=labels, target=target, public=public, others=others, learn=learn,
+        recoder=recoder, labels=labels, target=target, question=question, public=public, others=others, learn=learn,
         effort=effort, command=command,
     )  # fmt: skip
     scene: Scene = home(kind).gather(asked)
@@ -133,10 +134,11 @@ class _Session:
         settings = {
             "method": asked.release.method,
             "format": asked.release.form.name,
-            "release": release_id(asked.release.entries),
+            "release": release_id(asked.release.entries) + asked.beside,
             "training": scene.learned,
             "public": scene.public,
             "control": asked.effort.control,
+            **({"question": asked.question} if asked.question else {}),
         }
         seed = asked.effort.seed
         self._facts = Run(

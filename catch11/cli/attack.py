@@ -95,6 +95,15 @@ def attack(
             rich_help_panel=MORE,
         ),
     ] = None,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Ask no or yes instead of classes: animal, dog, vehicle (of ImageNet or CIFAR "
+            "labels); warm, bright, busy (what the source looks like; of the licensee alone).",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     training: Annotated[
         int | None,
         typer.Option(
@@ -143,7 +152,7 @@ def attack(
         rivals=tuple(rival or ()), model=model, attacks=tuple(attack or ()), source=source,
         key=None if key is None else open_key(key), public=public, others=tuple(other or ()),
         labels=labels, learn=learn, records=records, ledger=ledger, target=target, limit=limit,
-        training=training, control=control, seed=seed, minutes=minutes, quick=quick,
+        question=question, training=training, control=control, seed=seed, minutes=minutes, quick=quick,
         device=device, allow_code=allow_code,
     )  # fmt: skip
     sayings = Sayings()

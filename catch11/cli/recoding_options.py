@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from catch11.cli.help import MORE
-from catch11.recoding.registry import HOMES
+from catch11.kinds import methods
 
 _SPECTRAL, _DEEP, _OTHER = "Method spectral", "Method deep", "Texts and tables"
 
@@ -28,7 +28,7 @@ Tolerance = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        metavar="|".join(HOMES),
+        metavar="|".join(methods()),
         show_default="what --keep needs",
         rich_help_panel=MORE,
         help="Keeps all: spectral hides noise in what the first layer does not see. Keeps the rest: deep finds a picture "

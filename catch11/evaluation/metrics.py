@@ -159,6 +159,23 @@ def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> In
     return Interval(low=low, estimate=value, high=high, confidence=confidence)
 
 
+def balanced(scores: Numbers, truth: Sequence[bool], *, confidence: float = 0.95) -> Interval:
+    """Balanced accuracy of calling as many items yes as are: the mean of the shares of yes and of no
+    that are found, .5 by chance however rare one is. Wilson's ends of both, squared and added."""
+    rows, yes = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
+    if rows.shape != yes.shape or rows.ndim != 1 or not 0 < yes.sum() < len(yes):
+        found = f"shapes {rows.shape} and {yes.shape}, {int(yes.sum())} of them yes"
+        raise InvalidArgument("scores", expected="a score an item, and both answers", found=found)
+    called = np.zeros(len(yes), dtype=bool)
+    called[np.argsort(-rows, kind="stable")[: int(yes.sum())]] = True
+    sides = [(called & yes, yes), (~called & ~yes, ~yes)]
+    shares = [wilson(int(hit.sum()), int(of.sum()), confidence=confidence) for hit, of in sides]
+    value = sum(share.estimate for share in shares) / 2
+    below = math.hypot(*(share.estimate - share.low for share in shares)) / 2
+    above = math.hypot(*(share.high - share.estimate for share in shares)) / 2
+    return Interval(low=value - below, estimate=value, high=value + above, confidence=confidence)
+
+
 # scipy's `bootstrap` refuses a single item and has no ends where one draw has no value.
 def bootstrap(
     statistic: Callable[..., float],

@@ -4,8 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from catch11.canvas.frame import Canvas
 from catch11.fronts.front import Front
-
-AUDIO, IMAGE = "audio", "image"
+from catch11.kinds import AUDIO, IMAGE
 
 
 @runtime_checkable
@@ -55,6 +54,11 @@ class Authorized(Protocol):
 def is_private(model: object) -> bool:
     """Whether a loaded model says that it is a personalised copy."""
     return getattr(model, "private", False) is True
+
+
+def seal_of(model: object) -> str:
+    """The public name of the seal that a loaded model says it opens; empty where it is no sealed copy."""
+    return str(getattr(model, "sealed", ""))
 
 
 def modality_read(canvas: Canvas) -> str:

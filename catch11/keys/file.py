@@ -25,8 +25,8 @@ from catch11.crypto.privatefile import load_private, notes_of, save_private
 from catch11.crypto.seal import COST, Unusable
 from catch11.errors import Catch11Error
 from catch11.fronts.front import Front, Geometry
-from catch11.keys.authorized import IMAGE
 from catch11.keys.key import SECRET_BYTES, Key, key_of
+from catch11.kinds import IMAGE
 from catch11.subspaces.rule import Rule
 from catch11.subspaces.tiles import TileSubspace
 

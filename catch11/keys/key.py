@@ -15,7 +15,8 @@ from catch11.errors import Catch11Error, InvalidArgument, KeyMismatch
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
-from catch11.keys.authorized import IMAGE, Authorized, is_private, modality_read
+from catch11.keys.authorized import Authorized, is_private, modality_read
+from catch11.kinds import IMAGE
 from catch11.subspaces.conv import conv_subspace
 from catch11.subspaces.joint import Join, joint_front
 from catch11.subspaces.rule import Rule

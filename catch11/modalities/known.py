@@ -2,28 +2,28 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.modalities.audio.modality import AUDIO
+from catch11.kinds import KINDS, fetched, kind_of
 from catch11.modalities.frame import Modality
 from catch11.modalities.image.modality import IMAGE
-from catch11.modalities.table.modality import TABLE
-from catch11.modalities.text.modality import TEXT
 from catch11.models.files.function import modality_named
 
-# To add a kind of data: an instance, and its place here. What none claims is of images.
-MODALITIES: tuple[Modality, ...] = (TEXT, AUDIO, TABLE, IMAGE)
 _LOOKED = 2000  # files of a folder that are looked at to know what it holds
 
 
 def named(name: str) -> Modality:
     """A kind of data by its name. Raises InvalidArgument with the known ones."""
-    known = {one.name: one for one in MODALITIES}
-    if name not in known:
-        raise InvalidArgument("modality", expected=f"one of {', '.join(known)}", found=name)
-    return known[name]
+    found: Modality = fetched(kind_of(name).modality)
+    return found
+
+
+def modalities() -> Iterator[Modality]:
+    """All kinds of data, in the order in which they are asked for their claims."""
+    yield from map(named, KINDS)
 
 
 def modality_of(spec: str) -> Modality:
@@ -42,7 +42,7 @@ def stated_modality(spec: str) -> Modality | None:
     stated = facts.get("modality")
     if isinstance(stated, str):
         return named(stated)
-    return next((one for one in MODALITIES if facts and one.claims(facts)), IMAGE)
+    return next((one for one in modalities() if facts and one.claims(facts)), IMAGE)
 
 
 def model_facts(spec: str) -> dict[str, Any]:
@@ -85,10 +85,10 @@ def check_source(own: Modality, src: str | os.PathLike[str]) -> None:
     suffixes = _suffixes(path)
     if not suffixes or suffixes & own.suffixes:
         return
-    for other in MODALITIES:
+    for other in modalities():
         if suffixes & other.suffixes:
             found = sorted(suffixes & other.suffixes)[0]
-            readers = [one.models for one in MODALITIES if found in one.suffixes]
+            readers = [one.models for one in modalities() if found in one.suffixes]
             raise InvalidArgument(
                 "SRC", expected=f"{own.sources}, as the key is of {own.models}",
                 found=f"{found} files in {path}",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
@@ -26,7 +26,7 @@ def verify(
     labels: Labels | None = None,
     target: str | None = None,
     key: Key | None = None,
-    copy: CopySecret | None = None,
+    copy: Secret | None = None,
     ledger: Folder | None = None,
     prompt: str | None = None,
     max_drop: float | None = None,
@@ -43,7 +43,7 @@ def verify(
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. target: of tables
     and texts, the source's column with the class or score. Without either a model's own clean answer
     is the truth. key: the release must be signed with it; of pictures, adds the front shift. copy:
-    the secret of `model`, a personalised copy. ledger: the owner's list, beside `dst` unless given.
+    the secret of `model`, a personalised or sealed copy. ledger: the owner's list, beside `dst` unless given.
     prompt: what models that answer in words are asked. max_drop, max_rival: shares; the largest loss
     of the authorized model and the largest score of a rival that pass. limit: files to judge,
     evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records.
@@ -73,6 +73,7 @@ def attack(
     records: Folder | None = None,
     ledger: Folder | None = None,
     target: str | None = None,
+    question: str | None = None,
     limit: int | None = None,
     training: int | None = None,
     control: bool = False,
@@ -88,7 +89,8 @@ def attack(
     allows, unless given. source: the originals: judge restorations, and pairs to learn from. key:
     for attackers who know the front. public: data that attackers compare with and learn from.
     others: further releases of the same sources. labels, target, ledger: as of `verify`. learn: a
-    labelled release for the same model to learn from. records: a file of JSON lines that a stopped
+    labelled release for the same model to learn from. question: asked in place of the release's classes,
+    see `evaluation.questions`. records: a file of JSON lines that a stopped
     run goes on from. limit: files judged. training: further ones that attackers learn from. control:
     attack Gaussian noise of the same PSNR instead. minutes: after which no further attack begins.
     quick: only attacks that train nothing. progress: called with a `Step` as an attack begins and
@@ -97,7 +99,7 @@ def attack(
     options = AttackOptions(
         rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
         public=public, others=tuple(others), labels=labels, learn=learn, records=records,
-        ledger=ledger, target=target, limit=limit, training=training, control=control, seed=seed,
+        ledger=ledger, target=target, question=question, limit=limit, training=training, control=control, seed=seed,
         minutes=minutes, quick=quick,
     )  # fmt: skip
     return commands.attack(dst, options, command=command, progress=progress)

@@ -1,4 +1,4 @@
-"""Which recoder does a method for a kind of data: a new one is a row of `HOMES` and a decorated class."""
+"""Which recoder does a method for a kind of data: a new one is a decorated class, and its place in `KINDS`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,23 +6,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from catch11.errors import InvalidArgument
-
-# Where the recoders of a method are defined, by name: kinds of data bring theirs.
-HOMES: dict[str, tuple[str, ...]] = {
-    "spectral": (
-        "catch11.recoding.spectral.recoder",
-        "catch11.modalities.audio.recoder",
-        "catch11.modalities.table.recoder",
-        "catch11.modalities.text.recoder",
-    ),
-    "deep": (
-        "catch11.recoding.deep.recoder",
-        "catch11.modalities.audio.recoder",
-        "catch11.modalities.table.deep",
-        "catch11.modalities.text.deep",
-    ),
-    "scramble": ("catch11.recoding.scramble",),
-}
+from catch11.kinds import KINDS
 
 Defaults = Callable[[Any], Mapping[str, Any]]
 AnyClass = TypeVar("AnyClass", bound=type)
@@ -69,15 +53,14 @@ def registered(
 
 def entry_of(method: str, modality: str) -> Entry | None:
     """The recoder of a method for a kind of data, where there is one."""
-    if (method, modality) not in _ENTRIES:
-        for home in HOMES.get(method, ()):
-            import_module(home)
+    if modality in KINDS and method in KINDS[modality].recoders:
+        import_module(KINDS[modality].recoders[method])
     return _ENTRIES.get((method, modality))
 
 
 def methods_of(modality: str) -> dict[str, Entry]:
     """All recoders of a kind of data by their methods, the usual one first."""
-    for home in (home for homes in HOMES.values() for home in homes):
+    for home in KINDS[modality].recoders.values() if modality in KINDS else ():
         import_module(home)
     found = {method: entry for (method, kind), entry in _ENTRIES.items() if kind == modality}
     return dict(sorted(found.items(), key=lambda item: not item[1].usual))

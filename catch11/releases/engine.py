@@ -13,7 +13,7 @@ from typing import Any
 from catch11.data.pictures import quiet
 from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE
+from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
 from catch11.recoding.keep import EVERYTHING, Keep
 from catch11.releases.commit import Committer, Refusal
@@ -133,7 +133,7 @@ def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:
 
 
 def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any]:
-    kind = recoder.key.modality
+    kind, seal = recoder.key.modality, recoder.domain.seal
     return {
         "key": recoder.key.fingerprint,
         **({} if kind == IMAGE else {"modality": kind}),
@@ -144,6 +144,7 @@ def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, An
         "settings": task.settings,
         "names": names,
         "checked": task.checked,
+        **({} if seal is None else {"sealed": seal.fingerprint}),
         "canvas": task.canvas.to_dict(),
     }
 

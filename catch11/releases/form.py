@@ -2,15 +2,13 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, ClassVar, Generic, TypeVar
 
 from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import InvalidArgument
+from catch11.kinds import fetched, forms, named
 
 Meant = TypeVar("Meant")
 Value = TypeVar("Value")
@@ -52,31 +50,10 @@ class Form(ABC, Generic[Meant, Value]):
         raise ValueError(f"it is a {self.name} file, which holds no picture or sound")
 
 
-# Where the form of each name is defined: kinds of data bring their own.
-FORMS: dict[str, str] = {
-    "png8": "catch11.modalities.image.png8.PNG8",
-    "tensor": "catch11.modalities.image.tensor.TENSOR",
-    "wav16": "catch11.modalities.audio.wav.WAV16",
-    "wav32": "catch11.modalities.audio.wav.WAV32",
-    "csv": "catch11.modalities.table.form.CSV",
-    "tsv": "catch11.modalities.table.form.TSV",
-    "parquet": "catch11.modalities.table.form.PARQUET",
-    "embeds": "catch11.modalities.text.embeds.EMBEDS",
-}
-
-
 def form_of(name: str) -> Form[Any, Any]:
     """The form of that name; raises InvalidArgument with the known ones."""
-    found: Form[Any, Any] = named(FORMS, name, argument="format")
+    found: Form[Any, Any] = fetched(named(forms(), name, argument="format"))
     return found
-
-
-def named(homes: Mapping[str, str], name: str, *, argument: str) -> Any:
-    """What stands where a table says; raises InvalidArgument with the names it knows."""
-    if name not in homes:
-        raise InvalidArgument(argument, expected=f"one of {', '.join(homes)}", found=name)
-    module, _, attribute = homes[name].rpartition(".")
-    return getattr(import_module(module), attribute)
 
 
 def digest(data: bytes) -> str:

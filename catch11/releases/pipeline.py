@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from catch11.errors import InvalidArgument
-from catch11.releases.form import Form, named
+from catch11.kinds import fetched, kind_of
+from catch11.releases.form import Form
 
 Long = Literal["truncate", "refuse"]
 Item = TypeVar("Item")
@@ -108,19 +109,10 @@ class Pipeline(ABC, Generic[Item, Meant]):
         return names
 
 
-# Where each kind of data has its pipeline.
-PIPELINES: dict[str, str] = {
-    "image": "catch11.modalities.image.release.Pictures",
-    "audio": "catch11.modalities.audio.release.Sounds",
-    "table": "catch11.modalities.table.release.Tables",
-    "text": "catch11.modalities.text.release.Texts",
-}
-
-
 def pipeline_of(asked: Request) -> type[Pipeline[Any, Any]]:
     """The pipeline of the key's kind of data. Raises InvalidArgument for what it does not take."""
     kind = asked.recoder.key.modality
-    found: type[Pipeline[Any, Any]] = named(PIPELINES, kind, argument="key")
+    found: type[Pipeline[Any, Any]] = fetched(kind_of(kind, argument="key").pipeline)
     for name in {"read", "columns", "long", "most"} - found.options:
         if getattr(asked, name) != getattr(_USUAL, name):
             raise InvalidArgument(name, expected=f"none for a {found.noun}", found="some")

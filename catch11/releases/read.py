@@ -13,7 +13,7 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ReleaseError
-from catch11.keys.authorized import IMAGE
+from catch11.kinds import IMAGE
 from catch11.recoding.keep import Keep, keep_of
 from catch11.releases.form import Form, form_of
 from catch11.releases.ledger import Row, read_ledger

@@ -15,6 +15,7 @@ from catch11.canvas.grid import psnr as measured
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.record import Record
 from catch11.models.frame import Model
+from catch11.models.stages import stages
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model as model_name
@@ -23,7 +24,6 @@ from catch11.studies.trial import Trial
 
 STRENGTHS = {"quick": (40.0, 20.0, 10.0, 0.0), "full": (40.0, 30.0, 20.0, 15.0, 10.0, 5.0, 0.0)}
 IMAGES = {"quick": 16, "full": 200}
-SHOWN = 6  # depths of a model, evenly spaced
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
@@ -36,33 +36,6 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
             facts |= {"n": IMAGES[scale]}
             rows.append(Cell(name=f"{owner} at {psnr:g} dB", settings=facts))
     return rows
-
-
-def stages(model: Model) -> dict[str, nn.Module]:
-    """The front, a few depths and nothing else, by name, in the order of the forward pass."""
-    module = model.module
-    if module is None:
-        return {}
-    chains = [
-        (name, part)
-        for name, part in module.named_modules()
-        if isinstance(part, nn.ModuleList | nn.Sequential) and len(part) > 1
-    ]
-    outer = [c for c in chains if not any(c[0] != o[0] and _inside(c[0], o[0]) for o in chains)]
-    blocks = [
-        (f"{name}.{child}".strip("."), part)
-        for name, chain in outer
-        for child, part in chain.named_children()
-    ]
-    front = model.front().layer
-    rest = [block for block in blocks if block[0] != front]
-    places = sorted({round(i * (len(rest) - 1) / max(1, SHOWN - 2)) for i in range(SHOWN - 1)})
-    first = {name: part for name, part in module.named_modules() if name == front}
-    return {**first, **dict(rest[i] for i in places if 0 <= i < len(rest))}
-
-
-def _inside(name: str, outer: str) -> bool:
-    return outer == "" or name.startswith(f"{outer}.")
 
 
 def outputs(model: Model, windows: Tensor) -> dict[str, Tensor]:

@@ -21,8 +21,8 @@ from catch11.data.windows import readable
 from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.fronts.front import Front
-from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
+from catch11.kinds import IMAGE
 from catch11.recoding.spectral.noise import Noise
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.theory.bounds import Bound, fronts_of

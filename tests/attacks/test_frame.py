@@ -7,7 +7,6 @@ import torch
 
 import catch11.attacks
 from catch11.attacks.frame import (
-    HOMES,
     Attack,
     Attempt,
     Knowledge,
@@ -19,6 +18,7 @@ from catch11.attacks.frame import (
 from catch11.canvas.frame import Canvas, Fit
 from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument
+from catch11.kinds import KINDS
 from tests.attacks.conftest import Scene
 
 _PLACES: dict[Knowledge, str] = {
@@ -55,7 +55,7 @@ def test_an_attack_sees_what_it_declares_and_nothing_else(scene: Scene, name: Kn
     assert (seen[0].subspace is not None) == (name == "front")
 
 
-EVERY = [(kind, name) for kind in HOMES for name in attack_names(kind)]
+EVERY = [(kind, name) for kind in KINDS for name in attack_names(kind)]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)

@@ -15,13 +15,14 @@ from catch11.attacks import (
     attack_names,
     attack_release,
 )
-from catch11.attacks.frame import HOMES, attack_of
+from catch11.attacks.frame import attack_of
 from catch11.attacks.pace import COSTS, Step, remaining
 from catch11.errors import InvalidArgument
 from catch11.evaluation.score import Measured, share_of
+from catch11.kinds import KINDS
 from tests.world import World, build_world
 
-EVERY = [(kind, name) for kind in HOMES for name in attack_names(kind)]
+EVERY = [(kind, name) for kind in KINDS for name in attack_names(kind)]
 TOOK = {"plain": 2.0, "untrained": 10.0, "trained": 300.0}
 
 

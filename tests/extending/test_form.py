@@ -11,6 +11,7 @@ import pytest
 from catch11 import SpectralRecoder, release, verify
 from catch11.canvas import grid
 from catch11.errors import InvalidArgument, ReleaseError
+from catch11.kinds import IMAGE, KINDS
 from catch11.releases import form
 from catch11.releases.manifest import Entry
 from catch11.releases.read import read_release
@@ -27,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(grid.GRIDS, "npy", GRID)
-    monkeypatch.setitem(form.FORMS, "npy", "tests.extending.npy.NPY")
+    monkeypatch.setitem(KINDS[IMAGE].forms, "npy", "tests.extending.npy.NPY")
 
 
 def test_a_toy_form_goes_all_the_way(world: World, tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_without_its_rows_it_is_unknown(
 ) -> None:
     recoder = SpectralRecoder(world.key, psnr=9.0, format="npy")
     release(world.source, tmp_path / "out", recoder)
-    monkeypatch.delitem(form.FORMS, "npy")
+    monkeypatch.delitem(KINDS[IMAGE].forms, "npy")
     with pytest.raises(ReleaseError, match="format: expected one of png8, tensor"):
         read_release(tmp_path / "out")
     monkeypatch.delitem(grid.GRIDS, "npy")

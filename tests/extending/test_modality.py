@@ -1,4 +1,4 @@
-"""To add a kind of data: files with what its rooms ask for, and a row in each of four tables.
+"""To add a kind of data: two files with what its rooms ask for, and its row in `KINDS`.
 
 The toy kind here is outside the package; Python and the commands key, release and verify it.
 """
@@ -11,12 +11,9 @@ import torch
 
 from catch11 import build_key, load_key, load_model, recoder_for, release, save_key, verify
 from catch11.errors import InvalidArgument
-from catch11.modalities import known
-from catch11.recoding import registry
-from catch11.releases import form, pipeline
+from catch11.kinds import KINDS, Kind
 from tests.calls import run, said
 from tests.extending.reading import NUMBERS
-from tests.extending.reading_kind import KIND
 
 HERE = "tests.extending.reading"
 OURS, THEIRS = (f"py:{HERE}_kind:{name}" for name in ("ours", "theirs"))
@@ -24,10 +21,13 @@ OURS, THEIRS = (f"py:{HERE}_kind:{name}" for name in ("ours", "theirs"))
 
 @pytest.fixture(autouse=True)
 def known_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "MODALITIES", (KIND, *known.MODALITIES))
-    monkeypatch.setitem(registry.HOMES, "still", (HERE,))
-    monkeypatch.setitem(pipeline.PIPELINES, "reading", f"{HERE}.Readings")
-    monkeypatch.setitem(form.FORMS, "dat", f"{HERE}.DAT")
+    row = Kind(
+        modality=f"{HERE}_kind.KIND",
+        pipeline=f"{HERE}.Readings",
+        recoders={"still": HERE},
+        forms={"dat": f"{HERE}.DAT"},
+    )
+    monkeypatch.setitem(KINDS, "reading", row)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""To add a recoder: a file with it, and where that lies in `registry.HOMES`; a test, a line of docs.
+"""To add a recoder: a file with it, and where that lies in `KINDS`; a test, a line of docs.
 
 The toy recoder here is outside the package; Python and the command choose, release and judge it.
 """
@@ -10,6 +10,7 @@ import pytest
 
 from catch11 import recoder_for, release, save_key, verify
 from catch11.errors import InvalidArgument
+from catch11.kinds import IMAGE, KINDS
 from catch11.recoding import registry
 from catch11.recoding.registry import registered
 from tests.calls import run, said
@@ -26,8 +27,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registered for one test, as an import registers it for one process."""
-    registry.methods_of("image")
-    monkeypatch.setitem(registry.HOMES, "plain", (HOME,))
+    for kind in KINDS:
+        registry.methods_of(kind)
+    monkeypatch.setitem(KINDS[IMAGE].recoders, "plain", HOME)
     monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
     monkeypatch.delitem(sys.modules, HOME, raising=False)
 

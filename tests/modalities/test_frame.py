@@ -11,13 +11,13 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from catch11.errors import InvalidArgument
-from catch11.modalities import known
+from catch11.kinds import KINDS, Kind
 from catch11.modalities.audio.modality import AUDIO
 from catch11.modalities.frame import Action, Facts, Modality, options
 from catch11.modalities.image.modality import IMAGE
 from catch11.modalities.known import (
-    MODALITIES,
     check_source,
+    modalities,
     modality_of,
     release_modality,
     stated_modality,
@@ -47,6 +47,7 @@ SMELL = Modality(
     verify=Action(run=never, takes=options("source")),  # type: ignore[arg-type]
     attack=Action(run=never, takes=options("rivals"), needs={"rivals": "somebody"}),
 )
+SMELLS = Kind(modality=f"{__name__}.SMELL", pipeline="", recoders={})
 
 
 @pytest.mark.parametrize("spec", ["py:x:y", "timm:resnet18", "nowhere", "hf:", "torch:none.pt"])
@@ -74,7 +75,7 @@ def test_a_damaged_configuration_names_no_kind(tmp_path: Path, text: str) -> Non
 def test_a_source_of_another_kind_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "MODALITIES", (SMELL, IMAGE))
+    monkeypatch.setitem(KINDS, "smell", SMELLS)
     (tmp_path / "a.nose").write_bytes(b"")
     with pytest.raises(InvalidArgument, match=r"SRC: expected a folder of pictures.*found \.nose"):
         check_source(IMAGE, tmp_path)
@@ -113,7 +114,7 @@ def test_an_attack_needs_a_rival_and_the_originals(option: str) -> None:
 ACTIONS = {"key": KeyOptions, "verify": VerifyOptions, "attack": AttackOptions}
 
 
-@pytest.mark.parametrize("kind", MODALITIES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", list(modalities()), ids=lambda kind: kind.name)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_what_a_kind_takes_is_an_option_and_its_function_knows_it(
     kind: Modality, action: str
@@ -129,14 +130,14 @@ def test_what_a_kind_takes_is_an_option_and_its_function_knows_it(
 
 
 def test_every_kind_has_a_name_of_its_own() -> None:
-    assert len({kind.name for kind in MODALITIES}) == len(MODALITIES)
-    assert MODALITIES[-1] is IMAGE
+    assert [kind.name for kind in modalities()] == list(KINDS)
+    assert list(KINDS)[-1] == IMAGE.name
 
 
 def test_a_kind_is_asked_whether_it_claims_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "MODALITIES", (SMELL, IMAGE))
+    monkeypatch.setitem(KINDS, "smell", SMELLS)
     (tmp_path / "config.json").write_text('{"model_type": "nose"}')
     assert modality_of(str(tmp_path)) is SMELL
     assert modality_of(f"hf:{tmp_path}") is SMELL
@@ -161,7 +162,7 @@ KNOWN = ("vit", "swin", "resnet", "clip", "qwen2_5_vl", "internvl", "wav2vec2", 
 
 
 def claiming(facts: Facts) -> list[str]:
-    return [kind.name for kind in MODALITIES if kind.claims(facts)]
+    return [kind.name for kind in modalities() if kind.claims(facts)]
 
 
 def test_a_model_is_claimed_once_at_most() -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from catch11.canvas.grid import psnr
+from catch11.models.stages import stages
 from catch11.studies.assumption2 import principal
 from catch11.studies.place import Place
-from catch11.studies.table6 import median_range, outputs, stages
+from catch11.studies.table6 import median_range, outputs
 from catch11.studies.trial import Method, Trial
 
 torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from catch11.attacks import gather as windows
 from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.scene import Asked, Scene
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import AUDIO
+from catch11.kinds import AUDIO
 from catch11.modalities.audio.filters import Waves, codec, frames, low_pass, other_rate
 
 

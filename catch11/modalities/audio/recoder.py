@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from catch11.keys.authorized import AUDIO
 from catch11.keys.key import Key
+from catch11.kinds import AUDIO
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.registry import registered
 from catch11.recoding.spectral.recoder import SpectralRecoder

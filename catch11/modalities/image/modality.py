@@ -79,7 +79,7 @@ IMAGE = Modality(
     attack=Takes(
         takes=options(
             "rivals model attacks source key public others labels learn records ledger "
-            "limit training control seed "
+            "limit training control seed question "
             "minutes quick"
         ),
         needs={"rivals": "at least one model"},

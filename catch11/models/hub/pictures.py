@@ -18,11 +18,14 @@ from catch11.models.canvases import (
     positive_sizes,
     resample_name,
 )
+from catch11.models.files.sidecar import sidecar_pipeline
 from catch11.models.frame import Model, finish
 from catch11.models.hub.transformers import (
     check_complete,
     check_one_class,
+    hub_file,
     load_processor,
+    model_type,
     read_weights,
     stated_normalisation,
 )
@@ -37,19 +40,28 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         return load_vlm(rest, family, device=device, allow_code=allow_code)
     from transformers import AutoModelForImageClassification
 
+    from catch11.models.hub import mambavision
+
+    mambavision.register()
+    own = model_type(rest) == mambavision.NAME  # its code is here, so the folder's never runs
     loader = AutoModelForImageClassification.from_pretrained
-    module, info = read_weights(spec, loader, rest, allow_code=allow_code)
+    module, info = read_weights(spec, loader, rest, allow_code=allow_code and not own)
     check_complete(spec, info)
     check_one_class(spec, module.config)
     check_weights(spec, module)
-    processor = load_processor(rest, allow_code=allow_code)
-    canvas, notes = processor_canvas(processor)
+    notes: tuple[str, ...] = ()
+    if own and hub_file(rest, "preprocessor_config.json") is None:
+        canvas, prepare = sidecar_pipeline(mambavision.stated_preparation(module.config))
+    else:
+        processor = load_processor(rest, allow_code=allow_code)
+        prepare = processor_prepare(processor)
+        canvas, notes = processor_canvas(processor)
     return finish(
         spec=spec,
         name=Path(rest).name or rest,
         module=module,
         canvas=canvas,
-        prepare=processor_prepare(processor),
+        prepare=prepare,
         labels=partial(named_labels, spec, module.config.id2label),
         device=device,
         notes=notes,

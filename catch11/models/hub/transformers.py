@@ -1,5 +1,6 @@
 """What every loader of transformers models uses: weights, processors, and errors as one sentence."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -51,6 +52,32 @@ def _check_adapter(spec: str, rest: str) -> None:
             f"an adapter ({Path(found).name}) lies beside its weights and nothing here applies it"
         )
         raise ModelRefused(spec, reason, "merge it into the weights, or install peft")
+
+
+def hub_file(rest: str, name: str) -> Path | None:
+    """A file of a folder or id, from the cache or the hub; None where there is none."""
+    folder = Path(rest).expanduser()
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    from transformers.utils import cached_file
+
+    try:
+        with silent():
+            found = cached_file(rest, name)
+    except (OSError, ValueError):
+        return None
+    return Path(found) if found else None
+
+
+def model_type(rest: str) -> str | None:
+    """What the config.json of a folder or id says it is; None where there is nothing to read."""
+    path = hub_file(rest, "config.json")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    kind = facts.get("model_type") if isinstance(facts, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def check_complete(spec: str, info: dict[str, Any]) -> None:

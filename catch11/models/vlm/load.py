@@ -5,7 +5,6 @@ normalised windows to the logits of the first word it would say to a prompt. Its
 submodule `tower`, whose output is everything of a picture that the language side is given.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.frame import Model, finish
-from catch11.models.hub.transformers import check_complete, read_weights, silent
+from catch11.models.hub.transformers import check_complete, model_type, read_weights
 from catch11.models.vlm.asking import Asking
 from catch11.models.vlm.canvas import parse_asked, prove_sight, sight_of, vlm_canvas, vlm_prepare
 from catch11.models.vlm.processor import (
@@ -30,22 +29,7 @@ from catch11.models.weights import check_weights
 
 def family_of(rest: str) -> str | None:
     """The family of a folder or id, from its config.json; None where it is not one known here."""
-    folder = Path(rest.partition("?")[0]).expanduser()
-    if folder.is_dir():
-        path = folder / "config.json"
-    else:
-        from transformers.utils import cached_file
-
-        try:
-            with silent():
-                path = Path(cached_file(rest.partition("?")[0], "config.json") or "")
-        except (OSError, ValueError):
-            return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    kind = facts.get("model_type") if isinstance(facts, dict) else None
+    kind = model_type(rest.partition("?")[0])
     return kind if kind in PROCESSORS else None
 
 

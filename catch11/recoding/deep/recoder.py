@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import Format
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import IMAGE
 from catch11.keys.key import Key
+from catch11.kinds import IMAGE
 from catch11.recoding.deep.agreement import Agreement, parse_agreement
 from catch11.recoding.deep.approach import Approach
 from catch11.recoding.deep.descent import Descended, Schedule, descend
@@ -89,7 +89,7 @@ class DeepRecoder(Recoder[Tensor]):
     format: Format = "png8"
     chunk: int = 16
     precision: Precision = "float32"
-    copy: CopySecret | None = None
+    copy: Secret | None = None
     quiet: Quiet | None = None
 
     def __post_init__(self) -> None:
@@ -155,9 +155,10 @@ class DeepRecoder(Recoder[Tensor]):
     def schedule(self) -> Schedule | Approach:
         """The balls of the search: to an answer along momentum, to scores and maps by `Approach`."""
         if self.agreed.kind not in ("kl", "match") or self.radius == "least":
-            return schedule_of(self.steps or STEPS, self.radius)
+            return schedule_of(STEPS if self.steps is None else self.steps, self.radius)
         last = WIDEST if self.radius == "auto" else float(self.radius)
-        return Approach(steps=self.steps or NEAR_STEPS, bound=self.agreed.value, last=last)
+        steps = NEAR_STEPS if self.steps is None else self.steps
+        return Approach(steps=steps, bound=self.agreed.value, last=last)
 
     @cached_property
     def begin(self) -> Start:

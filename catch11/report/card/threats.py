@@ -11,6 +11,7 @@ from catch11.evaluation.doubts import doubts_of_records, judged
 from catch11.evaluation.groups import clean_of, largest, preferred, release_of
 from catch11.evaluation.record import Record
 
+LICENSED = "weights"  # who holds all of the authorized model is its licensee
 KNOWN = {
     "others": "further releases of the same pictures",
     "public": "public pictures",
@@ -18,6 +19,7 @@ KNOWN = {
     "pairs": "other originals beside their released files",
     "key-queries": "a recoder that answers",
     "front": "the authorized model's first layer",
+    LICENSED: "all of the authorized model",
 }
 _RANK = {name: 2**place for place, name in enumerate(KNOWN)}
 _CLEAN = "training-use"  # judged on clean pictures: another aim, so a row of its own
@@ -70,11 +72,13 @@ class Card:
 
     @property
     def worst(self) -> Row | None:
-        """The attacker who gets most of a model's clean score, or most where that is unknown. Whoever
-        holds weights that descend from the authorized ones needs no attack and is none."""
+        """The attacker who gets most of a model's clean score, or most where that is unknown: of third
+        parties. The licensee stands in a row of its own, and whoever holds weights that descend from
+        the authorized ones needs no attack and is none."""
         rows = [
             row for row in self.rows
             if row.record.metric != "auc" and row.record.role != "sibling"
+            and not _licensed(row.record)
         ]  # fmt: skip
         known = all(row.recovered is not None for row in rows)
         return max(
@@ -130,13 +134,15 @@ def _attackers(
         yield plain
     held: dict[tuple[int, bool], list[Record]] = defaultdict(list)
     for record in attacks:
-        if record.role in ("ta", "ga"):
+        if record.role in ("ta", "ga") or _licensed(record):
             rank = sum(_RANK.get(name, 0) for name in record.knowledge)
             held[rank, record.attack == _CLEAN].append(record)
     for (_, trains), group in sorted(held.items(), key=lambda item: item[0]):
         for metric in dict.fromkeys(record.metric == "auc" for record in group):
             part = [record for record in group if (record.metric == "auc") == metric]
-            who = "a detector" if metric else "a trainer of models" if trains else "an attacker"
+            detects = metric and not part[0].settings.get("question")
+            who = "a detector" if detects else "a trainer of models" if trains else "an attacker"
+            who = "the licensee, beyond the licence" if _licensed(part[0]) else who
             row = _row(who, knows(part[0]), part, clean)
             if row is not None:
                 yield row
@@ -144,6 +150,10 @@ def _attackers(
     row = _row("a descendant", "weights that descend from the authorized ones", siblings, clean)
     if row is not None:
         yield row
+
+
+def _licensed(record: Record) -> bool:
+    return LICENSED in record.knowledge
 
 
 def knows(record: Record) -> str:

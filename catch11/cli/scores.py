@@ -46,8 +46,11 @@ def _table(records: "Sequence[Record]", metric: str) -> Table:
 
 def cell(record: "Record") -> str:
     """An estimate with its interval, in the words of a terminal."""
-    low, high = _share(record.low), _share(record.high)
-    return f"{_share(record.value)} [dim]{low}–{high}[/]"
+    near = record.metric.startswith(("KL", "distance", "cosine"))
+    value, low, high = (
+        f"{one:.3g}" if near else _share(one) for one in (record.value, record.low, record.high)
+    )
+    return f"{value} [dim]{low}–{high}[/]"
 
 
 def _share(value: float) -> str:

@@ -9,7 +9,7 @@ from catch11.cli import recoding_options as how
 from catch11.cli.frame import FINDING, Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, Secret, open_key, open_secret
-from catch11.cli.views import summary_view
+from catch11.cli.views import next_view, preview_view, summary_view
 
 
 @command("Release")
@@ -20,6 +20,8 @@ def recode(
     ],
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
+    keep: how.Keep = None,
+    tolerance: how.Tolerance = None,
     method: how.Method = None,
     model: Annotated[
         str | None,
@@ -40,6 +42,10 @@ def recode(
         Literal["keep", "opaque"],
         typer.Option(help="keep the sources' names, or give opaque ones that say nothing."),
     ] = "keep",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing; say what it would do, from a few tries."),
+    ] = False,
     secret: Secret = None,
     ledger: Ledger = None,
     workers: how.Workers = None,
@@ -81,17 +87,32 @@ def recode(
     --model hf:models/deit-tiny-patch16-224
     """
     from catch11.modalities.options import RecodeOptions
+    from catch11.modalities.recode import preview
     from catch11.modalities.recode import recode as run
 
     options = RecodeOptions(
-        method=method, model=model, copy=None if secret is None else open_secret(secret),
+        keep=keep, tolerance=tolerance, method=method, model=model, copy=None if secret is None else open_secret(secret),
         format=format, check=check, names=names, ledger=ledger, workers=workers, resume=resume,
         psnr=psnr, noise=noise, client=client, shared=shared, at=at, start=start, steps=steps,
         quiet=quiet, radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
         also=tuple(also or ()), against=tuple(against or ()), precision=precision,
         columns=tuple(column or ()), long=long, half=half, device=device, allow_code=allow_code,
     )  # fmt: skip
+    opened = open_key(key)
+    if dry_run:
+        found = preview(src, dst, opened, options)
+        status = 0 if found.kept + found.standing else FINDING
+        return Answer(facts=found.to_dict(), view=preview_view(found, dst), status=status)
     with progress("recoding") as tick:
-        done = run(src, dst, open_key(key), options, progress=tick)
+        done = run(src, dst, opened, options, progress=tick)
     status = FINDING if done.empty else 0
-    return Answer(facts=done.to_dict(), view=summary_view(done, dst), status=status)
+    view = summary_view(done, dst)
+    if not done.empty:
+        reader = model or "the model of the key"
+        given = ["--model", model or "MODEL", "--source", src, "--key", key, "--rival", "RIVAL"]
+        secrets = [] if secret is None else ["--secret", secret]
+        view += next_view(
+            f"{reader} reads these files, and whoever has its weights; find out who else does:",
+            "catch11", "verify", dst, *given, *secrets,
+        )  # fmt: skip
+    return Answer(facts=done.to_dict(), view=view, status=status)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 
 from catch11.cli.frame import FINDING, Answer, call, command, progress
 from catch11.cli.help import MORE
@@ -18,6 +19,7 @@ from catch11.cli.options import (
     share,
 )
 from catch11.cli.scores import verification_view
+from catch11.cli.views import next_view
 
 
 @command("Check")
@@ -96,7 +98,8 @@ def verify(
 ) -> Answer:
     """Score a release: the authorized model, its rivals, and controls, each through its own pipeline.
 
-    Exit status 1 if a limit is crossed or a file disagrees with the manifest or the ledger.
+    With --source also how near the scores and features of MODEL stay. Exit status 1 if a limit is
+    crossed, or a file disagrees with the manifest, the ledger or what the release says it keeps.
 
     Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
@@ -114,5 +117,10 @@ def verify(
     )  # fmt: skip
     with progress("verifying") as tick:
         found = commands.verify(dst, model, options, command=call(), progress=tick)
-    view = verification_view(found, peak=release_modality(dst).peak)
+    kind = release_modality(dst)
+    view = verification_view(found, peak=kind.peak)
+    if "quick" in kind.attack.takes and source is not None and not found.failed:
+        others = [word for one in rival or ["RIVAL"] for word in ("--rival", one)]
+        words = ("catch11", "attack", dst, *others, "--source", source, "--quick")
+        view = Group(view, next_view("next, what attackers make of it:", *words))
     return Answer(facts=found.to_dict(), view=view, status=FINDING if found.failed else 0)

@@ -42,7 +42,8 @@ class Options:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOptions(Options):
     """What a key is made by; see `build_key`. probe: sample pictures, or feature files, to estimate
-    the front from. also: further models that shall read the files."""
+    the front from. tune: pictures to choose the rule and the strength on. also: further models that
+    shall read the files."""
 
     energy: float | None = None
     tau: float | None = None
@@ -50,17 +51,20 @@ class KeyOptions(Options):
     rank: int | None = None
     layer: str | None = None
     probe: Folder | None = None
+    tune: Folder | None = None
     also: tuple[Named, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecodeOptions(Options):
-    """How sources are recoded. copy: the secret of the personalised copy that the key is of, or of the
-    sealed copy that the files are for. check:
+    """How sources are recoded. keep, tolerance: what files keep; see `recoding.keep`. copy: the secret
+    of the personalised copy that the key is of, or of the sealed copy that the files are for. check:
     run the model on every file. also, against: further models, that shall and shall not read the
     files. columns, long, half: of texts. The others are those of recoders and of `catch11.release`.
     """
 
+    keep: str | None = None
+    tolerance: float | None = None
     method: str | None = None
     model: Named | None = None
     copy: Secret | None = None

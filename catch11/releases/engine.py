@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from catch11.data.pictures import quiet
@@ -14,13 +15,14 @@ from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
+from catch11.recoding.keep import EVERYTHING, Keep
 from catch11.releases.commit import Committer, Refusal
 from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
 from catch11.releases.pipeline import Long, Pipeline, Request, pipeline_of
-from catch11.releases.places import one_sentence, places, workroom
+from catch11.releases.places import Places, one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
 Progress = Callable[[int, int, str], None]
@@ -32,7 +34,8 @@ class Summary:
     """What became of the sources: files written now, standing from an earlier run, withheld
     because the recoder or the check refused them, and skipped as unreadable. refused: why; each one's
     reason stands in the ledger. counts: of the content of those that were worked on now, by kind of data: rows and
-    rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts."""
+    rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts. keep:
+    what is kept; distance: the median and the worst of the released files, where it is measured."""
 
     written: int
     reused: int
@@ -42,6 +45,8 @@ class Summary:
     ledger: Path
     refused: tuple[Refusal, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    keep: Keep = EVERYTHING
+    distance: tuple[float, float] | None = None
 
     @property
     def empty(self) -> bool:
@@ -51,7 +56,7 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         facts = asdict(self)
-        return facts | facts.pop("counts")
+        return facts | facts.pop("counts") | self.keep.to_dict()
 
 
 def release(
@@ -88,20 +93,11 @@ def release(
     """
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
-    models = (model, check, getattr(recoder, "model", None))
-    reader = next((one for one in models if one is not None), None)
-    asked = Request(
-        recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
-        most=most,
+    plan = planned(
+        src, dst, recoder, format=format, model=model, check=check, ledger=ledger, resume=resume,
+        read=read, columns=columns, long=long, most=most,
     )  # fmt: skip
-    kind = pipeline_of(asked)
-    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
-    pipeline = kind.open(Path(src), asked)
-    own = pipeline.form.option or pipeline.form.name
-    if format not in (None, pipeline.form.name, own):
-        expected = f"{own}, as the recoder was made"
-        raise InvalidArgument("format", expected=expected, found=format)
-    key = recoder.key
+    where, pipeline, key = plan.places, plan.pipeline, recoder.key
     with one_sentence(where.release):
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
@@ -115,8 +111,51 @@ def release(
     return Summary(
         written=count["released"], reused=count["reused"], withheld=count["withheld"],
         skipped=count["skipped"], manifest=where.manifest, ledger=where.ledger,
-        refused=done.refused, counts=dict(done.content),
+        refused=done.refused, counts=dict(done.content), keep=recoder.keeps,
+        distance=(median(done.distances), max(done.distances)) if done.distances else None,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A release of which everything is checked and nothing written yet."""
+
+    places: Places
+    pipeline: Pipeline[Any, Any]
+    recoder: Recoder[Any]
+    check: Any = None
+
+
+def planned(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    recoder: Recoder[Any],
+    *,
+    format: str | None = None,
+    model: Any = None,
+    check: Any = None,
+    ledger: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    read: Callable[..., Any] | None = None,
+    columns: Sequence[str] = (),
+    long: Long = "truncate",
+    most: int | None = None,
+) -> Planned:
+    """The release that `release` would make of the same; writes nothing. Raises as it does."""
+    models = (model, check, getattr(recoder, "model", None))
+    reader = next((one for one in models if one is not None), None)
+    asked = Request(
+        recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
+        most=most,
+    )  # fmt: skip
+    kind = pipeline_of(asked)
+    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
+    pipeline = kind.open(Path(src), asked)
+    own = pipeline.form.option or pipeline.form.name
+    if format not in (None, pipeline.form.name, own):
+        expected = f"{own}, as the recoder was made"
+        raise InvalidArgument("format", expected=expected, found=format)
+    return Planned(places=where, pipeline=pipeline, recoder=recoder, check=check)
 
 
 def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:
@@ -132,6 +171,7 @@ def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, An
         "key": recoder.key.fingerprint,
         **({} if kind == IMAGE else {"modality": kind}),
         "method": recoder.method,
+        **recoder.keeps.to_dict(),
         "format": task.pipeline.form.name,
         **task.pipeline.facts(),
         "settings": task.settings,

@@ -22,7 +22,7 @@ from catch11.data.windows import as_pictures, folder_windows
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 
-PART = 64
+PART = 64  # windows searched together
 
 
 def searched(recoder: DeepRecoder, windows: Tensor, cache: Path) -> dict[str, Tensor]:

@@ -35,21 +35,22 @@ from catch11.models.hub.pictures import processor_canvas
 from catch11.models.load import load_picture_model
 from tests.models.test_canvases import ROWS, Row, processor
 
+FIVE: dict[str, Any] = {"num_labels": 5}
 BASE: dict[str, Any] = {"do_resize": True, "do_rescale": True, "do_normalize": True}
 NETS: dict[str, tuple[type[PreTrainedModel], PretrainedConfig, dict[str, Any]]] = {
     "ViT": (
         ViTForImageClassification,
-        ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=24, patch_size=8, num_labels=5),
+        ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=24, patch_size=8, **FIVE),
         {"image_processor_type": "ViTImageProcessor", "size": {"height": 24, "width": 24}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
     ),
     "ResNet": (
         ResNetForImageClassification,
-        ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic", num_labels=5),
+        ResNetConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], layer_type="basic", **FIVE),
         {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 28}, "crop_pct": 0.875, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
     ),
     "EfficientNet": (
         EfficientNetForImageClassification,
-        EfficientNetConfig(width_coefficient=0.1, depth_coefficient=0.1, image_size=66, hidden_dim=128, num_labels=5),
+        EfficientNetConfig(width_coefficient=0.1, depth_coefficient=0.1, image_size=66, hidden_dim=128, **FIVE),
         {"image_processor_type": "EfficientNetImageProcessor", "size": {"height": 66, "width": 66}, "rescale_offset": True, "rescale_factor": 1 / 127.5, "include_top": True, "image_mean": [0.5] * 3, "image_std": [0.5] * 3},
     ),
 }  # fmt: skip
@@ -63,7 +64,7 @@ def test_a_stock_pipeline_gets_what_the_model_says(name: str, tmp_path: Path) ->
 
     kind, config, settings = NETS[name]
     torch.manual_seed(0)
-    kind(config).save_pretrained(tmp_path / "net")  # type: ignore[arg-type]
+    kind(config).save_pretrained(tmp_path / "net")
     (tmp_path / "net" / "preprocessor_config.json").write_text(json.dumps(BASE | settings))
     model = load_picture_model(f"hf:{tmp_path / 'net'}")
     secret = seal(model, tmp_path / "copy.onnx")

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from catch11.canvas.fit import Fit
     from catch11.canvas.frame import Canvas
     from catch11.copies.personalize import CopySecret, make_copy, personalize
+    from catch11.copies.seal import SealSecret
     from catch11.copies.secretfile import load_secret, save_secret
     from catch11.keys.file import load_key, save_key
     from catch11.keys.key import Key, build_key
+    from catch11.modalities.image.seal import seal
     from catch11.modalities.load import load_model
     from catch11.modalities.public import attack, verify
     from catch11.recoding.choose import recoder_for
@@ -34,6 +36,7 @@ __all__ = [
     "Fit",
     "Key",
     "ScrambleRecoder",
+    "SealSecret",
     "SpectralRecoder",
     "attack",
     "build_key",
@@ -46,6 +49,7 @@ __all__ = [
     "release",
     "save_key",
     "save_secret",
+    "seal",
     "verify",
 ]
 
@@ -56,6 +60,7 @@ _HOMES = {
     "Fit": "catch11.canvas.fit",
     "Key": "catch11.keys.key",
     "ScrambleRecoder": "catch11.recoding.scramble",
+    "SealSecret": "catch11.copies.seal",
     "SpectralRecoder": "catch11.recoding.spectral.recoder",
     "attack": "catch11.modalities.public",
     "build_key": "catch11.keys.key",
@@ -68,6 +73,7 @@ _HOMES = {
     "release": "catch11.releases.engine",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
+    "seal": "catch11.modalities.image.seal",
     "verify": "catch11.modalities.public",
 }
 

@@ -12,7 +12,7 @@ from catch11.cli.help import MORE
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from catch11.copies.personalize import CopySecret
+    from catch11.copies.secretfile import Secret as CopySecrets
     from catch11.keys.key import Key
     from catch11.models.frame import Model
 
@@ -24,7 +24,8 @@ Secret = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The secret of the personalised copy that MODEL, or the key, is of.",
+        help="The secret of the personalised copy that MODEL, or the key, is of; or of the sealed copy "
+        "that the files are for.",
         rich_help_panel=MORE,
     ),
 ]
@@ -69,14 +70,14 @@ def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "
 
 
 def open_key(path: Path) -> "Key":
-    """Read a key file, asking for its passphrase if it is sealed."""
+    """Read a key file, asking for its passphrase if it is encrypted."""
     from catch11.keys.file import load_key
 
     return load_key(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
 
 
-def open_secret(path: Path) -> "CopySecret":
-    """Read the secret of a personalised copy, asking for its passphrase if it is sealed."""
+def open_secret(path: Path) -> "CopySecrets":
+    """Read the secret of a copy, asking for its passphrase if it is encrypted."""
     from catch11.copies.secretfile import load_secret
 
     return load_secret(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)

@@ -19,6 +19,7 @@ from catch11.cli.options import (
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from catch11.copies.personalize import CopySecret
     from catch11.models.frame import Model
 
 
@@ -80,7 +81,7 @@ def _made(
     from catch11.copies.public import write_copy
     from catch11.copies.secretfile import save_secret
 
-    known = open_secret(secret) if secret.exists() else None
+    known = _own(open_secret(secret)) if secret.exists() else None
     passphrase = ask_passphrase(secret, new=True) if encrypt and known is None else None
     raw = secrets.token_bytes(32) if known is None else known.secret
     made = make_copy(original, secret=raw, layer=layer)
@@ -106,6 +107,16 @@ def _made(
     return Answer(facts=facts, view=view)
 
 
+def _own(secret: Any) -> "CopySecret":
+    from catch11.copies.personalize import CopySecret
+
+    if isinstance(secret, CopySecret):
+        return secret
+    raise InvalidArgument(
+        "--secret", expected="the secret of a personalised copy", found="that of a sealed one"
+    )
+
+
 def _facts(secret: Any) -> dict[str, Any]:
     return {
         "tile": list(secret.tile),
@@ -121,7 +132,7 @@ def _facts(secret: Any) -> dict[str, Any]:
 def _checked(held: "Model", original: "Model", secret: Path, spec: str) -> Answer:
     from catch11.copies.public import check_copy
 
-    found = check_copy(held, original, open_secret(secret))
+    found = check_copy(held, original, _own(open_secret(secret)))
     if found.exact:
         said = "the copy that this secret makes, bit for bit"
     elif found.descends:

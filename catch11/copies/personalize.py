@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
 from catch11.copies.scramble import Scramble, keyed_scramble
@@ -75,6 +76,12 @@ class CopySecret:
         )
         choices = parts * math.lgamma(size + 1) + (half if self.inversion else 0.0)
         return min(256.0, choices / math.log(2.0))
+
+    def as_read(
+        self, windows: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Windows as the copy reads them."""
+        return self.scramble(windows)
 
     def check_key(self, key: Key) -> None:
         """Raises KeyMismatch unless the key was built from this secret's copy."""

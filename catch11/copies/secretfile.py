@@ -1,21 +1,24 @@
-"""Secret of a personalised copy <-> file: safetensors with string metadata, optionally sealed.
+"""Secrets of copies <-> files: safetensors with string metadata, optionally encrypted.
 
-Plain form: the tensor `secret`; the metadata hold the public facts and an HMAC of them under the
-secret. The file has mode 0600 and is never overwritten; it is read as a stranger's.
+Plain form: the tensor `secret`; the metadata say what kind of copy it is of and hold the public facts
+and an HMAC of them under the secret. The file has mode 0600 and is never overwritten; it is read as a
+stranger's.
 """
 
 import hashlib
 import hmac
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from catch11.canvas.frame import Canvas
 from catch11.copies.personalize import CopySecret
+from catch11.copies.seal import SealSecret
 from catch11.crypto.privatefile import load_private, notes_of, save_private
 from catch11.crypto.seal import COST, Unusable, read_object
 from catch11.errors import InvalidArgument
@@ -23,10 +26,11 @@ from catch11.keys.key import SECRET_BYTES
 
 VERSION = "1"
 _LARGEST = 1 << 14  # pixels a side, as of a canvas
+Secret = CopySecret | SealSecret
 
 
 def save_secret(
-    secret: CopySecret,
+    secret: Secret,
     path: str | os.PathLike[str],
     *,
     passphrase: str | None = None,
@@ -34,40 +38,37 @@ def save_secret(
 ) -> None:
     """Write a secret to a new file that only its owner may read (mode 0600).
 
-    passphrase: seals the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
+    passphrase: encrypts the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
     overwritten. Raises KeyFileError, InvalidArgument.
     """
     save_private(secret_bytes(secret), path, passphrase=passphrase, cost=cost)
 
 
-def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) -> CopySecret:
-    """Read a secret; a sealed one needs its passphrase. Raises KeyFileError.
+def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Secret:
+    """Read a secret of either kind; an encrypted one needs its passphrase. Raises KeyFileError.
 
     Warns with OpenToOthers where other users may read the file.
     """
     return load_private(path, secret_from_bytes, passphrase=passphrase, what="secret")
 
 
-def secret_bytes(secret: CopySecret) -> bytes:
+def secret_bytes(secret: Secret) -> bytes:
     """The plain form of a secret."""
-    notes = {
-        "catch11": "copy secret",
-        "version": VERSION,
-        "original": secret.original,
-        "copied": secret.copied,
-        "scramble": json.dumps(
-            [secret.shape, secret.tile, secret.across, secret.inversion], separators=(",", ":")
-        ),
-    }
+    if isinstance(secret, SealSecret):
+        kind, facts = _SEAL, _seal_facts(secret)
+    else:
+        kind, facts = _COPY, _copy_facts(secret)
+    notes = {"catch11": kind, "version": VERSION, "original": secret.original, **facts}
     tensor = torch.frombuffer(bytearray(secret.secret), dtype=torch.uint8)
     return save({"secret": tensor}, metadata={**notes, "mac": _mac(secret.secret, notes)})
 
 
-def secret_from_bytes(data: bytes) -> CopySecret:
+def secret_from_bytes(data: bytes) -> Secret:
     """The secret in such bytes; they are checked as a stranger's. Raises Unusable."""
     notes = notes_of(data)
-    if notes.get("catch11") != "copy secret":
-        raise Unusable("it holds no secret of a personalised copy")
+    kind = notes.get("catch11", "")
+    if kind not in _READ:
+        raise Unusable("it holds no secret of a copy")
     if notes.get("version") != VERSION:
         raise Unusable(f"its version is {notes.get('version')!r:.20}, expected {VERSION}")
     try:
@@ -80,27 +81,46 @@ def secret_from_bytes(data: bytes) -> CopySecret:
     mac = notes.pop("mac", "")
     if not hmac.compare_digest(mac.encode(), _mac(raw, notes).encode()):
         raise Unusable("it was changed or damaged after it was written")
-    return _bound(raw, notes)
-
-
-def _bound(raw: bytes, notes: Mapping[str, str]) -> CopySecret:
-    facts: Any = read_object(b'{"facts":%s}' % notes.get("scramble", "0").encode()).get("facts")
     try:
-        shape, tile, across, inversion = facts
-        sides = (*shape, *tile)
-        good = len(shape) == 3 and len(tile) == 2 and {type(across), type(inversion)} == {bool}
-        if not good or not all(type(side) is int and 1 <= side <= _LARGEST for side in sides):
-            raise ValueError
-        if shape[0] > 4 or tile[0] > shape[1] or tile[1] > shape[2]:
-            raise ValueError
-        return CopySecret(
-            secret=raw, shape=tuple(shape), tile=tuple(tile), across=across, inversion=inversion,
-            original=notes["original"], copied=notes["copied"],
-        )  # fmt: skip
+        return _READ[kind](raw, notes)
     except (TypeError, ValueError, KeyError, InvalidArgument):
         raise Unusable("its facts do not fit together") from None
+
+
+def _copy_facts(secret: CopySecret) -> dict[str, str]:
+    facts = [secret.shape, secret.tile, secret.across, secret.inversion]
+    return {"copied": secret.copied, "scramble": json.dumps(facts, separators=(",", ":"))}
+
+
+def _copy_of(raw: bytes, notes: Mapping[str, str]) -> CopySecret:
+    facts: Any = read_object(b'{"facts":%s}' % notes.get("scramble", "0").encode()).get("facts")
+    shape, tile, across, inversion = facts
+    sides = (*shape, *tile)
+    good = len(shape) == 3 and len(tile) == 2 and {type(across), type(inversion)} == {bool}
+    if not good or not all(type(side) is int and 1 <= side <= _LARGEST for side in sides):
+        raise ValueError
+    if shape[0] > 4 or tile[0] > shape[1] or tile[1] > shape[2]:
+        raise ValueError
+    return CopySecret(
+        secret=raw, shape=tuple(shape), tile=tuple(tile), across=across, inversion=inversion,
+        original=notes["original"], copied=notes["copied"],
+    )  # fmt: skip
+
+
+def _seal_facts(secret: SealSecret) -> dict[str, str]:
+    return {"canvas": json.dumps(secret.canvas.to_dict())}
+
+
+def _seal_of(raw: bytes, notes: Mapping[str, str]) -> SealSecret:
+    canvas = Canvas.from_dict(read_object(notes["canvas"].encode()))
+    return SealSecret(secret=raw, canvas=canvas, original=notes["original"])
 
 
 def _mac(secret: bytes, notes: Mapping[str, str]) -> str:
     text = json.dumps(dict(sorted(notes.items()))).encode()
     return hmac.new(secret, b"catch11 copy secret 1" + text, hashlib.sha256).hexdigest()
+
+
+# What the metadata call each kind of secret, and how it is read.
+_COPY, _SEAL = "copy secret", "seal secret"
+_READ: dict[str, Callable[[bytes, Mapping[str, str]], Secret]] = {_COPY: _copy_of, _SEAL: _seal_of}

@@ -8,8 +8,10 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.canvas.grid import psnr
 from catch11.copies.personalize import CopySecret
-from catch11.copies.scramble import Scramble
+from catch11.copies.seal import SealSecret
+from catch11.copies.secretfile import Secret
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
 from catch11.errors import InvalidArgument, ReleaseError
@@ -51,7 +53,7 @@ def verify(
     source: str | os.PathLike[str] | None = None,
     ledger: str | os.PathLike[str] | None = None,
     key: Key | None = None,
-    copy: CopySecret | None = None,
+    copy: Secret | None = None,
     max_drop: float | None = None,
     max_rival: float | None = None,
     limit: int | None = None,
@@ -68,15 +70,16 @@ def verify(
     model's own clean answer is the truth, as it always is of models that answer in words: the same
     words or not, to the prompt they were loaded with. ledger: the owner's list; the one beside `dst`
     is used where it stands. key: the one it must be signed with; adds the front shift to what is
-    re-measured. copy: the secret of `model`, a personalised copy; its clean and control scores are
-    then those on scrambled pictures. max_drop, max_rival: shares; the largest loss of the authorized
+    re-measured. copy: the secret of `model`, a personalised or sealed copy; its clean and control scores
+    are then those on scrambled or sealed pictures. max_drop, max_rival: shares; the largest loss of the authorized
     model and the largest utility of a rival that pass. limit: files to judge, evenly spaced. Raises
     ReleaseError, KeyMismatch, InvalidArgument.
     """
     check_limits(max_drop=max_drop, max_rival=max_rival, source=source, rivals=rivals)
-    if copy is not None:
+    if isinstance(copy, CopySecret):
         copy.check_front(model.front(), model.canvas)
     release = read_release(dst, signer=signer_of(key))
+    _check_seal(release, model, copy, sourced=source is not None)
     if not release.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     same_canvas(model, release.canvas)
@@ -85,7 +88,7 @@ def verify(
     truth, unlabelled = _truth(model, release, sources, labels)
     windows = _Windows(
         release=release, models=named((model, *rivals)), sources=sources, truth=truth, rows=rows,
-        scramble=None if copy is None else copy.scramble, key=key, seed=seed,
+        copy=copy, key=key, seed=seed,
     )  # fmt: skip
     entries = spread(release.entries, limit)
     settings: dict[str, Any] = {
@@ -111,6 +114,25 @@ def verify(
     return verified(held, max_drop=max_drop, max_rival=max_rival, progress=progress)
 
 
+def _check_seal(release: Release, model: Model, copy: Secret | None, *, sourced: bool) -> None:
+    """Raises InvalidArgument unless model and secret are of the seal of the release."""
+    seal = str(release.facts.get("sealed", ""))
+    if model.sealed != seal:
+        expected = f"the sealed copy {seal[:16]}, which opens it" if seal else "no sealed copy"
+        found = f"{model.spec}, the sealed copy {model.sealed[:16]}" if model.sealed else model.spec
+        raise InvalidArgument("model", expected=expected, found=found)
+    if isinstance(copy, SealSecret) and copy.fingerprint != seal:
+        raise InvalidArgument(
+            "secret", expected=f"that of the sealed copy {seal[:16]}" if seal else "none of a sealed copy",
+            found=f"that of another copy, {copy.fingerprint[:16]}",
+        )  # fmt: skip
+    if seal and not isinstance(copy, SealSecret) and (sourced or copy is not None):
+        raise InvalidArgument(
+            "secret", expected="the secret of the sealed copy, with a source", found="none",
+            remedy="the copy reads sealed pictures alone; leave the source out without it",
+        )  # fmt: skip
+
+
 def _truth(
     model: Model, release: Release, sources: Sources | None, labels: Given
 ) -> tuple[Labels | None, tuple[str, ...]]:
@@ -134,7 +156,7 @@ class _Windows:
     sources: Sources | None
     truth: Labels | None
     rows: Mapping[str, Row]
-    scramble: Scramble | None
+    copy: Secret | None
     key: Key | None
     seed: int
 
@@ -159,8 +181,8 @@ class _Windows:
             fine = not self.release.form.exact_for_stock_pipelines and condition != "clean"
             for name, model in self.models.items():
                 windows = made.windows[condition]
-                if self.scramble is not None and name == authorized and condition != "nte":
-                    given = window_answers(model, self.scramble(windows))
+                if self.copy is not None and name == authorized and condition != "nte":
+                    given = window_answers(model, self.copy.as_read(windows))
                 elif fine and name == authorized:
                     given = window_answers(model, windows)
                 else:
@@ -170,20 +192,30 @@ class _Windows:
             tally.ssim[condition] += made.ssim.get(condition, ())
 
     def _disagreements(self, made: Batch) -> list[tuple[str, str]]:
-        """Files whose re-read PSNR or front shift is not the one in the ledger."""
+        """Files whose re-read PSNR or front shift is not the one in the ledger, or whose seal does not
+        hold."""
         if "clean" not in made.windows or not made.files:
             return []
-        found = []
+        clean, released = made.windows["clean"], made.windows["nte"]
+        decibels: Sequence[float] = made.psnr["nte"]
+        seen, found = clean, []
+        if isinstance(self.copy, SealSecret):
+            held = zip(made.files, self.copy.intact(released), strict=True)
+            found = [
+                (file, "it was changed after it was sealed") for file, good in held if not good
+            ]
+            released = self.copy.opened(released)
+            decibels = psnr(released, clean).tolist()
+        elif self.copy is not None:
+            seen = self.copy.as_read(clean)
         shifts: list[float] = []
         if self.key is not None:
-            clean = made.windows["clean"]
-            clean = clean if self.scramble is None else self.scramble(clean)
-            shifts = self.key.front.relative_shift(made.windows["nte"], clean).tolist()
+            shifts = self.key.front.relative_shift(released, seen).tolist()
         for index, file in enumerate(made.files):
             row = self.rows.get(file)
             if row is None:
                 continue
-            measured = made.psnr["nte"][index]
+            measured = decibels[index]
             if row.psnr is not None and abs(measured - row.psnr) > _DECIBEL:
                 found.append(
                     (file, f"its PSNR is {measured:.3f} dB and {row.psnr:.3f} in the ledger")

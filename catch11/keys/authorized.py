@@ -56,6 +56,11 @@ def is_private(model: object) -> bool:
     return getattr(model, "private", False) is True
 
 
+def seal_of(model: object) -> str:
+    """The public name of the seal that a loaded model says it opens; empty where it is no sealed copy."""
+    return str(getattr(model, "sealed", ""))
+
+
 def modality_read(canvas: Canvas) -> str:
     """The kind of data of a canvas that belongs to no loaded model."""
     return AUDIO if canvas.sound else IMAGE

@@ -9,7 +9,7 @@ from catch11.keys.authorized import is_private
 from catch11.keys.key import Key
 from catch11.modalities.frame import Progress
 from catch11.modalities.known import modality_of, named, release_modality
-from catch11.modalities.open import check_copy, loaded, readers
+from catch11.modalities.open import check_copy, check_unsealed, loaded, readers
 from catch11.modalities.options import AttackOptions, Folder, KeyOptions, Named, VerifyOptions
 from catch11.models.files.sidecar import read_sidecar, stated_canvas
 from catch11.models.frame import Model
@@ -30,6 +30,7 @@ def make_key(model: Named, options: KeyOptions) -> Key:
     if isinstance(model, str) and model.endswith(".json") and "probe" in given:
         return kind.key.run(stated_canvas(read_sidecar(Path(model))), **given)
     one, *also = (loaded(each, options) for each in (model, *given.pop("also", ())))
+    check_unsealed((one, *also))
     return named(one.modality).key.run(one, **given, **({"also": also} if also else {}))
 
 

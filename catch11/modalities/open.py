@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.errors import InvalidArgument
-from catch11.keys.authorized import Authorized
+from catch11.keys.authorized import Authorized, seal_of
 from catch11.modalities.frame import Modality
 from catch11.modalities.known import check_pairing, modality_of, named, stated_modality
 from catch11.modalities.options import Named, Options
@@ -34,7 +34,17 @@ def readers(
     return found
 
 
-def check_copy(whose: str, secret: CopySecret | None) -> None:
+def check_unsealed(models: Sequence[Authorized]) -> None:
+    """Raises InvalidArgument for a sealed copy, which reads nothing but files that are done."""
+    for one in models:
+        if seal_of(one):
+            raise InvalidArgument(
+                "model", expected="the model that the copy was sealed from", found=one.spec,
+                remedy="a sealed copy reads sealed files alone, and is what verify takes",
+            )  # fmt: skip
+
+
+def check_copy(whose: str, secret: Secret | None) -> None:
     """Raises InvalidArgument for a personalised copy, or a key of one, without the copy's secret:
     it reads no clean picture."""
     if secret is None:

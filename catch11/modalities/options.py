@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.errors import InvalidArgument
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
@@ -55,14 +55,15 @@ class KeyOptions(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecodeOptions(Options):
-    """How sources are recoded. copy: the secret of the personalised copy that the key is of. check:
+    """How sources are recoded. copy: the secret of the personalised copy that the key is of, or of the
+    sealed copy that the files are for. check:
     run the model on every file. also, against: further models, that shall and shall not read the
     files. columns, long, half: of texts. The others are those of recoders and of `catch11.release`.
     """
 
     method: str | None = None
     model: Named | None = None
-    copy: CopySecret | None = None
+    copy: Secret | None = None
     format: str | None = None
     check: bool = False
     names: str = "keep"
@@ -99,7 +100,7 @@ class VerifyOptions(Options):
     labels: Folder | Mapping[str, int] | None = None
     target: str | None = None
     key: Key | None = None
-    copy: CopySecret | None = None
+    copy: Secret | None = None
     ledger: Folder | None = None
     prompt: str | None = None
     max_drop: float | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
@@ -26,7 +26,7 @@ def verify(
     labels: Labels | None = None,
     target: str | None = None,
     key: Key | None = None,
-    copy: CopySecret | None = None,
+    copy: Secret | None = None,
     ledger: Folder | None = None,
     prompt: str | None = None,
     max_drop: float | None = None,
@@ -43,7 +43,7 @@ def verify(
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. target: of tables
     and texts, the source's column with the class or score. Without either a model's own clean answer
     is the truth. key: the release must be signed with it; of pictures, adds the front shift. copy:
-    the secret of `model`, a personalised copy. ledger: the owner's list, beside `dst` unless given.
+    the secret of `model`, a personalised or sealed copy. ledger: the owner's list, beside `dst` unless given.
     prompt: what models that answer in words are asked. max_drop, max_rival: shares; the largest loss
     of the authorized model and the largest score of a rival that pass. limit: files to judge,
     evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records.

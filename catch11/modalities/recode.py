@@ -12,7 +12,7 @@ from catch11.keys.key import Key
 from catch11.modalities.frame import Modality, Progress
 from catch11.modalities.frame import options as names
 from catch11.modalities.known import check_source, named
-from catch11.modalities.open import check_copy, readers
+from catch11.modalities.open import check_copy, check_unsealed, readers
 from catch11.modalities.options import Folder, RecodeOptions
 from catch11.recoding.choose import method_for, options_of, options_taken, recoder_for
 from catch11.recoding.codecs import survival
@@ -73,6 +73,7 @@ def _opened(
         if name in given:
             some = given[name] if isinstance(given[name], tuple) else (given[name],)
             opened = readers(some, kind, options, what="the key")
+            check_unsealed(opened)
             found[name] = opened[0] if name == "model" else tuple(opened)
     if is_private(found.get("model")) or key.private:
         check_copy("that the key is of" if key.private else found["model"].spec, options.copy)

@@ -63,7 +63,8 @@ class Model:
     module: in evaluation mode, its parameters not asking for gradients; None for a graph that torch
     cannot run. labels: one a logit; none for words. fingerprint: SHA-256 over the sorted tensors. notes: sentences
     on what is not exact, for instance a resize that differs by a level. private: whether it is a
-    personalised copy, which reads scrambled pictures. output: the name of the tensor that is its
+    personalised copy, which reads scrambled pictures. sealed: of a sealed copy, which reads sealed ones
+    alone, the public name of its seal. output: the name of the tensor that is its
     answer. alone: whether it is asked one window at a time, see `Answers`.
     """
 
@@ -80,6 +81,7 @@ class Model:
     device: str = "cpu"
     notes: tuple[str, ...] = field(default=())
     private: bool = False
+    sealed: str = ""
     output: str = "logits"
     alone: bool = False
 

@@ -9,7 +9,7 @@ import torch
 
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.models.files.function import RETURNS
-from catch11.models.files.sidecar import is_marked
+from catch11.models.files.sidecar import is_marked, seal_named
 from catch11.models.frame import Model
 
 ADAPTERS = {
@@ -57,7 +57,9 @@ def adapted(spec: str, *, device: str, allow_code: bool) -> object:
     model: object = importlib.import_module(ADAPTERS[kind]).load(
         rest, device=device, allow_code=allow_code
     )
-    return replace(model, private=True) if isinstance(model, Model) and is_marked(rest) else model
+    if not isinstance(model, Model):
+        return model
+    return replace(model, private=is_marked(rest) or model.private, sealed=seal_named(rest))
 
 
 def parse_spec(spec: str) -> tuple[str, str]:

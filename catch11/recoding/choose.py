@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
@@ -37,7 +37,7 @@ def recoder_for(
     *,
     method: str | None = None,
     model: object = None,
-    copy: CopySecret | None = None,
+    copy: Secret | None = None,
     **options: Any,
 ) -> Recoder[Any]:
     """The recoder that `catch11 recode` takes for this key.

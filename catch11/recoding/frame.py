@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, final
 
 from catch11.copies.scramble import Scramble
+from catch11.copies.seal import SealSecret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -27,7 +28,7 @@ class Recoded(Generic[Items]):
     """What a recoder made of a batch.
 
     items: as a reader of the file finds them, of the shapes that went in. psnr: dB, as measured on
-    them, with the peak of their kind: 1 for pictures and sounds, one standard deviation for rows, a
+    them, sealed ones as their copy opens them, with the peak of their kind: 1 for pictures and sounds, one standard deviation for rows, a
     document's own size. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂, x scrambled where the reader is a
     personalised copy. reasons: why an item must be withheld, None where it may be released.
     """
@@ -48,13 +49,14 @@ class Domain(ABC, Generic[Items]):
 
     purpose: of the streams of its items. batch: how many are best worked on together. format: of
     their files, where there are several. scramble: how the reader takes its items where it is a
-    personalised copy.
+    personalised copy. seal: by which its files are sealed where it is a sealed one.
     """
 
     purpose: ClassVar[str]
     batch: int = 8
     format: str = ""
     scramble: Scramble | None = None
+    seal: SealSecret | None = None
 
     @abstractmethod
     def clean(self, items: Items) -> Items:

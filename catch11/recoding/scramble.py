@@ -9,7 +9,9 @@ from torch import Tensor
 
 from catch11.canvas.grid import Format
 from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.crypto.stream import KeyedStream
+from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
@@ -29,9 +31,18 @@ class ScrambleRecoder(Recoder[Tensor]):
     threads: ClassVar[int | None] = 1
 
     key: Key
-    copy: CopySecret
+    copy: Secret
     _: KW_ONLY
     format: Format = "png8"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.copy, CopySecret):
+            raise InvalidArgument(
+                "copy", expected="the secret of a personalised copy for method scramble",
+                found="that of a sealed one",
+                remedy="sealed files hold what another method made: spectral or deep",
+            )  # fmt: skip
 
     @cached_property
     def domain(self) -> WindowDomain:

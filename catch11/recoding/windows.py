@@ -8,7 +8,8 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import Format, grid_of, psnr
-from catch11.copies.personalize import CopySecret
+from catch11.copies.seal import SealSecret
+from catch11.copies.secretfile import Secret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -25,13 +26,14 @@ _FORMATS: dict[str, tuple[Format, ...]] = {
 class WindowDomain(Domain[Tensor]):
     """Floats (n, channel, height, width) in [0, 1]: windows of the model, or whole canvas pictures.
 
-    Whole pictures come back whole, with keyed noise in the margin that no model sees. copy: each
-    window is scrambled before anything else, since that is how the copy reads it.
+    Whole pictures come back whole, with keyed noise in the margin that no model sees. copy: of a
+    personalised copy, each window is scrambled before anything else, since that is how the copy reads
+    it; of a sealed one, what was made of it is sealed at the end.
     """
 
     purpose: ClassVar[str] = "recode"
 
-    def __init__(self, key: Key, *, format: Format, copy: CopySecret | None = None) -> None:
+    def __init__(self, key: Key, *, format: Format, copy: Secret | None = None) -> None:
         self.format, self.grid = format, grid_of(format)
         kind = _kind(key.canvas)
         others = [one for name, one in _FORMATS.items() if name != kind]
@@ -42,6 +44,15 @@ class WindowDomain(Domain[Tensor]):
         self.key = key
         if copy is not None:
             copy.check_key(key)
+        if isinstance(copy, SealSecret):
+            if format != "png8":
+                raise InvalidArgument(
+                    "format",
+                    expected="png8 for a sealed copy, which opens 8-bit values",
+                    found=format,
+                )
+            self.seal = copy
+        elif copy is not None:
             self.scramble = copy.scramble
 
     def clean(self, items: Tensor) -> Tensor:
@@ -68,7 +79,8 @@ class WindowDomain(Domain[Tensor]):
         return (window_bytes(item),)
 
     def rounded(self, made: Tensor) -> Tensor:
-        return self.grid.round(self.grid.clip(made.float()))
+        made = self.grid.round(self.grid.clip(made.float()))
+        return made if self.seal is None else self.seal.cleared(made)
 
     def psnr(self, made: Tensor, clean: Tensor) -> float:
         return float(psnr(made[None], clean[None]))
@@ -80,7 +92,11 @@ class WindowDomain(Domain[Tensor]):
         self, made: Tensor, items: Tensor, margins: Callable[[], Sequence[KeyedStream]]
     ) -> Tensor:
         canvas = self.key.canvas
-        if not items.shape[1:] == canvas.size != canvas.shape:
+        whole = items.shape[1:] == canvas.size != canvas.shape
+        if self.seal is not None:
+            sealed = self.seal.as_read(made)
+            return canvas.place(sealed, self.seal.around(made)) if whole else sealed
+        if not whole:
             return made
         noise = made.new_empty(len(made), *canvas.size)
         for place, stream in enumerate(margins()):

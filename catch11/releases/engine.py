@@ -127,7 +127,7 @@ def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:
 
 
 def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any]:
-    kind = recoder.key.modality
+    kind, seal = recoder.key.modality, recoder.domain.seal
     return {
         "key": recoder.key.fingerprint,
         **({} if kind == IMAGE else {"modality": kind}),
@@ -137,6 +137,7 @@ def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, An
         "settings": task.settings,
         "names": names,
         "checked": task.checked,
+        **({} if seal is None else {"sealed": seal.fingerprint}),
         "canvas": task.canvas.to_dict(),
     }
 

@@ -16,7 +16,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
 from catch11.data.folder import walk
 from catch11.data.pictures import read_source
-from catch11.data.windows import to_pixels
+from catch11.data.windows import as_pictures, to_pixels
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
@@ -154,9 +154,15 @@ class Windows(Pipeline[np.ndarray, Tensor]):
         return self._answers(self._model.canvas.normalise(windows))
 
     def _released_answers(self, files: Sequence[bytes]) -> list[int]:
-        """Through the model's own preprocessing where a licensee's pipeline reads the file so."""
+        """Through the model's own preprocessing where a licensee's pipeline reads the file so; of sealed
+        files, as their copy opens them."""
+        seal = self._recoder.domain.seal
+        mode = "RGB" if self._canvas.channels == 3 else "L"
+        if seal is not None:
+            windows = torch.stack([self.form.window(data, self._canvas) for data in files])
+            opened = as_pictures(seal.opened(windows), self._canvas)
+            return self._answers(self._model.preprocess([one.convert(mode) for one in opened]))
         if self.form.exact_for_stock_pipelines:
-            mode = "RGB" if self._canvas.channels == 3 else "L"
             pictures = [self.form.picture(data, self._canvas).convert(mode) for data in files]
             return self._answers(self._model.preprocess(pictures))
         windows = torch.stack([self.form.window(data, self._canvas) for data in files])

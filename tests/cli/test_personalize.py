@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTForImageClassification
 
-from catch11.copies.personalize import make_copy
+from catch11.copies.personalize import CopySecret, make_copy
 from catch11.copies.secretfile import load_secret
 from catch11.errors import InvalidArgument
 from catch11.keys.file import load_key
@@ -40,6 +40,7 @@ def copied(folder: Path) -> str:
 
 def test_files(place: Path) -> None:
     secret = load_secret(place / "a.secret")
+    assert isinstance(secret, CopySecret)
     assert (place / "a.secret").stat().st_mode & 0o777 == 0o600
     mark = json.loads((place / "copy" / MARK).read_text())
     assert mark["copy"] == secret.copied
@@ -122,7 +123,7 @@ def test_what_is_refused(place: Path, tmp_path: Path) -> None:
         (("personalize", PATCH, "-o", place / "copy", "--secret", secret), "a new or empty folder"),
         (("personalize", other, "-o", tmp_path / "x", "--secret", secret), "belongs to another copy"),
         (("personalize", "py:catch11.studies.nets.digits:convolution", "-o", tmp_path / "x", "--secret", tmp_path / "s"), "48 keys"),
-        (("personalize", PATCH, "-o", tmp_path / "x", "--secret", key), "no secret of a personalised copy"),
+        (("personalize", PATCH, "-o", tmp_path / "x", "--secret", key), "no secret of a copy"),
         (("recode", source, tmp_path / "x", "--method", "scramble", "--key", plain), "--secret FILE beside it"),
         (("recode", source, tmp_path / "x", "--key", key), "the personalised copy that the key is of"),
         (("recode", source, tmp_path / "x", "--method", "deep", "--key", key, "--model", copied(place)), "a copy reads scrambled pictures only"),
@@ -166,9 +167,10 @@ def test_a_transformers_folder_stays_one(tmp_path: Path) -> None:
     done = run("personalize", f"hf:{tmp_path / 'public'}", "-o", tmp_path / "copy", "--secret", tmp_path / "s")  # fmt: skip
     assert done.status == 0, done.err
     public, private = (load_picture_model(f"hf:{tmp_path / name}") for name in ("public", "copy"))
-    scramble = load_secret(tmp_path / "s").scramble
+    secret = load_secret(tmp_path / "s")
+    assert isinstance(secret, CopySecret)
     x = torch.rand(3, 3, 16, 16)
     meant = public.logits(public.canvas.normalise(x))
-    found = private.logits(private.canvas.normalise(scramble(x)))
+    found = private.logits(private.canvas.normalise(secret.as_read(x)))
     torch.testing.assert_close(found, meant, atol=1e-5, rtol=1e-4)
     assert ViTForImageClassification.from_pretrained(tmp_path / "copy").num_labels == 2

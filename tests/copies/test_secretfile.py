@@ -32,6 +32,7 @@ def test_it_comes_back(passphrase: str | None, tmp_path: Path) -> None:
     save_secret(SECRET, path, passphrase=passphrase, cost=10)
     assert path.stat().st_mode & 0o777 == 0o600
     found = load_secret(path, passphrase=passphrase)
+    assert isinstance(found, CopySecret)
     assert all(getattr(found, name) == getattr(SECRET, name) for name in CopySecret.__dataclass_fields__)  # fmt: skip
     assert torch.equal(found.scramble.source, SECRET.scramble.source)
     with pytest.raises(KeyFileError, match="never overwritten"):
@@ -89,7 +90,7 @@ BAD = [
     Bad("nothing", lambda: b"", "cut short"),
     Bad("noise", lambda: bytes(range(256)), "not a key file"),
     Bad("cut", lambda: PLAIN[:-3], "damaged"),
-    Bad("a key", lambda: key_bytes(build_key(digits.patch())), "no secret of a personalised copy"),
+    Bad("a key", lambda: key_bytes(build_key(digits.patch())), "no secret of a copy"),
     Bad("version", lambda: _facts(lambda m: m.update(version="2")), "version is '2'"),
     Bad("changed", lambda: _facts(lambda m: m.update(copied="c" * 64)), "was changed or damaged"),
     Bad("no mac", lambda: _facts(lambda m: m.pop("mac")), "was changed or damaged"),

@@ -21,7 +21,7 @@ EXAMPLE = (
 
 REMARKS = frozenset({"modality", "note", "notes", "classes", "label_names", "num_classes"})
 KNOWN = REMARKS | {
-    "input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "resize", "output",
+    "input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "resize", "output", "sealed",
     "input_space", "input_range", "image_mean", "image_std", "resample",
     # of timm's pretrained_cfg; they say nothing of how pictures are prepared for this file
     "architecture", "classifier", "custom_load", "description", "file", "first_conv", "fixed_input_size",
@@ -79,6 +79,28 @@ def is_marked(rest: str) -> bool:
         if text and path.exists():
             return ((path if path.is_dir() else path.parent) / MARK).is_file()
     return False
+
+
+def seal_named(rest: str) -> str:
+    """The seal that the JSON beside a model file, by its spec without the kind, says it opens."""
+    path = Path(rest).expanduser()
+    if path.suffix.lower() not in (".onnx", ".pt2") or not path.with_suffix(".json").is_file():
+        return ""
+    return str(read_sidecar(path).get("sealed", ""))
+
+
+def canvas_facts(canvas: Canvas) -> dict[str, Any]:
+    """The settings that `stated_canvas` reads as this canvas, on pictures of its size."""
+    straight = list(canvas.order) == sorted(canvas.order)
+    pairs = zip(canvas.gain, canvas.offset, strict=True)
+    return {
+        "input_size": list(canvas.shape),
+        "mean": [round(0.0 - offset / gain, 9) for gain, offset in pairs],
+        "std": [round(1 / gain, 9) for gain in canvas.gain],
+        "input_space": "RGB" if straight else "BGR",
+        "interpolation": canvas.fit.resample,
+        "resize": canvas.height if canvas.fit.resize == "short" else [canvas.height, canvas.width],
+    }
 
 
 def stated_canvas(facts: dict[str, Any]) -> Canvas:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import Format
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -83,7 +83,7 @@ class DeepRecoder(Recoder[Tensor]):
     format: Format = "png8"
     chunk: int = 16
     precision: Precision = "float32"
-    copy: CopySecret | None = None
+    copy: Secret | None = None
     quiet: Quiet | None = None
 
     def __post_init__(self) -> None:

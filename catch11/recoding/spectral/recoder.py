@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from catch11.canvas.grid import Format
-from catch11.copies.personalize import CopySecret
+from catch11.copies.secretfile import Secret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -48,7 +48,7 @@ class SpectralRecoder(Recoder[Tensor]):
     noise: Noise = "content"
     tag: str = ""
     shared: bool = False
-    copy: CopySecret | None = None
+    copy: Secret | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,240 @@
+"""catch11 seal from end to end on digits: the owner seals and recodes, the licensee verifies."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from catch11.copies.seal import SealSecret
+from catch11.copies.secretfile import load_secret
+from catch11.models.load import load_picture_model
+from catch11.studies.nets import digits
+from tests.cli.test_commands import DENSE, PATCH, run
+
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("owner")
+    digits.write_pictures(digits.load_digits(), folder / "source", count=COUNT)
+    done = run("seal", PATCH, "-o", folder / "copy.onnx", "--secret", folder / "a.secret")
+    assert done.status == 0, done.err
+    assert run("key", PATCH, "-o", folder / "my.key").status == 0
+    done = _recode(folder, folder / "out")
+    assert done.status == 0, done.err
+    assert f"{COUNT} written" in done.out
+    assert (
+        run("personalize", PATCH, "-o", folder / "p", "--secret", folder / "p.secret").status == 0
+    )
+    return folder
+
+
+def _recode(place: Path, out: Path, *more: object, secret: str = "a.secret"):
+    return run(
+        "recode", place / "source", out, "--key", place / "my.key", "--secret", place / secret,
+        "--model", PATCH, "--check", "--psnr", 8, *more,
+    )  # fmt: skip
+
+
+def _copy(place: Path) -> str:
+    return f"onnx:{place / 'copy.onnx'}"
+
+
+def _secret(place: Path) -> SealSecret:
+    secret = load_secret(place / "a.secret")
+    assert isinstance(secret, SealSecret)
+    return secret
+
+
+def test_files(place: Path) -> None:
+    secret = _secret(place)
+    assert (place / "a.secret").stat().st_mode & 0o777 == 0o600
+    assert (place / "copy.onnx").stat().st_mode & 0o777 == 0o600
+    facts = json.loads((place / "copy.json").read_text())
+    header = json.loads((place / "out" / "manifest.jsonl").read_text().splitlines()[0])
+    assert facts["sealed"] == header["sealed"] == secret.fingerprint
+    public = (place / "copy.json").read_text() + (place / "out" / "manifest.jsonl").read_text()
+    for hidden in (secret.secret, secret.opener.key):
+        assert hidden.hex() not in public + (place / "out.ledger.jsonl").read_text()
+
+
+def test_the_copy_holds_the_models_weights(place: Path) -> None:
+    import onnx
+
+    graph = onnx.load(place / "copy.onnx").graph
+    held = {onnx.numpy_helper.to_array(one).tobytes() for one in graph.initializer}
+    module = load_picture_model(PATCH).module
+    assert module is not None
+    for name, value in module.state_dict().items():
+        turned = value.transpose(0, -1).contiguous()  # as a product of matrices takes it
+        assert {value.numpy().tobytes(), turned.numpy().tobytes()} & held, name
+
+
+def test_the_licensee_verifies_without_the_secret(place: Path) -> None:
+    labels = place / "labels.csv"
+    names = [str(p.relative_to(place / "source")) for p in (place / "source").glob("**/*.png")]
+    model = load_picture_model(PATCH)
+    pictures = [Image.open(place / "source" / name) for name in names]
+    said = model.answers(model.preprocess(pictures)).tolist()
+    rows = [f"{name},{label}" for name, label in zip(names, said, strict=True)]
+    labels.write_text("\n".join(["file,label", *rows]) + "\n")
+    done = run("verify", place / "out", "--model", _copy(place), "--labels", labels, "--json")
+    assert done.status == 0, done.err
+    (record,) = (r for r in done.json["records"] if r["metric"] == "accuracy")
+    assert (record["value"], record["n"]) == (1.0, COUNT)
+    assert done.json["problems"] == []
+
+
+def test_the_owner_verifies_with_it(place: Path) -> None:
+    done = run(
+        "verify", place / "out", "--model", _copy(place), "--source", place / "source", "--secret",
+        place / "a.secret", "--key", place / "my.key", "--rival", PATCH, "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    found = {(r["model"], r["condition"]): r["value"] for r in done.json["records"] if r["metric"] == "agreement"}  # fmt: skip
+    assert found["copy", "nte"] == 1.0
+    assert found["copy", "control"] >= 0.95  # 96 of 192 values lose their lowest bit
+    assert found["patch", "nte"] < 0.5
+    assert done.json["problems"] == []
+
+
+def test_the_same_run_writes_the_same_bytes(place: Path, tmp_path: Path) -> None:
+    assert _recode(place, tmp_path / "again", "--workers", 2).status == 0
+    one, other = (sorted(p.read_bytes() for p in folder.glob("**/*.png")) for folder in (place / "out", tmp_path / "again"))  # fmt: skip
+    assert one == other
+    assert len(set(one)) == COUNT
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _resized(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.resize((16, 16)).save(path)
+
+
+def _recompressed(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.save(path.with_suffix(".jpg"), quality=95)
+    with Image.open(path.with_suffix(".jpg")) as picture:
+        picture.save(path)
+    path.with_suffix(".jpg").unlink()
+
+
+def _touched(path: Path) -> None:
+    """One bit of one value, as likely of the nonce as not."""
+    with Image.open(path) as picture:
+        pixels = np.array(picture)
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("harm", [_cut, _resized, _recompressed, _touched])
+def test_a_harmed_file_is_named(harm: Callable[[Path], None], place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "out", tmp_path / "out")
+    file = sorted((tmp_path / "out").glob("**/*.png"))[3]
+    harm(file)
+    done = run("verify", tmp_path / "out", "--model", _copy(place), "--json")
+    assert done.status == 1
+    ((name, reason),) = done.json["problems"]
+    assert name == file.relative_to(tmp_path / "out").as_posix()
+    assert "its bytes are not the ones listed" in reason
+
+
+def test_a_file_that_was_sealed_otherwise_is_named(place: Path) -> None:
+    """Even where the list says what the file now is: its nonce is that of no other window."""
+    from catch11.canvas.grid import GRIDS
+    from catch11.releases.read import read_release
+
+    release, secret = read_release(place / "out"), _secret(place)
+    windows = release.windows(release.entries[:2])
+    assert secret.intact(windows) == [True, True]
+    index = GRIDS["png8"].index(windows)
+    index[1, 0, 0, 0] = (index[1, 0, 0, 0] + 1) % 256
+    assert secret.intact(GRIDS["png8"].value(index)) == [True, False]
+
+
+def test_what_the_copy_answers_otherwise_is_withheld(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SealSecret, "opened", lambda self, windows: torch.zeros_like(windows))
+    done = _recode(place, tmp_path / "out")
+    assert "withheld" in done.out
+    assert "the authorized model answers" in done.out
+
+
+class Bad(NamedTuple):
+    """Words after `catch11`, with {} for the folder, and what the one sentence says."""
+
+    words: str
+    said: str
+
+
+BAD = (
+    Bad("seal PATCH -o {}/x.safetensors --secret {}/n.secret", "a file that ends in .onnx or .pt2, found x.safetensors"),
+    Bad("seal PATCH -o {}/copy.onnx --secret {}/n.secret", "expected a new file, found"),
+    Bad("seal PATCH -o {}/x.onnx --secret {}/p.secret", "the secret of a sealed copy, or a new file, found that of a personalised one"),
+    Bad("seal DENSE -o {}/x.onnx --secret {}/a.secret", "the secret of this model's copy, or a new file, found that of another model's"),
+    Bad("seal onnx:{}/copy.onnx -o {}/x.onnx --secret {}/n.secret", "a model of pictures that is no copy, found a sealed copy"),
+    Bad("seal PATCH@{}/p/patch.safetensors -o {}/x.onnx --secret {}/n.secret", "that is no copy, found a personalised copy"),
+    Bad("personalize PATCH -o {}/x --secret {}/a.secret", "the secret of a personalised copy, found that of a sealed one"),
+    Bad("key onnx:{}/copy.onnx -o {}/x.key", "the model that the copy was sealed from"),
+    Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --model onnx:{}/copy.onnx --check", "the model that the copy was sealed from"),
+    Bad("recode {}/source {}/x --key {}/dense.key --secret {}/a.secret", "--secret: expected the secret of a sealed copy of the key's model, found that of another copy"),
+    Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --format tensor", "png8 for a sealed copy, which opens 8-bit values, found tensor"),
+    Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --method scramble", "of a personalised copy for method scramble, found that of a sealed one"),
+    Bad("verify {}/out --model PATCH", "which opens it, found py:catch11.studies.nets.digits:patch"),
+    Bad("verify {}/plain --model onnx:{}/copy.onnx", "expected no sealed copy, found onnx:"),
+    Bad("verify {}/out --model onnx:{}/copy.onnx --source {}/source", "--secret: expected the secret of the sealed copy, with a source, found none"),
+    Bad("verify {}/out --model onnx:{}/copy.onnx --secret {}/b.secret", "found that of another copy"),
+    Bad("verify {}/plain --model PATCH --secret {}/a.secret", "expected none of a sealed copy, found that of another copy"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def crowded(place: Path) -> Path:
+    """The owner's folder with what belongs to others: another model's key and licensee, a plain release."""
+    from catch11.copies.seal import seal_secret
+    from catch11.copies.secretfile import save_secret
+
+    save_secret(seal_secret(load_picture_model(PATCH), secret=bytes(32)), place / "b.secret")
+    assert run("key", DENSE, "-o", place / "dense.key").status == 0
+    assert run("recode", place / "source", place / "plain", "--key", place / "my.key").status == 0
+    return place
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.said[:60])
+def test_bad_input_is_one_sentence(bad: Bad, crowded: Path) -> None:
+    words = bad.words.replace("PATCH", PATCH).replace("DENSE", DENSE).replace("{}", str(crowded))
+    before = sorted(crowded.iterdir())
+    done = run(*words.split())
+    assert done.status == 2
+    assert bad.said in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    left = [one.name for one in sorted(crowded.iterdir()) if one not in before]
+    assert not [name for name in left if not name.endswith(".secret") and not name.startswith("x.ledger")]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_reads_them_too(place: Path, tmp_path: Path) -> None:
+    """The same secret, another format; loading a program is by leave."""
+    done = run("seal", PATCH, "-o", tmp_path / "copy.pt2", "--secret", place / "a.secret", "--json")
+    assert done.status == 0, done.err
+    assert not done.json["new"]
+    copy = f"torch:{tmp_path / 'copy.pt2'}"
+    assert run("verify", place / "out", "--model", copy).status == 2
+    done = run(
+        "verify", place / "out", "--model", copy, "--source", place / "source", "--secret",
+        place / "a.secret", "--allow-code", "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    found = {r["condition"]: r["value"] for r in done.json["records"] if r["metric"] == "agreement"}
+    assert found["nte"] == 1.0

@@ -13,6 +13,7 @@ from catch11.studies import trial
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.keep import beyond, third, use
 from catch11.studies.place import Place
+from catch11.studies.tables import Pivot
 from catch11.studies.trial import Trial, counted
 
 torch.set_num_threads(1)
@@ -50,7 +51,10 @@ def test_every_part_of_a_keep(keep: str, tmp_path: Path) -> None:
     if keep == "originals":
         assert found["recall@10"].value == found["reverse"].value == found["cosine"].value == 1.0
         assert found["KL, nats"].value == pytest.approx(0.0, abs=1e-6)
-    assert str(done.study.view(done.records).rows)  # type: ignore[attr-defined]
+    shown = done.study.view(done.records)
+    assert isinstance(shown, Pivot)
+    assert shown.columns == (keep,)
+    assert ("thumbnails", "same answer") in shown.rows
 
 
 def test_without_files_to_learn_from_only_what_needs_none(tmp_path: Path) -> None:

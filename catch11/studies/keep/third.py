@@ -6,12 +6,13 @@ import torch
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
 from catch11.attacks.frame import Attack, Attempt, Material
+from catch11.attacks.heads import RivalHead
 from catch11.attacks.jury import ClassJury, QuestionJury
 from catch11.attacks.posed import posed
 from catch11.attacks.training_use import TrainingUse
 from catch11.data.windows import as_pictures
 from catch11.errors import MissingExtra
-from catch11.evaluation.metrics import accuracy, matches
+from catch11.evaluation.metrics import accuracy, auc, matches
 from catch11.evaluation.questions import QUESTIONS
 from catch11.evaluation.record import Record
 from catch11.models.frame import Model
@@ -71,8 +72,15 @@ def taught(trial: Trial, lessons: Trial, *, scale: str, pupils: tuple[str, ...])
         asked, judged = posed(
             QUESTIONS[name], held, judge, labels=trial.truth, names=trial.model.labels
         )
-        yes = next(iter(judged.truth.values()))
+        yes = QUESTIONS[name].follows(trial.truth, trial.model.labels)
         if 0 < int(yes.sum()) < len(yes):
+            said = QUESTIONS[name].follows(
+                trial.read(trial.authorized, trial.made.windows), trial.model.labels
+            )
+            followed = auc(said[yes].double(), said[~yes].double())
+            records.append(
+                line(trial, f"{name}? by the top answer", followed, len(yes), metric="auc")
+            )
             records += _taught(trial, asked, judged, scale, f"{name}? ")
     return records
 
@@ -81,7 +89,7 @@ def _taught(
     trial: Trial, held: Material, judge: ClassJury | QuestionJury, scale: str, asked: str
 ) -> list[Record]:
     sweep = SWEEPS[scale]
-    attacks: list[Attack] = [FineTune(sweep)]
+    attacks: list[Attack] = [RivalHead(), FineTune(sweep)] if asked else [FineTune(sweep)]
     if scale == "full":
         attacks += [LearnedFront(sweep), TrainingUse(replace(sweep, starts=("scratch",)))]
     records = []

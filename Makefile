@@ -1,4 +1,4 @@
-# make demo   install into .venv and run the main job on embedded digits
+# make demo   install into .venv with the extra demo and run the main job on photographs
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
 # make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
@@ -24,11 +24,15 @@ $(VENV)/.test: $(VENV)/.base
 	$(PIP) -e '.[test]'
 	@touch $@
 
+$(VENV)/.demo: $(VENV)/.demo
+	$(PIP) -e '.[demo]'
+	@touch $@
+
 $(VENV)/.docs: $(VENV)/.base
 	$(PIP) -e '.[docs]'
 	@touch $@
 
-demo: $(VENV)/.base
+demo: $(VENV)/.demo
 	$(BIN)/catch11 demo --out demo
 
 test check: $(VENV)/.test

@@ -77,9 +77,11 @@ class ModelRefused(Catch11Error, ValueError):
 class MissingExtra(Catch11Error, ImportError):
     """An optional package is not installed."""
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, otherwise: str = "") -> None:
+        self.package = package
+        tail = f", {otherwise}" if otherwise else ""
         super().__init__(
-            f"{package} is needed here and is not installed; install it with: pip install 'catch11[{extra}]'."
+            f"{package} is needed here and is not installed; install it with: pip install 'catch11[{extra}]'{tail}."
         )
 
 

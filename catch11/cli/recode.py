@@ -20,6 +20,8 @@ def recode(
     ],
     dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
+    keep: how.Keep = None,
+    tolerance: how.Tolerance = None,
     method: how.Method = None,
     model: Annotated[
         str | None,
@@ -84,7 +86,7 @@ def recode(
     from catch11.modalities.recode import recode as run
 
     options = RecodeOptions(
-        method=method, model=model, copy=None if secret is None else open_secret(secret),
+        keep=keep, tolerance=tolerance, method=method, model=model, copy=None if secret is None else open_secret(secret),
         format=format, check=check, names=names, ledger=ledger, workers=workers, resume=resume,
         psnr=psnr, noise=noise, client=client, shared=shared, at=at, start=start, steps=steps,
         quiet=quiet, radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,

@@ -9,13 +9,30 @@ from catch11.kinds import methods
 
 _SPECTRAL, _DEEP, _OTHER = "Method spectral", "Method deep", "Texts and tables"
 
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", show_default="all; of the model's own answer with --method deep",
+        help="What the files keep of what MODEL makes of the sources: answer (its first class), scores, "
+        "features (what its last layer reads), layer:NAME, or all (what its first layer makes). Less "
+        "tells its holder less.",
+    ),
+]  # fmt: skip
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T", show_default="0.1 of features and layers, 0.01 nats of scores",
+        help="How near what is kept must stay.",
+    ),
+]  # fmt: skip
 Method = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(methods()),
-        show_default="spectral; deep for text",
-        help="spectral hides noise in what the first layer does not see; deep finds a picture near "
-        "noise that the whole model answers alike, slower and harder to undo; scramble is exact, for "
+        show_default="what --keep needs",
+        rich_help_panel=MORE,
+        help="Keeps all: spectral hides noise in what the first layer does not see. Keeps the rest: deep finds a picture "
+        "near noise that the whole model answers alike, slower and harder to undo. scramble is exact, for "
         "personalised copies alone, and soon undone from its files.",
     ),
 ]
@@ -78,7 +95,7 @@ Shared = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", show_default="logits", help="What is matched: logits, features, a module's "
+        metavar="NAME", show_default="logits", help="For experts, as --keep: what is matched: logits, features, a module's "
         "name, or several with weights (features,layer3*0.5).", rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip
@@ -94,7 +111,7 @@ Steps = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        show_default="60, 100 for text",
+        show_default="60, 300 where more than the answer is kept, 100 for text",
         help="Of the search, at most.",
         rich_help_panel=_DEEP,
     ),
@@ -113,7 +130,8 @@ Agree = Annotated[
     str | None,
     typer.Option(
         metavar="RULE", show_default="top1; by the head for text",
-        help="What of the answer must stay: top1, topk:K, kl<V, match<V, cosine>V or score<V.",
+        help="For experts, as --keep: what of the answer must stay: top1 and topk:K (answer), kl<V "
+        "(scores), match<V (what --at names), cosine>V or score<V.",
         rich_help_panel=_DEEP,
     ),
 ]  # fmt: skip

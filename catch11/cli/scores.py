@@ -39,14 +39,18 @@ def _table(records: "Sequence[Record]", metric: str) -> Table:
     for name in present:
         table.add_column(CONDITIONS[name], justify="right", no_wrap=True)
     for model, role in dict.fromkeys((r.model, r.role) for r in rows):
-        cells = {str(r.condition): _cell(r) for r in rows if r.model == model}
+        cells = {str(r.condition): cell(r) for r in rows if r.model == model}
         table.add_row(escape(model) + ROLES[role], *(cells.get(name, "") for name in present))
     return table
 
 
-def _cell(record: "Record") -> str:
-    low, high = _share(record.low), _share(record.high)
-    return f"{_share(record.value)} [dim]{low}–{high}[/]"
+def cell(record: "Record") -> str:
+    """An estimate with its interval, in the words of a terminal."""
+    near = record.metric.startswith(("KL", "distance", "cosine"))
+    value, low, high = (
+        f"{one:.3g}" if near else _share(one) for one in (record.value, record.low, record.high)
+    )
+    return f"{value} [dim]{low}–{high}[/]"
 
 
 def _share(value: float) -> str:

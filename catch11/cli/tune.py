@@ -24,9 +24,23 @@ def tune(
     probe: Annotated[
         Path, typer.Argument(metavar="DIR", help="Pictures like those to be released.")
     ],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            show_default="all",
+            help="What the files shall keep: answer, scores, "
+            "features, layer:NAME or all; see recode.",
+        ),
+    ] = None,
     method: Annotated[
-        Literal["spectral", "deep"], typer.Option(help="What is to be tuned.")
-    ] = "spectral",
+        Literal["spectral", "deep"] | None,
+        typer.Option(show_default="what --keep needs", help="See recode.", rich_help_panel=MORE),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="How near, see recode.", rich_help_panel=MORE),
+    ] = None,
     target: Annotated[
         float,
         typer.Option(metavar="P", parser=share, help="Share of its answers MODEL must keep."),
@@ -85,17 +99,22 @@ def tune(
     Example: catch11 tune hf:models/deit-tiny-patch16-224 photos --rival onnx:models/squeezenet1_1.onnx
     """
     from catch11.evaluation import tune as tuning
+    from catch11.recoding.choose import method_for
+    from catch11.recoding.keep import ALL, ANSWER, parse_keep
     from catch11.subspaces.rule import Rule
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
+    how, _ = method_for("image", method, keep)
+    asked = keep or (ALL if how == "spectral" else ANSWER)
+    parse_keep(asked, tolerance)
     authorized, *rivals = [
         open_model(spec, device=device, allow_code=allow_code) for spec in (model, *(rival or ()))
     ]
     rules = [Rule(kind="energy", value=share) for share in energy or ()]
     rules += [Rule(kind="rank", value=number) for number in rank or ()]
     with progress("tuning") as tick:
-        if method == "spectral":
+        if how == "spectral":
             found = tuning.tune_spectral(
                 authorized, probe, target=target, rivals=rivals, count=count, progress=tick,
                 rules=rules or tuning.RULES, strengths=psnr or tuning.STRENGTHS,
@@ -103,11 +122,11 @@ def tune(
         else:
             found = tuning.tune_deep(
                 authorized, probe, target=target, rivals=rivals, count=count, progress=tick,
-                places=at or tuning.PLACES, steps=steps or tuning.STEPS,
+                keep=asked, tolerance=tolerance, places=at or tuning.PLACES, steps=steps,
             )  # fmt: skip
     if plot is not None:
         tuning.draw(found, plot)
-    use = () if found.chosen is None else tuning.commands(found.chosen, model, method=method)
+    use = () if found.chosen is None else tuning.commands(found.chosen, model)
     return Answer(
         facts=found.to_dict() | {"commands": list(use)},
         view=_view(found, use),

@@ -96,7 +96,8 @@ def verify(
 ) -> Answer:
     """Score a release: the authorized model, its rivals, and controls, each through its own pipeline.
 
-    Exit status 1 if a limit is crossed or a file disagrees with the manifest or the ledger.
+    With --source also how near the scores and features of MODEL stay. Exit status 1 if a limit is
+    crossed, or a file disagrees with the manifest, the ledger or what the release says it keeps.
 
     Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05

@@ -52,8 +52,16 @@ def summary_view(done: "Summary", dst: Path) -> str:
     if "tokens" in counts:
         read = f"{counts['tokens']:,}, of them {counts['unknown']:,} unknown"
         lines.append(f"tokens    {read}; {counts['cut']} documents cut short")
-    lines += [*_reasons(done), f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"]
+    lines += [*_reasons(done), *_kept(done)]
+    lines += [f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"]
     return escape("\n".join(lines))
+
+
+def _kept(done: "Summary") -> list[str]:
+    """What was kept, how nearly, and what keeping more would need."""
+    far = done.distance
+    near = f" (median {far[0]:.3g}, worst {far[1]:.3g})" if far else ""
+    return _folded(f"kept      {done.keep.near}{near}; {done.keep.more}")
 
 
 def _reasons(done: "Summary") -> list[str]:
@@ -63,5 +71,9 @@ def _reasons(done: "Summary") -> list[str]:
         more = f" and {one.count - 1:,} more" if one.count > 1 else ""
         text = f"{one.outcome:<10}{one.first[-NAME:]}{more}: {one.reason}"
         shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-        lines += wrap(shown, COLUMNS, subsequent_indent=" " * 10, drop_whitespace=True)
+        lines += _folded(shown)
     return lines if len(lines) <= LINES else [*lines[: LINES - 1], " " * 10 + "more in the ledger"]
+
+
+def _folded(text: str) -> list[str]:
+    return wrap(text, COLUMNS, subsequent_indent=" " * 10, drop_whitespace=True)

@@ -20,6 +20,7 @@ from catch11.evaluation.metrics import accuracy, matches
 from catch11.keys.key import Key
 from catch11.models.frame import Model
 from catch11.recoding.frame import Recoder
+from catch11.recoding.keep import ALL
 
 Setting = Mapping[str, float | int | str]
 
@@ -27,7 +28,7 @@ Setting = Mapping[str, float | int | str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What a setting did to the probe. psnr: mean dB as measured; kept: of the authorized model's
-    answers; rivals: of theirs, by name; shift: mean relative front shift; unseen: directions of the
+    answers, where more is to be kept of files that keep it too; rivals: of theirs, by name; shift: mean relative front shift; unseen: directions of the
     key's subspace, 0 for deep."""
 
     setting: Setting
@@ -82,12 +83,16 @@ class Panel:
         """One setting on the whole probe, a chunk at a time."""
         made = [recoder(part) for part in self.windows.split(recoder.batch)]
         images = torch.cat([part.images for part in made])
+        hits = matches(self._answers(images), self.clean)
+        if recoder.keeps.what != ALL:
+            broken = (recoder.keeps.broken(far) for part in made for far in part.distances)
+            hits = tuple(hit and why is None for hit, why in zip(hits, broken, strict=True))
         decibels = [value for part in made for value in part.psnr]
         shifts = [value for part in made for value in part.front_shift]
         return Trial(
             setting=setting,
             psnr=sum(decibels) / len(decibels),
-            kept=accuracy(matches(self._answers(images), self.clean)),
+            kept=accuracy(hits),
             rivals={
                 name: accuracy(matches(_seen(rival, images, self.model.canvas), self.theirs[name]))
                 for name, rival in self.rivals.items()

@@ -64,7 +64,7 @@ class Run:
 @dataclass(slots=True)
 class Tally:
     """Predictions by model and condition, one an item: a file, a row of a table, a document. truth: a
-    class an item, None where it has none."""
+    class an item, None where it has none. kept: measures of what the authorized model still gets."""
 
     files: list[str] = field(default_factory=list)
     truth: list[int | None] = field(default_factory=list)
@@ -74,15 +74,17 @@ class Tally:
     psnr: dict[Condition, list[float]] = field(default_factory=lambda: defaultdict(list))
     ssim: dict[Condition, list[float]] = field(default_factory=lambda: defaultdict(list))
     problems: list[tuple[str, str]] = field(default_factory=list)
+    kept: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, part: "Tally") -> None:
         """Takes in what a further batch gave."""
         self.files += part.files
         self.truth += part.truth
         self.problems += part.problems
-        for mine, theirs in ((self.psnr, part.psnr), (self.ssim, part.ssim)):
-            for condition, values in theirs.items():
-                mine[condition] += values
+        pairs: Any = ((self.psnr, part.psnr), (self.ssim, part.ssim), (self.kept, part.kept))
+        for mine, theirs in pairs:
+            for name, values in theirs.items():
+                mine[name] += values
         for place, given in part.answers.items():
             self.answers[place] += given
 

@@ -9,20 +9,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.evaluation.panel import Panel, Setting, Trial
 from catch11.keys.key import Key, build_key, is_private, key_of
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.keep import ANSWER, parse_keep
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.subspaces.rule import Rule
 
 RULES = tuple(Rule(kind="energy", value=share) for share in (1e-6, 1e-4, 5e-4, 1e-3))
 STRENGTHS = (14.0, 12.0, 10.0, 8.5, 7.0)
 PLACES = ("logits",)
-STEPS = (10, 20, 40, 60)
+STEPS, NEAR_STEPS = (10, 20, 40, 60), (20, 40, 80, 160, 300)  # to answers; to scores and maps
 Progress = Callable[[int, int, str], None]
 
 
@@ -138,23 +139,31 @@ def tune_deep(
     *,
     target: float = 0.98,
     rivals: Sequence[Model] = (),
+    keep: str = ANSWER,
+    tolerance: float | None = None,
     places: Sequence[str] = PLACES,
-    steps: Sequence[int] = STEPS,
+    steps: Sequence[int] | None = None,
     count: int = 60,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Depth and fewest steps that keep the target. Each depth is tried with more and more steps until
-    it does; of those that do, the one with the weakest best rival, then with fewest steps."""
+    """Fewest steps that keep the target, of files that keep what is asked for; for experts, of those
+    that keep the answer, the depth too. Each is tried with more and more steps until it does; of those
+    that do, the one with the weakest best rival, then with fewest steps."""
+    kept = parse_keep(keep, tolerance)
+    steps = (STEPS if kept.what == ANSWER else NEAR_STEPS) if steps is None else steps
     _check(target, steps=steps, at=places)
     panel = Panel(model, rivals, probe, count)
+    ways: list[dict[str, str | float]] = [{"at": place} for place in places]
+    if kept.what != ANSWER:
+        ways = [kept.to_dict()]
     lines: list[list[Setting]] = [
-        [{"at": place, "steps": number} for number in sorted(steps)] for place in places
+        [{**way, "steps": number} for number in sorted(steps)] for way in ways
     ]
     key = build_key(model)
 
     def measure(setting: Setting) -> Trial:
-        place, number = str(setting["at"]), int(setting["steps"])
-        return panel.trial(setting, DeepRecoder(model, key, at=place, steps=number), None)
+        recoder = DeepRecoder(model, key, **setting)  # type: ignore[arg-type]
+        return panel.trial(setting, recoder, None)
 
     trials = search(
         lines, measure, enough=lambda trial: trial.kept.estimate >= target, progress=progress
@@ -177,18 +186,20 @@ def describe(setting: Setting) -> str:
                      for name, value in setting.items())  # fmt: skip
 
 
-def commands(chosen: Trial, spec: str, *, method: Literal["spectral", "deep"]) -> tuple[str, str]:
+def commands(chosen: Trial, spec: str) -> tuple[str, str]:
     """The `key` and `recode` commands that make such a release."""
     setting = chosen.setting
-    if method == "spectral":
+    if "psnr" in setting:
         rule, value = next(iter(setting.items()))
         key = f"catch11 key {spec} -o my.key --{rule} {value:g}"
         return key, f"catch11 recode SRC DST --key my.key --psnr {setting['psnr']:g}"
-    at = "" if setting["at"] == "logits" else f" --at {setting['at']}"
-    steps = f" --steps {setting['steps']}"
+    options = {"keep": ANSWER, **setting}
+    if options.get("at") == "logits":
+        del options["at"]
+    how = "".join(f" --{name} {value}" for name, value in options.items())
     return (
         f"catch11 key {spec} -o my.key",
-        f"catch11 recode SRC DST --key my.key --method deep --model {spec}{at}{steps}",
+        f"catch11 recode SRC DST --key my.key --model {spec}{how}",
     )
 
 

@@ -14,7 +14,7 @@ from catch11.copies.seal import SealSecret
 from catch11.copies.secretfile import Secret
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
-from catch11.errors import InvalidArgument, ReleaseError
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
 from catch11.evaluation.conditions import (
     Batch,
     Given,
@@ -24,8 +24,9 @@ from catch11.evaluation.conditions import (
     ledger_rows,
     read_batch,
 )
+from catch11.evaluation.kept import broken, kept_measures, measures
 from catch11.evaluation.roles import named
-from catch11.evaluation.score import Run, Tally, release_id
+from catch11.evaluation.score import Run, Tally, class_scores, release_id
 from catch11.evaluation.verification import (
     Progress,
     Verifiable,
@@ -35,6 +36,8 @@ from catch11.evaluation.verification import (
 )
 from catch11.keys.key import Key
 from catch11.models.frame import Model
+from catch11.recoding.deep.target import Target, parse_at
+from catch11.recoding.keep import Keep
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import Release, read_release
@@ -105,6 +108,11 @@ def verify(
         answered=lambda: windows.answered(batches(entries, batch)),
         total=len(entries),
         run=Run(key=release.key, seed=seed, command=command, settings=settings),
+        scores=lambda tally, models: [
+            *class_scores(tally, models),
+            *(one.by(next(iter(models)), "nte") for one in kept_measures(tally, seed=seed)),
+        ],
+        said=_unmeasured(model, release.keep, sourced=sources is not None),
         complete=release.complete,
         sourced=sources is not None,
         withheld=withheld,
@@ -112,6 +120,21 @@ def verify(
         unit="sounds" if release.canvas.sound else "images",
     )
     return verified(held, max_drop=max_drop, max_rival=max_rival, progress=progress)
+
+
+def _unmeasured(model: Model, keep: Keep | None, *, sourced: bool) -> tuple[str, ...]:
+    """Why it cannot be said whether files keep what the list says."""
+    if keep is None or keep.tolerance is None:
+        return ()
+    why = "that takes the sources (--source)"
+    if sourced:
+        try:
+            Target(model, model.canvas, parse_at(keep.at))
+        except Catch11Error as error:
+            why = f"{error}"
+        else:
+            return ()
+    return (f"whether {keep.near} is kept was not measured: {why}",)
 
 
 def _check_seal(release: Release, model: Model, copy: Secret | None, *, sourced: bool) -> None:
@@ -172,6 +195,8 @@ class _Windows:
             tally.truth = [self.truth.of(f) if self.truth else None for f in made.files]
             if made.files:
                 self._answer(made, tally)
+            if made.files and "clean" in made.windows:
+                self._measure(made, tally)
             yield len(entries), tally
 
     def _answer(self, made: Batch, tally: Tally) -> None:
@@ -190,6 +215,18 @@ class _Windows:
                 tally.answers[name, condition] += given.tolist()
             tally.psnr[condition] += made.psnr.get(condition, ())
             tally.ssim[condition] += made.ssim.get(condition, ())
+
+    def _measure(self, made: Batch, tally: Tally) -> None:
+        """What the authorized model still gets of the files, and which break what the list says."""
+        name, model = next(iter(self.models.items()))
+        clean, keep = made.windows["clean"], self.release.keep
+        clean = clean if self.copy is None else self.copy.as_read(clean)
+        found = measures(model, keep, made.windows["nte"], clean)
+        for measure, values in found.items():
+            tally.kept[measure] += values
+        answered = (tally.answers[name, condition] for condition in ("nte", "clean"))
+        alike = [a == b for a, b in zip(*answered, strict=True)]
+        tally.problems += broken(keep, made.files, found, alike)
 
     def _disagreements(self, made: Batch) -> list[tuple[str, str]]:
         """Files whose re-read PSNR or front shift is not the one in the ledger, or whose seal does not

@@ -55,12 +55,14 @@ class KeyOptions(Options):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecodeOptions(Options):
-    """How sources are recoded. copy: the secret of the personalised copy that the key is of, or of the
-    sealed copy that the files are for. check:
+    """How sources are recoded. keep, tolerance: what files keep; see `recoding.keep`. copy: the secret
+    of the personalised copy that the key is of, or of the sealed copy that the files are for. check:
     run the model on every file. also, against: further models, that shall and shall not read the
     files. columns, long, half: of texts. The others are those of recoders and of `catch11.release`.
     """
 
+    keep: str | None = None
+    tolerance: float | None = None
     method: str | None = None
     model: Named | None = None
     copy: Secret | None = None

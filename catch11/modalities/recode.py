@@ -21,7 +21,7 @@ from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import Summary, release
 
-_RUN = names("method model copy check names ledger workers resume")
+_RUN = names("keep method model copy check names ledger workers resume")
 _RELEASE = names("names ledger resume columns long")  # what a release takes as it is given
 _DEEP = names("also against quiet")
 
@@ -51,7 +51,7 @@ def recode(
 
 def _taken(kind: Modality, options: RecodeOptions) -> dict[str, Any]:
     """The options that were given. Raises InvalidArgument for those that mean nothing here."""
-    method, entry = method_for(kind.name, options.method)
+    method, entry = method_for(kind.name, options.method, options.keep)
     known = options_taken(entry, (field.name for field in fields(options)))
     for name in sorted(_DEEP - known):
         if getattr(options, name) and method != "deep":
@@ -82,13 +82,15 @@ def _opened(
 
 def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Path) -> Recoder[Any]:
     """The recoder that options ask for. src: the source, of which `quiet` learns."""
-    method, copy, quiet = (given.pop(name, None) for name in ("method", "copy", "quiet"))
+    method, keep, copy, quiet = (
+        given.pop(name, None) for name in ("method", "keep", "copy", "quiet")
+    )
     options = options_of(given)
     if "survive" in options:
         options["survive"] = survival(options["survive"])
     if options.get("start", "noise") not in ("noise", "spectral"):
         options["start"] = folder_windows(options["start"], key.canvas)
-    made = recoder_for(key, method=method, model=model, copy=copy, **options)
+    made = recoder_for(key, keep=keep, method=method, model=model, copy=copy, **options)
     if quiet and isinstance(made, DeepRecoder):
         return replace(made, quiet=made.learn_quiet(folder_windows(src, key.canvas, most=quiet)))
     return made

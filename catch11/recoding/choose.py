@@ -8,6 +8,7 @@ from catch11.copies.secretfile import Secret
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
+from catch11.recoding.keep import ALL, parse_keep
 from catch11.recoding.registry import Entry, methods_of
 
 # What a recoder may work with beside the key, and how a command is given it.
@@ -15,11 +16,17 @@ _THINGS = {"model": "--model MODEL", "copy": "--secret FILE"}
 _NAMED = {"client": "tag", "half": "precise"}  # options of commands that recoders call otherwise
 
 
-def method_for(modality: str, method: str | None) -> tuple[str, Entry]:
-    """A method and its recoder for a kind of data, the usual one where none is named. Raises
-    InvalidArgument with the known ones."""
+def method_for(modality: str, method: str | None, keep: str | None = None) -> tuple[str, Entry]:
+    """A method and its recoder for a kind of data: the one that keeps what is asked for, the usual one
+    where nothing is. Raises InvalidArgument with the known ones."""
     known = methods_of(modality)
-    chosen = next(iter(known), "none") if method is None else method
+    named = method
+    if keep is not None:
+        named = "spectral" if parse_keep(keep).what == ALL else "deep"
+        if method not in (None, named):
+            expected = f"--method {named}, or none, beside --keep {keep}"
+            raise InvalidArgument("method", expected=expected, found=method)
+    chosen = next(iter(known), "none") if named is None else named
     if chosen not in known:
         expected = f"{' or '.join(known)} for {modality}"
         raise InvalidArgument("method", expected=expected, found=repr(chosen))
@@ -36,24 +43,27 @@ def recoder_for(
     key: Key,
     *,
     method: str | None = None,
+    keep: str | None = None,
     model: object = None,
     copy: Secret | None = None,
     **options: Any,
 ) -> Recoder[Any]:
     """The recoder that `catch11 recode` takes for this key.
 
-    method: spectral, deep, … ; the usual one of the key's kind of data unless named. model: the
+    keep: what files keep: answer, scores, features or layer:NAME (method deep), or all (spectral); see
+    `recoding.keep`. method: for experts; the usual one of the key's kind of data unless named. model: the
     authorized one, for methods that ask it. copy: the secret of the personalised copy that the key
     was built from. options: those of the recoder, as its class takes them. Raises InvalidArgument,
     which names the known ones.
     """
-    chosen, entry = method_for(key.modality, method)
+    chosen, entry = method_for(key.modality, method, keep)
     slots = {field.name: field for field in fields(entry.recoder) if field.init}
     things = {"model": model, "copy": copy}
     for name, how in _THINGS.items():
         if things[name] is None and name in slots and slots[name].default is MISSING:
             raise InvalidArgument(f"--method {chosen}", expected=f"{how} beside it", found="none")
     own = [name for name in slots if name not in ("key", *_THINGS)]
+    options |= {"keep": keep} if keep is not None and "keep" in own else {}
     for name in options:
         if name not in own:
             expected = f"one of {', '.join(own)}, the options of method {chosen} for {key.modality}"

@@ -15,6 +15,7 @@ from catch11.copies.seal import SealSecret
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
+from catch11.recoding.keep import ALL, EVERYTHING, Keep
 from catch11.recoding.registry import entry_of
 
 Facts = Mapping[str, str | int | float | bool]
@@ -30,12 +31,15 @@ class Recoded(Generic[Items]):
     items: as a reader of the file finds them, of the shapes that went in. psnr: dB, as measured on
     them, sealed ones as their copy opens them, with the peak of their kind: 1 for pictures and sounds, one standard deviation for rows, a
     document's own size. front_shift: ‖A(x̃-x)‖₂ / ‖A(x-neutral)‖₂, x scrambled where the reader is a
-    personalised copy. reasons: why an item must be withheld, None where it may be released.
+    personalised copy. distances: how far each is from what was to be kept, in the measure of the
+    recoder's `keeps`; None where nothing but the answer is. reasons: why an item must be withheld, None
+    where it may be released.
     """
 
     items: Items
     psnr: tuple[float, ...]
     front_shift: tuple[float, ...]
+    distances: tuple[float | None, ...]
     reasons: tuple[str | None, ...]
 
     @property
@@ -126,6 +130,15 @@ class Recoder(ABC, Generic[Items]):
         """How the reader takes its items where it is a personalised copy."""
         return self.domain.scramble
 
+    @property
+    def keeps(self) -> Keep:
+        """What its files keep of the source."""
+        return EVERYTHING
+
+    def distances(self, made: Items, seen: Items) -> Sequence[float | None]:
+        """How far items, as a file holds them, are from what was to be kept of the clean ones."""
+        return [None] * len(seen)  # type: ignore[arg-type]
+
     @cached_property
     def settings(self) -> Facts:
         """Everything but the key that decides what a file looks like; public."""
@@ -154,12 +167,17 @@ class Recoder(ABC, Generic[Items]):
             made, reasons = self.run(seen, [self.stream(item) for item in seen])
         made = domain.rounded(made)
         refused = domain.refused(clean)
+        shifts = tuple(map(domain.shift, made, seen))
+        everything = self.keeps.what == ALL
+        distances = shifts if everything else tuple(self.distances(made, seen) if reasons else ())
+        broken = map(self.keeps.broken, distances)
         return Recoded(
             items=domain.framed(made, items, lambda: [self.stream(v, "margin") for v in seen]),
             # Each item by itself: alike in any batch, and within the cache.
             psnr=tuple(map(domain.psnr, made, clean)),
-            front_shift=tuple(map(domain.shift, made, seen)),
-            reasons=tuple(a or b for a, b in zip(refused, reasons, strict=True)),
+            front_shift=shifts,
+            distances=distances,
+            reasons=tuple(a or b or c for a, b, c in zip(refused, broken, reasons, strict=True)),
         )
 
     def stream(self, item: Any, purpose: str = "") -> KeyedStream:

@@ -34,7 +34,7 @@ class Refusal:
 
 class Committer:
     """Takes chunks in order, from one thread. count: what became of the sources so far. content:
-    what is counted of the content of those that were worked on."""
+    what is counted of the content of those that were worked on. distances: of the released."""
 
     def __init__(
         self, where: Places, *, ledger: Ledger, manifest: ManifestWriter, names: Names
@@ -44,6 +44,7 @@ class Committer:
         self._known: dict[str, str] = {}
         self.count: Counter[str] = Counter()
         self.content: Counter[str] = Counter()
+        self.distances: list[float] = []
         self._refused: dict[tuple[str, str], Refusal] = {}
 
     def remember(self, given: Iterable[tuple[str, str]]) -> None:
@@ -64,6 +65,7 @@ class Committer:
             if row.outcome == "released":
                 entry = Entry(file=row.file, sha256=row.sha256, agreement=row.agreement)
                 entries.append(entry)
+                self.distances += [] if row.distance is None else [row.distance]
             if item.temporary is not None:
                 moves.append((item.temporary, self._where.release / row.file))
             # Parts first: a ledger that was cut short never knows an item and not what it is made of.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from catch11.data.pictures import quiet
@@ -14,6 +15,7 @@ from catch11.data.selection import batches
 from catch11.errors import InvalidArgument
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
+from catch11.recoding.keep import EVERYTHING, Keep
 from catch11.releases.commit import Committer, Refusal
 from catch11.releases.ledger import Ledger, Row
 from catch11.releases.lines import Lines
@@ -32,7 +34,8 @@ class Summary:
     """What became of the sources: files written now, standing from an earlier run, withheld
     because the recoder or the check refused them, and skipped as unreadable. refused: why; each one's
     reason stands in the ledger. counts: of the content of those that were worked on now, by kind of data: rows and
-    rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts."""
+    rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts. keep:
+    what is kept; distance: the median and the worst of the released files, where it is measured."""
 
     written: int
     reused: int
@@ -42,6 +45,8 @@ class Summary:
     ledger: Path
     refused: tuple[Refusal, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    keep: Keep = EVERYTHING
+    distance: tuple[float, float] | None = None
 
     @property
     def empty(self) -> bool:
@@ -51,7 +56,7 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         facts = asdict(self)
-        return facts | facts.pop("counts")
+        return facts | facts.pop("counts") | self.keep.to_dict()
 
 
 def release(
@@ -115,7 +120,8 @@ def release(
     return Summary(
         written=count["released"], reused=count["reused"], withheld=count["withheld"],
         skipped=count["skipped"], manifest=where.manifest, ledger=where.ledger,
-        refused=done.refused, counts=dict(done.content),
+        refused=done.refused, counts=dict(done.content), keep=recoder.keeps,
+        distance=(median(done.distances), max(done.distances)) if done.distances else None,
     )  # fmt: skip
 
 
@@ -132,6 +138,7 @@ def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, An
         "key": recoder.key.fingerprint,
         **({} if kind == IMAGE else {"modality": kind}),
         "method": recoder.method,
+        **recoder.keeps.to_dict(),
         "format": task.pipeline.form.name,
         **task.pipeline.facts(),
         "settings": task.settings,

@@ -28,7 +28,8 @@ class Row:
     source: path below the source folder. mac, pixels: HMAC of its bytes and of its pixels in the
     window; empty if they could not be read. settings: id of the recoder's settings. checked: fingerprint of
     the model whose answer was checked. psnr: dB over the window, peak 1, None where nothing
-    changed. front_shift: ‖A(x̃−x)‖₂ / ‖A(x−mean)‖₂, None where the source is blank.
+    changed. front_shift: ‖A(x̃−x)‖₂ / ‖A(x−mean)‖₂, None where the source is blank. distance: of
+    the file from what was to be kept (see `recoding.keep`), None where that is the answer alone.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Row:
     sha256: str = ""
     psnr: float | None = None
     front_shift: float | None = None
+    distance: float | None = None
     agreement: bool | None = None
     reason: str = ""
 
@@ -50,7 +52,8 @@ class Row:
         return json.dumps(facts, ensure_ascii=True, allow_nan=False).encode()
 
 
-_TEXTS = {item.name for item in fields(Row)} - {"psnr", "front_shift", "agreement"}
+_NUMBERS = ("psnr", "front_shift", "distance")
+_TEXTS = {item.name for item in fields(Row)} - {*_NUMBERS, "agreement"}
 
 
 class Ledger:
@@ -141,7 +144,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
         row = Row(**facts)
     except TypeError:
         raise _no_line(path, number) from None
-    numbers = (row.psnr, row.front_shift)
+    numbers = [getattr(row, name) for name in _NUMBERS]
     good = all(isinstance(getattr(row, name), str) for name in _TEXTS)
     good &= row.agreement in (None, True, False) and (not row.file or safe_path(row.file))
     good &= row.outcome in ("released", "withheld", "skipped") and bool(row.source)

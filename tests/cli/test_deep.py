@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -50,6 +51,49 @@ def test_two_models_read_one_release(place: Path, tmp_path: Path) -> None:
     assert both[PATCH] == one[PATCH] == 1.0
     assert both[DENSE] == 1.0
     assert one[DENSE] < 0.8, "made for the patch net alone"
+
+
+def test_what_is_kept_is_stated_measured_and_verified(place: Path, tmp_path: Path) -> None:
+    """The list says what is kept, the ledger and the summary how nearly; verify finds it held, and on
+    other sources broken."""
+    out = tmp_path / "scores"
+    done = run(
+        "recode", place / "source", out, "--key", place / "my.key", "--model", PATCH,
+        "--keep", "scores", "--tolerance", 0.2, "--radius", 80,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    rows = [r for r in read_ledger(Path(f"{out}.ledger.jsonl")) if r.outcome == "released"]
+    far = [row.distance for row in rows if row.distance is not None]
+    assert len(far) == len(rows)
+    assert all(0.0 <= one <= 0.2 for one in far)
+    assert (
+        f"kept      scores within 0.2 (median {median(far):.3g}, worst {max(far):.3g})" in done.out
+    )
+    header = json.loads((out / "manifest.jsonl").read_text().splitlines()[0])
+    assert (header["keep"], header["tolerance"]) == ("scores", 0.2)
+    words = ("verify", out, "--model", PATCH, "--json", "--source")
+    held = run(*words, place / "source")
+    assert held.status == 0, held.out
+    kept = {r["metric"]: r for r in held.json["records"] if r["condition"] == "nte"}
+    assert kept["KL, nats"]["value"] == pytest.approx(sum(far) / len(far), abs=1e-5)
+    assert kept["cosine of features"]["n"] == len(rows)
+    pictures = sorted((place / "source").rglob("*.png"))
+    for picture, twin in zip(pictures, [*pictures[1:], pictures[0]], strict=True):
+        swapped = tmp_path / "swapped" / picture.relative_to(place / "source")
+        swapped.parent.mkdir(parents=True, exist_ok=True)
+        swapped.write_bytes(twin.read_bytes())
+    other = run(*words, tmp_path / "swapped")
+    assert other.status == 1
+    reasons = [why for _, why in other.json["problems"]]
+    assert any("the list says that scores within 0.2 is kept" in why for why in reasons)
+
+
+def test_a_keep_that_nobody_knows(place: Path, tmp_path: Path) -> None:
+    done = run(
+        "recode", place / "source", tmp_path / "x", "--key", place / "my.key", "--keep", "al"
+    )
+    assert done.status == 2
+    assert "found 'al'; nearest: all" in done.err
 
 
 @pytest.mark.parametrize(

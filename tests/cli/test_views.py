@@ -22,6 +22,7 @@ def test_a_summary_says_what_became_of_everything() -> None:
     assert summary_view(done, Path("out")).splitlines() == [
         "out: 7 written (9 rows), 2 already there, 3 withheld, 4 skipped as unreadable, 5 rows withheld",
         "tokens    1,000, of them 3 unknown; 2 documents cut short",
+        "kept      all; less needs --model and another --keep",
         "manifest  out/manifest.jsonl",
         "ledger    out.ledger.jsonl (private)",
     ]
@@ -46,7 +47,7 @@ def test_a_summary_gives_the_reasons() -> None:
 def test_many_reasons_take_few_lines() -> None:
     many = tuple(refusal(reason=f"reason {n} " + "of many words " * 9) for n in range(9))
     lines = summary_view(summary(refused=many), Path("out")).splitlines()
-    assert len(lines) == 1 + 5 + 2
+    assert len(lines) == 1 + 5 + 3
     assert max(map(len, lines)) <= 80
     assert lines[5].strip() == "more in the ledger"
 

@@ -85,13 +85,13 @@ def test_the_choice_keeps_the_target_and_is_the_hardest_on_rivals() -> None:
 
 
 def test_commands_make_the_chosen_release() -> None:
-    spectral = commands(_trial({"energy": 5e-4, "psnr": 7.0}, 99), "hf:m", method="spectral")
+    spectral = commands(_trial({"energy": 5e-4, "psnr": 7.0}, 99), "hf:m")
     assert spectral == (
         "catch11 key hf:m -o my.key --energy 0.0005",
         "catch11 recode SRC DST --key my.key --psnr 7",
     )
-    deep = commands(_trial({"at": "features", "steps": 20}, 99), "hf:m", method="deep")
-    assert deep[1].endswith("--method deep --model hf:m --at features --steps 20")
+    deep = commands(_trial({"at": "features", "steps": 20}, 99), "hf:m")
+    assert deep[1].endswith("--model hf:m --keep answer --at features --steps 20")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_each_rank_is_tried_once_and_told(world: World) -> None:
     )
     tried = [(next(iter(trial.setting)), trial.unseen) for trial in found.trials]
     assert tried == [("rank", 3 * tiles), ("energy", null)]
-    key, _ = commands(found.trials[0], "m", method="spectral")
+    key, _ = commands(found.trials[0], "m")
     assert key.endswith("--rank 3")
 
 

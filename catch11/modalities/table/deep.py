@@ -3,10 +3,10 @@
 The search is that of pictures (`descent`), whose box [0, 1] stands for -8 to 8 standard deviations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ from catch11.modalities.table.recoder import TABLE, Cells, RowDomain, Tabular
 from catch11.recoding.deep.agreement import ANSWERS, Agreement, parse_agreement
 from catch11.recoding.deep.descent import Schedule, descend
 from catch11.recoding.frame import Recoder
+from catch11.recoding.keep import ANSWER, SCORES, THE_DIAL, Keep, keep_asked
 from catch11.recoding.registry import registered
 
 SPAN = 8.0  # standard deviations on either side that the search may use
@@ -78,7 +79,8 @@ class DeepRowRecoder(Recoder[Tensor]):
     """Finds for each row one near keyed Gaussian noise that the authorized model answers alike.
 
     radius: largest change of the start in any cell, in standard deviations; "auto" takes about the
-    smallest that answers. agreement: top1, topk:K or kl<V; margin, steps: as for pictures. The rows
+    smallest that answers. keep: "answer" or, within `tolerance`, "scores"; see `recoding.keep`.
+    agreement: top1, topk:K or kl<V; margin, steps: as for pictures. The rows
     of one call are searched together. Raises KeyMismatch.
     """
 
@@ -89,6 +91,8 @@ class DeepRowRecoder(Recoder[Tensor]):
     _: KW_ONLY
     steps: int = 60
     radius: float | Literal["auto"] = "auto"
+    keep: str | None = None
+    tolerance: float | None = None
     agreement: str = "top1"
     margin: float = 0.5
     tag: str = ""
@@ -105,7 +109,34 @@ class DeepRowRecoder(Recoder[Tensor]):
     @cached_property
     def agreed(self) -> Agreement:
         """What of the answer must stay."""
+        if self.keep is not None:
+            return self.keeps.agreement(margin=self.margin)
         return parse_agreement(self.agreement, margin=self.margin, among=ANSWERS)
+
+    @cached_property
+    def keeps(self) -> Keep:
+        agreement = parse_agreement(self.agreement, margin=self.margin, among=ANSWERS)
+        kept = keep_asked(
+            self.keep,
+            self.tolerance,
+            at="logits",
+            agreement=agreement,
+            usual=self.agreement == "top1",
+        )
+        if kept.what not in (ANSWER, SCORES):
+            expected = "answer, scores or all for a model of tables"
+            raise InvalidArgument("keep", expected=expected, found=kept.text)
+        return kept
+
+    def distances(self, made: Tensor, seen: Tensor) -> Sequence[float | None]:
+        answers = (self.model.forward(rows.float()) for rows in (made, seen))
+        with torch.no_grad():
+            far = self.agreed.distance(*answers)
+        return [None] * len(made) if far is None else far.tolist()
+
+    def facts(self) -> Mapping[str, Any]:
+        stated = {name: fact for name, fact in super().facts().items() if name not in THE_DIAL}
+        return {**stated, "agreement": self.agreed.text}
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -128,7 +159,7 @@ class DeepRowRecoder(Recoder[Tensor]):
 
     def _reason(self, gap: float) -> str:
         return (
-            f"no agreement ({self.agreement}, margin {self.margin:g}) within "
+            f"no agreement ({self.agreed.text}, margin {self.margin:g}) within "
             f"{self.schedule.last / _LEVELS:g} standard deviations in {self.steps} steps: "
             f"short by {-gap:.3g}"
         )

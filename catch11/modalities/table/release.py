@@ -41,6 +41,7 @@ class RecodedSheet(Sheet):
     name: str
     psnr: Float[np.ndarray, " row"]
     front_shift: Float[np.ndarray, " row"]
+    distance: Float[np.ndarray, " row"]
 
 
 class Tables(Pipeline[SourceTable, RecodedSheet]):
@@ -113,6 +114,7 @@ class Tables(Pipeline[SourceTable, RecodedSheet]):
             values=_spread(model.restore(made.items), usable), left_out={**gaps, **reasons},
             whole=[column.whole for column in model.columns],
             psnr=_spread(made.psnr, usable), front_shift=_spread(made.front_shift, usable),
+            distance=_spread([math.nan if far is None else far for far in made.distances], usable),
         )  # fmt: skip
 
     def _judged(
@@ -159,12 +161,17 @@ def _made(sheet: RecodedSheet) -> Draft[RecodedSheet]:
     return Draft(
         value=sheet, left_out=reasons, counts=counts,
         psnr=_mean(sheet.psnr[kept]), front_shift=_mean(sheet.front_shift[kept]),
+        distance=_worst(sheet.distance[kept]),
     )  # fmt: skip
 
 
 def _mean(values: Float[np.ndarray, " row"]) -> float | None:
     finite = [value for value in values.tolist() if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else None
+
+
+def _worst(values: Float[np.ndarray, " row"]) -> float | None:
+    return max((value for value in values.tolist() if math.isfinite(value)), default=None)
 
 
 def _sources(source: Path) -> tuple[Path, list[str], str, list[tuple[str, str]]]:

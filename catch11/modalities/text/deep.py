@@ -35,6 +35,7 @@ from catch11.modalities.text.recoder import (
 )
 from catch11.recoding.deep.agreement import ANSWERS, Agreement, Kind, parse_agreement
 from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.keep import ANSWER, FEATURES, SCORES, THE_DIAL, Keep, keep_asked
 from catch11.recoding.registry import registered
 
 # By the outputs of a head, none for embeddings: the usual agreement, and those there are.
@@ -42,6 +43,8 @@ _OF_HEADS: dict[int, tuple[str, tuple[Kind, ...]]] = {
     0: ("cosine>0.99", ("cosine",)),
     1: ("score<0.1", ("score",)),
 }
+# What each can keep, the embedding of a document being its features.
+_KEPT: dict[int, tuple[str, ...]] = {0: (FEATURES,), 1: (ANSWER, SCORES)}
 _LOUD = 4.0  # the noise's entries, in units of the table's rms
 _FEW = 6  # documents of fewer rows have no answer within such bounds
 _ROOM = 3  # changes of a document: as many times the width, at least
@@ -60,12 +63,29 @@ def agreement_of(text: str | None, *, margin: float, classes: int) -> Agreement:
     return parse_agreement(text or usual, margin=margin, among=among)
 
 
+def _agreement_kept(keep: Keep, *, margin: float, classes: int) -> Agreement:
+    """The agreement by which a head keeps what is asked for. Raises InvalidArgument where it cannot."""
+    known = _KEPT.get(classes, (ANSWER, SCORES))
+    if keep.what not in known:
+        heads = {0: "answers with an embedding, its features", 1: "answers with a score"}
+        raise InvalidArgument(
+            "keep", expected=f"{' or '.join(known)} for a model of texts that "
+            f"{heads.get(classes, 'answers with classes')}", found=keep.text,
+        )  # fmt: skip
+    if keep.what == ANSWER:
+        return agreement_of(None, margin=margin, classes=classes)
+    if classes == 0:
+        return Agreement(kind="cosine", value=1.0 - keep.aim**2 / 2.0, margin=margin)
+    return Agreement(kind="score" if classes == 1 else "kl", value=keep.aim, margin=margin)
+
+
 @registered(TEXT, usual=True)
 @dataclass(frozen=True, eq=False)
 class DeepTokens(Recoder[Passages]):
     """Finds for each document a matrix near keyed noise that the authorized model answers alike.
 
-    model: the one the key was built from. radius: largest change of a row of the noise, as a share
+    model: the one the key was built from. keep: "answer" or "scores" of classifiers and scores,
+    "features" of embeddings, within `tolerance`; see `recoding.keep`. radius: largest change of a row of the noise, as a share
     of its length. aside: share of the word table's principal directions that the search leaves
     alone, so that a change along them never points at a word; 0 finds answers in fewer steps.
     agreement: cosine>V for embedding models; score<V for heads of one output; top1, topk:K or kl<V,
@@ -78,6 +98,8 @@ class DeepTokens(Recoder[Passages]):
     model: Reader = field(repr=False)
     key: Key
     _: KW_ONLY
+    keep: str | None = None
+    tolerance: float | None = None
     agreement: str | None = None
     margin: float = 0.5
     steps: int = 100
@@ -112,7 +134,33 @@ class DeepTokens(Recoder[Passages]):
     @cached_property
     def agreed(self) -> Agreement:
         """When two answers are alike."""
-        return agreement_of(self.agreement, margin=self.margin, classes=len(self.model.labels))
+        classes = len(self.model.labels)
+        if self.keep is not None:
+            return _agreement_kept(self.keeps, margin=self.margin, classes=classes)
+        return agreement_of(self.agreement, margin=self.margin, classes=classes)
+
+    @cached_property
+    def keeps(self) -> Keep:
+        return keep_asked(
+            self.keep, self.tolerance, at=FEATURES, usual=self.agreement is None,
+            agreement=agreement_of(
+                self.agreement, margin=self.margin, classes=len(self.model.labels)
+            ),
+        )  # fmt: skip
+
+    def distances(self, made: Passages, seen: Passages) -> Sequence[float | None]:
+        found: list[float | None] = []
+        for low in range(0, len(seen), self.chunk):
+            part = slice(low, low + self.chunk)
+            answers = [self._answers(some[part]) for some in (made, seen)]
+            far = self.agreed.distance(*answers)
+            found += [None] * len(answers[0]) if far is None else far.tolist()
+        return found
+
+    def _answers(self, items: Passages) -> Tensor:
+        passages, types = [item.embeds for item in items], [item.types for item in items]
+        with torch.no_grad():
+            return self.model.answer(*pad(passages, types, device=self.model.device)).float()
 
     @cached_property
     def _words(self) -> Tensor:
@@ -120,7 +168,8 @@ class DeepTokens(Recoder[Passages]):
         return principal(table, round(self.aside * table.shape[1]))
 
     def facts(self) -> Facts:
-        return {**super().facts(), "agreement": self.agreed.text}
+        stated = {name: fact for name, fact in super().facts().items() if name not in THE_DIAL}
+        return {**stated, "agreement": self.agreed.text}
 
     def run(
         self, items: Passages, streams: Sequence[KeyedStream]

@@ -63,13 +63,14 @@ class Texts(Pipeline[Encoded, Passage]):
     def recode(self, items: Sequence[Encoded]) -> list[Draft[Passage]]:
         clean = [self._model.embed(item) for item in items]
         made = self._recoder(passages(clean, [item.types for item in items]))
-        rows = zip(items, made.items, made.front_shift, made.reasons, strict=True)
+        columns = made.items, made.front_shift, made.distances, made.reasons
+        rows = zip(items, *columns, strict=True)
         return [
             Draft(
-                value=None if why else passage, reason=why or "", front_shift=shift,
+                value=None if why else passage, reason=why or "", front_shift=shift, distance=far,
                 counts={"tokens": len(item), "unknown": item.unknown, "cut": int(item.cut > 0)},
             )
-            for item, passage, shift, why in rows
+            for item, passage, shift, far, why in rows
         ]  # fmt: skip
 
     def judge(

@@ -31,8 +31,8 @@ class Agreement:
     """What of an answer must stay.
 
     top1: the first class. topk: the first class and the set of the first `value`. kl: the first
-    class, and KL(clean ‖ recoded) below `value` nats. match: the first class, and every matched map
-    within `value` of the clean one, relative. cosine: of an embedding, above `value`. score: a head
+    class, and KL(clean ‖ recoded) below `value` nats. match: the first class, and the matched maps
+    within `value` of the clean ones, relative. cosine: of an embedding, above `value`. score: a head
     of one output, within `value`. margin: how far the kept classes must lie above the others, in
     logits, so that another precision or runtime answers the same.
     """
@@ -69,7 +69,7 @@ class Agreement:
             return F.cosine_similarity(made, clean, dim=1) - self.value
         if self.kind == "score":
             return self.value - (made - clean)[:, 0].abs()
-        asked = lead(made, clean.argmax(1, keepdim=True)) - self.margin
+        asked = self._led(made, clean)
         if self.kind == "topk":
             count = min(int(self.value), clean.shape[1] - 1)
             first = clean.topk(count, dim=1).indices
@@ -80,6 +80,17 @@ class Agreement:
             assert distance is not None
             return torch.minimum(asked, self.value - distance)
         return asked
+
+    def distance(
+        self, made: Float[Tensor, "batch classes"], clean: Float[Tensor, "batch classes"]
+    ) -> Float[Tensor, " batch"] | None:
+        """Of answers in the measure of the bound: nats, of embeddings of one length relative, of a
+        score its own unit. None where the first classes alone count."""
+        if self.kind == "cosine":
+            return (2.0 - 2.0 * F.cosine_similarity(made, clean, dim=1)).clamp_min(0.0).sqrt()
+        if self.kind == "score":
+            return (made - clean)[:, 0].abs()
+        return divergence(made, clean) if self.kind == "kl" else None
 
     def pull(
         self, made: Float[Tensor, "batch classes"], clean: Float[Tensor, "batch classes"]
@@ -102,8 +113,18 @@ class Agreement:
             return divergence(made, clean)
         if self.kind == "match":
             # Cross-entropy never rests: it would pull the maps apart again to be surer of the answer.
-            return (self.margin - lead(made, clean.argmax(1, keepdim=True))).clamp_min(0.0)
+            return (-self._led(made, clean)).clamp_min(0.0)
         return F.cross_entropy(made, clean.argmax(1), reduction="none")
+
+    def _led(
+        self, made: Float[Tensor, "batch classes"], clean: Float[Tensor, "batch classes"]
+    ) -> Float[Tensor, " batch"]:
+        """How far the clean class leads beyond the margin. Where scores or maps are kept too, they say
+        how far it can lead: half its clean lead is then enough."""
+        first = clean.argmax(1, keepdim=True)
+        if self.kind not in ("kl", "match"):
+            return lead(made, first) - self.margin
+        return lead(made, first) - (lead(clean, first) / 2).clamp_max(self.margin)
 
 
 def parse_agreement(

@@ -5,7 +5,7 @@ passes the rounding straight through.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -45,8 +45,7 @@ class Schedule:
 
     first, last: radius of the ball about the start, in 255ths, at the first step and from `grow`
     (share of the steps) on. pace: step length as a share of the radius, falling to nothing at the last
-    step as the power `fall` of the steps left: 1 for an answer, more where a point must be met
-    closely. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
+    step. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
     pixel (steps go by signs) or its root mean square (steps go along the gradient).
     """
 
@@ -56,12 +55,10 @@ class Schedule:
     grow: float = 0.7
     pace: float = 0.5
     momentum: float = 0.75
-    fall: float = 1.0
     norm: Literal["largest", "mean"] = "largest"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= 100_000:
-            raise InvalidArgument("steps", expected="1 to 100000", found=self.steps)
+        check_steps(self.steps)
         if not 0.0 < self.first <= self.last <= LARGEST:
             raise InvalidArgument(
                 "radius", expected="above 0, at most 255, in 255ths", found=self.last
@@ -74,7 +71,20 @@ class Schedule:
 
     def length(self, step: int) -> float:
         """Length of a step in every pixel, in pixel units."""
-        return self.pace * self.radius(step) * (1.0 - step / (self.steps + 1)) ** self.fall
+        return self.pace * self.radius(step) * (1.0 - step / (self.steps + 1))
+
+    def move(self, run: "Run", slope: Tensor, gap: Tensor, step: int) -> Tensor:
+        """One step along the momentum, back into the ball and the box."""
+        motion = self.momentum * run.held.get("motion", torch.zeros_like(slope)) + _unit(slope)
+        run.held["motion"] = motion
+        radius, length = self.radius(step + 1), self.length(step)
+        if self.norm == "mean":
+            moved = run.at - length * motion / _mean(motion).clamp_min(1e-20)
+            change = moved - run.start
+            inside = change * (radius / _mean(change).clamp_min(1e-20)).clamp_max(1.0)
+            return (run.start + inside).clamp(0.0, 1.0)
+        low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
+        return (run.at - length * motion.sign()).clamp(low, high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,23 +97,41 @@ class Descended:
 
 
 @dataclass(slots=True)
-class _Run:
-    """The images still on their way."""
+class Run:
+    """The images still on their way, and what a way of stepping holds of each from step to step."""
 
     rows: Tensor
     start: Tensor
     at: Tensor
-    motion: Tensor
+    held: dict[str, Tensor] = field(default_factory=dict)
 
     def keep(self, mask: Tensor) -> None:
-        self.rows, self.start = self.rows[mask], self.start[mask]
-        self.at, self.motion = self.at[mask], self.motion[mask]
+        self.rows, self.start, self.at = self.rows[mask], self.start[mask], self.at[mask]
+        self.held = {name: values[mask] for name, values in self.held.items()}
+
+
+@runtime_checkable
+class Way(Protocol):
+    """How a descent steps, at most so often."""
+
+    @property
+    def steps(self) -> int: ...
+
+    def move(self, run: Run, slope: Tensor, gap: Tensor, step: int) -> Tensor:
+        """Where the images go, which are at `gap`, a number each, from agreement."""
+        ...
+
+
+def check_steps(steps: int) -> None:
+    """Raises InvalidArgument for a number of steps that is none."""
+    if not 1 <= steps <= 100_000:
+        raise InvalidArgument("steps", expected="1 to 100000", found=steps)
 
 
 def descend(
     start: Float[Tensor, "batch channel height width"],
     objective: Objective,
-    schedule: Schedule,
+    way: Way,
     grid: Grid,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -115,9 +143,9 @@ def descend(
     """
     best = grid.round(start).clone()
     gaps = torch.full((len(start),), float("-inf"), device=start.device)
-    taken = torch.full((len(start),), schedule.steps, device=start.device)
-    run = _Run(torch.arange(len(start), device=start.device), start, start, torch.zeros_like(start))
-    for step in range(schedule.steps + 1):
+    taken = torch.full((len(start),), way.steps, device=start.device)
+    run = Run(torch.arange(len(start), device=start.device), start, start)
+    for step in range(way.steps + 1):
         points = grid.round(run.at).detach().clone().requires_grad_(True)
         gap, pull = objective.gap(points, run.rows)
         (slope,) = torch.autograd.grad(pull.sum(), points)
@@ -129,31 +157,17 @@ def descend(
         best[run.rows[better]], gaps[run.rows[better]] = points[better], gap[better]
         done = gap >= 0.0
         taken[run.rows[done]] = step
-        run.motion = schedule.momentum * run.motion + _unit(slope)
         run.keep(~done)
         if progress is not None:
             progress(step, len(run.rows))
-        if step == schedule.steps or not len(run.rows):
+        if step == way.steps or not len(run.rows):
             break
-        run.at = _move(run, schedule, step)
+        run.at = way.move(run, slope[~done], gap[~done], step)
     return Descended(points=best, gaps=gaps, steps=taken)
 
 
 def _unit(slope: Tensor) -> Tensor:
     return slope / slope.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-20)
-
-
-def _move(run: _Run, schedule: Schedule, step: int) -> Tensor:
-    """One step, back into the ball and the box."""
-    radius, length = schedule.radius(step + 1), schedule.length(step)
-    if schedule.norm == "mean":
-        moved = run.at - length * run.motion / _mean(run.motion).clamp_min(1e-20)
-        change = moved - run.start
-        inside = change * (radius / _mean(change).clamp_min(1e-20)).clamp_max(1.0)
-        return (run.start + inside).clamp(0.0, 1.0)
-    moved = run.at - length * run.motion.sign()
-    low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
-    return moved.clamp(low, high)
 
 
 def _mean(images: Tensor) -> Tensor:

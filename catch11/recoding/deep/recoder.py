@@ -22,12 +22,15 @@ from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.kinds import IMAGE
 from catch11.recoding.deep.agreement import Agreement, parse_agreement
+from catch11.recoding.deep.approach import Approach
 from catch11.recoding.deep.descent import Descended, Schedule, descend
+from catch11.recoding.deep.kept import distances
 from catch11.recoding.deep.question import Change, Question
 from catch11.recoding.deep.quiet import Quiet, quiet_of
 from catch11.recoding.deep.start import FINE, Look, Start, start_of
-from catch11.recoding.deep.target import LOGITS, Answering, Precision, Target, parse_at
+from catch11.recoding.deep.target import LOGITS, Answering, Precision, Target, parse_at, written
 from catch11.recoding.frame import Facts, Recoder
+from catch11.recoding.keep import ANSWER, Keep, keep_asked
 from catch11.recoding.registry import registered
 from catch11.recoding.windows import WindowDomain
 
@@ -36,8 +39,8 @@ from catch11.recoding.windows import WindowDomain
 AUTO = (2.0, 16.0)
 # Root mean square, in 255ths, of "least": short steps along the gradient, no momentum.
 LEAST = (1.0, 8.0)
-# Matched maps are met closely by short steps: a third of the distance, and less, at as many steps.
-CLOSELY = 3.0
+WIDEST = 32.0  # of the ball where scores or maps are kept: few images need so much
+STEPS, NEAR_STEPS = 60, 300  # at most: to an answer, and to scores or maps that are met closely
 
 
 @registered(IMAGE)
@@ -45,8 +48,9 @@ CLOSELY = 3.0
 class DeepRecoder(Recoder[Tensor]):
     """Finds for each window a picture near a keyed start that the authorized model answers alike.
 
-    model: the one the key was built from, loaded or as a torch module in evaluation mode. at: what
-    is matched: the answer ("logits"), "features", any module by its name, or several with weights
+    model: the one the key was built from, loaded or as a torch module in evaluation mode. keep: what
+    files hold on to: "answer", "scores", "features" or "layer:NAME", within `tolerance`; see
+    `recoding.keep`. For experts, who say the same by at and agreement: at: what is matched: the answer ("logits"), "features", any module by its name, or several with weights
     ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
     about the smallest that answers; "least" looks for less still, by short steps (give it 160) that
     the real changes judge one by one, and survives exactly those that are named.
@@ -68,11 +72,13 @@ class DeepRecoder(Recoder[Tensor]):
     model: nn.Module | Answering = field(repr=False)
     key: Key
     _: KW_ONLY
+    keep: str | None = None
+    tolerance: float | None = None
     at: str | Mapping[str, float] = LOGITS
     start: Literal["noise", "spectral"] | Tensor = "noise"
     look: Look = "noise"
     psnr: float = 10.0
-    steps: int = 60
+    steps: int | None = None
     radius: float | Literal["auto", "least"] = "auto"
     agreement: str = "top1"
     margin: float = 0.5
@@ -91,7 +97,13 @@ class DeepRecoder(Recoder[Tensor]):
         self.key.check_model(self.model)
         if self.chunk < 1:
             raise InvalidArgument("chunk", expected="at least 1", found=self.chunk)
-        _ = self.targets, self.opposed, self.schedule, self.begin  # each checks its options
+        _ = (
+            self.keeps,
+            self.targets,
+            self.opposed,
+            self.schedule,
+            self.begin,
+        )  # each checks its options
         if self.agreed.kind == "match" and not self.targets[0].names:
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
 
@@ -104,14 +116,34 @@ class DeepRecoder(Recoder[Tensor]):
         return self.chunk
 
     @cached_property
+    def keeps(self) -> Keep:
+        return keep_asked(
+            self.keep, self.tolerance, agreement=parse_agreement(self.agreement, margin=self.margin),
+            at=self.at if isinstance(self.at, str) else written(self.at),
+            usual=(self.at, self.agreement) == (LOGITS, "top1"),
+        )  # fmt: skip
+
+    def distances(self, made: Tensor, seen: Tensor) -> Sequence[float | None]:
+        return distances(self.keeps, self.targets[0], made, seen)
+
+    @cached_property
     def agreed(self) -> Agreement:
         """What of the answer must stay."""
-        return parse_agreement(self.agreement, margin=self.margin)
+        if self._plain:
+            return parse_agreement(self.agreement, margin=self.margin)
+        return self.keeps.agreement(margin=self.margin)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether at and agreement say what is asked for."""
+        return self.keep is None or self.keeps.what == ANSWER
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """The authorized models with what is matched of them; the key's own first."""
-        first = Target(self.model, self.key.canvas, parse_at(self.at))
+        first = Target(
+            self.model, self.key.canvas, parse_at(self.at if self._plain else self.keeps.at)
+        )
         return (first, *_targets("also", self.also, self.key))
 
     @cached_property
@@ -120,10 +152,13 @@ class DeepRecoder(Recoder[Tensor]):
         return _targets("against", self.against, self.key)
 
     @cached_property
-    def schedule(self) -> Schedule:
-        """The balls of the search."""
-        closely = self.agreed.kind == "match"
-        return schedule_of(self.steps, self.radius, fall=CLOSELY if closely else 1.0)
+    def schedule(self) -> Schedule | Approach:
+        """The balls of the search: to an answer along momentum, to scores and maps by `Approach`."""
+        if self.agreed.kind not in ("kl", "match") or self.radius == "least":
+            return schedule_of(STEPS if self.steps is None else self.steps, self.radius)
+        last = WIDEST if self.radius == "auto" else float(self.radius)
+        steps = NEAR_STEPS if self.steps is None else self.steps
+        return Approach(steps=steps, bound=self.agreed.value, last=last)
 
     @cached_property
     def begin(self) -> Start:
@@ -133,10 +168,10 @@ class DeepRecoder(Recoder[Tensor]):
     def facts(self) -> Facts:
         return {
             "format": self.format,
-            "at": ",".join(f"{name}*{weight:g}" for name, weight in self.targets[0].at.items()),
+            "at": written(self.targets[0].at),
             "start": self.begin.text,
             "look": self.look,
-            "steps": self.steps,
+            "steps": self.schedule.steps,
             "radius": self.radius,
             "agreement": self.agreed.text,
             "margin": self.margin,
@@ -204,11 +239,11 @@ class DeepRecoder(Recoder[Tensor]):
         return (
             f"no agreement ({self.agreed.text}, margin {self.margin:g})"
             f"{f' after {names}' if names else ''} within {self.schedule.last:g}/255 in "
-            f"{self.steps} steps: short by {-gap:.3g}"
+            f"{self.schedule.steps} steps: short by {-gap:.3g}"
         )
 
 
-def schedule_of(steps: int, radius: float | str, *, fall: float = 1.0) -> Schedule:
+def schedule_of(steps: int, radius: float | str) -> Schedule:
     """The balls of a search: of a fixed radius in 255ths, "auto" or "least". Raises InvalidArgument."""
     if radius == "least":
         return Schedule(
@@ -217,8 +252,8 @@ def schedule_of(steps: int, radius: float | str, *, fall: float = 1.0) -> Schedu
     if isinstance(radius, str):
         if radius != "auto":
             raise InvalidArgument("radius", expected="auto, least or 255ths", found=repr(radius))
-        return Schedule(steps=steps, first=AUTO[0], last=AUTO[1], fall=fall)
-    return Schedule(steps=steps, first=float(radius), last=float(radius), fall=fall)
+        return Schedule(steps=steps, first=AUTO[0], last=AUTO[1])
+    return Schedule(steps=steps, first=float(radius), last=float(radius))
 
 
 def _targets(name: str, models: Sequence[nn.Module | Answering], key: Key) -> tuple[Target, ...]:

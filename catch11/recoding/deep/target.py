@@ -14,6 +14,7 @@ from catch11.errors import InvalidArgument
 from catch11.fronts.find import first_tensor
 from catch11.keys.authorized import Authorized
 from catch11.recoding.deep.hooks import Noted, noted
+from catch11.recoding.keep import nearest
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -170,14 +171,18 @@ class Target:
 
     def _layer(self, name: str) -> nn.Module:
         if self.module is None:
-            raise InvalidArgument("at", expected="logits for a model torch cannot run", found=name)
+            raise InvalidArgument(
+                "at", expected="logits for a model torch cannot run", found=name,
+                remedy="it gives no gradient: --keep all needs none",
+            )  # fmt: skip
         try:
             return self._last_linear if name == FEATURES else self.module.get_submodule(name)
         except AttributeError:
             top = ", ".join(n for n, _ in self.module.named_children())
             raise InvalidArgument(
-                "at", expected=f"logits, features or a module's name (below {top})", found=name
-            ) from None
+                "at", expected=f"logits, features or a module's name (below {top})", found=name,
+                remedy=nearest(name, [n for n, _ in self.module.named_modules() if n]),
+            ) from None  # fmt: skip
 
     @cached_property
     def _last_linear(self) -> nn.Module:
@@ -213,3 +218,8 @@ def parse_at(at: str | Mapping[str, float]) -> dict[str, float]:
         except ValueError:
             raise InvalidArgument("at", expected="NAME*WEIGHT", found=repr(part)) from None
     return weights
+
+
+def written(at: Mapping[str, float]) -> str:
+    """Map names with weights as text: features*1,blocks.3*0.5."""
+    return ",".join(f"{name}*{weight:g}" for name, weight in at.items())

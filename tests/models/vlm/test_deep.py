@@ -9,6 +9,8 @@ from PIL import Image
 
 from catch11.keys.key import build_key
 from catch11.models.vlm.load import ask, asking, with_prompt
+from catch11.recoding.deep.approach import Approach
+from catch11.recoding.deep.descent import Schedule
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.studies.nets.tiny_vlm import Family
 from tests.models.vlm.tiny import FAMILIES, pictures, tiny, to_picture, windows
@@ -88,13 +90,13 @@ def test_a_close_match_serves_other_prompts_and_several_pictures(family: Family)
     assert any(kept)
 
 
-def test_short_steps_meet_a_map_and_long_ones_do_not() -> None:
+def test_maps_are_approached_and_answers_descended_to() -> None:
     model = tiny("qwen2_5_vl")
     key = build_key(model)
-    settings = {"at": "tower", "margin": 0.0, "radius": 128.0, "steps": 200}
-    recode = DeepRecoder(model, key, agreement="match<0.0001", **settings)  # type: ignore[arg-type]
-    assert recode.schedule.fall > 1.0
-    assert DeepRecoder(model, key, agreement="top1", steps=200).schedule.fall == 1.0
+    near = DeepRecoder(model, key, keep="layer:tower", radius=128.0, steps=200).schedule
+    assert isinstance(near, Approach)
+    assert (near.last, near.steps) == (128.0, 200)
+    assert isinstance(DeepRecoder(model, key).schedule, Schedule)
 
 
 def test_further_prompts_are_further_models() -> None:

@@ -1,21 +1,17 @@
-"""The demo: the whole way from pictures to a verified release on the digits of `studies.digits`.
+"""The small demo: the whole way from pictures to a verified release on the digits of `studies.digits`.
 
 Everything goes through the same doors as real use: pictures as files, a key, `release`, the files
 read back, `verify`. What is printed is what was measured, whatever it is.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.conditions import find_sources, read_batch
-from catch11.evaluation.verification import Verification
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key, build_key
 from catch11.models.frame import Model
@@ -25,6 +21,7 @@ from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import release
 from catch11.releases.read import read_release
+from catch11.studies.demo.frame import Demo, Step, clear
 from catch11.studies.grid import draw_grid
 from catch11.studies.nets.digits import (
     AUTHORIZED,
@@ -37,28 +34,10 @@ from catch11.studies.nets.digits import (
 
 SHOWN = 8  # pictures in the grid
 RADIUS = 24.0  # 255ths, of the deep recoder
-MARK = "catch11-demo"  # a file that says a folder is the demo's own and may be emptied
-
-
-@runtime_checkable
-class Step(Protocol):
-    """Called with what is being done, how much of it is done, and of how much."""
-
-    def __call__(self, what: str, done: int, total: int, file: str = "") -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demo:
-    """What the demo found: one verification a method, the picture, the folder with the releases."""
-
-    results: Mapping[str, Verification]
-    psnr: float
-    picture: Path
-    folder: Path
 
 
 @torch_threads(1)
-def run_demo(
+def digits_demo(
     folder: Path, *, count: int = 300, psnr: float = 8.0, step: Step | None = None
 ) -> Demo:
     """Train the nets, release `count` test digits by each method, verify, draw.
@@ -69,7 +48,7 @@ def run_demo(
     if not 1 <= count <= 500:
         raise InvalidArgument("count", expected="1 to 500 test digits", found=count)
     tell = step or (lambda what, done, total, file="": None)
-    _clear(folder)
+    clear(folder)
     digits = load_digits()
     models: dict[str, Model] = {}
     for done, name in enumerate(NETS):
@@ -89,22 +68,13 @@ def run_demo(
         )  # fmt: skip
     picture = folder / "pictures.png"
     draw_grid(picture, _rows(source, {name: folder / name for name in recoders}), side=0.9)
-    return Demo(results=results, psnr=psnr, picture=picture, folder=folder)
+    return Demo(results=results, picture=picture, folder=folder)
 
 
 def _recoders(authorized: Model, key: Key, psnr: float) -> dict[str, Recoder]:
     # Pictures of 192 numbers leave little room: the smallest balls hold no answer for one in seven.
     deep = DeepRecoder(authorized, key, radius=RADIUS)
     return {"spectral": SpectralRecoder(key, psnr=psnr), "deep": deep}
-
-
-def _clear(folder: Path) -> None:
-    """An empty folder with the demo's mark; nobody else's files are touched."""
-    if folder.exists() and not (folder / MARK).is_file() and any(folder.iterdir()):
-        raise InvalidArgument("folder", expected="a new or empty folder", found=str(folder))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARK).write_text("Made by `catch11 demo`, which empties this folder.\n")
 
 
 def _rows(source: Path, places: Mapping[str, Path]) -> dict[str, Sequence[Image.Image]]:

@@ -37,12 +37,6 @@ CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
 STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "digits": 8.0}
 ENERGY = {"photographs": 5e-4, "thumbnails": None, "digits": None}
 MOST_DIGITS = 24  # a place to try studies in
-# What deep files keep, by the options that ask for it.
-KEEPS: Mapping[str, Mapping[str, Any]] = {
-    "answer": {},
-    "scores": {"agreement": "kl<0.01", "steps": 120},
-    "features": {"at": "features", "agreement": "match<0.1", "radius": 32.0, "steps": 400},
-}
 DIGITS_RADIUS = 24.0  # as in the demo: pictures of 192 numbers leave little room
 
 
@@ -62,8 +56,8 @@ class Trial:
 
     psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
     format: png8 is read by each model through its own preprocessing; tensor, floats outside the
-    box too, as values of the window. keep: what deep files keep, of KEEPS; "originals", which are not
-    recoded at all, and "all" are no work of the deep method.
+    box too, as values of the window. keep: what deep files keep; spectral ones keep "all", and
+    "originals" are not recoded.
     """
 
     place: Place
@@ -250,8 +244,9 @@ def _made(trial: Trial) -> Made:
 def _deep(trial: Trial, clean: Windows) -> Made:
     radius: float | Literal["auto"] = DIGITS_RADIUS if trial.place.config == "digits" else "auto"
     chunk = 16 if trial.family == "photographs" else 64
-    options: dict[str, Any] = {"radius": radius, **KEEPS.get(trial.keep, {})}
-    recoder = DeepRecoder(trial.model, trial.key, tag=trial.tag, chunk=chunk, **options)
+    recoder = DeepRecoder(
+        trial.model, trial.key, keep=trial.keep or None, radius=radius, tag=trial.tag, chunk=chunk
+    )
     with counted(trial.model) as passes:
         made = [recoder(w) for w in clean.split(chunk)]
     reasons = [reason for part in made for reason in part.reasons]

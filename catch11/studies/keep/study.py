@@ -7,7 +7,7 @@ from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record
 from catch11.studies.frame import Scale, Study
 from catch11.studies.keep.beyond import pictures, questions
-from catch11.studies.keep.third import plain, taught
+from catch11.studies.keep.third import filtered, plain, taught
 from catch11.studies.keep.use import cost, utility
 from catch11.studies.place import Place
 from catch11.studies.tables import pivot, setting
@@ -57,7 +57,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
             if lessons is None
             else taught(trial, lessons, scale=scale, pupils=PUPILS[trial.family])
         )
-        return [*plain(trial), *more]
+        return [*plain(trial), *filtered(trial, training=training or 60), *more]
     more = [] if lessons is None else questions(trial, lessons)
     return [*pictures(trial, training=training or 60, scale=scale, count=restored), *more]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
+from catch11.attacks.blind import BlindWiener
 from catch11.attacks.frame import Attack, Attempt, Material
 from catch11.attacks.heads import RivalHead
 from catch11.attacks.jury import ClassJury, QuestionJury
@@ -16,7 +17,7 @@ from catch11.evaluation.metrics import accuracy, auc, matches
 from catch11.evaluation.questions import QUESTIONS
 from catch11.evaluation.record import Record
 from catch11.models.frame import Model
-from catch11.studies.assault import jury
+from catch11.studies.assault import jury, material
 from catch11.studies.keep.lines import line
 from catch11.studies.nets.lite import lite
 from catch11.studies.trial import Trial
@@ -55,6 +56,20 @@ def plain(trial: Trial) -> list[Record]:
         facts = {"model": name, "role": "ga", "metric": "accuracy"}
         records.append(line(trial, name, share, len(given), **facts))
     return records
+
+
+def filtered(trial: Trial, *, training: int) -> list[Record]:
+    """What a filter learned from files and public pictures gives rivals: the best that needs no label."""
+    names = [name for name in trial.place.names(trial.family) if name != trial.authorized]
+    held = material(trial, BlindWiener.knowledge, training=training, rivals=names)
+    return [
+        line(
+            trial, f"{one.rival}, {one.attack}", one.measures[0].value, one.measures[0].n,
+            model=one.rival, role=trial.role(one.rival), metric="accuracy", attack=one.attack,
+            knowledge=one.knowledge, psnr=one.psnr, settings={"setting": one.setting, "tries": one.tries},
+        )
+        for one in BlindWiener()(held, jury(trial, names), seed=0)
+    ]  # fmt: skip
 
 
 def taught(trial: Trial, lessons: Trial, *, scale: str, pupils: tuple[str, ...]) -> list[Record]:

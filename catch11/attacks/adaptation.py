@@ -93,11 +93,15 @@ class TileFront(nn.Module):
 
 
 def trainable(material: Material) -> dict[str, Model]:
-    """The rivals that torch can train, by name. Raises Unsuited where there are none."""
+    """The rivals that torch can train, on labels only where they have the classes, by name. Raises
+    Unsuited where there are none."""
     rivals = {name: one for name, one in material.rivals.items() if one.module is not None}
     if not rivals:
         raise Unsuited("adaptation", "no rival can be trained: torch runs none of them")
-    return rivals
+    taught = {name: one for name, one in rivals.items() if material.teaches(one)}
+    if not taught:
+        raise Unsuited("adaptation", "no rival that can be trained has the classes of the labels")
+    return taught
 
 
 def steps_of(count: int, batch: int) -> int:

@@ -86,11 +86,18 @@ class Material:
         return frozenset(name for name, place in HELD.items() if getattr(self, place) is not None)
 
     def lessons(self, rival: Model) -> tuple[Items, Int[Tensor, " batch"]]:
-        """The labelled items, with a rival's own indices where it has the same classes."""
+        """The labelled items, with a rival's own indices, which must have the same classes."""
         assert self.labelled is not None
+        assert self.teaches(rival)
         items, labels = self.labelled
-        classes = same_classes(self.classes, rival.labels)
+        classes = same_classes(self.classes, rival.labels) if self.classes else None
         return items, labels if not classes else torch.tensor(classes)[labels]
+
+    def teaches(self, rival: Model) -> bool:
+        """Whether a rival can learn from what labels there are: they are of classes that it has."""
+        return not (self.labelled and self.classes) or (
+            same_classes(self.classes, rival.labels) is not None
+        )
 
     def cut(self, knowledge: frozenset[Knowledge]) -> "Material":
         """Only that much of it; the rest is None."""

@@ -287,7 +287,7 @@ def _tried(
     blocks = blocks_of(material.canvas)
     for name, tile in originals(material).items():
         original = material.rivals[name]
-        if original.module is None:
+        if original.module is None or not material.teaches(original):
             continue
         labels = None if lessons is None else lessons(original)[1]
         with seeded(generator):

@@ -1,5 +1,6 @@
 """catch11 attack: what attackers get out of a release."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key
 from catch11.cli.pace import Sayings
 from catch11.cli.scores import score_tables
+from catch11.cli.views import next_view
 
 if TYPE_CHECKING:
     from catch11.attacks.session import Assault
@@ -161,7 +163,14 @@ def attack(
             dst, options, command=call(),
             progress=lambda step: tick(step.done, step.total, step.attack, sayings.line(step)),
         )  # fmt: skip
-    return Answer(facts=found.to_dict(), view=_view(found))
+    view = _view(found)
+    if quick:
+        words = [word for word in shlex.split(call()) if word != "--quick"]
+        view = Group(
+            view,
+            next_view("next, those that train, in an hour at most:", *words, "--minutes", 60),
+        )
+    return Answer(facts=found.to_dict(), view=view)
 
 
 def _view(found: "Assault") -> RenderableType:

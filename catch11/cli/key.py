@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from catch11.cli.frame import Answer, command
+from catch11.cli.frame import Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase
+from catch11.cli.views import next_view
 
 
 @command("Release")
@@ -76,6 +77,14 @@ def key(
             rich_help_panel=MORE,
         ),
     ] = None,
+    tune: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Choose the rule, and the strength that recode takes, by what keeps MODEL's answers "
+            "on these pictures, of the kind to be released; minutes.",
+        ),
+    ] = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -90,22 +99,32 @@ def key(
     passphrase = ask_passphrase(output, new=True) if encrypt else None
     from catch11.keys.file import save_key
     from catch11.modalities.commands import make_key
+    from catch11.modalities.known import named
     from catch11.modalities.options import KeyOptions
 
     options = KeyOptions(
         energy=energy, tau=tau, cumulative=cumulative, rank=rank, layer=layer, probe=probe,
-        also=tuple(also or ()), device=device, allow_code=allow_code,
+        tune=tune, also=tuple(also or ()), device=device, allow_code=allow_code,
     )  # fmt: skip
-    made = make_key(model, options)
+    with progress("tuning") as tick:
+        made = make_key(model, options, progress=tick)
     save_key(made, output, passphrase=passphrase)
     facts = key_facts(made) | {"file": str(output), "encrypted": encrypt}
     space = f"{made.subspace.dimension:,} of {made.subspace.ambient:,} directions unseen"
     view = f"{output}: key {made.fingerprint[:16]} of layer {made.front.layer}, {space}"
+    if "psnr" in facts:
+        view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
+    why = "keep it, and show it to nobody; next, what a release would be:"
+    needs = ["--model", model] if named(made.modality).reader(made) else []
+    words = ("catch11", "recode", "SRC", "DST", "--key", output, *needs, "--dry-run")
+    view += next_view(why, *words)
     return Answer(facts=facts, view=view)
 
 
 def key_facts(made: Any) -> dict[str, Any]:
     """What may be known of a key: everything but the secret."""
+    from catch11.keys.authorized import IMAGE
+    from catch11.recoding.spectral.strength import usual_psnr
     from catch11.releases.manifest import public_key
 
     return {
@@ -120,5 +139,6 @@ def key_facts(made: Any) -> dict[str, Any]:
         "rule": str(made.rule),
         "dimension": made.subspace.dimension,
         "ambient": made.subspace.ambient,
+        **({"psnr": usual_psnr(made)} if made.modality == IMAGE else {}),
         "canvas": made.canvas.to_dict(),
     }

@@ -9,7 +9,7 @@ from catch11.cli import recoding_options as how
 from catch11.cli.frame import FINDING, Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, Secret, open_key, open_secret
-from catch11.cli.views import summary_view
+from catch11.cli.views import next_view, preview_view, summary_view
 
 
 @command("Release")
@@ -42,6 +42,10 @@ def recode(
         Literal["keep", "opaque"],
         typer.Option(help="keep the sources' names, or give opaque ones that say nothing."),
     ] = "keep",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Write nothing; say what it would do, from a few tries."),
+    ] = False,
     secret: Secret = None,
     ledger: Ledger = None,
     workers: how.Workers = None,
@@ -83,6 +87,7 @@ def recode(
     --model hf:models/deit-tiny-patch16-224
     """
     from catch11.modalities.options import RecodeOptions
+    from catch11.modalities.recode import preview
     from catch11.modalities.recode import recode as run
 
     options = RecodeOptions(
@@ -93,7 +98,21 @@ def recode(
         also=tuple(also or ()), against=tuple(against or ()), precision=precision,
         columns=tuple(column or ()), long=long, half=half, device=device, allow_code=allow_code,
     )  # fmt: skip
+    opened = open_key(key)
+    if dry_run:
+        found = preview(src, dst, opened, options)
+        status = 0 if found.kept + found.standing else FINDING
+        return Answer(facts=found.to_dict(), view=preview_view(found, dst), status=status)
     with progress("recoding") as tick:
-        done = run(src, dst, open_key(key), options, progress=tick)
+        done = run(src, dst, opened, options, progress=tick)
     status = FINDING if done.empty else 0
-    return Answer(facts=done.to_dict(), view=summary_view(done, dst), status=status)
+    view = summary_view(done, dst)
+    if not done.empty:
+        reader = model or "the model of the key"
+        given = ["--model", model or "MODEL", "--source", src, "--key", key, "--rival", "RIVAL"]
+        secrets = [] if secret is None else ["--secret", secret]
+        view += next_view(
+            f"{reader} reads these files, and whoever has its weights; find out who else does:",
+            "catch11", "verify", dst, *given, *secrets,
+        )  # fmt: skip
+    return Answer(facts=done.to_dict(), view=view, status=status)

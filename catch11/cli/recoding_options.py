@@ -39,7 +39,7 @@ Method = Annotated[
 Psnr = Annotated[
     float | None,
     typer.Option(
-        metavar="DB", show_default="10 of pictures, 20 of sounds",
+        metavar="DB", show_default="of pictures by the key, 20 of sounds",
         help="Strength of the noise: lower is stronger. Of a faint look too.",
     ),
 ]  # fmt: skip

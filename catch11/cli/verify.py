@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Group
 
 from catch11.cli.frame import FINDING, Answer, call, command, progress
 from catch11.cli.help import MORE
@@ -18,6 +19,7 @@ from catch11.cli.options import (
     share,
 )
 from catch11.cli.scores import verification_view
+from catch11.cli.views import next_view
 
 
 @command("Check")
@@ -115,5 +117,10 @@ def verify(
     )  # fmt: skip
     with progress("verifying") as tick:
         found = commands.verify(dst, model, options, command=call(), progress=tick)
-    view = verification_view(found, peak=release_modality(dst).peak)
+    kind = release_modality(dst)
+    view = verification_view(found, peak=kind.peak)
+    if "quick" in kind.attack.takes and source is not None and not found.failed:
+        others = [word for one in rival or ["RIVAL"] for word in ("--rival", one)]
+        words = ("catch11", "attack", dst, *others, "--source", source, "--quick")
+        view = Group(view, next_view("next, what attackers make of it:", *words))
     return Answer(facts=found.to_dict(), view=view, status=FINDING if found.failed else 0)

@@ -1,5 +1,6 @@
 """Facts as people read them: rows of names and values, and a spectrum in one line."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from math import log10
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from catch11.releases.engine import Summary
+    from catch11.releases.preview import Preview
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48
@@ -55,6 +57,37 @@ def summary_view(done: "Summary", dst: Path) -> str:
     lines += [*_reasons(done), *_kept(done)]
     lines += [f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"]
     return escape("\n".join(lines))
+
+
+def preview_view(found: "Preview", dst: Path) -> str:
+    """What a release would be, as reckoned from a few of its items."""
+    left = found.files - found.standing
+    there = f", {found.standing:,} of them already there" if found.standing else ""
+    lines = [f"{dst}: nothing written; {found.files:,} files{there}"]
+    kept = f"{found.kept} of {found.tried} that were tried"
+    lines.append(f"kept      {kept}" + (f"; {found.lost} cannot be read" if found.lost else ""))
+    for reason in found.reasons[:LINES]:
+        lines += wrap(f"{'':10}{reason}", COLUMNS, subsequent_indent=" " * 10)
+    if found.psnr is not None:
+        lines.append(f"strength  about {found.psnr:.1f} dB")
+    lines += [f"time      about {_length(found.seconds)} for {left:,}"]
+    lines += [f"size      about {found.megabytes:,.1f} MB"]
+    return escape("\n".join(lines))
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 60:,.0f} minutes" if seconds >= 100 else f"{max(seconds, 1):.0f} s"
+
+
+def next_view(why: str, *words: object) -> str:
+    """Why, and the command to type next, in lines that a shell takes as one."""
+    lines, row = wrap(why, COLUMNS), ""
+    for spelled in (shlex.quote(str(word)) for word in words):
+        if row and len(row) + len(spelled) + 3 > COLUMNS:
+            lines.append(f"{row} \\")
+            row = "    "
+        row += spelled if not row.strip() else f" {spelled}"
+    return escape("\n" + "\n".join([*lines, row]))
 
 
 def _kept(done: "Summary") -> list[str]:

@@ -2,14 +2,17 @@
 
 Stated choices: the content decides the format, not the suffix; EXIF orientation is applied; alpha
 and colour profiles are ignored, as stock pipelines ignore them, so what is behind transparent places
-shows; 16-bit samples are rounded to 8; of a stereo JPEG (MPO) the first picture is taken, while animations and
+shows; 16-bit grey samples are rounded to 8 and 16-bit colours lose their low byte, as in those
+pipelines; of a stereo JPEG (MPO) the first picture is taken, while animations and
 multi-page files are refused, because one released file cannot stand for many pictures.
 """
 
 import os
+import re
 import stat
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +48,8 @@ _WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _TURNING = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_LONGEST = 1 << 24  # characters of a text that says which side is up
+_XMP_TURN = re.compile(rb'tiff:Orientation(?:="|>)[0-9]')
 _RESAMPLE = {name: Image.Resampling[name.upper()] for name in
              ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")}  # fmt: skip
 
@@ -150,17 +155,40 @@ def quiet() -> Iterator[None]:
 
 def _without_texts(data: bytes) -> bytes:
     """A PNG without its colour profile and texts, which no pixel needs and which Pillow refuses
-    beyond a mebibyte; those stay that can say which side is up. Other bytes as they are."""
+    beyond a mebibyte; of those that can say which side is up that stays. Other bytes as they are."""
     if not data.startswith(_PNG):
         return data
     kept, place = [_PNG], len(_PNG)
     while place + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, place)
         chunk = data[place : place + size + 12]
-        if kind not in _TEXTS or chunk[8:].startswith(_TURNING):
+        if kind not in _TEXTS:
             kept.append(chunk)
+        elif chunk[8:].startswith(_TURNING):
+            kept.append(_turn(kind, chunk[8:-4]))
         place += size + 12
     return b"".join(kept) + data[place:]
+
+
+def _turn(kind: bytes, body: bytes) -> bytes:
+    """What a PNG's text says of its orientation, as a chunk that Pillow reads; none without any."""
+    name, _, rest = body.partition(b"\0")
+    if kind == b"iTXt" and len(rest) > 2:
+        packed, text = rest[0] == 1, rest[2:].split(b"\0", 2)[-1]
+    else:
+        packed, text = kind == b"zTXt", rest[1:] if kind == b"zTXt" else rest
+    try:
+        text = zlib.decompressobj().decompress(text, _LONGEST) if packed else text
+        if name == b"XML:com.adobe.xmp":
+            found = _XMP_TURN.search(text)
+            return b"" if found is None else _chunk(b"iTXt", name + bytes(5) + found[0])
+        return _chunk(b"eXIf", bytes.fromhex("".join(text.decode("ascii").split("\n")[3:])))
+    except (zlib.error, ValueError):
+        return b""
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def _refusal(image: Image.Image) -> str | None:

@@ -6,7 +6,7 @@ rival's score is the same share of its own answers. No labels are needed.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,29 @@ def tune_spectral(
     )
     best = choose(trials, target, worth=lambda trial: (trial.rival, trial.psnr))
     return Tuned(trials=trials, target=target, chosen=best)
+
+
+def tuned_key(
+    model: Model,
+    probe: str | os.PathLike[str],
+    *,
+    target: float = 0.98,
+    count: int = 60,
+    progress: Progress | None = None,
+) -> Key:
+    """A key whose rule and strength are the strongest that keep the target on pictures of the owner's.
+
+    Raises InvalidArgument where nothing keeps it, EmptySubspace."""
+    found = tune_spectral(model, probe, target=target, count=count, progress=progress)
+    if found.chosen is None:
+        most = max(trial.kept.estimate for trial in found.trials)
+        raise InvalidArgument(
+            "tune", expected=f"pictures of which a rule keeps {target:.0%} of the answers",
+            found=f"{most:.0%} at most", remedy="use --method deep",
+        )  # fmt: skip
+    setting = found.chosen.setting
+    key = build_key(model, energy=float(setting["energy"]))
+    return replace(key, psnr=float(setting["psnr"]))
 
 
 def _keys(model: Model, rules: Sequence[Rule]) -> dict[Rule, Key]:

@@ -86,6 +86,8 @@ def key_bytes(key: Key) -> bytes:
         notes["modality"] = key.modality
     if key.private:
         notes["private"] = "yes"
+    if key.psnr is not None:
+        notes["psnr"] = json.dumps(key.psnr)
     return save(tensors, metadata={**notes, "mac": _mac(key.secret, tensors, notes)})
 
 
@@ -108,7 +110,10 @@ def key_from_bytes(data: bytes) -> Key:
     if not hmac.compare_digest(mac.encode(), _mac(raw, tensors, notes).encode()):
         raise Unusable("it was changed or damaged after it was written")
     try:
-        key = _key(raw, tensors, notes)
+        key = replace(
+            _key(raw, tensors, notes),
+            private="private" in notes, psnr=json.loads(notes.get("psnr", "null")),
+        )  # fmt: skip
     except (
         Catch11Error,
         AttributeError,
@@ -121,7 +126,7 @@ def key_from_bytes(data: bytes) -> Key:
         raise Unusable(f"its facts do not fit together ({text})") from None
     if any(getattr(key, name) != notes.get(name) for name in ("fingerprint", *_NAMES)):
         raise Unusable("its fingerprints are not those of its weights")
-    return replace(key, private=True) if "private" in notes else key
+    return key
 
 
 def _key(secret: bytes, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> Key:

@@ -41,7 +41,8 @@ class Key:
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
     where the owner never saw them. members: front fingerprints of the models of a joint key.
     modality: the kind of data it recodes; its row stands in `catch11.modalities.frame`. private: its model is a
-    personalised copy, so that pictures are scrambled by that copy's secret first.
+    personalised copy, so that pictures are scrambled by that copy's secret first. psnr: dB that
+    pictures are released with where nothing is asked for, if some were tried; see `usual_psnr`.
     """
 
     front: Front
@@ -53,12 +54,15 @@ class Key:
     members: tuple[str, ...] = ()
     modality: str = IMAGE
     private: bool = False
+    psnr: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:
             raise InvalidArgument(
                 "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(self.secret)} bytes"
             )
+        if self.psnr is not None and not 0.0 <= self.psnr <= 100.0:
+            raise InvalidArgument("psnr", expected="0 to 100 dB", found=self.psnr)
         if self.front.shape != self.canvas.shape:
             raise InvalidArgument(
                 "canvas", expected=f"the front's window {self.front.shape}", found=self.canvas.shape

@@ -23,14 +23,17 @@ _EFFORT = {
 }  # fmt: skip
 
 
-def make_key(model: Named, options: KeyOptions) -> Key:
-    """The key of a model; of pictures, with `probe`, the JSON of a canvas will do."""
+def make_key(model: Named, options: KeyOptions, *, progress: Progress | None = None) -> Key:
+    """The key of a model; of pictures, with `probe`, the JSON of a canvas will do. progress: of a
+    search on pictures."""
     kind = modality_of(model) if isinstance(model, str) else named(model.modality)
     given = kind.key.taken(options, kind=kind.items)
     if isinstance(model, str) and model.endswith(".json") and "probe" in given:
         return kind.key.run(stated_canvas(read_sidecar(Path(model))), **given)
     one, *also = (loaded(each, options) for each in (model, *given.pop("also", ())))
     check_unsealed((one, *also))
+    if "tune" in given:
+        given["progress"] = progress
     return named(one.modality).key.run(one, **given, **({"also": also} if also else {}))
 
 

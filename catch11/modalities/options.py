@@ -42,7 +42,8 @@ class Options:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOptions(Options):
     """What a key is made by; see `build_key`. probe: sample pictures, or feature files, to estimate
-    the front from. also: further models that shall read the files."""
+    the front from. tune: pictures to choose the rule and the strength on. also: further models that
+    shall read the files."""
 
     energy: float | None = None
     tau: float | None = None
@@ -50,6 +51,7 @@ class KeyOptions(Options):
     rank: int | None = None
     layer: str | None = None
     probe: Folder | None = None
+    tune: Folder | None = None
     also: tuple[Named, ...] = ()
 
 

@@ -3,7 +3,7 @@
 import os
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from catch11.data.windows import folder_windows
 from catch11.errors import InvalidArgument
@@ -19,7 +19,9 @@ from catch11.recoding.codecs import survival
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
-from catch11.releases.engine import Summary, release
+from catch11.releases.engine import Summary, planned, release
+from catch11.releases.preview import Preview
+from catch11.releases.preview import preview as reckoned
 
 _RUN = names("keep method model copy check names ledger workers resume")
 _RELEASE = names("names ledger resume columns long")  # what a release takes as it is given
@@ -33,6 +35,34 @@ def recode(
 
     Raises InvalidArgument, KeyMismatch, ReleaseError.
     """
+    asked = _asked(src, key, options)
+    with torch_threads(asked.recoder.threads):
+        return release(
+            src, dst, asked.recoder, check=asked.check, workers=asked.workers, progress=progress,
+            **asked.given,
+        )  # fmt: skip
+
+
+def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Preview:
+    """What `recode` would do, reckoned from a few items; writes nothing. Raises as it does."""
+    asked = _asked(src, key, options)
+    with torch_threads(asked.recoder.threads):
+        given = {name: value for name, value in asked.given.items() if name != "names"}
+        plan = planned(src, dst, asked.recoder, check=asked.check, **given)
+        return reckoned(plan, workers=asked.workers)
+
+
+class _Asked(NamedTuple):
+    """What a release is made with. given: further arguments, as they are."""
+
+    recoder: Recoder[Any]
+    check: Any
+    workers: int
+    given: dict[str, Any]
+
+
+def _asked(src: Folder, key: Key, options: RecodeOptions) -> _Asked:
+    """The recoder and all else that options ask for."""
     if options.check and options.model is None:
         raise InvalidArgument("check", expected="--model MODEL beside it", found="none")
     kind = named(key.modality)
@@ -42,11 +72,10 @@ def recode(
     run |= {name: given.pop(name) for name in kind.reading & set(given)}
     model, check, workers = (given.pop(name, None) for name in ("model", "check", "workers"))
     recoder = _recoder(key, given, model=model, src=Path(src))
-    with torch_threads(recoder.threads):
-        return release(
-            src, dst, recoder, model=model, check=model if check else None,
-            workers=workers or _workers(recoder), progress=progress, **run,
-        )  # fmt: skip
+    return _Asked(
+        recoder=recoder, check=model if check else None, workers=workers or _workers(recoder),
+        given={"model": model, **run},
+    )  # fmt: skip
 
 
 def _taken(kind: Modality, options: RecodeOptions) -> dict[str, Any]:

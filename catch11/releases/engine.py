@@ -22,7 +22,7 @@ from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
 from catch11.releases.pipeline import Long, Pipeline, Request, pipeline_of
-from catch11.releases.places import one_sentence, places, workroom
+from catch11.releases.places import Places, one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
 Progress = Callable[[int, int, str], None]
@@ -93,20 +93,11 @@ def release(
     """
     if workers < 1:
         raise InvalidArgument("workers", expected="at least 1", found=workers)
-    models = (model, check, getattr(recoder, "model", None))
-    reader = next((one for one in models if one is not None), None)
-    asked = Request(
-        recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
-        most=most,
+    plan = planned(
+        src, dst, recoder, format=format, model=model, check=check, ledger=ledger, resume=resume,
+        read=read, columns=columns, long=long, most=most,
     )  # fmt: skip
-    kind = pipeline_of(asked)
-    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
-    pipeline = kind.open(Path(src), asked)
-    own = pipeline.form.option or pipeline.form.name
-    if format not in (None, pipeline.form.name, own):
-        expected = f"{own}, as the recoder was made"
-        raise InvalidArgument("format", expected=expected, found=format)
-    key = recoder.key
+    where, pipeline, key = plan.places, plan.pipeline, recoder.key
     with one_sentence(where.release):
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
@@ -123,6 +114,48 @@ def release(
         refused=done.refused, counts=dict(done.content), keep=recoder.keeps,
         distance=(median(done.distances), max(done.distances)) if done.distances else None,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A release of which everything is checked and nothing written yet."""
+
+    places: Places
+    pipeline: Pipeline[Any, Any]
+    recoder: Recoder[Any]
+    check: Any = None
+
+
+def planned(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    recoder: Recoder[Any],
+    *,
+    format: str | None = None,
+    model: Any = None,
+    check: Any = None,
+    ledger: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    read: Callable[..., Any] | None = None,
+    columns: Sequence[str] = (),
+    long: Long = "truncate",
+    most: int | None = None,
+) -> Planned:
+    """The release that `release` would make of the same; writes nothing. Raises as it does."""
+    models = (model, check, getattr(recoder, "model", None))
+    reader = next((one for one in models if one is not None), None)
+    asked = Request(
+        recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
+        most=most,
+    )  # fmt: skip
+    kind = pipeline_of(asked)
+    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
+    pipeline = kind.open(Path(src), asked)
+    own = pipeline.form.option or pipeline.form.name
+    if format not in (None, pipeline.form.name, own):
+        expected = f"{own}, as the recoder was made"
+        raise InvalidArgument("format", expected=expected, found=format)
+    return Planned(places=where, pipeline=pipeline, recoder=recoder, check=check)
 
 
 def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:

@@ -17,7 +17,7 @@ from catch11.attacks.adaptation import (
     trainable,
     unsettled,
 )
-from catch11.attacks.frame import Attempt, Unsuited
+from catch11.attacks.frame import Attack, Attempt, Unsuited
 from catch11.attacks.nets import Clock, SRResNet, Training, UNet, seeded, train_restorer
 from catch11.attacks.optimisation import Preprocessor, TunedPreprocessor, Tuning
 from catch11.attacks.reconstruction import PairsNetwork
@@ -49,6 +49,18 @@ def test_restorers_restore(scene: Scene, attack: type[Learned]) -> None:
     assert found.psnr is not None
     assert found.psnr > before + 2.5
     assert found.tries == len(attack.kinds)
+
+
+@pytest.mark.parametrize("attack", [FineTune, LearnedFront, TunedPreprocessor, TrainingUse])
+def test_labels_teach_only_rivals_that_have_their_classes(
+    scene: Scene, attack: type[Attack]
+) -> None:
+    given = replace(scene.material, classes=("cat", "dog", "owl", "bat"))
+    theirs = given.rivals["theirs"]
+    given = replace(given, rivals={"theirs": replace(theirs, labels=("bus", "car", "van", "cab"))})
+    with pytest.raises(Unsuited, match="no rival that can be trained has the classes"):
+        next(iter(attack().run(given.cut(attack.knowledge), generator=_seeded())))
+    assert trainable(replace(given, labelled=None))
 
 
 @pytest.mark.parametrize("attack", [NoiseToClean, NoiseToNoise, WhiteBoxRestoration])

@@ -1,11 +1,13 @@
 """What people read of a release: every fact has its line."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
-from catch11.cli.views import summary_view
+from catch11.cli.views import next_view, preview_view, summary_view
 from catch11.releases.commit import Refusal
 from catch11.releases.engine import Summary
+from catch11.releases.preview import Preview
 
 
 def summary(**changes: object) -> Summary:
@@ -54,3 +56,27 @@ def test_many_reasons_take_few_lines() -> None:
 
 def test_a_summary_is_silent_about_nothing() -> None:
     assert summary_view(summary(), Path("out")).splitlines()[0] == "out: 7 written"
+
+
+def test_a_preview_says_about_how_much_is_to_do() -> None:
+    found = Preview(
+        files=1200, standing=200, tried=32, kept=30, lost=1, psnr=7.46, seconds=1500.0,
+        megabytes=12.34, reasons=("it is a HEIF picture",),
+    )  # fmt: skip
+    assert preview_view(found, Path("out")).splitlines() == [
+        "out: nothing written; 1,200 files, 200 of them already there",
+        "kept      30 of 32 that were tried; 1 cannot be read",
+        "          it is a HEIF picture",
+        "strength  about 7.5 dB",
+        "time      about 25 minutes for 1,000",
+        "size      about 12.3 MB",
+    ]
+
+
+def test_the_next_command_fits_the_terminal_and_can_be_pasted() -> None:
+    words = ("catch11", "verify", "my [files]", "--model", "hf:" + "models/" * 9, "--source", "b's")
+    why, *lines = next_view("ask others:", *words).strip().splitlines()
+    assert why == "ask others:"
+    assert max(map(len, lines)) <= 80
+    pasted = "\n".join(lines).replace("\\[", "[")
+    assert tuple(shlex.split(pasted.replace("\\\n", ""))) == words

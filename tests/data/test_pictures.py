@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +75,17 @@ def test_sixteen_bits_are_rounded(value: int) -> None:
     assert np.asarray(read)[0, 0, 0] == round(value / 257)
 
 
+def test_colours_of_sixteen_bits_are_those_that_the_models_pipeline_sees(tmp_path: Path) -> None:
+    """Pillow, with which those pipelines open files, drops the low byte; a level from rounding at most."""
+    values = np.random.default_rng(0).integers(0, 65536, (9, 8, 3), dtype=np.uint16)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), values[..., ::-1])
+    read = np.asarray(open_picture(path))
+    np.testing.assert_array_equal(read, np.asarray(load_image(str(path))))
+    np.testing.assert_array_equal(read, values >> 8)
+    assert abs(read - values / 257).max() < 1
+
+
 GREYS = np.arange(0, 256, 5, dtype=np.uint32)[None]
 
 
@@ -114,19 +126,32 @@ def test_first_of_a_stereo_pair_is_taken(tmp_path: Path) -> None:
     assert open_picture(path).getpixel((4, 4)) == (255, 255, 255)
 
 
-def long_texts(image: Image.Image, turn: int) -> bytes:
+def long_texts(image: Image.Image, where: str, length: int, *, zipped: bool) -> bytes:
+    """A picture that a text turns by 90 degrees clockwise, beside texts beyond Pillow's limit.
+    length: of the text that turns it."""
     info, stream = PngInfo(), BytesIO()
     info.add_text("workflow", "x" * (3 << 20), zip=True)
     info.add_itxt("workflow", "x" * (3 << 20), zip=True)
-    packet = f'<x xmlns:tiff="t" tiff:Orientation="{turn}"/>'
-    info.add_itxt("XML:com.adobe.xmp", packet, zip=True)
+    if where == "xmp":
+        packet = '<x xmlns:tiff="t" tiff:Orientation="6"/>'.ljust(length)
+        info.add_itxt("XML:com.adobe.xmp", packet, zip=zipped)
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        text = f"\nexif\n{length:8}\n{exif.tobytes().ljust(length // 2, bytes(1)).hex()}"
+        info.add_text("Raw profile type exif", text, zip=zipped)
     image.save(stream, "PNG", pnginfo=info, icc_profile=bytes(3 << 20))
     return stream.getvalue()
 
 
-def test_long_texts_and_profiles_do_not_stand_in_a_pictures_way() -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("length", [0, 3 << 20])
+@pytest.mark.parametrize("where", ["xmp", "exif"])
+def test_long_texts_and_profiles_do_not_stand_in_a_pictures_way(
+    where: str, length: int, zipped: bool
+) -> None:
     tall = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 2, 3))
-    data = long_texts(tall, turn=6)
+    data = long_texts(tall, where, length, zipped=zipped)
     read = decode_picture(data)
     np.testing.assert_array_equal(np.asarray(read), np.rot90(np.asarray(tall), -1))
     for end in (20, len(data) - 30):

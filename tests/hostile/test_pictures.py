@@ -132,7 +132,7 @@ CASES = (
     Case("large.png", lambda: png(10_000, 9_000), f"more than {MAX_PIXELS}"),
     Case("bomb.bmp", lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 99, 0, 54, 40, BOMB, BOMB, 1, 24, 0, 0, 0, 0, 0, 0), f"more than {MAX_PIXELS}"),
     Case("text-bomb.png", lambda: png(4, 4, body=bytes(52), extra=chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1 << 26)))), None),
-    Case("turn-bomb.png", lambda: png(4, 4, body=bytes(52), extra=chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(1 << 26)))), "damaged|not a picture"),
+    Case("turn-bomb.png", lambda: png(4, 4, body=bytes(52), extra=chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(1 << 26)))), None),
     Case("thin.png", lambda: saved(Image.new("RGB", (1, 1 << 19)), "PNG"), "resized it would be"),
     Case("animated.gif", lambda: animated("GIF"), "3 frames"),
     Case("animated.png", lambda: animated("PNG"), "3 frames"),

@@ -66,6 +66,7 @@ def test_round_trip(name: str, passphrase: str | None, tmp_path: Path) -> None:
     save_key(key, tmp_path / "my.key", passphrase=passphrase, cost=COST)
     read = load_key(tmp_path / "my.key", passphrase=passphrase)
     for attribute in (
+        "psnr",
         "fingerprint",
         "front_fingerprint",
         "model_fingerprint",

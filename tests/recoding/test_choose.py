@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("pictures", None, {}, SpectralRecoder, {"psnr": 10.0, "noise": "content", "format": "png8"}),
+    Row("pictures", None, {}, SpectralRecoder, {"psnr": 6.0, "noise": "content", "format": "png8"}),
     Row("pictures", "spectral", {"psnr": 7.0, "tag": "a"}, SpectralRecoder, {"psnr": 7.0, "tag": "a"}),
     Row("pictures", "deep", {"radius": "least"}, DeepRecoder, {"radius": "least", "steps": 60}),
     Row("sounds", None, {}, SpectralRecoder, {"psnr": 20.0, "noise": "gaussian", "format": "wav16"}),

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ModelRefused
+from catch11.evaluation.tune import tuned_key
 from catch11.evaluation.verify import verify
 from catch11.keys.authorized import Authorized
 from catch11.keys.features_file import probed_key
 from catch11.keys.key import Key, build_joint_key, build_key
-from catch11.modalities.frame import RULES, Action, Modality, Takes, options
+from catch11.modalities.frame import RULES, Action, Modality, Progress, Takes, options
 from catch11.modalities.options import Folder
 from catch11.models.frame import Model
 from catch11.models.load import adapted
@@ -36,23 +37,31 @@ def picture_key(
     rank: int | None = None,
     layer: str | None = None,
     probe: Folder | None = None,
+    tune: Folder | None = None,
     also: Sequence[Model] = (),
+    progress: Progress | None = None,
 ) -> Key:
     """The key of one model, or with `also` of several; see `build_key`, `build_joint_key`.
 
     probe: no weight is read: the front and the rule come from features, see `probed_key`; a canvas
-    will then do. Raises InvalidArgument.
+    will then do. tune: pictures like those to be released, on which rule and strength are chosen, see
+    `tuned_key`. Raises InvalidArgument.
     """
     rule = {"energy": energy, "tau": tau, "cumulative": cumulative, "rank": rank}
+    for name, folder in (("probe", probe), ("tune", tune)):
+        if folder is not None and (also or any(value is not None for value in rule.values())):
+            raise InvalidArgument(name, expected="no rule and no --also beside it", found="one")
+    if probe is not None and tune is not None:
+        raise InvalidArgument("tune", expected="no --probe beside it", found="one")
     if probe is not None:
-        if also or any(value is not None for value in rule.values()):
-            raise InvalidArgument(
-                "--probe", expected="no rule and no --also beside it", found="one"
-            )
         if isinstance(model, Canvas):
             return probed_key(probe, model)
         return probed_key(probe, model.canvas, model=model, layer=layer)
     assert isinstance(model, Model)
+    if tune is not None:
+        if layer is not None:
+            raise InvalidArgument("layer", expected="no --tune beside it", found=layer)
+        return tuned_key(model, tune, progress=progress)
     if not also:
         return build_key(model, layer=layer, **rule)  # type: ignore[arg-type]
     if layer is not None:
@@ -69,7 +78,7 @@ IMAGE = Modality(
     suffixes=SUFFIXES,
     claims=lambda facts: False,
     load=load,
-    key=Action(run=picture_key, takes=RULES | options("probe also")),
+    key=Action(run=picture_key, takes=RULES | options("probe tune also")),
     verify=Action(
         run=verify,
         takes=options(

@@ -165,12 +165,15 @@ def _longest(rest: str, tokenizer: Any, config: Any) -> int:
 
 
 def _json(rest: str, name: str) -> Any:
-    """A file beside the weights, of a folder or of a hub id; None where there is none."""
+    """A file beside the weights, of a folder or of a hub id; None where there is none. Raises
+    ModelRefused where it is no JSON."""
     from transformers.utils import cached_file
 
     folder = Path(rest).expanduser()
     try:
         found = folder / name if folder.is_dir() else Path(cached_file(rest, name) or "")
         return json.loads(found.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         return None
+    except (ValueError, RecursionError):
+        raise ModelRefused(rest, f"its {name} is no JSON") from None

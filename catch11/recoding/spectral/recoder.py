@@ -19,12 +19,13 @@ from catch11.recoding.registry import registered
 from catch11.recoding.spectral.box import recode_tiles
 from catch11.recoding.spectral.box_conv import recode_conv
 from catch11.recoding.spectral.noise import Noise, check_noise, draw
+from catch11.recoding.spectral.strength import usual_psnr
 from catch11.recoding.windows import WindowDomain
 from catch11.subspaces.conv import ConvSubspace
 from catch11.subspaces.tiles import TileSubspace
 
 
-@registered(IMAGE, usual=True)
+@registered(IMAGE, defaults=lambda key: {"psnr": usual_psnr(key)}, usual=True)
 @dataclass(frozen=True, eq=False)
 class SpectralRecoder(Recoder[Tensor]):
     """Moves each window inside the insensitive subspace by an exact strength.

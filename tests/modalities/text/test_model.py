@@ -9,6 +9,7 @@ import torch
 
 from catch11.errors import InvalidArgument, ModelRefused, NoFront
 from catch11.modalities.known import modality_of
+from catch11.modalities.text import file
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
 from catch11.modalities.text.recoder import pad
@@ -115,6 +116,24 @@ def test_pooling_as_newer_files_state_it(tmp_path: Path, mode: Any) -> None:
     assert load_text(str(folder)).pooling == (mode if isinstance(mode, str) else mode[0])
 
 
+def test_what_lies_beside_a_hub_model_is_read_from_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sentence_transformer(tmp_path, pooling="cls_token")
+
+    def cached(name: str, file: str) -> str:
+        assert name == "me/encoder"
+        if not (folder / file).is_file():
+            raise OSError(f"{name} does not appear to have a file named {file}")
+        return str(folder / file)
+
+    monkeypatch.setattr("transformers.utils.cached_file", cached)
+    assert file._pooling("hf:me/encoder", "me/encoder") == ("cls", True)
+    assert file._json("me/encoder", "sentence_bert_config.json") == {"max_seq_length": 16}
+    (folder / "modules.json").unlink()
+    assert file._pooling("hf:me/encoder", "me/encoder") == ("mean", False)
+
+
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
@@ -144,6 +163,7 @@ def test_a_head_of_one_number_is_refused(tmp_path: Path) -> None:
         ("1_Pooling/config.json", json.dumps({"pooling_mode": "max"}), "its pooling is max;"),
         ("1_Pooling/config.json", json.dumps({"pooling_mode": ["mean", "cls"]}), "is mean, cls;"),
         ("1_Pooling/config.json", "{}", "its pooling is not stated;"),
+        ("modules.json", "[{", "its modules.json is no JSON"),
         ("modules.json", json.dumps([{"type": "x.Dense"}]), "its modules.json has a Dense"),
         ("modules.json", json.dumps([{"type": "x.Transformer"}]), "lists no Pooling"),
         (

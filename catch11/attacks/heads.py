@@ -60,7 +60,8 @@ def _unasked(material: Material) -> str:
 
 def _heads(model: Model, name: str, material: Material) -> Iterator[Attempt]:
     """Heads on each map of a model, judged as that model."""
-    windows, labels = material.lessons(model)
+    assert material.labelled is not None  # labels are no and yes, whatever classes the model has
+    windows, labels = material.labelled
     learned, seen = (summaries(model, some) for some in (windows, material.released))
     for at, known in learned.items():
         for ridge in RIDGES:

@@ -191,8 +191,8 @@ class Learnt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How a net learns: SGD with momentum or AdamW, cosine, bfloat16. patience: looks without a
-    better score, once the training loss is low, after which it stops."""
+    """How a net learns: SGD with momentum or AdamW, cosine, bfloat16 where `half`. patience: looks
+    without a better score, once the training loss is low, after which it stops."""
 
     rate: float
     epochs: int
@@ -200,6 +200,7 @@ class Course:
     augment: bool = False
     patience: int = 3
     low: float = 0.3
+    half: bool = True
 
 
 def learn(
@@ -241,7 +242,7 @@ def learn(
             some = images[batch]
             if course.augment:
                 some = _moved(some, generator)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=course.half):
                 logits = net(some.contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits.float(), labels[batch])
             rule.zero_grad()
@@ -286,11 +287,11 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
     return F.pad(images, (2, 2, 2, 2))[:, :, down : down + 32, across : across + 32]
 
 
-def reader(images: Tensor, truth: Tensor) -> Callable[[nn.Module], float]:
+def reader(images: Tensor, truth: Tensor, *, half: bool = True) -> Callable[[nn.Module], float]:
     """The share of normalised pictures that a net answers rightly."""
 
     def score(net: nn.Module) -> float:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
             made = [
                 net(part.contiguous(memory_format=torch.channels_last)).argmax(1)
                 for part in images.split(2 * BATCH)

@@ -119,19 +119,22 @@ HELD: Mapping[Knowledge, str] = {
 class Attempt:
     """One try. restored: the released items as they may have been; or classify: items to logits, of a
     classifier trained on top of the named rival, judged on the released items as they are, or on
-    clean ones where `on` says so; or read: what was read off the items without a rival. cut: its
-    training ran out of time, as the setting says."""
+    clean ones where `on` says so; or logits: such a classifier's answers to the released items; or read:
+    what was read off the items without a rival. cut: its training ran out of time, as the setting
+    says."""
 
     setting: str
     restored: Items | None = None
     classify: Classify | None = None
+    logits: Tensor | None = None
     read: Any = None
     rival: str | None = None
     on: Literal["released", "clean"] = "released"
     cut: bool = False
 
     def __post_init__(self) -> None:
-        if sum(one is not None for one in (self.restored, self.classify, self.read)) != 1:
+        held = (self.restored, self.classify, self.logits, self.read)
+        if sum(one is not None for one in held) != 1:
             raise InvalidArgument(
                 "attempt", expected="restored items, a classifier, or something read",
                 found="none or several of them",

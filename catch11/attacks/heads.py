@@ -1,4 +1,4 @@
-"""New heads on the authorized model, by the licensee: questions that nobody licensed."""
+"""New heads on what models read in files: the licensee asks what nobody licensed, rivals ask anything."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,14 +7,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from catch11.attacks.adaptation import trainable
 from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.maps import Windows, maps_of, read, summary
+from catch11.attacks.maps import summaries
 from catch11.attacks.tiles import fitted
 from catch11.models.frame import Model
 from catch11.models.grouped import NO_OR_YES
 
 Rows = Float[Tensor, "batch feature"]
 Head = Callable[[Rows], Float[Tensor, "batch class"]]
+
+
+RIDGES = (1e-2, 1.0)
 
 
 @register
@@ -27,22 +31,43 @@ class LicenseeHead(Attack):
     knowledge = frozenset({"released", "labels", "weights"})
 
     def unfit(self, material: Material) -> str:
-        asked = material.labelled is None or material.classes == NO_OR_YES
-        return "" if asked else "no question is asked beside the licensed classes"
+        return _unasked(material)
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        assert material.labelled is not None
-        model, (windows, labels) = material.weights, material.labelled
-        for at in maps_of(model):
-            known = summary(read(model, at, windows))
-            for ridge in (1e-2, 1.0):
-                head = ridge_head(known, labels, ridge=ridge)
-                setting = f"{at}, ridge {ridge:g}, {len(labels)} labelled"
-                yield Attempt(setting=setting, classify=_on(model, at, head), rival=model.name)
+        yield from _heads(material.weights, material.weights.name, material)
 
 
-def _on(model: Model, at: str, head: Head) -> Callable[[Windows], Tensor]:
-    return lambda windows: head(summary(read(model, at, windows)))
+@register
+class RivalHead(Attack):
+    """The same on what each rival reads in files: the least that labels teach, and the quickest."""
+
+    name = "rival-head"
+    cost = "untrained"
+    knowledge = frozenset({"released", "labels"})
+
+    def unfit(self, material: Material) -> str:
+        return _unasked(material)
+
+    def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
+        for name, rival in trainable(material).items():
+            yield from _heads(rival, name, material)
+
+
+def _unasked(material: Material) -> str:
+    asked = material.labelled is None or material.classes == NO_OR_YES
+    return "" if asked else "no question is asked beside the licensed classes"
+
+
+def _heads(model: Model, name: str, material: Material) -> Iterator[Attempt]:
+    """Heads on each map of a model, judged as that model."""
+    assert material.labelled is not None  # labels are no and yes, whatever classes the model has
+    windows, labels = material.labelled
+    learned, seen = (summaries(model, some) for some in (windows, material.released))
+    for at, known in learned.items():
+        for ridge in RIDGES:
+            logits = ridge_head(known, labels, ridge=ridge)(seen[at])
+            setting = f"{at}, ridge {ridge:g}, {len(labels)} labelled"
+            yield Attempt(setting=setting, logits=logits, rival=name)
 
 
 def ridge_head(known: Rows, labels: Int[Tensor, " batch"], *, ridge: float) -> Head:

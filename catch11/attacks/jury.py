@@ -43,6 +43,8 @@ class ClassJury(Jury):
 
     def classified(self, attempt: Attempt) -> Float[Tensor, "batch classes"]:
         """Logits of the attempt's own classifier on the items that it is judged on."""
+        if attempt.logits is not None:
+            return attempt.logits
         assert attempt.classify is not None
         items = self.clean if attempt.on == "clean" else self.released
         if items is None:

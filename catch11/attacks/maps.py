@@ -1,9 +1,12 @@
 """What the licensee reads in files: maps of the authorized model, a vector a place of the picture."""
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from catch11.attacks.frame import Unsuited
 from catch11.models.frame import Model
@@ -23,15 +26,30 @@ def maps_of(model: Model) -> tuple[str, ...]:
 
 
 def read(model: Model, at: str, windows: Windows) -> Map:
-    """A map, a vector a place: of convolutions and tokens where they lie in the picture (a class token
-    is left out), of anything else one place."""
-    target = Target(model, model.canvas, {at: 1.0})
-    parts = []
-    with torch.no_grad():
-        for part in windows.split(TOGETHER):
+    """A map of windows, see `maps_read`."""
+    return torch.cat([part[at] for part in maps_read(model, (at,), windows)])
+
+
+def summaries(model: Model, windows: Windows) -> dict[str, Float[Tensor, "batch number"]]:
+    """Every map of windows in one pass, summarised."""
+    ats = maps_of(model)
+    parts = [{at: summary(part[at]) for at in ats} for part in maps_read(model, ats, windows)]
+    return {at: torch.cat([part[at] for part in parts]) for at in ats}
+
+
+def maps_read(model: Model, ats: Sequence[str], windows: Windows) -> Iterator[dict[str, Map]]:
+    """Maps of some windows at a time, a vector a place: of convolutions and tokens where they lie in the
+    picture (a class token is left out), of anything else one place. Windows of another size than the
+    model's are resized, as by `Reader`."""
+    target = Target(model, model.canvas, dict.fromkeys(ats, 1.0))
+    size = model.canvas.shape[1:]
+    for part in windows.split(TOGETHER):
+        if part.shape[-2:] != size:
+            part = functional.interpolate(part, size, mode="bilinear", antialias=True)
+        with torch.no_grad():
             seen = target.read(part)
-            parts.append(_places(seen.logits if at == LOGITS else seen.maps[0]).float())
-    return torch.cat(parts)
+        found = {LOGITS: seen.logits, **dict(zip(target.names, seen.maps, strict=True))}
+        yield {at: _places(found[at]).float() for at in ats}
 
 
 def _places(found: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class Grouped(nn.Module):
     def __init__(self, net: nn.Module, yes: Collection[int]) -> None:
         super().__init__()
         self.net, self.yes = net, sorted(yes)
+        self.training = net.training
 
     def forward(self, values: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch 2"]:
         """Two logits a window; their softmax is the model's own chance of either side."""

@@ -14,7 +14,7 @@ from catch11.evaluation.record import Record
 
 Label = Callable[[Record], str]
 MANY = 400  # pictures from which a share is shown to three places
-SHARES = ("accuracy", "agreement", "auc", "retention")
+SHARES = ("accuracy", "agreement", "auc", "balanced accuracy", "retention", "share")
 _LABEL = 18  # cells of the terminal that a label may take before it is wrapped
 _GAP = 2  # between columns
 

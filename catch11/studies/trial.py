@@ -4,14 +4,15 @@ Everything is worked out once a process and taken from memory after that. Keys h
 so that the same command gives the same table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
@@ -41,10 +42,12 @@ DIGITS_RADIUS = 24.0  # as in the demo: pictures of 192 numbers leave little roo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Released windows, and which pictures they are of: withheld ones are left out."""
+    """Released windows, and which pictures they are of: withheld ones are left out. forwards: passes of
+    the model a picture, where a search counted them."""
 
     windows: Windows
     kept: tuple[int, ...]
+    forwards: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,8 @@ class Trial:
 
     psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
     format: png8 is read by each model through its own preprocessing; tensor, floats outside the
-    box too, as values of the window.
+    box too, as values of the window. keep: what deep files keep; spectral ones keep "all", and
+    "originals" are not recoded.
     """
 
     place: Place
@@ -65,6 +69,7 @@ class Trial:
     format: Format = "png8"
     part: Part = "test"
     tag: str = ""
+    keep: str = ""
 
     @classmethod
     def of(cls, cell: Cell, place: Place, **changes: Any) -> "Trial":
@@ -206,6 +211,8 @@ def _windows(place: Place, family: str, authorized: str, n: int, part: Part) -> 
 def _made(trial: Trial) -> Made:
     clean = trial.source
     whole = tuple(range(len(clean)))
+    if trial.keep == "originals":
+        return Made(windows=GRIDS[trial.format].round(clean), kept=whole)
     strength = STRENGTH[trial.kind] if trial.psnr is None else trial.psnr
     if trial.method == "spectral":
         recoder = SpectralRecoder(trial.key, psnr=strength, format=trial.format, tag=trial.tag)
@@ -237,11 +244,31 @@ def _made(trial: Trial) -> Made:
 def _deep(trial: Trial, clean: Windows) -> Made:
     radius: float | Literal["auto"] = DIGITS_RADIUS if trial.place.config == "digits" else "auto"
     chunk = 16 if trial.family == "photographs" else 64
-    recoder = DeepRecoder(trial.model, trial.key, radius=radius, tag=trial.tag, chunk=chunk)
-    made = [recoder(w) for w in clean.split(chunk)]
+    recoder = DeepRecoder(
+        trial.model, trial.key, keep=trial.keep or None, radius=radius, tag=trial.tag, chunk=chunk
+    )
+    with counted(trial.model) as passes:
+        made = [recoder(w) for w in clean.split(chunk)]
     reasons = [reason for part in made for reason in part.reasons]
     kept = tuple(i for i, reason in enumerate(reasons) if reason is None)
-    return Made(windows=torch.cat([part.images for part in made])[list(kept)], kept=kept)
+    images = torch.cat([part.images for part in made])[list(kept)]
+    return Made(windows=images, kept=kept, forwards=sum(passes) / max(1, len(clean)))
+
+
+@contextmanager
+def counted(model: Model) -> Iterator[list[int]]:
+    """The pictures of each pass of a torch model within the block."""
+    passes: list[int] = []
+
+    def note(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        passes.append(len(next(iter((*given, *named.values())))))
+
+    assert model.module is not None
+    hook = model.module.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield passes
+    finally:
+        hook.remove()
 
 
 @lru_cache(maxsize=16)

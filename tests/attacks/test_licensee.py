@@ -8,7 +8,7 @@ import torch
 from catch11.attacks.adaptation import FineTune, Sweep
 from catch11.attacks.decoder import LicenseeDecoder, MeanPicture, waves
 from catch11.attacks.frame import Attempt, Material, Unsuited
-from catch11.attacks.heads import LicenseeHead
+from catch11.attacks.heads import LicenseeHead, RivalHead
 from catch11.attacks.inversion import Inverting, LicenseeInversion, variation
 from catch11.attacks.jury import ClassJury
 from catch11.attacks.maps import maps_of, read, summary
@@ -108,6 +108,9 @@ def test_a_rival_learns_a_super_class(scene: Scene) -> None:
     (found,) = FineTune(sweep)(material, jury)
     assert found.worth > before[0].value.estimate
     assert found.measures[1].metric == "balanced accuracy"
+    (found,) = RivalHead()(material, jury)
+    assert (found.rival, found.worth > 0.5) == ("theirs", True)
+    assert RivalHead().unfit(scene.material)
 
 
 def test_a_new_head_reads_what_files_keep_and_nothing_else(scene: Scene) -> None:

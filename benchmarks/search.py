@@ -1,0 +1,131 @@
+"""What it costs to keep features, and what others then learn: forwards an image, fidelity, adapted rivals.
+
+ResNet-20 authorized on CIFAR-10; ResNet-32, pretrained, is fine-tuned on labelled files (SGD .03, cosine,
+10 epochs, the best look at the test files). A line is a cell; WORK keeps files, so that a second run
+goes on. With --photographs, DeiT-tiny on photographs against rivals as they are. From the project's root:
+
+    python benchmarks/search.py ASSETS --work WORK --within 0.3 0.1 --lessons 2000 --tests 500
+    python benchmarks/search.py ASSETS --work WORK --within 0.1 --photographs 200 --rivals MODEL ...
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from cifar import Course, Lines, answers, fresh, learn, lessons, models, reader, share, tests
+from torch import Tensor
+
+from catch11 import build_key, load_model
+from catch11.data.windows import as_pictures, folder_windows
+from catch11.models.frame import Model
+from catch11.recoding.deep.recoder import DeepRecoder
+
+PART = 64  # windows searched together
+
+
+def searched(recoder: DeepRecoder, windows: Tensor, cache: Path) -> dict[str, Tensor]:
+    """Points, gaps, steps, distances and changes of windows; a cache keeps the finished parts."""
+    held: dict[str, Tensor] = torch.load(cache, weights_only=True) if cache.exists() else {}
+    done = len(held["steps"]) if held else 0
+    while done < len(windows):
+        part = windows[done : done + PART]
+        streams = [recoder.stream(window) for window in part]
+        begun = time.process_time()
+        found = recoder.search(part, streams)
+        spent = torch.full((len(part),), (time.process_time() - begun) / len(part))
+        starts = [recoder.begin.at(recoder.key, w, recoder.stream(w)) for w in part]
+        new = {
+            "points": found.points, "gaps": found.gaps, "steps": found.steps, "seconds": spent,
+            "distances": torch.tensor(recoder.distances(found.points, part)),
+            "change": (found.points - torch.stack(starts)) * 255.0,
+        }  # fmt: skip
+        held = {name: torch.cat([held[name], v]) if held else v for name, v in new.items()}
+        done += len(part)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(held, cache)
+        print(
+            f"# {done} of {len(windows)}, {float(held['steps'].float().mean()) + 1:.1f} forwards",
+            flush=True,
+        )
+    return {name: values[: len(windows)] for name, values in held.items()}
+
+
+def line_of(made: dict[str, Tensor]) -> dict[str, float]:
+    """What a search cost, and how near it came."""
+    change = made["change"].flatten(1)
+    return {
+        "n": len(made["steps"]),
+        "forwards": round(float(made["steps"].float().mean()) + 1, 1),
+        "withheld": round(float((made["gaps"] < 0).float().mean()), 4),
+        "distance": round(float(made["distances"].median()), 4),
+        "rms": round(float(change.square().mean(1).sqrt().mean()), 2),
+        "max": round(float(change.abs().amax(1).mean()), 1),
+        "seconds": round(float(made["seconds"].mean()), 3),
+    }
+
+
+def thumbnails(asked: argparse.Namespace, within: float, lines: Lines) -> None:
+    """One tolerance on thumbnails, and what a fine-tuned rival reads."""
+    model, key, rival = models(asked.assets)
+    (held, truth), (some, labels) = (
+        tests(asked.assets, asked.tests), lessons(asked.assets, asked.lessons),
+    )  # fmt: skip
+    recoder = DeepRecoder(model, key, keep="features", tolerance=within, chunk=PART)
+    made = searched(recoder, torch.cat([held, some]), asked.work / f"within{within:g}.pt")
+    files = made["points"]
+    judged, learnt_from = files[: len(held)], files[len(held) :]
+    see = rival.canvas.normalise
+    course = Course(rate=0.03, epochs=10, half=False, low=0.0)
+    score = reader(see(judged), truth, half=False)
+    learnt = learn(fresh(rival), see(learnt_from), labels, course, score)
+    lines.add({
+        "kept": "features", "within": within, **line_of(made),
+        "same answers": share(answers(model, judged), answers(model, held)),
+        "as is": share(answers(rival, judged), truth), "adapted": learnt.best,
+        "lessons": len(some), "tests": len(held),
+    })  # fmt: skip
+
+
+def photographs(asked: argparse.Namespace, within: float, lines: Lines) -> None:
+    """One tolerance on photographs: DeiT-tiny, and rivals as they are, against its clean answers."""
+    model = load_model(f"hf:{asked.assets / 'models' / 'deit-tiny-patch16-224'}")
+    assert isinstance(model, Model)
+    key = build_key(model, secret=bytes(32))
+    windows = folder_windows(
+        asked.assets / "images" / "nips2017", key.canvas, most=asked.photographs
+    )
+    recoder = DeepRecoder(model, key, keep="features", tolerance=within)
+    made = searched(recoder, windows, asked.work / f"photographs{within:g}.pt")
+    lines.add({
+        "kept": "features", "within": within, **line_of(made),
+        "same answers": share(answers(model, made["points"]), answers(model, windows)),
+        "rivals": {spec.split("/")[-1]: _same(load_model(spec), model, made["points"], windows) for spec in asked.rivals},
+    })  # fmt: skip
+
+
+def _same(rival: Model, model: Model, made: Tensor, clean: Tensor) -> float:
+    """The share of a rival's clean answers that it gives on the files."""
+    a, b = (rival.preprocess(as_pictures(w, model.canvas)) for w in (made, clean))
+    return share(rival.logits(a).argmax(1), rival.logits(b).argmax(1))
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("assets", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--within", type=float, nargs="+", default=[0.3, 0.1])
+    parser.add_argument("--lessons", type=int, default=2000)
+    parser.add_argument("--tests", type=int, default=500)
+    parser.add_argument("--photographs", type=int, default=0)
+    parser.add_argument("--rivals", nargs="*", default=[])
+    asked = parser.parse_args(words)
+    torch.set_num_threads(1)
+    lines = Lines(asked.work / "lines.jsonl")
+    for within in asked.within:
+        (photographs if asked.photographs else thumbnails)(asked, within, lines)
+
+
+if __name__ == "__main__":
+    main()

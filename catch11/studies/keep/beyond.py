@@ -1,0 +1,125 @@
+"""Beyond the licence at a keep: pictures and answers that the licensee gets out of files."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.nn import functional
+
+from catch11.attacks.decoder import LicenseeDecoder, MeanPicture
+from catch11.attacks.frame import Attack, Attempt, Material, Unsuited
+from catch11.attacks.heads import LicenseeHead, ridge_head
+from catch11.attacks.inversion import Inverting, LicenseeInversion
+from catch11.attacks.jury import ClassJury, alike
+from catch11.attacks.nets import Training
+from catch11.attacks.posed import posed
+from catch11.attacks.projection import FrontWiener, ProjectInpaint
+from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import auc
+from catch11.evaluation.questions import QUESTIONS
+from catch11.evaluation.record import Record
+from catch11.evaluation.score import Measured
+from catch11.studies.assault import jury, material
+from catch11.studies.keep.lines import line
+from catch11.studies.trial import Trial
+
+EYE = "the picture itself"
+ASKED = ("warm", "bright", "busy", "animal")
+TRAINING = {"quick": Training(steps=60, width=8, crop=64), "full": Training()}
+INVERTING = {
+    "quick": Inverting(steps=60, rate=0.05, smooth=(1.0,)),
+    "full": Inverting(smooth=(1.0,)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EyeJury(ClassJury):
+    """Rivals as they judge, and beside them an eye that goes by the PSNR of what was restored."""
+
+    def measures(self, name: str, attempt: Attempt) -> tuple[Measured, ...]:
+        if name != EYE:
+            return super(EyeJury, self).measures(name, attempt)
+        assert attempt.restored is not None
+        assert self.clean is not None
+        decibels, _ = alike(attempt.restored, self.clean)
+        value = Interval(low=decibels, estimate=decibels, high=decibels)
+        return (Measured(metric="psnr", value=value, n=len(self.clean)),)
+
+
+def few(held: Material, judge: ClassJury, count: int) -> tuple[Material, EyeJury]:
+    """The first `count` files of a scene, with an eye among the rivals."""
+    assert judge.clean is not None
+    truth = {name: right[:count] for name, right in judge.truth.items()}
+    eye = EyeJury(
+        rivals={**judge.rivals, EYE: None}, truth=truth, predict=judge.predict,
+        released=judge.released[:count], clean=judge.clean[:count], compare=judge.compare,
+    )  # fmt: skip
+    return replace(held, released=held.released[:count], others=None), eye
+
+
+def pictures(trial: Trial, *, training: int, scale: str, count: int) -> list[Record]:
+    """What comes of decoders, inversion and projection: by rivals' answers and by eye."""
+    rivals = [name for name in trial.place.names(trial.family) if name != trial.authorized]
+    knowledge = frozenset({"public", "front"})
+    held = material(trial, knowledge, training=training, rivals=rivals)  # type: ignore[arg-type]
+    held, judge = few(replace(held, weights=trial.model), jury(trial, rivals), count)
+    attacks: list[Attack] = [
+        MeanPicture(), LicenseeDecoder(TRAINING[scale]), LicenseeInversion(INVERTING[scale]),
+        ProjectInpaint(), FrontWiener(),
+    ]  # fmt: skip
+    records = []
+    for attack in attacks:
+        try:
+            found = attack(held, judge, seed=0)
+        except Unsuited:
+            continue
+        for one in found:
+            settings = {"setting": one.setting, "tries": one.tries}
+            shown = f"{attack.name}, {'PSNR' if one.rival == EYE else one.rival}"
+            records.append(
+                line(
+                    trial, shown, one.measures[0].value, one.measures[0].n, model=one.rival,
+                    role="ga" if one.rival == EYE else trial.role(one.rival), metric=one.measures[0].metric, attack=attack.name,
+                    knowledge=one.knowledge, psnr=one.psnr, ssim=one.ssim, settings=settings,
+                )
+            )  # fmt: skip
+    return records
+
+
+def questions(trial: Trial, lessons: Trial) -> list[Record]:
+    """New heads on files, beside heads of the originals' features and of the answer alone."""
+    model = trial.model
+    owner = {trial.authorized: model}
+    held = Material(
+        canvas=model.canvas, released=trial.made.windows, rivals=owner, weights=model,
+        labelled=(lessons.made.windows, lessons.truth), pairs=(lessons.clean, lessons.made.windows),
+    )  # fmt: skip
+    judge = jury(trial, [trial.authorized])
+    records = []
+    for name in ASKED:
+        asked, judged = posed(QUESTIONS[name], held, judge, labels=trial.truth, names=model.labels)
+        yes = judged.truth[trial.authorized].bool()
+        if not 0 < int(yes.sum()) < len(yes):
+            continue
+        asked = replace(asked, weights=replace(model, name=trial.authorized))
+        (one,) = LicenseeHead()(asked, judged)
+        facts = {"attack": "licensee-head", "knowledge": one.knowledge, "metric": "auc"}
+        settings = {"setting": one.setting, "tries": one.tries}
+        records.append(
+            line(trial, f"{name}?", one.measures[0].value, len(yes), settings=settings, **facts)
+        )
+        assert asked.labelled is not None
+        answer = _by_answer(trial, lessons, asked.labelled[1], yes)
+        records.append(line(trial, f"{name}? by answer", answer, len(yes), **facts))
+    return records
+
+
+def _by_answer(trial: Trial, lessons: Trial, taught: Tensor, yes: Tensor) -> Interval:
+    """The same head with nothing but the model's answer to each original."""
+    model = trial.model
+    one, other = (
+        functional.one_hot(model.logits(model.canvas.normalise(w)).argmax(1), len(model.labels))
+        for w in (lessons.clean, trial.clean)
+    )
+    made = ridge_head(one.float(), taught, ridge=1.0)(other.float())
+    odds = made[:, 1] - made[:, 0]
+    return auc(odds[yes], odds[~yes])

@@ -159,7 +159,7 @@ def _device() -> Finding:
 
 
 def _cipher() -> Finding:
-    """The secret streams and sealed keys need ciphers that a restricted OpenSSL may lack."""
+    """The secret streams and encrypted keys need ciphers that a restricted OpenSSL may lack."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 

@@ -7,7 +7,7 @@ import typer
 
 from catch11.cli.frame import Answer, command
 from catch11.cli.key import key_facts
-from catch11.cli.options import SPEC, AllowCode, Device, is_sealed, open_key, open_model
+from catch11.cli.options import SPEC, AllowCode, Device, is_encrypted, open_key, open_model
 from catch11.cli.views import rows_view, sparkline
 from catch11.errors import InvalidArgument
 
@@ -39,10 +39,10 @@ def inspect(
     path = Path(target)
     if (path / "manifest.jsonl").is_file():
         return _release(path)
-    if path.is_file() and (path.suffix == ".key" or is_sealed(path)):
+    if path.is_file() and (path.suffix == ".key" or is_encrypted(path)):
         made = open_key(path)
         held = f"what the layer {made.front.layer} makes of {made.modality}; recode --check adds the answer"
-        known = {"file": target, "encrypted": is_sealed(path), "held": held}
+        known = {"file": target, "encrypted": is_encrypted(path), "held": held}
         return _lines(known | key_facts(made))
     from catch11.evaluation.suitability import draw_spectrum, suitability
 

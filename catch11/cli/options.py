@@ -73,19 +73,19 @@ def open_key(path: Path) -> "Key":
     """Read a key file, asking for its passphrase if it is encrypted."""
     from catch11.keys.file import load_key
 
-    return load_key(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
+    return load_key(path, passphrase=ask_passphrase(path) if is_encrypted(path) else None)
 
 
 def open_secret(path: Path) -> "CopySecrets":
     """Read the secret of a copy, asking for its passphrase if it is encrypted."""
     from catch11.copies.secretfile import load_secret
 
-    return load_secret(path, passphrase=ask_passphrase(path) if is_sealed(path) else None)
+    return load_secret(path, passphrase=ask_passphrase(path) if is_encrypted(path) else None)
 
 
-def is_sealed(path: Path) -> bool:
-    """Whether a file is a sealed key or secret; False where it cannot be read."""
-    from catch11.crypto.seal import MAGIC
+def is_encrypted(path: Path) -> bool:
+    """Whether a file is an encrypted key or secret; False where it cannot be read."""
+    from catch11.crypto.passphrase import MAGIC
 
     try:
         with path.open("rb") as file:

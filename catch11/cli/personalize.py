@@ -12,7 +12,7 @@ from catch11.cli.options import (
     AllowCode,
     Device,
     ask_passphrase,
-    is_sealed,
+    is_encrypted,
     open_model,
     open_secret,
 )
@@ -94,7 +94,7 @@ def _made(
         save_secret(made.secret, secret, passphrase=passphrase)
     spec = write_copy(original, made, output)
     facts = _facts(made.secret) | {
-        "copy": spec, "secret": str(secret), "new": known is None, "encrypted": is_sealed(secret),
+        "copy": spec, "secret": str(secret), "new": known is None, "encrypted": is_encrypted(secret),
         "model_fingerprint": made.model.fingerprint,
     }  # fmt: skip
     tile = " x ".join(map(str, made.secret.tile))

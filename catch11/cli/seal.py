@@ -11,7 +11,7 @@ from catch11.cli.options import (
     AllowCode,
     Device,
     ask_passphrase,
-    is_sealed,
+    is_encrypted,
     open_model,
     open_secret,
 )
@@ -72,7 +72,7 @@ def seal(
     spec = f"{'onnx' if output.suffix.lower() == '.onnx' else 'torch'}:{output}"
     facts = {
         "copy": spec, "seal": made.fingerprint, "secret": str(secret), "new": known is None,
-        "encrypted": is_sealed(secret), "original_front": made.original,
+        "encrypted": is_encrypted(secret), "original_front": made.original,
     }  # fmt: skip
     view = f"{spec}: opens what is sealed as {made.fingerprint[:16]}\nsecret    {secret} (private; one for each licensee)"
     return Answer(facts=facts, view=view)

@@ -1,1 +1,1 @@
-"""Private copies of public models, and the secret that a copy reads by."""
+"""Copies that read what the model alone does not, and the secrets they read by."""

@@ -19,8 +19,8 @@ from safetensors.torch import load, save
 from catch11.canvas.frame import Canvas
 from catch11.copies.personalize import CopySecret
 from catch11.copies.seal import SealSecret
+from catch11.crypto.passphrase import COST, Unusable, read_object
 from catch11.crypto.privatefile import load_private, notes_of, save_private
-from catch11.crypto.seal import COST, Unusable, read_object
 from catch11.errors import InvalidArgument
 from catch11.keys.key import SECRET_BYTES
 

@@ -1,1 +1,1 @@
-"""Keyed streams, sealed bytes and files that only their owner can read."""
+"""Keyed streams, the cipher of sealed copies, encrypted bytes and files that only their owner can read."""

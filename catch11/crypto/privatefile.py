@@ -1,7 +1,7 @@
-"""Files of secrets: safetensors with string metadata, mode 0600, optionally sealed with a passphrase.
+"""Files of secrets: safetensors with string metadata, mode 0600, optionally encrypted with a passphrase.
 
 They are whole or absent and never overwritten; they are read as a stranger's: whatever is wrong
-with one is a KeyFileError of one sentence. The sealed form is in `seal`.
+with one is a KeyFileError of one sentence. The encrypted form is in `passphrase`.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from catch11.crypto.seal import COST, MAGIC, Unusable, read_object, seal, unseal
+from catch11.crypto.passphrase import COST, MAGIC, Unusable, decrypt, encrypt, read_object
 from catch11.errors import KeyFileError
 
 _HEADER = 1 << 16  # bytes a header may have; real ones have 2,000
@@ -27,9 +27,9 @@ class OpenToOthers(UserWarning):
 def save_private(
     data: bytes, path: str | os.PathLike[str], *, passphrase: str | None = None, cost: int = COST
 ) -> None:
-    """Bytes to a new file that only its owner may read. passphrase: seals it. cost: log2 of scrypt's N,
+    """Bytes to a new file that only its owner may read. passphrase: encrypts it. cost: log2 of scrypt's N,
     10 to 19. Raises KeyFileError, InvalidArgument."""
-    _write(Path(path), data if passphrase is None else seal(data, passphrase, cost=cost))
+    _write(Path(path), data if passphrase is None else encrypt(data, passphrase, cost=cost))
 
 
 def load_private(
@@ -39,13 +39,13 @@ def load_private(
     passphrase: str | None,
     what: str,
 ) -> Held:
-    """What `read` finds in the bytes of a file, unsealed where they are sealed. Raises KeyFileError.
+    """What `read` finds in the bytes of a file, decrypted where they are encrypted. Raises KeyFileError.
 
     read: raises Unusable. what: is held, for the warning (OpenToOthers) that other users may read it.
     """
     data, mode = _read(path)
     try:
-        held = read(unseal(data, passphrase) if data.startswith(MAGIC) else data)
+        held = read(decrypt(data, passphrase) if data.startswith(MAGIC) else data)
     except Unusable as error:
         raise KeyFileError(path, str(error)) from None
     if os.name == "posix" and mode & 0o077:

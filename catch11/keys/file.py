@@ -1,8 +1,8 @@
-"""Key <-> file: safetensors with string metadata, optionally sealed with a passphrase.
+"""Key <-> file: safetensors with string metadata, optionally encrypted with a passphrase.
 
 Plain form: the tensors secret, weight, bias, and for a tiled front kept, gains and spectrum; the
 metadata hold the public facts and an HMAC, under the secret, of everything else. Nothing but the
-tensor `secret` is secret. How such a file is written, sealed and read is in `privatefile`.
+tensor `secret` is secret. How such a file is written, encrypted and read is in `privatefile`.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from torch import Tensor
 
 from catch11.canvas.fit import LONGEST
 from catch11.canvas.frame import Canvas
+from catch11.crypto.passphrase import COST, Unusable
 from catch11.crypto.privatefile import load_private, notes_of, save_private
-from catch11.crypto.seal import COST, Unusable
 from catch11.errors import Catch11Error
 from catch11.fronts.front import Front, Geometry
 from catch11.keys.key import SECRET_BYTES, Key, key_of
@@ -42,7 +42,7 @@ def save_key(
 ) -> None:
     """Write a key to a new file that only its owner may read (mode 0600).
 
-    passphrase: seals the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
+    passphrase: encrypts the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
     overwritten: every release made with its key would lose its owner. Raises KeyFileError,
     InvalidArgument.
     """
@@ -50,7 +50,7 @@ def save_key(
 
 
 def load_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Key:
-    """Read a key; a sealed one needs its passphrase. Raises KeyFileError.
+    """Read a key; an encrypted one needs its passphrase. Raises KeyFileError.
 
     Warns with OpenToOthers where other users may read the file.
     """

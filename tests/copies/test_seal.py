@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,26 +93,23 @@ def test_openings_run_the_standards_cipher(row: Vector, runtime: Callable[..., R
     assert bytes(block.tolist()).hex() == row.stream
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("row", ROWS, ids=repr)
-def test_pipelines_open_what_was_meant(row: Row, runtime: Callable[..., Run]) -> None:
+def test_pipelines_open_what_was_meant(row: Row) -> None:
     """Through the real processor, on canvas pictures with their margins, alone and in a batch."""
     own = processor(row.kind, row.settings)
     canvas, _ = processor_canvas(own)
-    _opens(canvas, processor_prepare(own), runtime)
+    _opens(canvas, processor_prepare(own))
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("row", AFFINE, ids=repr)
-def test_normalisations_open_what_was_meant(row: Affine, runtime: Callable[..., Run]) -> None:
+def test_normalisations_open_what_was_meant(row: Affine) -> None:
     own = processor(row.kind, row.settings)
     canvas, _ = processor_canvas(own)
-    _opens(canvas, processor_prepare(own), runtime)
+    _opens(canvas, processor_prepare(own))
 
 
-def _opens(canvas: Canvas, prepare: Any, runtime: Callable[..., Run]) -> None:
+def _opens(canvas: Canvas, prepare: Any) -> None:
     seal = seal_of(canvas)
-    run = runtime(seal.opener)
     windows = noise(canvas, 32)
     meant = seal.cleared(windows)
     assert (windows - meant).abs().max() <= 1 / 255 + 1e-7
@@ -119,8 +117,8 @@ def _opens(canvas: Canvas, prepare: Any, runtime: Callable[..., Run]) -> None:
     sealed = seal.as_read(windows)
     whole = canvas.place(sealed, seal.around(meant))
     pictures = [Image.fromarray(to_pixels(image)) for image in whole]
-    for some in (slice(0, 1), slice(0, 32)):
-        made = run(prepare(pictures[some]).float())
+    for some, runtime in product((slice(0, 1), slice(0, 32)), RUNTIMES):
+        made = runtime(seal.opener)(prepare(pictures[some]).float())
         assert torch.equal(GRID.index(canvas.denormalise(made)), GRID.index(meant[some]))
         torch.testing.assert_close(made, canvas.normalise(meant[some]), rtol=2e-7, atol=2e-6)
 

@@ -16,9 +16,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from catch11.canvas.plain import plain_canvas
-from catch11.crypto import privatefile, seal
+from catch11.crypto import passphrase as cipher
+from catch11.crypto import privatefile
+from catch11.crypto.passphrase import MAGIC, Unusable
 from catch11.crypto.privatefile import OpenToOthers
-from catch11.crypto.seal import MAGIC, Unusable
 from catch11.errors import Catch11Error, InvalidArgument, KeyFileError
 from catch11.fronts.front import Front
 from catch11.keys import file as keyfile
@@ -99,7 +100,7 @@ def test_files_of_version_1_stay_readable() -> None:
     assert key.secret == SECRET
     assert key.fingerprint == "4f89a290677cf9d7f4267878d8ccca912e60c5864acb87b20006bd23fb601453"
     assert key.front.weight.tolist() == [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]
-    assert seal.unseal(bytes.fromhex(GOLDEN_SEAL), "passphrase") == b"bytes"
+    assert cipher.decrypt(bytes.fromhex(GOLDEN_SEAL), "passphrase") == b"bytes"
 
 
 def test_composed_and_decomposed_passphrases_are_one(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_the_secret_is_in_its_tensor_alone() -> None:
     assert data.count(SECRET) == 1
     header = data[: 8 + int.from_bytes(data[:8], "little")]
     assert SECRET.hex().encode() not in header
-    sealed = seal.seal(data, "x", cost=COST)
+    sealed = cipher.encrypt(data, "x", cost=COST)
     assert SECRET not in sealed
     assert SECRET.hex().encode() not in sealed
 
@@ -185,14 +186,14 @@ def test_cut_at_every_byte() -> None:
 
 
 def test_sealed_and_cut_at_every_byte() -> None:
-    data = seal.seal(b"short", "x", cost=COST)
+    data = cipher.encrypt(b"short", "x", cost=COST)
     for length in range(len(MAGIC), len(data)):
         with pytest.raises(Unusable):
-            seal.unseal(data[:length], "x")
+            cipher.decrypt(data[:length], "x")
 
 
 PLAIN = key_bytes(patch_key())
-SEALED = seal.seal(PLAIN, "x", cost=COST)
+SEALED = cipher.encrypt(PLAIN, "x", cost=COST)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -341,7 +342,7 @@ def sealed_header(**changes: object) -> bytes:
 )
 def test_hostile_seals_are_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(Unusable, match=reason):
-        seal.unseal(sealed_header(**changes), "x")
+        cipher.decrypt(sealed_header(**changes), "x")
 
 
 def test_wrong_and_missing_passphrase(tmp_path: Path) -> None:
@@ -350,14 +351,14 @@ def test_wrong_and_missing_passphrase(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="passphrase is wrong"):
         load_key(path, passphrase="wrong")
     for none in (None, ""):
-        with pytest.raises(KeyFileError, match="sealed and no passphrase"):
+        with pytest.raises(KeyFileError, match="encrypted and no passphrase"):
             load_key(path, passphrase=none)
 
 
 @pytest.mark.parametrize(("passphrase", "cost"), [("", COST), ("x", 9), ("x", 20)])
 def test_seal_settings_are_checked(passphrase: str, cost: int) -> None:
     with pytest.raises(InvalidArgument, match=r"passphrase|cost"):
-        seal.seal(b"", passphrase, cost=cost)
+        cipher.encrypt(b"", passphrase, cost=cost)
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "large"])

@@ -79,13 +79,11 @@ def check_place(path: Path) -> str:
 
 def check_levels(model: Model, secret: SealSecret) -> None:
     """Raises InvalidArgument unless every 8-bit value comes back from the model's own preprocessing."""
-    canvas = model.canvas
-    count = secret.opener.values // canvas.channels
-    starts = range(0, 256, min(count, 256))
-    ramp = torch.stack([(torch.arange(count) + start) % 256 for start in starts]).float()
-    windows = (ramp / 255)[:, None].expand(-1, canvas.channels, -1).reshape(-1, *canvas.shape)
-    # Other values in each channel, so that their order shows.
-    windows = torch.stack([windows[:, c].flip(-1) if c % 2 else windows[:, c] for c in range(canvas.channels)], 1)  # fmt: skip
+    channels, height, width = model.canvas.shape
+    # Other values in each channel, so that their order shows, and as many pictures as hold all.
+    steps = torch.arange(height * width) + 85 * torch.arange(channels)[:, None]
+    starts = torch.arange(0, 256, min(height * width, 256))[:, None, None]
+    windows = ((steps + starts) % 256).view(-1, channels, height, width) / 255
     made = Opening(secret.opener).levels(model.preprocess(_pictures(windows, model)).cpu())
     off = float((made - windows * 255).abs().max())
     if not off <= _NEAR:

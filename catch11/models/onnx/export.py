@@ -1,5 +1,6 @@
 """torch modules written as ONNX graphs, and graphs brought to a newer set of operators."""
 
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,6 +23,8 @@ def export_graph(module: nn.Module, windows: torch.Tensor, *, free: bool) -> Any
     free: the batch axis. Raises RuntimeError, with a clause, where torch cannot write it.
     """
     onnx = import_onnx()
+    # It remarks on every package that is not there.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     axes = ({0: torch.export.Dim("batch")},) if free else None
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:

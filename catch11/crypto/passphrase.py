@@ -26,8 +26,8 @@ class Unusable(Exception):
     """Why bytes are no key, as one clause; the reader of files adds which file."""
 
 
-def seal(data: bytes, passphrase: str, *, cost: int = COST) -> bytes:
-    """The sealed form of bytes."""
+def encrypt(data: bytes, passphrase: str, *, cost: int = COST) -> bytes:
+    """The encrypted form of bytes."""
     if not 10 <= cost <= 19:
         raise InvalidArgument("cost", expected="10 to 19", found=cost)
     if not passphrase:
@@ -39,8 +39,8 @@ def seal(data: bytes, passphrase: str, *, cost: int = COST) -> bytes:
     return front + AESGCM(_stretch(passphrase, salt, 1 << cost, 8, 1)).encrypt(nonce, data, front)
 
 
-def unseal(data: bytes, passphrase: str | None) -> bytes:
-    """The bytes that were sealed; what the header asks for is capped before it is done."""
+def decrypt(data: bytes, passphrase: str | None) -> bytes:
+    """The bytes that were encrypted; what the header asks for is capped before it is done."""
     start = len(MAGIC) + 4
     size = int.from_bytes(data[len(MAGIC) : start], "big")
     if len(data) < start + size or not 2 <= size <= _HEADER:
@@ -50,7 +50,7 @@ def unseal(data: bytes, passphrase: str | None) -> bytes:
     power = n > 1 and not n & (n - 1)
     allowed = 1 <= r <= 32 and 1 <= p <= 4 and 128 * n * r <= _MEMORY
     if facts.get("kdf") != "scrypt" or not (power and allowed):
-        raise Unusable("its sealing asks for more work than is allowed, or for none")
+        raise Unusable("its encryption asks for more work than is allowed, or for none")
     try:
         salt, nonce = bytes.fromhex(facts["salt"]), bytes.fromhex(facts["nonce"])
     except (KeyError, TypeError, ValueError):
@@ -58,7 +58,7 @@ def unseal(data: bytes, passphrase: str | None) -> bytes:
     if len(salt) != 16 or len(nonce) != 12:
         raise Unusable("its header is damaged")
     if not passphrase:
-        raise Unusable("it is sealed and no passphrase was given")
+        raise Unusable("it is encrypted and no passphrase was given")
     try:
         cipher = AESGCM(_stretch(passphrase, salt, n, r, p))
         return cipher.decrypt(nonce, data[start + size :], data[: start + size])

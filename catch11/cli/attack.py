@@ -184,7 +184,13 @@ def _view(found: "Assault") -> RenderableType:
         parts += [_table([r for r in attacked if (r.model, r.metric) == place]), ""]
     parts.append("[dim]Best of the settings tried, on the same items: it favours the attacker.[/]")
     parts += [f"[yellow]note[/] {escape(warning)}" for warning in found.warnings]
-    parts += [f"[dim]not run: {escape(name)}, {escape(why)}[/]" for name, why in found.skipped]
+    reasons: dict[str, list[str]] = {}
+    for name, why in found.skipped:
+        reasons.setdefault(why, []).append(name)
+    parts += [
+        f"[dim]not run, {escape(why)}: {escape(', '.join(names))}[/]"
+        for why, names in reasons.items()
+    ]
     return Group(*parts)
 
 

@@ -33,7 +33,7 @@ def key(
             metavar="SHARE",
             help="Share of the front's energy that may be unseen: more leaves more room for noise "
             "and costs answers.",
-            show_default="by the front, 1e-6 to 1e-3",
+            show_default="by the front, 1e-4 to 1e-3",
         ),
     ] = None,
     tau: Annotated[

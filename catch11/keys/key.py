@@ -25,10 +25,10 @@ from catch11.subspaces.tiles import Subspace, tile_subspace
 SECRET_BYTES = 32
 PROBED = "probed"  # the layer name of a front estimated from features
 _ESTIMATED = 0.02  # relative error such an estimate may have; fine-tuned siblings are often nearer
-# With an exact null space, a millionth of the weight's energy adds nothing that costs answers;
-# without one, a thousandth is what the strength has to be taken from. An overlapping convolution
-# takes directions beside its subspace anyway, by their gain, and fares best in between.
-DEFAULT_RULE = Rule(kind="energy", value=1e-6)
+# Beside an exact null space five ten-thousandths of the weight's energy make room in the box, and cost
+# photographs no answers (docs/lab/spectral.md); without one, a thousandth is what the strength has to
+# be taken from. An overlapping convolution takes directions beside its subspace anyway, by their gain.
+DEFAULT_RULE = Rule(kind="energy", value=5e-4)
 DEFAULT_RULE_FULL_RANK = Rule(kind="energy", value=1e-3)
 DEFAULT_RULE_CONV = Rule(kind="energy", value=1e-4)
 TOKENS = 6  # one direction in six of a token front, which has no null space to speak of
@@ -220,7 +220,7 @@ def one_rule(
 
 
 def default_rule(front: Front) -> Rule:
-    """Energy 1e-6 where a tile has more pixels than outputs, so that there is an exact null space;
+    """Energy 5e-4 where a tile has more pixels than outputs, so that there is an exact null space;
     1e-3 for full-rank tiles, 1e-4 for overlapping convolutions; a sixth of a token's directions."""
     if not front.tiled:
         return DEFAULT_RULE_CONV

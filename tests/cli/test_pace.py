@@ -55,7 +55,9 @@ def test_lines_go_to_standard_error_and_options_reach_the_library(tmp_path: Path
     assert "on this machine" not in out
     code, out, _ = run("--minutes", "1e-9")
     assert code == 0
-    assert "not run: bit-depth, not begun in the 1e-09 minutes there were" in " ".join(out.split())
+    assert "not run, not begun in the 1e-09 minutes there were: none, bit-depth" in " ".join(
+        out.split()
+    )
     code, _, err = run("--quick", "--attack", "fine-tune")
     assert code == 2
     assert "--quick: expected no names" in err

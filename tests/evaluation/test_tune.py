@@ -26,8 +26,11 @@ from catch11.evaluation.tune import (
     search,
     tune_deep,
     tune_spectral,
+    tuned_key,
 )
 from catch11.fronts.fingerprint import module_fingerprint
+from catch11.keys.file import load_key, save_key
+from catch11.recoding.choose import recoder_for
 from catch11.subspaces.rule import Rule
 from tests.world import World, build_world
 
@@ -137,6 +140,57 @@ def test_a_rule_that_admits_nothing_is_left_out(world: World) -> None:
     assert [trial.unseen for trial in found.trials] == [2 * 9]
     with pytest.raises(EmptySubspace):
         tune_spectral(model, world.source, rules=[nothing], count=2)
+
+
+def test_a_key_tuned_on_pictures_holds_the_strongest_that_keeps_them(
+    world: World, tmp_path: Path
+) -> None:
+    found = tune_spectral(world.model, world.source, count=8)
+    key = tuned_key(world.model, world.source, count=8)
+    kept = [trial for trial in found.trials if trial.kept.estimate >= found.target]
+    assert found.chosen is not None
+    assert found.chosen.psnr == min(trial.psnr for trial in kept)
+    assert (key.rule.value, key.psnr) == (
+        found.chosen.setting["energy"],
+        found.chosen.setting["psnr"],
+    )
+    save_key(key, tmp_path / "my.key")
+    held = load_key(tmp_path / "my.key")
+    assert held.psnr == key.psnr
+    assert recoder_for(held).settings == recoder_for(key, psnr=key.psnr).settings
+    with pytest.raises(
+        InvalidArgument, match=r"tune: expected pictures of which a rule keeps 100%"
+    ):
+        tuned_key(_forgetful(world), world.source, target=1.0, count=8)
+
+
+def _forgetful(world: World) -> Any:
+    """A model whose answers any change of the pixels turns over."""
+
+    class Parity(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 200, 8, stride=8)
+
+        def forward(self, x: Any) -> Any:
+            odd = (self.first(x).sum((1, 2, 3)) * 1e4).floor() % 2
+            return nn.functional.one_hot(odd.long(), 2).float() + 0.0 * x.sum()
+
+    module = Parity().eval()
+    return replace(world.model, module=module, fingerprint=module_fingerprint(module))
+
+
+def test_the_door_of_keys_tunes_too(world: World, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["key", world.ours, "-o", str(tmp_path / "k"), "--tune", str(world.source)]
+    )
+    assert done.exit_code == 0, done.output
+    assert load_key(tmp_path / "k").psnr is not None
+    done = CliRunner().invoke(
+        app, ["key", world.ours, "-o", str(tmp_path / "l"), "--tune", "x", "--energy", "1e-6"]
+    )
+    assert done.exit_code == 2
+    assert "tune: expected no rule and no --also beside it" in " ".join(done.output.split())
 
 
 def test_deep_takes_as_few_steps_as_it_needs(world: World) -> None:

@@ -1,10 +1,10 @@
 """Approach: steps as long as the distance that is left, in a ball that grows where it holds no such step.
 
-For scores, features and layers, which are to be met closely. Each step is the shortest change along
-the slope, clipped to ball and box, of which a straight slope says that it brings the image where it is
-to be (Polyak's length, for a distance whose least is known). Where the ball bounds it, such a step is
-even in size over the pixels, which others learn little from; and the ball is about the smallest that
-holds one, found image by image.
+For scores, features and layers, which are to be met closely. Each step is even in size over the pixels,
+by the signs of the running slope, clipped to ball and box, and the shortest of which a straight slope
+says that it brings the image where it is to be (Polyak's length, for a distance whose least is known).
+The ball is about the smallest that holds such steps, found image by image. Steps along the slope itself
+take as many and change as much, but teach others more: they are largest where every model looks.
 """
 
 from dataclasses import dataclass
@@ -25,17 +25,19 @@ class Approach:
 
     bound: of the distance. first, last: radius of the ball about the start, in 255ths, at the first step and at
     most. grow: factor by which it grows where the most that it lets a straight slope fall is less than
-    `room` times what is needed, or where a step left more than `slow` of the distance. longest: root mean square of the longest step, in 255ths.
+    `room` times what is needed, or where a step left more than `slow` of the distance. longest: root
+    mean square of the longest step, in 255ths. momentum: kept share of the running slope.
     """
 
     steps: int
     bound: float
-    first: float = 3.0
+    first: float = 4.0
     last: float = 32.0
-    grow: float = 1.15
+    grow: float = 1.05
     room: float = 3.0
-    slow: float = 0.93
-    longest: float = 4.0
+    slow: float = 0.9
+    longest: float = 1.5
+    momentum: float = 0.5
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
@@ -57,22 +59,27 @@ class Approach:
         tight = ((room < self.room * need) | slow)[:, None, None, None]
         grown = (self.grow * run.held["radius"]).clamp_max(self.last * LEVEL)
         run.held["radius"] = torch.where(tight, grown, run.held["radius"])
-        return self._stepped(run, slope, need, *_bounds(run, run.held["radius"]))
+        unit = slope / slope.flatten(1).norm(dim=1)[:, None, None, None].clamp_min(1e-20)
+        motion = self.momentum * run.held.get("motion", torch.zeros_like(slope)) + unit
+        run.held["motion"] = motion
+        bounds = _bounds(run, run.held["radius"])
+        return self._stepped(run.at, motion.sign(), slope, need, *bounds)
 
-    def _stepped(self, run: Run, slope: Tensor, need: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        """The shortest clipped step along the slope that falls by what is needed, or the longest."""
+    def _stepped(
+        self, at: Tensor, way: Tensor, slope: Tensor, need: Tensor, low: Tensor, high: Tensor
+    ) -> Tensor:
+        """The shortest clipped step against `way` that falls by what is needed, or the longest."""
         longest = self.longest * LEVEL
         least = torch.zeros_like(need)[:, None, None, None]
         # Where most of a step is clipped the rest must go farther than the whole would.
-        most = 4.0 * longest / _size(slope).clamp_min(1e-20)
+        most = torch.full_like(least, 4.0 * longest)
         for _ in range(_HALVINGS):
             middle = (least + most) / 2.0
-            moved = (run.at - middle * slope).clamp(low, high)
-            change = run.at - moved
+            change = at - (at - middle * way).clamp(low, high)
             enough = (slope * change).sum((1, 2, 3), keepdim=True) >= need[:, None, None, None]
             enough |= _size(change) > longest
             least, most = torch.where(enough, least, middle), torch.where(enough, middle, most)
-        return (run.at - most * slope).clamp(low, high)
+        return (at - most * way).clamp(low, high)
 
 
 def _bounds(run: Run, radius: Tensor) -> tuple[Tensor, Tensor]:

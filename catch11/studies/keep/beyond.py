@@ -18,6 +18,7 @@ from catch11.evaluation.metrics import auc
 from catch11.evaluation.questions import QUESTIONS
 from catch11.evaluation.record import Record
 from catch11.evaluation.score import Measured
+from catch11.models.frame import Model
 from catch11.studies.assault import jury, material
 from catch11.studies.keep.lines import line
 from catch11.studies.trial import Trial
@@ -95,6 +96,7 @@ def questions(trial: Trial, lessons: Trial) -> list[Record]:
     )  # fmt: skip
     judge = jury(trial, [trial.authorized])
     records = []
+    learned, said = (_answers(model, windows) for windows in (lessons.clean, trial.clean))
     for name in ASKED:
         asked, judged = posed(QUESTIONS[name], held, judge, labels=trial.truth, names=model.labels)
         yes = judged.truth[trial.authorized].bool()
@@ -108,18 +110,14 @@ def questions(trial: Trial, lessons: Trial) -> list[Record]:
             line(trial, f"{name}?", one.measures[0].value, len(yes), settings=settings, **facts)
         )
         assert asked.labelled is not None
-        answer = _by_answer(trial, lessons, asked.labelled[1], yes)
+        made = ridge_head(learned, asked.labelled[1], ridge=1.0)(said)
+        odds = made[:, 1] - made[:, 0]
+        answer = auc(odds[yes], odds[~yes])
         records.append(line(trial, f"{name}? by answer", answer, len(yes), **facts))
     return records
 
 
-def _by_answer(trial: Trial, lessons: Trial, taught: Tensor, yes: Tensor) -> Interval:
-    """The same head with nothing but the model's answer to each original."""
-    model = trial.model
-    one, other = (
-        functional.one_hot(model.logits(model.canvas.normalise(w)).argmax(1), len(model.labels))
-        for w in (lessons.clean, trial.clean)
-    )
-    made = ridge_head(one.float(), taught, ridge=1.0)(other.float())
-    odds = made[:, 1] - made[:, 0]
-    return auc(odds[yes], odds[~yes])
+def _answers(model: Model, windows: Tensor) -> Tensor:
+    """A model's answer alone, a row a window."""
+    given = model.logits(model.canvas.normalise(windows)).argmax(1)
+    return functional.one_hot(given, len(model.labels)).float()

@@ -37,7 +37,7 @@ def test_a_step_is_the_shortest_that_falls_by_what_is_needed(row: Row) -> None:
     assert (moved - start).abs().max() <= row.radius * LEVEL + 1e-6
     for one, at, end in zip(way, start, moved, strict=True):
         lengths = torch.linspace(0.0, 0.3, 30_001)[:, None, None, None]
-        tried = (at - lengths * one).clamp(at - row.radius * LEVEL, at + row.radius * LEVEL)
+        tried = (at - lengths * one.sign()).clamp(at - row.radius * LEVEL, at + row.radius * LEVEL)
         falls = (one * (at - tried)).sum((1, 2, 3))
         enough = (falls >= row.need).nonzero()
         first = tried[int(enough[0])] if len(enough) else tried[-1]
@@ -49,10 +49,10 @@ def test_the_ball_grows_where_it_holds_no_such_step_and_where_a_step_gained_litt
     approach = Approach(steps=9, bound=0.1, first=2.0, last=8.0)
     run, near = run_of(start), torch.tensor([-1e-3, -5.0])
     approach.move(run, way, near, 0)
-    assert run.held["radius"].flatten().tolist() == pytest.approx([2 * LEVEL, 2.3 * LEVEL])
+    assert run.held["radius"].flatten().tolist() == pytest.approx([2 * LEVEL, 2.1 * LEVEL])
     approach.move(run, way, near, 1)  # nothing gained
-    assert run.held["radius"].flatten().tolist() == pytest.approx([2.3 * LEVEL, 2.645 * LEVEL])
-    for step in range(2, 30):
+    assert run.held["radius"].flatten().tolist() == pytest.approx([2.1 * LEVEL, 2.205 * LEVEL])
+    for step in range(2, 40):
         approach.move(run, way, near, step)
     assert run.held["radius"].flatten().tolist() == pytest.approx([8 * LEVEL] * 2)
 
@@ -78,7 +78,7 @@ def test_a_map_is_met_in_few_steps_near_the_start() -> None:
     start = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(1))
     found = descend(start, Linear(start), Approach(steps=60, bound=0.05), GRIDS["png8"])
     assert (found.gaps >= 0.0).all()
-    assert found.steps.max() < 40
+    assert found.steps.max() < 60
     assert (found.points - start).abs().max() <= (32.0 + 0.5) * LEVEL + 1e-6
     assert torch.equal(found.points, GRIDS["png8"].round(found.points))
 

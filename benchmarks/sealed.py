@@ -144,15 +144,7 @@ def rivals(runs: int) -> None:
     _said("the copy's model on opened files", share(answers(model, seal.opened(others)), truth))
     _said("ResNet-20 itself, as it is", share(answers(model, others), truth))
     _said("ResNet-32, as it is", share(answers(rival, others), truth))
-    score = reader(rival.canvas.normalise(others), truth)
     values = rival.canvas.normalise(sealed)
-    for name, net, rate in (
-        ("ResNet-32, fine-tuned", fresh(rival), 0.03),
-        ("ResNet-32, from scratch", scratch(fresh(rival)), 0.1),
-        ("plain convolutions, from scratch", Vgg(), 0.03),
-    ):
-        made = learn(net, values, labels, Course(rate=rate, epochs=10), score)
-        _said(f"{name}, best of {len(made.curve)} looks", made.best)
     flat, given = values.flatten(1).double(), rival.canvas.normalise(others).flatten(1).double()
     wanted = nn.functional.one_hot(labels).double() - 0.1
     best = 0.0
@@ -161,6 +153,14 @@ def rivals(runs: int) -> None:
         said = given @ (flat.T @ torch.linalg.solve(inner, wanted))
         best = max(best, share(said.argmax(1), truth))
     _said("ridge, best of 3 weights", best)
+    score = reader(rival.canvas.normalise(others), truth, half=False)
+    for name, net, rate in (
+        ("ResNet-32, fine-tuned", fresh(rival), 0.03),
+        ("ResNet-32, from scratch", scratch(fresh(rival)), 0.1),
+        ("plain convolutions, from scratch", Vgg(), 0.03),
+    ):
+        made = learn(net, values, labels, Course(rate=rate, epochs=runs, half=False), score)
+        _said(f"{name}, best of {len(made.curve)} looks", made.best)
 
 
 def _sealed(seal: SealSecret, images: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def _said(name: str, value: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
     parser.add_argument("part", choices=("cost", "noise", "rivals"))
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int, default=15, help="of cost; of rivals, epochs")
     asked = parser.parse_args()
     torch.manual_seed(0)
     {"cost": cost, "noise": noise, "rivals": rivals}[asked.part](asked.runs)

@@ -47,8 +47,9 @@ def test_either_model_from_key_to_verdict(owner: Family, rival: Family, place: P
         "--key", home / "my.key", "--prompt", PROMPT, "--json",
     )  # fmt: skip
     assert judged.status == 0, judged.err
-    released = [row for row in judged.json["records"] if row["condition"] == "nte"]
-    assert {row["metric"] for row in released} == {"agreement"}
+    every = [row for row in judged.json["records"] if row["condition"] == "nte"]
+    assert {row["metric"] for row in every} == {"agreement", "KL, nats"}
+    released = [row for row in every if row["metric"] == "agreement"]
     assert [row["role"] for row in released] == ["authorized", "ta", "ga"]
     assert {row["settings"]["prompt"] for row in released} == {PROMPT}
     own, *rest = (row["value"] for row in released)

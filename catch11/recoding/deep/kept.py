@@ -42,8 +42,8 @@ def readings(
 def nats(made: Reading, clean: Reading) -> Float[Tensor, " batch"]:
     """KL(clean ‖ released) of the scores; of an answer in words the largest of a word."""
     if clean.words is None:
-        return divergence(made.logits, clean.logits)
-    each = divergence(made.logits.flatten(0, 1), clean.logits.flatten(0, 1))
+        return divergence(made.logits, clean.logits).clamp_min(0.0)  # rounding leaves it below
+    each = divergence(made.logits.flatten(0, 1), clean.logits.flatten(0, 1)).clamp_min(0.0)
     behind = clean.words.to(each.device) < 0
     return each.view(clean.words.shape).masked_fill(behind, 0.0).amax(1)
 

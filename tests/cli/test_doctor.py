@@ -17,6 +17,7 @@ def test_this_machine_is_sound() -> None:
     assert {"python", "torch", "device", "ciphers", "scratch"} <= set(findings)
 
 
+MODULES = {"scikit-image": "skimage"}  # of packages whose module has another name
 TOOLS = {"docs", "test"}  # extras of the checkout, which no code imports
 CODE = "\n".join(file.read_text() for file in Path(doctor.__file__).parents[1].rglob("*.py"))
 
@@ -32,7 +33,10 @@ def test_every_extra_has_code_and_is_looked_for() -> None:
     assert shown == set(needs) - {"test"}
     for extra in shown - TOOLS:
         for name in needs[extra]:
-            assert re.search(rf'(import|from) {name}\b|library\("{name}\b', CODE), (extra, name)
+            module = MODULES.get(name, name.replace("-", "_"))
+            assert re.search(rf'(import|from) {module}\b|\("{module}\b|^ +"{module}"', CODE, re.M), (
+                extra, name,
+            )  # fmt: skip
 
 
 class Case(NamedTuple):

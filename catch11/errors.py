@@ -131,3 +131,10 @@ class LabelsRefused(Catch11Error, ValueError):
     def __init__(self, path: object, reason: str, remedy: str = "") -> None:
         tail = f"; {remedy}" if remedy else ""
         super().__init__(f"{path}: cannot use the labels: {reason}{tail}.")
+
+
+class Unsuited(Catch11Error, ValueError):
+    """An attack that has nothing to work on here, though its knowledge is there."""
+
+    def __init__(self, attack: str, reason: str) -> None:
+        super().__init__(f"attack {attack}: {reason}.")

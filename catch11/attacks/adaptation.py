@@ -14,9 +14,9 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, Windows, register
+from catch11.attacks.frame import Attack, Attempt, Material, Windows, register
 from catch11.attacks.nets import Clock, seeded
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 from catch11.fronts.find import first_tensor
 from catch11.models.frame import Model
 

@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from catch11.attacks.adaptation import Reader, trainable
 from catch11.attacks.blind import tile_contrast, tile_sizes
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.nets import Clock, seeded
 from catch11.attacks.tiles import cut, moments, paste
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 
 Windows = Float[Tensor, "_ channel height width"]
 

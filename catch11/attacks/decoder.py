@@ -7,10 +7,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.maps import Map, Windows, maps_of, read
 from catch11.attacks.nets import Training, train_restorer
 from catch11.attacks.tiles import fitted
+from catch11.errors import Unsuited
 
 _ROWS = 40_000  # places that a decoder of places is fitted on
 

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.purify import each, gaussian, median, total_variation
+from catch11.errors import Unsuited
 
 Windows = Float[Tensor, "_ channel height width"]
 _OCTAVES = 4

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from catch11.attacks.pace import COSTS, Cost
 from catch11.canvas.frame import Canvas
-from catch11.errors import Catch11Error, InvalidArgument
+from catch11.errors import InvalidArgument
 from catch11.evaluation.classes import same_classes
 from catch11.evaluation.score import Measured
 from catch11.fronts.front import Front
@@ -31,13 +31,6 @@ Knowledge = Literal[
 Items = Any  # windows in pixel units, standardised rows, or documents
 Windows = Float[Tensor, "_ channel height width"]
 Classify = Callable[[Tensor], Tensor]
-
-
-class Unsuited(Catch11Error, ValueError):
-    """An attack that has nothing to work on here, though its knowledge is there."""
-
-    def __init__(self, attack: str, reason: str) -> None:
-        super().__init__(f"attack {attack}: {reason}.")
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from catch11.attacks.frame import Unsuited
+from catch11.errors import Unsuited
 from catch11.models.frame import Model
 from catch11.models.stages import stages
 from catch11.recoding.deep.target import FEATURES, LOGITS, Target

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.tiles import conditional, cut, inpaint_by_neighbours, moments, paste
+from catch11.errors import Unsuited
 from catch11.subspaces.conv import ConvSubspace
 from catch11.subspaces.tiles import Subspace, TileSubspace
 

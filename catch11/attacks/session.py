@@ -12,7 +12,6 @@ from catch11.attacks.effort import Effort
 from catch11.attacks.frame import (
     Attack,
     Finding,
-    Unsuited,
     attack_names,
     attack_of,
     check_knowledge,
@@ -22,7 +21,7 @@ from catch11.attacks.inputs import read_inputs
 from catch11.attacks.pace import COSTS, Cost, Progress, Step, remaining
 from catch11.attacks.purify import AsIs
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
-from catch11.errors import InvalidArgument, MissingExtra
+from catch11.errors import InvalidArgument, MissingExtra, Unsuited
 from catch11.evaluation.cells import Cell, run_cells
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models

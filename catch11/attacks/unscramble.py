@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited, register
+from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.matching import (
     Guess,
     Traits,
@@ -30,7 +30,7 @@ from catch11.attacks.matching import (
 )
 from catch11.attacks.tiles import cut, paste
 from catch11.canvas.frame import Canvas
-from catch11.errors import Catch11Error
+from catch11.errors import Catch11Error, Unsuited
 from catch11.models.frame import Model
 
 Windows = Float[Tensor, "_ channel height width"]

@@ -38,6 +38,13 @@ AllowCode = Annotated[
         rich_help_panel=MORE,
     ),
 ]
+Encrypt = Annotated[
+    bool,
+    typer.Option(
+        "--encrypt",
+        help="Encrypt a new secret with a passphrase, typed or from CATCH11_PASSPHRASE.",
+    ),
+]
 Ledger = Annotated[
     Path | None,
     typer.Option(

@@ -11,6 +11,7 @@ from catch11.cli.options import (
     SPEC,
     AllowCode,
     Device,
+    Encrypt,
     ask_passphrase,
     is_encrypted,
     open_model,
@@ -44,13 +45,7 @@ def personalize(
         str | None,
         typer.Option(metavar="NAME", help="The first layer, where it should not be found."),
     ] = None,
-    encrypt: Annotated[
-        bool,
-        typer.Option(
-            "--encrypt",
-            help="Encrypt a new secret with a passphrase, typed or from CATCH11_PASSPHRASE.",
-        ),
-    ] = False,
+    encrypt: Encrypt = False,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:

@@ -10,6 +10,7 @@ from catch11.cli.options import (
     SPEC,
     AllowCode,
     Device,
+    Encrypt,
     ask_passphrase,
     is_encrypted,
     open_model,
@@ -34,13 +35,7 @@ def seal(
             metavar="FILE", help="The licensee's secret, mode 0600; made if there is none. One each."
         ),
     ],
-    encrypt: Annotated[
-        bool,
-        typer.Option(
-            "--encrypt",
-            help="Encrypt a new secret with a passphrase, typed or from CATCH11_PASSPHRASE.",
-        ),
-    ] = False,
+    encrypt: Encrypt = False,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:  # fmt: skip

@@ -5,16 +5,16 @@ that were kept, whose intervals are compared as if they were independent, which 
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from catch11.data.labels import folded
 from catch11.evaluation.classes import same_classes
 from catch11.evaluation.groups import clean_of, largest
 from catch11.evaluation.interval import Interval, paired_difference
+from catch11.evaluation.leaks import leaks
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import roles_of
@@ -75,7 +75,7 @@ def doubts(facts: Facts) -> tuple[str, ...]:
     held = _of_answers(facts)
     none = facts.unlabelled
     left = [f"{len(none)} files have no label and were left out, first {none[0]}"] if none else []
-    return (*_shared(held), *left, *_chance(facts), *_leaks(facts))
+    return (*_shared(held), *left, *_chance(facts), *leaks(facts.files, facts.labels, facts.names))
 
 
 def doubts_of_records(records: Sequence[Record]) -> tuple[str, ...]:
@@ -290,26 +290,3 @@ def _chance(facts: Facts) -> Iterator[str]:
         yield (
             f"one class makes up {share:.0%} of the {facts.unit}: always answering it scores as much"
         )
-
-
-def _leaks(facts: Facts) -> Iterator[str]:
-    """Folders or names that give the label away, to a rival that reads no pixel."""
-    labelled = [file for file in facts.files if file in facts.labels]
-    held: dict[str, set[int]] = defaultdict(set)
-    for file in labelled:
-        held[str(PurePosixPath(file).parent)].add(facts.labels[file])
-    several = len(set(facts.labels.values())) > 1
-    if several and len(held) > 1 and all(len(classes) == 1 for classes in held.values()):
-        yield "the released folders give the labels away: release with opaque names"
-        return
-    named = sum(_spells(file, facts.labels[file], facts.names) for file in labelled)
-    if labelled and named > len(labelled) / 2:
-        yield "the released file names hold the class names: release with opaque names"
-
-
-def _spells(file: str, label: int, names: Sequence[str]) -> bool:
-    if label >= len(names):
-        return False
-    words = [word.strip().casefold() for word in names[label].replace("_", " ").split(",")]
-    text = file.casefold().replace("_", " ").replace("-", " ")
-    return any(len(word) > 2 and word in text for word in words)

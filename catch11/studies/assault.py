@@ -11,12 +11,12 @@ from catch11.attacks.frame import (
     Jury,
     Knowledge,
     Material,
-    Unsuited,
     attack_names,
     attack_of,
 )
 from catch11.attacks.jury import ClassJury, window_jury
 from catch11.attacks.purify import AsIs
+from catch11.errors import Unsuited
 from catch11.evaluation.record import Record
 from catch11.studies.trial import Trial
 

@@ -17,7 +17,7 @@ from catch11.attacks.adaptation import (
     trainable,
     unsettled,
 )
-from catch11.attacks.frame import Attack, Attempt, Unsuited
+from catch11.attacks.frame import Attack, Attempt
 from catch11.attacks.nets import Clock, SRResNet, Training, UNet, seeded, train_restorer
 from catch11.attacks.optimisation import Preprocessor, TunedPreprocessor, Tuning
 from catch11.attacks.reconstruction import PairsNetwork
@@ -30,7 +30,7 @@ from catch11.attacks.restoration import (
 )
 from catch11.attacks.training_use import TrainingUse
 from catch11.canvas.grid import psnr
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 from catch11.models.frame import Model
 from tests.attacks.conftest import Scene, classes
 

@@ -7,7 +7,7 @@ import torch
 
 from catch11.attacks.adaptation import FineTune, Sweep
 from catch11.attacks.decoder import LicenseeDecoder, MeanPicture, waves
-from catch11.attacks.frame import Attempt, Material, Unsuited
+from catch11.attacks.frame import Attempt, Material
 from catch11.attacks.heads import LicenseeHead, RivalHead
 from catch11.attacks.inversion import Inverting, LicenseeInversion, variation
 from catch11.attacks.jury import ClassJury
@@ -15,7 +15,7 @@ from catch11.attacks.maps import maps_of, read, summary
 from catch11.attacks.nets import Training
 from catch11.attacks.posed import posed
 from catch11.canvas.grid import psnr
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 from catch11.evaluation.metrics import balanced
 from catch11.evaluation.questions import QUESTIONS, Question
 from tests.attacks.conftest import Scene, classes, classifier, pictures

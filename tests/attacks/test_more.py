@@ -10,11 +10,11 @@ from catch11.attacks import several
 from catch11.attacks.adaptation import Reader
 from catch11.attacks.counter import Counter, CounterTrain, noise_root, simulated
 from catch11.attacks.detection import Detection, detector, octaves
-from catch11.attacks.frame import Material, Unsuited, attack_of
+from catch11.attacks.frame import Material, attack_of
 from catch11.attacks.projection import FrontWiener
 from catch11.attacks.tiles import cut, moments, paste
 from catch11.canvas.grid import psnr
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 from catch11.evaluation.interval import Interval
 from catch11.fronts.find import find_front
 from catch11.keys.key import key_of

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from catch11.attacks import Assault, Attack, Effort, Jury, Material, attack_names, attack_release
-from catch11.attacks.frame import Unsuited
 from catch11.attacks.jury import ClassJury
 from catch11.canvas.grid import psnr
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, Unsuited
 from catch11.evaluation.record import read_records
 from catch11.evaluation.verify import verify
 from catch11.keys.key import build_key

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from catch11.attacks.frame import Material, Unsuited, attack_of
+from catch11.attacks.frame import Material, attack_of
 from catch11.attacks.jury import ClassJury, window_jury
 from catch11.attacks.matching import (
     Guess,
@@ -33,6 +33,7 @@ from catch11.attacks.unscramble import lay_out, order_of, originals, recover, re
 from catch11.copies.personalize import Copy, make_copy
 from catch11.copies.scramble import keyed_scramble
 from catch11.crypto.stream import KeyedStream
+from catch11.errors import Unsuited
 from catch11.recoding.deep.start import noise
 from tests.attacks.conftest import CANVAS, PATCH, classes, classifier, pictures
 

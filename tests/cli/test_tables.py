@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from catch11.modalities.table.model import Perceptron, load_table
+from catch11.modalities.table.model import load_table
+from catch11.modalities.table.net import Perceptron
 from catch11.releases.ledger import read_ledger
 from tests.calls import run, said
 

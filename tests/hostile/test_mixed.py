@@ -16,7 +16,7 @@ from catch11.data.sounds import encode_clip
 from catch11.keys.file import save_key
 from catch11.keys.key import build_key
 from catch11.modalities.audio.nets import Keywords
-from catch11.modalities.table.model import Perceptron
+from catch11.modalities.table.net import Perceptron
 from catch11.releases.ledger import read_ledger
 from tests.calls import run
 from tests.text_world import save_text_model

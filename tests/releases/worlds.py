@@ -16,7 +16,8 @@ from catch11.data.sounds import encode_clip
 from catch11.keys.key import build_key
 from catch11.modalities.audio.model import sound_model
 from catch11.modalities.audio.nets import Heard, Keywords
-from catch11.modalities.table.model import Column, Perceptron, table_model
+from catch11.modalities.table.model import Column, table_model
+from catch11.modalities.table.net import Perceptron
 from catch11.modalities.table.recoder import SpectralRowRecoder
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.recoder import SpectralTokens

@@ -6,11 +6,9 @@ A function of the user's own (py:) returns a TableModel, or (nn.Module, [Column,
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,10 +22,10 @@ from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor, named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
+from catch11.modalities.table.net import Perceptron
 from catch11.modalities.table.recoder import TABLE, Cells
 from catch11.models.answer import Picked, answers_of, indices, named_labels
 from catch11.models.files.function import call
-from catch11.models.files.nets import Shapes, architecture
 from catch11.models.files.sidecar import REMARKS, class_names, facts_beside
 from catch11.models.files.torch import read_module
 from catch11.models.frame import local_file, move
@@ -272,31 +270,3 @@ def _column(spec: str, row: Mapping[str, Any]) -> Column:
 
 def _real(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
-
-
-class Perceptron(nn.Module):
-    """A multilayer perceptron whose layers are called layers.0, layers.1, ...; one activation."""
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(given, made) for given, made in pairwise(sizes))
-        self.between: nn.Module = nn.ReLU()
-
-    def forward(self, rows: Float[Tensor, "row column"]) -> Float[Tensor, "row classes"]:
-        """Standardised rows to logits."""
-        for layer in self.layers[:-1]:
-            rows = self.between(layer(rows))
-        return self.layers[-1](rows)
-
-
-@architecture("perceptron")
-def _perceptron(shapes: Shapes) -> nn.Module | None:
-    found = {
-        int(match.group(1)): shape
-        for name, shape in shapes.items()
-        if (match := re.fullmatch(r"layers\.(\d{1,2})\.weight", name)) and len(shape) == 2
-    }
-    if not found or sorted(found) != list(range(len(found))):
-        return None
-    sizes = [found[0][1], *(found[index][0] for index in range(len(found)))]
-    return Perceptron(sizes) if 1 <= min(sizes) <= max(sizes) <= MOST * 4 else None

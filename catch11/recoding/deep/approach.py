@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_steps
+from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_steps, rms
 
 _HALVINGS = 20  # of the interval that a step's length is found in
 _BEYOND = 0.1  # of the bound, how far below it a step aims
@@ -77,15 +77,10 @@ class Approach:
             middle = (least + most) / 2.0
             change = at - (at - middle * way).clamp(low, high)
             enough = (slope * change).sum((1, 2, 3), keepdim=True) >= need[:, None, None, None]
-            enough |= _size(change) > longest
+            enough |= rms(change) > longest
             least, most = torch.where(enough, least, middle), torch.where(enough, middle, most)
         return (at - most * way).clamp(low, high)
 
 
 def _bounds(run: Run, radius: Tensor) -> tuple[Tensor, Tensor]:
     return (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
-
-
-def _size(images: Tensor) -> Tensor:
-    """The root mean square of each image."""
-    return images.square().mean((1, 2, 3), keepdim=True).sqrt()

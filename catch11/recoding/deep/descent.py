@@ -79,9 +79,9 @@ class Schedule:
         run.held["motion"] = motion
         radius, length = self.radius(step + 1), self.length(step)
         if self.norm == "mean":
-            moved = run.at - length * motion / _mean(motion).clamp_min(1e-20)
+            moved = run.at - length * motion / rms(motion).clamp_min(1e-20)
             change = moved - run.start
-            inside = change * (radius / _mean(change).clamp_min(1e-20)).clamp_max(1.0)
+            inside = change * (radius / rms(change).clamp_min(1e-20)).clamp_max(1.0)
             return (run.start + inside).clamp(0.0, 1.0)
         low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
         return (run.at - length * motion.sign()).clamp(low, high)
@@ -170,6 +170,8 @@ def _unit(slope: Tensor) -> Tensor:
     return slope / slope.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-20)
 
 
-def _mean(images: Tensor) -> Tensor:
+def rms(
+    images: Float[Tensor, "batch channel height width"],
+) -> Float[Tensor, "batch 1 1 1"]:
     """The root mean square of each image."""
     return images.square().mean((1, 2, 3), keepdim=True).sqrt()

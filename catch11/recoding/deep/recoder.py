@@ -50,8 +50,8 @@ class DeepRecoder(Recoder[Tensor]):
 
     model: the one the key was built from, loaded or as a torch module in evaluation mode. keep: what
     files hold on to: "answer", "scores", "features" or "layer:NAME", within `tolerance`; see
-    `recoding.keep`. For experts, who say the same by at and agreement: at: what is matched: the answer ("logits"), "features", any module by its name, or several with weights
-    ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
+    `recoding.keep`. Experts say the same by `at` and `agreement`. at: what is matched: the answer
+    ("logits"), "features", any module by its name, or several with weights ("features,layer3*0.5"). radius: largest change of the start in any pixel, in 255ths; "auto" takes
     about the smallest that answers; "least" looks for less still, by short steps (give it 160) that
     the real changes judge one by one, and survives exactly those that are named.
     agreement: top1, topk:K, kl<V or match<V, with `margin` logits to
@@ -97,13 +97,8 @@ class DeepRecoder(Recoder[Tensor]):
         self.key.check_model(self.model)
         if self.chunk < 1:
             raise InvalidArgument("chunk", expected="at least 1", found=self.chunk)
-        _ = (
-            self.keeps,
-            self.targets,
-            self.opposed,
-            self.schedule,
-            self.begin,
-        )  # each checks its options
+        # Each checks its options.
+        _ = self.keeps, self.targets, self.opposed, self.schedule, self.begin
         if self.agreed.kind == "match" and not self.targets[0].names:
             raise InvalidArgument("agreement", expected="maps to match, named by at", found="none")
 

@@ -6,13 +6,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from catch11.attacks.decoder import LicenseeDecoder, MeanPicture
-from catch11.attacks.frame import Attack, Attempt, Material, Unsuited
+from catch11.attacks.frame import Attack, Attempt, Material
 from catch11.attacks.heads import LicenseeHead, ridge_head
 from catch11.attacks.inversion import Inverting, LicenseeInversion
 from catch11.attacks.jury import ClassJury, alike
 from catch11.attacks.nets import Training
 from catch11.attacks.posed import posed
 from catch11.attacks.projection import FrontWiener, ProjectInpaint
+from catch11.errors import Unsuited
 from catch11.evaluation.interval import Interval
 from catch11.evaluation.metrics import auc
 from catch11.evaluation.questions import QUESTIONS

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.modalities.table.model import Column, Perceptron, TableModel, table_model
+from catch11.modalities.table.model import Column, TableModel, table_model
+from catch11.modalities.table.net import Perceptron
 from catch11.studies.nets.descent import train_classes
 
 TABLES = ("breast", "wine", "digits")

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from catch11.attacks.adaptation import FineTune, LearnedFront, Sweep
-from catch11.attacks.frame import Attack, Unsuited, attack_of
-from catch11.errors import MissingExtra
+from catch11.attacks.frame import Attack, attack_of
+from catch11.errors import MissingExtra, Unsuited
 from catch11.evaluation.interval import paired_difference
 from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role

@@ -16,7 +16,8 @@ from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.key import Key, build_key
 from catch11.modalities.table.attacks import WholeRows
 from catch11.modalities.table.deep import DeepRowRecoder
-from catch11.modalities.table.model import Column, Perceptron, TableModel, table_model
+from catch11.modalities.table.model import Column, TableModel, table_model
+from catch11.modalities.table.net import Perceptron
 from catch11.modalities.table.recoder import SpectralRowRecoder
 
 WIDTH = 12

@@ -24,6 +24,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from catch11.canvas.frame import Canvas
+from catch11.data.foreign import foreign
 from catch11.errors import InvalidArgument, UnreadablePicture
 
 # Formats that Pillow decodes itself; EPS and the like would start an external program.
@@ -98,7 +99,7 @@ def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
                 image.load()
                 return _rgb(_upright(image), samples=_samples(image))
     except Image.UnidentifiedImageError:
-        reason = "it is not a picture in a known format"
+        reason = foreign(data) or "it is not a picture in a known format"
     except Image.DecompressionBombError:
         reason = f"it has more than {MAX_PIXELS} pixels"
     except MemoryError:

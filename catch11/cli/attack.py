@@ -1,6 +1,8 @@
 """catch11 attack: what attackers get out of a release."""
 
 import shlex
+from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,6 +185,7 @@ def _view(found: "Assault") -> RenderableType:
     for place in dict.fromkeys((record.model, record.metric) for record in attacked):
         parts += [_table([r for r in attacked if (r.model, r.metric) == place]), ""]
     parts.append("[dim]Best of the settings tried, on the same items: it favours the attacker.[/]")
+    parts += [escape(line) for line in strongest(attacked)]
     parts += [f"[yellow]note[/] {escape(warning)}" for warning in found.warnings]
     reasons: dict[str, list[str]] = {}
     for name, why in found.skipped:
@@ -192,6 +195,20 @@ def _view(found: "Assault") -> RenderableType:
         for why, names in reasons.items()
     ]
     return Group(*parts)
+
+
+def strongest(attacked: Sequence["Record"]) -> list[str]:
+    """Who reads most of the files after an attack, a line a measure; the authorized model aside."""
+    lines = []
+    strangers = [record for record in attacked if record.role != "authorized"]
+    for metric in dict.fromkeys(record.metric for record in strangers):
+        rows = [record for record in strangers if record.metric == metric]
+        best = max(rows, key=lambda record: -1.0 if isnan(record.value) else record.value)
+        lines.append(
+            f"strongest of {len(rows)}, {metric}: {best.model} by {best.attack} at {best.value:.2f} "
+            f"[{best.low:.2f}, {best.high:.2f}]"
+        )
+    return lines
 
 
 def _table(records: "list[Record]") -> Table:

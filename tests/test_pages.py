@@ -30,8 +30,7 @@ WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TABLES: tuple[dict[Any, Any], ...] = (
     GRIDS, KINDS, KINDS[IMAGE].forms, KINDS[IMAGE].recoders, registry._ENTRIES, frame._ATTACKS,
 )  # fmt: skip
-COUNT = 40
-SMALL = ["demo", "--small", "--out", "demo", "--count", str(COUNT)]
+SMALL = ["demo", "--small", "--out", "demo", "--count"]  # and how many pictures
 # Instead of the demos their pictures are written; and what the Python of the demo's page prints.
 PHOTOGRAPHS, PRINTED = 2, "2 1.0\n"
 WHOLE = ROOT / "docs" / "tutorial" / "demo.md"
@@ -54,8 +53,8 @@ def run(words: list[str]) -> None:
         write_pictures(Path("demo/source"), count=PHOTOGRAPHS)
     if words[0] != "catch11":
         return
-    if words[1:] == SMALL:
-        digits.write_pictures(digits.load_digits(), Path("demo/source"), count=COUNT)
+    if words[1:-1] == SMALL:
+        digits.write_pictures(digits.load_digits(), Path("demo/source"), count=int(words[-1]))
         return
     done = CliRunner().invoke(app, words[1:])
     assert done.exit_code == 0, f"{shlex.join(words)}: {done.output}"

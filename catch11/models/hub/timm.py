@@ -1,5 +1,6 @@
 """timm: models of the timm library by name, with local weights or, by its own means, its own."""
 
+import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -18,6 +19,8 @@ from catch11.models.files.torch import fill
 from catch11.models.frame import Model, finish
 from catch11.models.weights import check_weights
 
+WEIGHTS = "model.safetensors"
+
 
 def load(rest: str, *, device: str, allow_code: bool) -> Model:
     """Load NAME or NAME@WEIGHTS, WEIGHTS a local file or the word "random" (tests, baselines).
@@ -25,21 +28,10 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     NAME alone takes timm's pretrained weights. Raises ModelRefused, CanvasRefused, MissingExtra.
     """
     spec = f"timm:{rest}"
-    name, at, weights = rest.partition("@")
-    timm = _import()
-    if not timm.is_model(name):
-        near = ", ".join(get_close_matches(name, timm.list_models(), n=3))
-        raise ModelRefused(spec, f"timm has no model {name}", f"near it: {near}" if near else "")
-    try:
-        module = timm.create_model(name, pretrained=not at)
-    except Exception as error:  # noqa: BLE001 - the hub's client raises its own types
-        raise ModelRefused(spec, first_line(error), "give local weights after @") from None
-    if at and weights != "random":
-        fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
+    name, _, weights = rest.partition("@")
+    module = create(rest, allow_code=allow_code, **_beside(spec, weights))
     check_weights(spec, module)
-    config = timm.data.resolve_data_config(module.pretrained_cfg, model=module)
-    prepare = timm_prepare(timm.data.create_transform(**config, is_training=False))
-    canvas, notes = timm_canvas(config, prepare)
+    prepare, canvas, notes = preparation(module)
     names = (module.pretrained_cfg or {}).get("label_names")
     return finish(
         spec=spec,
@@ -51,6 +43,49 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         device=device,
         notes=notes,
     )
+
+
+def create(rest: str, *, allow_code: bool = False, **settings: Any) -> Any:
+    """The module of NAME or NAME@WEIGHTS. settings: as timm.create_model takes them; TypeError where the
+    net takes no such one. Raises ModelRefused, MissingExtra."""
+    spec = f"timm:{rest}"
+    name, at, weights = rest.partition("@")
+    timm = _import()
+    if not timm.is_model(name):
+        near = ", ".join(get_close_matches(name, timm.list_models(), n=3))
+        raise ModelRefused(spec, f"timm has no model {name}", f"near it: {near}" if near else "")
+    try:
+        module = timm.create_model(name, pretrained=not at, **settings)
+    except TypeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the hub's client raises its own types
+        raise ModelRefused(spec, first_line(error), "give local weights after @") from None
+    if at and weights != "random":
+        fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
+    return module
+
+
+def preparation(module: Any) -> tuple[Prepare, Canvas, tuple[str, ...]]:
+    """The evaluation transform that a module's own configuration names, its canvas, and remarks."""
+    timm = _import()
+    config = timm.data.resolve_data_config(module.pretrained_cfg, model=module)
+    prepare = timm_prepare(timm.data.create_transform(**config, is_training=False))
+    canvas, notes = timm_canvas(config, prepare)
+    return prepare, canvas, notes
+
+
+def _beside(spec: str, weights: str) -> dict[str, Any]:
+    """What the config.json beside weights, as timm's hub folders have it, says of their model."""
+    path = Path(weights).expanduser().with_name("config.json")
+    if not weights.endswith(WEIGHTS) or not path.is_file():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        own = dict(facts.get("pretrained_cfg") or {})
+        count = int(facts["num_classes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise ModelRefused(spec, "the config.json beside its weights is none of timm's") from None
+    return {"num_classes": count, "pretrained_cfg_overlay": own}
 
 
 def timm_prepare(transform: Any) -> Prepare:

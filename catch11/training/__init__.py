@@ -1,0 +1,1 @@
+"""Training classifiers of pictures for users' own data, resumable to the same weights."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
     from catch11.recoding.spectral.recoder import SpectralRecoder
-    from catch11.releases.engine import release
+    from catch11.releases.whole import release
 
 __version__ = "0.1.0"
 
@@ -70,7 +70,7 @@ _HOMES = {
     "make_copy": "catch11.copies.personalize",
     "personalize": "catch11.copies.personalize",
     "recoder_for": "catch11.recoding.choose",
-    "release": "catch11.releases.engine",
+    "release": "catch11.releases.whole",
     "save_key": "catch11.keys.file",
     "save_secret": "catch11.copies.secretfile",
     "seal": "catch11.modalities.image.seal",

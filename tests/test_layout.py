@@ -16,7 +16,8 @@ PACKAGE = Path(catch11.__file__).parent
 # The rooms, ground floor first. A file imports from its own room or from the rooms above it here.
 ROOMS = (
     "errors", "kinds", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
-    "recoding", "releases", "evaluation", "training", "theory", "attacks", "modalities", "baselines", "studies",
+    "recoding", "releases", "evaluation", "training", "theory", "attacks", "modalities", "plugs", "baselines",
+    "studies",
     "report", "cli", "__main__",
 )  # fmt: skip
 # What touches the secret, and all it may import besides the standard library.

@@ -4,13 +4,14 @@ public ones."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from catch11.attacks.digest import digest, file_digest
+from catch11.attacks.digest import digest
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Material, Pieces
 from catch11.attacks.jury import ClassJury, truths, window_jury
@@ -21,8 +22,8 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
 from catch11.data.labels import Labels
 from catch11.data.selection import spread
-from catch11.data.windows import open_source, readable, window_of
-from catch11.errors import InvalidArgument
+from catch11.data.windows import readable, window_of
+from catch11.errors import Catch11Error, InvalidArgument
 from catch11.evaluation.conditions import Given, Sources, find_sources, find_truth, ledger_rows
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.questions import question_of
@@ -124,9 +125,17 @@ def _digest(
     for entry in spread(release.entries, max(1, count)):
         label = None if truth is None else truth.of(entry.file)
         known = sources is not None and entry.file in sources.paths
-        path = sources.path(entry.file) if sources is not None and known else None
-        parts.append(f"{entry.sha256} {label} {'' if path is None else file_digest(path)}")
+        source = _source_digest(sources, entry.file) if sources is not None and known else ""
+        parts.append(f"{entry.sha256} {label} {source}")
     return digest(*parts)
+
+
+def _source_digest(sources: Sources, file: str) -> str:
+    """SHA-256 of a source; empty where it is gone."""
+    try:
+        return sha256(sources.data(file)).hexdigest()
+    except Catch11Error:
+        return ""
 
 
 def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
@@ -163,7 +172,7 @@ def _shots(
     if sources is not None:
         shots = [torch.zeros(0, *release.canvas.shape)]
         for entry in entries:
-            source = open_source(sources.path(entry.file), release.canvas)
+            source = sources.open(entry.file, release.canvas)
             shots.append(window_of(source, release.canvas))
         clean = torch.cat(shots)
         if effort.control:
@@ -268,5 +277,5 @@ def _own(
     sources: Sources, files: Sequence[str], canvas: Canvas, model: Model
 ) -> Int[Tensor, " batch"]:
     """A model's own predictions on the clean sources, one at a time."""
-    each = [open_source(sources.path(file), canvas) for file in files]
-    return torch.cat([model.answers(model.preprocess([one])) for one in each])  # type: ignore[list-item]
+    each = [sources.open(file, canvas) for file in files]
+    return torch.cat([model.answers(model.preprocess([one])) for one in each])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @command("Check")
 def attack(
-    dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="The release, in whatever form.")],
     rival: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL", help=f"An attacker's model; repeatable: {SPEC}"),

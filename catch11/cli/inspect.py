@@ -36,9 +36,11 @@ def inspect(
 
     Example: catch11 inspect hf:models/deit-tiny-patch16-224
     """
+    from catch11.releases.holdings import is_release
+
     path = Path(target)
-    if (path / "manifest.jsonl").is_file():
-        return _release(path)
+    if is_release(target):
+        return _release(target)
     if path.is_file() and (path.suffix == ".key" or is_encrypted(path)):
         made = open_key(path)
         held = f"what the layer {made.front.layer} makes of {made.modality}; recode --check adds the answer"
@@ -92,14 +94,14 @@ def _by(shape: Any) -> str:
     return " × ".join(map(str, shape))
 
 
-def _release(path: Path) -> Answer:
+def _release(path: str) -> Answer:
     from catch11.releases.read import read_release
 
     held = read_release(path)
     for entry in held.entries:
         held.data(entry)
     facts = {
-        "folder": str(path),
+        "folder": path,
         "files": len(held),
         "signature": "holds for every line and file",
         "complete": held.complete,

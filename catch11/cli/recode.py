@@ -1,4 +1,4 @@
-"""catch11 recode: a folder of pictures in, a release for one model out."""
+"""catch11 recode: pictures in, a release for one model out."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +15,19 @@ from catch11.cli.views import next_view, preview_view, summary_view
 @command("Release")
 def recode(
     src: Annotated[
-        Path,
-        typer.Argument(metavar="SRC", help="The folder of pictures; for other keys their data."),
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="The pictures: a folder, zip, tar, WebDataset shards, Parquet, Arrow or "
+            "datasets, here or at an address (s3://…); for other keys their data.",
+        ),
     ],
-    dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder, new or resumed.")],
+    dst: Annotated[
+        str,
+        typer.Argument(
+            metavar="DST", help="The release, new or resumed; its suffix says its form."
+        ),
+    ],
     key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
     keep: how.Keep = None,
     tolerance: how.Tolerance = None,
@@ -37,6 +46,7 @@ def recode(
     psnr: how.Psnr = None,
     survive: how.Survive = None,
     column: how.Column = None,
+    to: how.To = None,
     format: how.Format = None,
     names: Annotated[
         Literal["keep", "opaque"],
@@ -95,7 +105,7 @@ def recode(
         format=format, check=check, names=names, ledger=ledger, workers=workers, resume=resume,
         psnr=psnr, noise=noise, client=client, shared=shared, at=at, start=start, steps=steps,
         quiet=quiet, radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
-        also=tuple(also or ()), against=tuple(against or ()), precision=precision,
+        also=tuple(also or ()), against=tuple(against or ()), precision=precision, to=to,
         columns=tuple(column or ()), long=long, half=half, device=device, allow_code=allow_code,
     )  # fmt: skip
     opened = open_key(key)

@@ -53,9 +53,18 @@ Survive = Annotated[
 Column = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME", help="Texts: the column to recode, of a CSV or TSV; again for a second one."
+        metavar="NAME",
+        help="The column or field of pictures, where a table or sample has several; texts: the "
+        "column to recode, of a CSV or TSV, again for a second one.",
     ),
 ]
+To = Annotated[
+    Literal["folder", "zip", "tar", "webdataset", "parquet", "arrow", "datasets"] | None,
+    typer.Option(
+        show_default="by the suffix of DST, else as SRC", help="What DST is: files, shards, or a table "
+        "whose other columns stay.",
+    ),
+]  # fmt: skip
 Format = Annotated[
     Literal["png8", "tensor", "wav16", "wav32"] | None,
     typer.Option(

@@ -24,10 +24,10 @@ from catch11.cli.views import next_view
 
 @command("Check")
 def verify(
-    dst: Annotated[Path, typer.Argument(metavar="DST", help="The release folder.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="The release, in whatever form.")],
     model: Annotated[str, typer.Option(metavar="MODEL", help=f"The authorized model: {SPEC}")],
     source: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="SRC", help="The originals; adds the clean scores and the noise controls."
         ),

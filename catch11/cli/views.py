@@ -42,7 +42,7 @@ def rows_view(rows: Mapping[str, Any]) -> Table:
     return table
 
 
-def summary_view(done: "Summary", dst: Path) -> str:
+def summary_view(done: "Summary", dst: Path | str) -> str:
     """What became of the sources."""
     counts = done.counts
     parts = [f"{done.written} written" + (f" ({counts['rows']} rows)" if "rows" in counts else "")]
@@ -59,7 +59,7 @@ def summary_view(done: "Summary", dst: Path) -> str:
     return escape("\n".join(lines))
 
 
-def preview_view(found: "Preview", dst: Path) -> str:
+def preview_view(found: "Preview", dst: Path | str) -> str:
     """What a release would be, as reckoned from a few of its items."""
     left = found.files - found.standing
     there = f", {found.standing:,} of them already there" if found.standing else ""

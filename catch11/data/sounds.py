@@ -20,6 +20,7 @@ from catch11.canvas.frame import RATE, Canvas
 from catch11.data.pictures import read_source
 from catch11.errors import MissingExtra, UnreadablePicture, UnreadableSound
 
+SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"})
 CHANNELS = 64
 _MOST = (
     1 << 28

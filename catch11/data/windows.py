@@ -15,8 +15,8 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.data.folder import walk
-from catch11.data.pictures import fit_picture, open_picture
-from catch11.data.sounds import Clip, fit_clip, open_clip
+from catch11.data.pictures import decode_picture, fit_picture, open_picture
+from catch11.data.sounds import Clip, decode_clip, fit_clip, open_clip
 from catch11.errors import InvalidArgument, UnreadableSource
 
 MOST = 64
@@ -28,6 +28,11 @@ Heard = Callable[[Clip], Tensor]
 def open_source(path: str | os.PathLike[str], canvas: Canvas) -> Source:
     """The picture, or for a canvas of sounds the clip, in a file. Raises UnreadableSource."""
     return open_clip(path) if canvas.sound else open_picture(path)
+
+
+def decode_source(data: bytes, canvas: Canvas, *, path: object) -> Source:
+    """As `open_source`, of bytes. path: for sentences."""
+    return decode_clip(data, path=path) if canvas.sound else decode_picture(data, path=path)
 
 
 def window_of(

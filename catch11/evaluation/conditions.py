@@ -3,8 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,20 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
-from catch11.data.folder import walk
 from catch11.data.labels import Labels, folder_labels, read_labels, stem
-from catch11.data.windows import Heard, as_clips, open_source, to_pixels, window_of
+from catch11.data.pictures import SUFFIXES as PICTURES
+from catch11.data.pictures import quiet
+from catch11.data.sounds import SUFFIXES as SOUNDS
+from catch11.data.stores.find import opened
+from catch11.data.stores.frame import Source, Wanted
+from catch11.data.windows import Heard, as_clips, decode_source, to_pixels, window_of
 from catch11.errors import Catch11Error, InvalidArgument, LabelsRefused, ReleaseError
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.metrics import ssim
 from catch11.evaluation.record import Condition
+from catch11.releases.holdings import ledgers
 from catch11.releases.ledger import Row, read_ledger
 from catch11.releases.manifest import Entry
 from catch11.releases.read import Release, sources_of
@@ -44,15 +49,22 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where each released file came from: paths below `root`, by released name."""
+    """Where each released file came from: names in a folder or store, by released name."""
 
-    root: Path
+    files: Source
     paths: Mapping[str, str]
 
-    def path(self, file: str) -> Path:
+    def data(self, file: str) -> bytes:
+        """The source's bytes. Raises ReleaseError, UnreadableSource."""
         if file not in self.paths:
             raise ReleaseError(file, "no source of this file was found", "give its ledger")
-        return self.root / self.paths[file]
+        return self.files.data(self.paths[file])
+
+    def open(self, file: str, canvas: Canvas) -> Any:
+        """The source itself, a picture or clip."""
+        data = self.data(file)
+        with quiet():
+            return decode_source(data, canvas, path=self.paths[file])
 
 
 def find_sources(
@@ -63,7 +75,10 @@ def find_sources(
     a/b.png comes from a/b.jpg, a/b.jpg.png too; where two sources share a stem, from the one that
     has no released file of its own. Opaque names need the ledger.
     """
-    files = walk(root).files
+    suffixes = SOUNDS if release.canvas.sound else PICTURES
+    column = str(release.facts.get("column", ""))
+    source = opened(root, Wanted(suffixes=suffixes, column=column))
+    files = source.names
     stems: dict[str, list[str]] = defaultdict(list)
     for file in files:
         stems[stem(file)].append(file)
@@ -77,7 +92,7 @@ def find_sources(
             free = [file for file in stems[base] if file not in released]
             if len(free) == 1:
                 paths[entry.file] = free[0]
-    return Sources(root=Path(root), paths=paths)
+    return Sources(files=source, paths=paths)
 
 
 def read_batch(
@@ -93,9 +108,7 @@ def read_batch(
     for entry in entries:
         try:
             window = release.windows([entry])
-            source = (
-                None if sources is None else open_source(sources.path(entry.file), release.canvas)
-            )
+            source = None if sources is None else sources.open(entry.file, release.canvas)
             clean = None if source is None else window_of(source, release.canvas, heard=heard)
             read.append((entry.file, window, as_read(release, entry), source, clean))
         except Catch11Error as error:
@@ -179,12 +192,14 @@ def ledger_rows(
     release: Release, dst: str | os.PathLike[str], ledger: str | os.PathLike[str] | None
 ) -> tuple[Mapping[str, Row], int]:
     """The owner's rows of the listed files, and how many sources were withheld."""
-    path = Path(f"{os.path.abspath(dst)}.ledger.jsonl") if ledger is None else Path(ledger)
-    if ledger is None and not path.is_file():
-        return {}, 0
-    withheld = {row.source for row in read_ledger(path) if row.outcome == "withheld"}
-    rows = sources_of(release, path)
-    return rows, len(withheld - {row.source for row in rows.values()})
+    rows: dict[str, Row] = {}
+    withheld = 0
+    for shard, path in ledgers(dst, ledger):
+        refused = {row.source for row in read_ledger(path) if row.outcome == "withheld"}
+        found = sources_of(release, path, shard=shard)
+        withheld += len(refused - {row.source for row in found.values()})
+        rows |= {f: replace(row, source=f"{shard}{row.source}") for f, row in found.items()}
+    return rows, withheld
 
 
 def find_truth(

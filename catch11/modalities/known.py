@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from catch11.data.stores.find import find
+from catch11.data.stores.remote import Where, is_remote, local
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.kinds import KINDS, fetched, kind_of
 from catch11.modalities.frame import Modality
 from catch11.modalities.image.modality import IMAGE
 from catch11.models.files.function import modality_named
+from catch11.releases.holdings import header_of
 
 _LOOKED = 2000  # files of a folder that are looked at to know what it holds
 
@@ -96,6 +99,13 @@ def check_source(own: Modality, src: str | os.PathLike[str]) -> None:
             )  # fmt: skip
 
 
+def in_store(own: Modality, src: Where) -> bool:
+    """Whether a source lies in an archive, shards, a table or a data set that this kind of data is read
+    from, or elsewhere."""
+    suffixes = fetched(kind_of(own.name).pipeline).suffixes
+    return bool(suffixes) and (is_remote(src) or find(local(src), suffixes).store is not None)
+
+
 def check_pairing(own: Modality, found: Modality, spec: str, *, what: str) -> None:
     """Raises InvalidArgument where the model `spec` reads another kind than `what` (a key, a
     release) is made for."""
@@ -111,12 +121,7 @@ def release_modality(dst: str | os.PathLike[str]) -> Modality:
 
     The list is not verified here: whoever reads the release does that.
     """
-    try:
-        with open(Path(dst) / "manifest.jsonl", "rb") as file:
-            facts = json.loads(file.readline(1 << 16))
-    except (OSError, ValueError, RecursionError):
-        return IMAGE
-    stated = facts.get("modality", IMAGE.name) if isinstance(facts, dict) else IMAGE.name
+    stated = header_of(dst).get("modality", IMAGE.name)
     if not isinstance(stated, str):
         raise ReleaseError(dst, "its list names no kind of data")
     return named(stated)

@@ -1,17 +1,18 @@
 """What `catch11 recode` does, for whatever kind of data: a source in, a release for one model out."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from catch11.data.stores.find import opened
 from catch11.data.windows import folder_windows
 from catch11.errors import InvalidArgument
 from catch11.keys.authorized import is_private
 from catch11.keys.key import Key
 from catch11.modalities.frame import Modality, Progress
 from catch11.modalities.frame import options as names
-from catch11.modalities.known import check_source, named
+from catch11.modalities.known import check_source, in_store, named
 from catch11.modalities.open import check_copy, check_unsealed, readers
 from catch11.modalities.options import Folder, RecodeOptions
 from catch11.recoding.choose import method_for, options_of, options_taken, recoder_for
@@ -19,9 +20,10 @@ from catch11.recoding.codecs import survival
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
-from catch11.releases.engine import Summary, planned, release
+from catch11.releases.engine import Summary, planned
 from catch11.releases.preview import Preview
 from catch11.releases.preview import preview as reckoned
+from catch11.releases.whole import release, stored
 
 _RUN = names("keep method model copy check names ledger workers resume")
 _RELEASE = names("names ledger resume columns long")  # what a release takes as it is given
@@ -48,8 +50,22 @@ def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Previ
     asked = _asked(src, key, options)
     with torch_threads(asked.recoder.threads):
         given = {name: value for name, value in asked.given.items() if name != "names"}
-        plan = planned(src, dst, asked.recoder, check=asked.check, **given)
-        return reckoned(plan, workers=asked.workers)
+        to, ledger = given.pop("to", None), given.pop("ledger", None)
+        columns = given.pop("columns", ())
+        found = stored(src, dst, asked.recoder, to=to, ledger=ledger, columns=columns)
+        with found as store, ExitStack() as stack:
+            if store is None:
+                plan = planned(
+                    src, dst, asked.recoder, check=asked.check, ledger=ledger, columns=columns, **given
+                )  # fmt: skip
+            else:
+                first = store.shards[0]
+                source = store.open(first) if len(store.shards) == 1 else opened(src, store.wanted)
+                stack.callback(source.close)
+                plan = planned(
+                    source, first.room, asked.recoder, check=asked.check, ledger=first.ledger, **given
+                )  # fmt: skip
+            return reckoned(plan, workers=asked.workers)
 
 
 class _Asked(NamedTuple):
@@ -66,12 +82,13 @@ def _asked(src: Folder, key: Key, options: RecodeOptions) -> _Asked:
     if options.check and options.model is None:
         raise InvalidArgument("check", expected="--model MODEL beside it", found="none")
     kind = named(key.modality)
-    check_source(kind, src)
+    if not in_store(kind, src):
+        check_source(kind, src)
     given = _opened(kind, key, _taken(kind, options), options)
     run = {name: given.pop(name) for name in _RELEASE & set(given)}
     run |= {name: given.pop(name) for name in kind.reading & set(given)}
     model, check, workers = (given.pop(name, None) for name in ("model", "check", "workers"))
-    recoder = _recoder(key, given, model=model, src=Path(src))
+    recoder = _recoder(key, given, model=model, src=src)
     return _Asked(
         recoder=recoder, check=model if check else None, workers=workers or _workers(recoder),
         given={"model": model, **run},
@@ -109,7 +126,7 @@ def _opened(
     return found
 
 
-def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Path) -> Recoder[Any]:
+def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Folder) -> Recoder[Any]:
     """The recoder that options ask for. src: the source, of which `quiet` learns."""
     method, keep, copy, quiet = (
         given.pop(name, None) for name in ("method", "keep", "copy", "quiet")

@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from catch11.data.pictures import quiet
 from catch11.data.selection import batches
+from catch11.data.stores.frame import Source
 from catch11.errors import InvalidArgument
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
@@ -26,6 +29,8 @@ from catch11.releases.places import Places, one_sentence, places, workroom
 from catch11.releases.work import Done, Task, refuse_second_strength, work
 
 Progress = Callable[[int, int, str], None]
+Runner = Callable[[Task, Sequence[Sequence[str]]], Iterator[list[Done]]]
+"""Works off chunks of sources, and gives what became of them in their order."""
 _PRIVATE, _PUBLIC = 0o600, 0o666
 
 
@@ -60,7 +65,7 @@ class Summary:
 
 
 def release(
-    src: str | os.PathLike[str],
+    src: str | os.PathLike[str] | Source,
     dst: str | os.PathLike[str],
     recoder: Recoder[Any],
     *,
@@ -76,16 +81,19 @@ def release(
     long: Long = "truncate",
     most: int | None = None,
     progress: Progress | None = None,
+    run: Runner | None = None,
 ) -> Summary:
     """Recode every picture, sound, table or document of `src` into the folder `dst`.
 
-    src: a folder; of tables and texts a file too. model: the authorized model, where sources are
+    src: a folder; of tables and texts a file too; of pictures and sounds also an opened store (see
+    `whole.release`). model: the authorized model, where sources are
     read for it (tables, texts, features of sounds) and neither check nor recoder has it. check: it; what it answers otherwise than
     the source is withheld, of a table row by row. names: "keep" mirrors the tree, "opaque" writes
     keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     columns: of texts in a CSV or TSV. long: what becomes of a document that the model, or `most`
-    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source).
+    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source). run: by
+    what chunks are done, if not by `workers` threads.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
     reason in the ledger, and nothing else stops a run half-way but the disk. Raises ReleaseError,
@@ -106,7 +114,7 @@ def release(
                 settings=settings_id(recoder, pipeline), check=check,
             )  # fmt: skip
             refuse_second_strength(task)
-            done = _fill(task, recoder, names, workers, progress)
+            done = _fill(task, recoder, names, run or partial(_threads, workers), progress)
     count = done.count
     return Summary(
         written=count["released"], reused=count["reused"], withheld=count["withheld"],
@@ -127,7 +135,7 @@ class Planned:
 
 
 def planned(
-    src: str | os.PathLike[str],
+    src: str | os.PathLike[str] | Source,
     dst: str | os.PathLike[str],
     recoder: Recoder[Any],
     *,
@@ -146,11 +154,12 @@ def planned(
     reader = next((one for one in models if one is not None), None)
     asked = Request(
         recoder=recoder, model=reader, check=check, read=read, columns=tuple(columns), long=long,
-        most=most,
+        most=most, source=src if isinstance(src, Source) else None,
     )  # fmt: skip
     kind = pipeline_of(asked)
-    where = places(src, dst, ledger, resume=resume, files=kind.from_file)
-    pipeline = kind.open(Path(src), asked)
+    path = None if isinstance(src, Source) else src
+    where = places(path, dst, ledger, resume=resume, files=kind.from_file)
+    pipeline = kind.open(Path(path or dst), asked)
     own = pipeline.form.option or pipeline.form.name
     if format not in (None, pipeline.form.name, own):
         expected = f"{own}, as the recoder was made"
@@ -183,7 +192,7 @@ def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, An
 
 
 def _fill(
-    task: Task, recoder: Recoder[Any], naming: Naming, workers: int, progress: Progress | None
+    task: Task, recoder: Recoder[Any], naming: Naming, run: Runner, progress: Progress | None
 ) -> Committer:
     """Work off all sources into the release folder."""
     where, key, pipeline = task.places, recoder.key, task.pipeline
@@ -196,7 +205,7 @@ def _fill(
         committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
         here, given = set(pipeline.names), task.ledger.files(task.settings).items()
         committer.remember((source, file) for source, file in given if source in here)
-        _commit_all(committer, task, chunks, workers, progress)
+        _commit_all(committer, task, chunks, run, progress)
         manifest.close()
     return committer
 
@@ -205,13 +214,13 @@ def _commit_all(
     committer: Committer,
     task: Task,
     chunks: Sequence[Sequence[str]],
-    workers: int,
+    run: Runner,
     progress: Progress | None,
 ) -> None:
     problems = task.pipeline.problems
     lost = [Done(row=Row(source=name, outcome="skipped", reason=why)) for name, why in problems]
     total, done = len(lost) + sum(map(len, chunks)), 0
-    for chunk in _in_order(lost, task, chunks, workers):
+    for chunk in chain([lost], run(task, chunks)):
         committer.commit(chunk)
         for item in chunk:
             done += 1
@@ -219,11 +228,8 @@ def _commit_all(
                 progress(done, total, item.row.source)
 
 
-def _in_order(
-    first: list[Done], task: Task, chunks: Sequence[Sequence[str]], workers: int
-) -> Iterator[list[Done]]:
+def _threads(workers: int, task: Task, chunks: Sequence[Sequence[str]]) -> Iterator[list[Done]]:
     """Results in the order of the chunks, few of them ahead: memory does not grow with the list."""
-    yield first
     if workers == 1:
         yield from (work(task, number, chunk) for number, chunk in enumerate(chunks))
         return

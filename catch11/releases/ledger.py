@@ -117,6 +117,13 @@ class Ledger:
         self._rows.update(new)
 
 
+class Blank(Ledger):
+    """A ledger that knows nothing and is written nowhere: what workers elsewhere hold."""
+
+    def __init__(self, key: Key) -> None:
+        self._key, self._rows, self._sources, self._strength = key, {}, set(), {}
+
+
 def read_ledger(path: Path) -> list[Row]:
     """The rows of a ledger file, in order; the input is treated as hostile."""
     try:

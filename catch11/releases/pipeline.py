@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from catch11.data.stores.frame import Source
 from catch11.errors import InvalidArgument
 from catch11.kinds import fetched, kind_of
 from catch11.releases.form import Form
@@ -20,7 +21,8 @@ Meant = TypeVar("Meant")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a release was asked for, of what a kind of data may look at; see `engine.release`."""
+    """What a release was asked for, of what a kind of data may look at; see `engine.release`. source: an
+    opened store, in place of a folder."""
 
     recoder: Any
     model: Any = None
@@ -29,6 +31,7 @@ class Request:
     columns: tuple[str, ...] = ()
     long: Long = "truncate"
     most: int | None = None
+    source: Source | None = None
 
 
 _USUAL = Request(recoder=None)
@@ -54,7 +57,8 @@ class Draft(Generic[Meant]):
 class Pipeline(ABC, Generic[Item, Meant]):
     """The sources of one release. All but `open` may run in several threads at once.
 
-    noun: one of its items, for sentences. from_file: whether the source may be a file. divided:
+    noun: one of its items, for sentences. from_file: whether the source may be a file. suffixes: of
+    items that stores may hold, none where it knows no stores. divided:
     whether items have parts that the ledger knows one by one. options: what of `Request` it takes
     besides recoder, model and check. names: of the items. problems: (name, reason) of what is no
     item. batch: items recoded together; chunks are cut the same in every run.
@@ -62,6 +66,7 @@ class Pipeline(ABC, Generic[Item, Meant]):
 
     noun: ClassVar[str]
     from_file: ClassVar[bool] = False
+    suffixes: ClassVar[frozenset[str]] = frozenset()
     divided: ClassVar[bool] = False
     options: ClassVar[frozenset[str]] = frozenset()
     form: Form[Meant, Any]

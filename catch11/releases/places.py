@@ -15,9 +15,8 @@ from catch11.releases.names import WORKROOM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """source and release folders, the ledger's path, the folder of unfinished files."""
+    """The release folder, the ledger's path, the folder of unfinished files."""
 
-    source: Path
     release: Path
     ledger: Path
 
@@ -31,38 +30,51 @@ class Places:
 
 
 def places(
-    src: str | os.PathLike[str],
+    src: str | os.PathLike[str] | None,
     dst: str | os.PathLike[str],
     ledger: str | os.PathLike[str] | None,
     *,
     resume: bool,
     files: bool = False,
 ) -> Places:
-    """Checked places; creates nothing. files: the source may be a file. Raises ReleaseError.
+    """Checked places; creates nothing. src: None of an opened store. files: the source may be a file.
+    Raises ReleaseError.
 
     Refused: a source that is no folder; source and release inside each other; a ledger inside
     either, because one is public and the other would be read; a release folder that holds
     anything but a release, or any release if not `resume`.
     """
     # One sentence serves both ways round: reading what is being written never ends well.
-    source, release = Path(os.path.realpath(src)), Path(os.path.realpath(dst))
+    release = Path(os.path.realpath(dst))
     book = Path(os.path.realpath(ledger or f"{os.path.abspath(dst)}.ledger.jsonl"))
+    if src is not None:
+        check_source(Path(os.path.realpath(src)), src, release, book, files=files)
+    _check_outside(book, release, "it is private")
+    if (ledger and not book.parent.is_dir()) or book.is_dir():
+        raise ReleaseError(book, "the ledger cannot be written here", "give a file with --ledger")
+    found = Places(release=release, ledger=book)
+    _check_release(found, resume=resume)
+    return found
+
+
+def check_source(
+    source: Path, src: str | os.PathLike[str], release: Path, book: Path, *, files: bool
+) -> None:
+    """Raises ReleaseError where a source, given as `src`, is none or lies with what is written; real paths."""
     if files and not source.exists():
         raise ReleaseError(src, "there is no such source", "give a file or a folder")
     if not files and not source.is_dir():
         raise ReleaseError(src, "the source is not a folder", "give a folder of pictures")
     if source.is_relative_to(release) or release.is_relative_to(source):
         reason = f"source and release must not lie inside each other, found {source} and {release}"
-        raise ReleaseError(dst, reason, "give a release folder elsewhere")
-    for folder, why in ((release, "it is private"), (source, "it would be read as a source")):
-        if book.is_relative_to(folder):
-            reason = f"the ledger must not lie in {folder}, because {why}"
-            raise ReleaseError(book, reason, "give another file with --ledger")
-    if (ledger and not book.parent.is_dir()) or book.is_dir():
-        raise ReleaseError(book, "the ledger cannot be written here", "give a file with --ledger")
-    found = Places(source=source, release=release, ledger=book)
-    _check_release(found, resume=resume)
-    return found
+        raise ReleaseError(release, reason, "give a release folder elsewhere")
+    _check_outside(book, source, "it would be read as a source")
+
+
+def _check_outside(book: Path, folder: Path, why: str) -> None:
+    if book.is_relative_to(folder):
+        reason = f"the ledger must not lie in {folder}, because {why}"
+        raise ReleaseError(book, reason, "give another file with --ledger")
 
 
 def _check_release(found: Places, *, resume: bool) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +16,9 @@ from catch11.errors import InvalidArgument, ReleaseError
 from catch11.kinds import IMAGE
 from catch11.recoding.keep import Keep, keep_of
 from catch11.releases.form import Form, form_of
+from catch11.releases.holdings import Holding, holdings
 from catch11.releases.ledger import Row, read_ledger
-from catch11.releases.manifest import NAME, Entry, listed_bytes, read_manifest
+from catch11.releases.manifest import Entry, verify_lines
 
 Value = TypeVar("Value")
 
@@ -28,7 +29,8 @@ class Release:
     at its end.
 
     key: fingerprint of the key. checked: fingerprint of the model whose answers were checked, or
-    empty. keep: what its files keep, where it says. public_key: of the signature, hex. facts: the list's header as it is. The files are
+    empty. keep: what its files keep, where it says. public_key: of the signature, hex. facts: the list's header as it is. files: how
+    they are read; others: what a table holds beside them. They are
     verified as they are read; those that cannot be read so raise ReleaseError.
     """
 
@@ -45,13 +47,21 @@ class Release:
     complete: bool
     entries: tuple[Entry, ...]
     facts: Mapping[str, Any]
+    files: Callable[[Entry], bytes] = field(repr=False)
+    others: Callable[[Entry, str], Any] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def data(self, entry: Entry) -> bytes:
         """The bytes of a file, which are the listed ones."""
-        return listed_bytes(self.root, entry)
+        return self.files(entry)
+
+    def beside(self, entry: Entry, column: str) -> Any:
+        """What the table or sample of a file holds beside it. Raises KeyError where there is none."""
+        if self.others is None:
+            raise KeyError(column)
+        return self.others(entry, column)
 
     def item(self, entry: Entry) -> Any:
         """What a file holds, by its form: an image in pixel units, the canvas picture or the window
@@ -77,14 +87,49 @@ class Release:
 
 
 def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> Release:
-    """The release in a folder, its list verified line by line; treated as a stranger's.
+    """The release in a folder, archive, table, data set or shards, here or at an address; its list is verified
+    line by line and treated as a stranger's. Shards are read as one, their files behind their names.
 
     signer: the owner's public key in hex (`public_key`); without it the list is only known to be
     from one hand. Raises ReleaseError where the list does not hold or states facts that are none.
     """
-    root = Path(dst)
-    path = root / NAME
-    held = read_manifest(path, signer=signer)
+    found = [(one, _one(one, signer)) for one in holdings(dst)]
+    first = found[0][1]
+    if len(found) == 1 and not found[0][0].shard:
+        return first
+    parts: dict[str, Release] = {}
+    entries: list[Entry] = []
+    for held, release in found:
+        if release.facts != first.facts:
+            reason = f"its list has another header than that of {found[0][0].path.name}"
+            raise ReleaseError(
+                held.path, reason, "release the shards under one key and one setting"
+            )
+        parts[held.shard] = release
+        entries += [replace(one, file=f"{held.shard}{one.file}") for one in release.entries]
+
+    def part(entry: Entry) -> tuple[Release, Entry]:
+        shard = max((one for one in parts if entry.file.startswith(one)), key=len)
+        return parts[shard], replace(entry, file=entry.file.removeprefix(shard))
+
+    def files(entry: Entry) -> bytes:
+        release, own = part(entry)
+        return release.data(own)
+
+    def others(entry: Entry, column: str) -> Any:
+        release, own = part(entry)
+        return release.beside(own, column)
+
+    complete = all(release.complete for _, release in found)
+    root = Path(os.fspath(dst))
+    return replace(
+        first, root=root, complete=complete, entries=tuple(entries), files=files, others=others
+    )
+
+
+def _one(holding: Holding, signer: str | None) -> Release:
+    path = holding.path
+    held = verify_lines(path, holding.lines, signer=signer)
     facts = held.header
     names = ("method", "key", "names", "checked", "public_key", "format")
     stated = all(isinstance(facts.get(name), str) for name in names)
@@ -97,7 +142,7 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
     except InvalidArgument as error:
         raise ReleaseError(path, f"its header is not usable ({error})") from None
     return Release(
-        root=root,
+        root=holding.root,
         modality=kind,
         method=facts["method"],
         form=form,
@@ -110,11 +155,17 @@ def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> R
         complete=held.complete,
         entries=tuple(held.entries.values()),
         facts=facts,
+        files=holding.files,
+        others=holding.beside,
     )
 
 
-def sources_of(release: Release, ledger: str | os.PathLike[str]) -> Mapping[str, Row]:
-    """The ledger's row of every listed file: its source, PSNR and shift. Only the owner has it."""
+def sources_of(
+    release: Release, ledger: str | os.PathLike[str], *, shard: str = ""
+) -> Mapping[str, Row]:
+    """The ledger's row of every listed file: its source, PSNR and shift. Only the owner has it. shard:
+    what stands before the files of the ledger's shard."""
     listed = {entry.file: entry.sha256 for entry in release.entries}
     rows = [row for row in read_ledger(Path(ledger)) if row.outcome == "released"]
-    return {row.file: row for row in rows if listed.get(row.file) == row.sha256}
+    named = ((f"{shard}{row.file}", row) for row in rows)
+    return {file: row for file, row in named if listed.get(file) == row.sha256}

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS
-from catch11.data.folder import walk
-from catch11.data.pictures import read_source
+from catch11.data.stores.folders import FolderSource
+from catch11.data.stores.frame import Source
 from catch11.data.windows import as_pictures, to_pixels
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.models.frame import Model
@@ -67,20 +67,19 @@ class WindowForm(Form[Tensor, Tensor]):
 
 
 class Windows(Pipeline[np.ndarray, Tensor]):
-    """The files of a folder, each brought to the key's canvas: (height, width, channel)."""
+    """The files of a source, each brought to the key's canvas: (height, width, channel)."""
 
     options = frozenset({"read"})
     form: WindowForm
 
     def __init__(
-        self, source: Path, *, recoder: Recoder, read: Read, check: Model | None = None
+        self, source: Source, *, recoder: Recoder, read: Read, check: Model | None = None
     ) -> None:
-        folder = walk(source)
-        self.names, self.problems = folder.files, folder.problems
+        self.names, self.problems = source.names, source.problems
         form = form_of(recoder.domain.format)
         assert isinstance(form, WindowForm)  # every format that has a grid is one
         self.form, self.batch = form, recoder.batch
-        self._root, self._recoder, self._read, self._check = source, recoder, read, check
+        self._source, self._recoder, self._read, self._check = source, recoder, read, check
         self._canvas = recoder.key.canvas
 
     @classmethod
@@ -100,10 +99,19 @@ class Windows(Pipeline[np.ndarray, Tensor]):
             same_canvas(check, recoder.key.canvas)
             recoder.key.check_reader(check)
         read = asked.read or cls.usual(asked)
-        return cls(source, recoder=recoder, read=read, check=check)
+        files = FolderSource(source) if asked.source is None else asked.source
+        return cls(files, recoder=recoder, read=read, check=check)
 
     def data(self, name: str) -> bytes:
-        return read_source(self._root / name)
+        return self._source.data(name)
+
+    def sort(self, names: Sequence[str]) -> Sequence[str]:
+        """As in the source, where rows or members hang on it."""
+        return self.names if self._source.ordered else names
+
+    def facts(self) -> dict[str, Any]:
+        column = self._source.column
+        return {"column": column} if column else {}
 
     def read(self, name: str, data: bytes) -> np.ndarray:
         return self._read(data, name, self._canvas)

@@ -82,9 +82,9 @@ def work(task: Task, number: int, names: Sequence[str]) -> list[Done]:
     Raises ReleaseError where the disk gives back other bytes than were written, or where the
     ledger knows a source at other settings.
     """
-    settled = _settled(task, names)
-    if settled is not None:
-        return settled
+    before = settled(task, names)
+    if before is not None:
+        return before
     looked = [_look(task, name) for name in names]
     sources = [one for one in looked if isinstance(one, _Source)]
     made = iter(_recode(task, number, sources) if sources else [])
@@ -122,23 +122,23 @@ def _mac(task: Task, name: str, data: bytes) -> str:
     return mac
 
 
-def _settled(task: Task, names: Sequence[str]) -> list[Done] | None:
+def settled(task: Task, names: Sequence[str]) -> list[Done] | None:
     """The results without recoding, if an earlier run left nothing to do here."""
     done = []
     for name in names:
         if not task.ledger.knows(name):
             return None
         try:
-            standing = _standing(task, name, _mac(task, name, task.pipeline.data(name)))
+            known = standing(task, name, _mac(task, name, task.pipeline.data(name)))
         except UnreadableSource:
             return None
-        if standing is None:
+        if known is None:
             return None
-        done.append(standing)
+        done.append(known)
     return done
 
 
-def _standing(task: Task, name: str, mac: str) -> Done | None:
+def standing(task: Task, name: str, mac: str) -> Done | None:
     """The result of an earlier run, if it holds: the hash of the file decides, not its name."""
     row = task.ledger.row(name, mac, settings=task.settings, checked=task.checked)
     if row is None or row.outcome == "skipped":
@@ -172,18 +172,18 @@ def _look(task: Task, name: str) -> _Source | Done:
 
 def _recode(task: Task, number: int, sources: Sequence[_Source]) -> list[Done]:
     made = task.pipeline.recode([source.item for source in sources])
-    standing = [_standing(task, source.name, source.mac) for source in sources]
+    known = [standing(task, source.name, source.mac) for source in sources]
     files = [
         _written(task, _File(source, one, task.places.workroom / f"{number}-{index}"))
         for index, (source, one) in enumerate(zip(sources, made, strict=True))
-        if standing[index] is None
+        if known[index] is None
     ]
     files = _judged(task, files)
     for file in files:
         if file.stands:
             sync_file(file.path)
     new = iter(files)
-    return [held or _done(task, next(new)) for held in standing]
+    return [held or _done(task, next(new)) for held in known]
 
 
 def _written(task: Task, file: _File) -> _File:

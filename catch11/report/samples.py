@@ -17,7 +17,7 @@ from catch11.attacks.frame import Attack
 from catch11.attacks.projection import ProjectInpaint, ProjectOut
 from catch11.attacks.purify import each, gaussian
 from catch11.data.selection import spread
-from catch11.data.windows import folder_windows, open_source, to_pixels, window_of
+from catch11.data.windows import folder_windows, to_pixels, window_of
 from catch11.evaluation.conditions import find_sources, ledger_rows
 from catch11.keys.key import Key
 from catch11.releases.read import read_release
@@ -52,10 +52,7 @@ def samples(
     if source is not None:
         rows, _ = ledger_rows(held, dst, None)
         sources = find_sources(held, source, rows)
-        shots = [
-            window_of(open_source(sources.path(entry.file), held.canvas), held.canvas)
-            for entry in entries
-        ]
+        shots = [window_of(sources.open(entry.file, held.canvas), held.canvas) for entry in entries]
         columns.append(("original", torch.cat(shots)))
     columns.append(("as released", released))
     columns += _attacked(

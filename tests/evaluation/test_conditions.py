@@ -11,6 +11,7 @@ from PIL import Image
 
 from catch11.canvas.plain import plain_canvas
 from catch11.data.selection import batches, spread
+from catch11.data.stores.folders import FolderSource
 from catch11.data.windows import to_pixels
 from catch11.errors import ReleaseError
 from catch11.evaluation.conditions import Batch, Sources, find_sources, read_batch
@@ -25,7 +26,7 @@ def _release(*files: str) -> Release:
     return Release(
         root=Path("out"), modality="image", facts={}, method="spectral", form=form_of("png8"), key="", names="keep", checked="",
         public_key="", canvas=plain_canvas(8, 8), complete=True,
-        entries=tuple(Entry(file=file, sha256="") for file in files),
+        entries=tuple(Entry(file=file, sha256="") for file in files), files=lambda entry: b"",
     )  # fmt: skip
 
 
@@ -56,14 +57,16 @@ def test_sources_by_name(case: Case, tmp_path: Path) -> None:
     assert dict(found.paths) == case.paths
     for file in set(case.released) - set(case.paths):
         with pytest.raises(ReleaseError, match="no source of this file"):
-            found.path(file)
+            found.data(file)
 
 
 def test_the_ledger_decides(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(b"")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "z.jpg").write_bytes(b"its bytes")
     rows = {"b.png": Row(source="elsewhere/z.jpg", outcome="released")}
     found = find_sources(_release("b.png"), tmp_path, rows)
-    assert found.path("b.png") == tmp_path / "elsewhere/z.jpg"
+    assert found.data("b.png") == b"its bytes"
 
 
 @pytest.mark.parametrize("limit", [None, 1, 3, 7, 99])
@@ -159,7 +162,7 @@ def test_a_file_that_cannot_be_read_is_left_out_everywhere(world: World, tmp_pat
     release = read_release(copy)
     lost = dict(find_sources(release, world.source, {}).paths)
     del lost["04.png"]
-    sources = Sources(root=world.source, paths=lost)
+    sources = Sources(files=FolderSource(world.source), paths=lost)
     batch, problems = read_batch(release, release.entries, sources, seed=0)
     assert [file for file, _ in problems] == ["02.png", "04.png"]
     assert "not the ones listed" in problems[0][1]

@@ -1,5 +1,6 @@
 """Sounds: how models of them are loaded, keyed, released for, scored and attacked."""
 
+from catch11.data.sounds import SUFFIXES
 from catch11.evaluation.verify import verify
 from catch11.keys.key import Key
 from catch11.modalities.audio.load import load_audio
@@ -18,9 +19,10 @@ AUDIO = Modality(
     models="a model of sounds",
     sources="a folder of .wav, .flac or .ogg files",
     peak="2, the range of samples",
-    suffixes=frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"}),
+    suffixes=SUFFIXES,
     claims=claims,
     load=load_audio,
+    reading=options("to columns"),
     reader=reader,
     verify=Action(
         run=verify,

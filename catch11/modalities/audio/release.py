@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from catch11.canvas.frame import Canvas
-from catch11.data.sounds import decode_clip, fit_clip
+from catch11.data.sounds import SUFFIXES, decode_clip, fit_clip
 from catch11.releases.pipeline import Request
 from catch11.releases.windows import Read, Windows
 
@@ -14,6 +14,7 @@ class Sounds(Windows):
     """A folder of sounds, read as the model given beside it reads them."""
 
     noun: ClassVar[str] = "sound"
+    suffixes = SUFFIXES
 
     @classmethod
     def usual(cls, asked: Request) -> Read:

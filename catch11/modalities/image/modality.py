@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from catch11.canvas.frame import Canvas
+from catch11.data.pictures import SUFFIXES
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.evaluation.tune import tuned_key
 from catch11.evaluation.verify import verify
@@ -13,11 +14,6 @@ from catch11.modalities.frame import RULES, Action, Modality, Progress, Takes, o
 from catch11.modalities.options import Folder
 from catch11.models.frame import Model
 from catch11.models.load import adapted
-
-SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif",
-     ".ico", ".jp2", ".j2k", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".mpo"}
-)  # fmt: skip
 
 
 def load(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Authorized:
@@ -78,6 +74,7 @@ IMAGE = Modality(
     suffixes=SUFFIXES,
     claims=lambda facts: False,
     load=load,
+    reading=options("to columns"),
     key=Action(run=picture_key, takes=RULES | options("probe tune also")),
     verify=Action(
         run=verify,

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from catch11.canvas.frame import Canvas
-from catch11.data.pictures import decode_picture, fit_picture
+from catch11.data.pictures import SUFFIXES, decode_picture, fit_picture
 from catch11.releases.pipeline import Request
 from catch11.releases.windows import Read, Windows
 
@@ -14,6 +14,7 @@ class Pictures(Windows):
     """A folder of pictures."""
 
     noun: ClassVar[str] = "picture"
+    suffixes = SUFFIXES
 
     @classmethod
     def usual(cls, asked: Request) -> Read:

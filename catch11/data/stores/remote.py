@@ -1,0 +1,114 @@
+"""Addresses of fsspec (s3://, gs://, memory://, ...): fetched before work begins, sent when it is done."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
+
+Where = str | os.PathLike[str]
+
+
+def is_remote(path: Where) -> bool:
+    """Whether a path is an address, not one of this machine."""
+    return isinstance(path, str) and "://" in path and not path.startswith("file://")
+
+
+def local(path: Where) -> Path:
+    """A path of this machine, which may be written as file://."""
+    if isinstance(path, str) and path.startswith("file://"):
+        return Path(unquote(urlsplit(path).path))
+    return Path(path)
+
+
+def name_of(address: str) -> str:
+    """The last part of an address."""
+    return address.rstrip("/").rpartition("/")[2]
+
+
+def system(address: str) -> tuple[Any, str]:
+    """fsspec's file system and the path on it. Raises InvalidArgument."""
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        kind = address.partition("://")[0]
+        raise InvalidArgument(
+            "address", expected=f"the package that reads {kind}://", found="none",
+            remedy=f"install it: {' '.join(str(error).split())[:80]}",
+        ) from None  # fmt: skip
+    except Exception as error:  # noqa: BLE001 - each system raises its own
+        raise _unreachable(address, error) from None
+    return files, path
+
+
+@contextmanager
+def reached(address: str) -> Iterator[None]:
+    """Trouble with an address, said once; its text may hold credentials, so its kind alone is told."""
+    try:
+        yield
+    except Catch11Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - each system raises its own
+        raise _unreachable(address, error) from None
+
+
+def kind_at(address: str) -> str:
+    """What is there: "file", "folder" or "none". Raises ReleaseError."""
+    files, path = system(address)
+    with reached(address):
+        try:
+            kind = files.info(path)["type"]  # exists() takes a refusal for nothing being there
+        except FileNotFoundError:
+            return "none"
+        return "file" if kind == "file" else "folder" if files.find(path) else "none"
+
+
+def below(address: str) -> dict[str, dict[str, Any]]:
+    """Every file below an address, with its facts."""
+    files, path = system(address)
+    with reached(address):
+        found: dict[str, dict[str, Any]] = files.find(path, detail=True)
+    return found
+
+
+def fetch(address: str, folder: Path) -> Path:
+    """A copy of a file, or of a folder with what is below, in a folder of this machine."""
+    files, path = system(address)
+    target = folder / name_of(address)
+    with reached(address):
+        if files.isfile(path):
+            files.get_file(path, str(target))
+            return target
+        for one in files.find(path):
+            inner = target / one.removeprefix(path).lstrip("/")
+            if target not in inner.parents or ".." in inner.parts:
+                raise ReleaseError(address, "it names a file outside of it")
+            inner.parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(one, str(inner))
+    return target
+
+
+def send(path: Path, address: str) -> None:
+    """Put a file, or a folder's files, at an address; the list of a release comes last."""
+    files, root = system(address)
+    with reached(address):
+        if path.is_file():
+            files.makedirs(root.rpartition("/")[0], exist_ok=True)
+            files.put_file(str(path), root)
+            return
+        found = sorted(one for one in path.rglob("*") if one.is_file())
+        for one in sorted(found, key=lambda one: one.name == "manifest.jsonl"):
+            place = f"{root}/{one.relative_to(path).as_posix()}"
+            files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            files.put_file(str(one), place)
+
+
+def _unreachable(address: str, error: Exception) -> ReleaseError:
+    shown = address.partition("://")[0] + "://" + address.partition("://")[2].rpartition("@")[2]
+    reason = f"it cannot be reached ({type(error).__name__})"
+    return ReleaseError(shown, reason, "look at the address and at the credentials for it")

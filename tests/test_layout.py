@@ -17,7 +17,7 @@ PACKAGE = Path(catch11.__file__).parent
 ROOMS = (
     "errors", "kinds", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
     "recoding", "releases", "evaluation", "theory", "attacks", "modalities", "baselines", "studies",
-    "report", "serve", "cli", "__main__",
+    "report", "serve", "client", "cli", "__main__",
 )  # fmt: skip
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = (

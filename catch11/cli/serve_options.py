@@ -1,14 +1,20 @@
 """The options that say where a gateway lives, and opening its store."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from catch11.errors import MissingExtra
+
 if TYPE_CHECKING:
     from catch11.serve.store import Store
 
+PACKAGES = (
+    "fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "sse_starlette", "prometheus_client", "python_multipart",
+)  # fmt: skip
 Home = Annotated[
     Path | None,
     typer.Option(
@@ -42,10 +48,17 @@ def home_of(home: Path | None) -> Path:
 
 def open_gateway(home: Path | None, db: str | None, master: Path | None) -> "Store":
     """The store of a gateway, made if there is none."""
+    need_serve()
+    from catch11.serve.master import read_master
     from catch11.serve.store import open_store
-
-    from catch11.serve.master import read_master  # isort: skip - the store names the missing extra
 
     secret = read_master(master, make=True)
     url = db or os.environ.get("CATCH11_DB") or f"sqlite:///{home_of(home) / 'gateway.db'}"
     return open_store(url, secret)
+
+
+def need_serve() -> None:
+    """Raises MissingExtra where a package of the extra is not there."""
+    for name in PACKAGES:
+        if find_spec(name) is None:
+            raise MissingExtra(name, "serve")

@@ -80,7 +80,7 @@ class Ledger:
 
     def mac(self, data: bytes, *, of: str) -> str:
         """HMAC, in hex, of a source's bytes ("source") or window ("pixels")."""
-        return self._key.stream(data, purpose=f"ledger {of}").bytes(32).hex()
+        return content_mac(self._key, data, of=of)
 
     def knows(self, source: str) -> bool:
         """Whether an earlier run said anything about a source of this name."""
@@ -115,6 +115,11 @@ class Ledger:
                 new[place] = row
         self._lines.append([row.to_line() for row in new.values()])
         self._rows.update(new)
+
+
+def content_mac(key: Key, data: bytes, *, of: str) -> str:
+    """As `Ledger.mac`, under a key."""
+    return key.stream(data, purpose=f"ledger {of}").bytes(32).hex()
 
 
 def read_ledger(path: Path) -> list[Row]:

@@ -9,26 +9,19 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from catch11.errors import Catch11Error, InvalidArgument, MissingExtra
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import Session
 
-_NEEDED = ("sqlalchemy", "alembic", "argon2", "fastapi", "uvicorn", "sse_starlette", "prometheus_client")  # fmt: skip
-for _name in _NEEDED:
-    if find_spec(_name) is None:
-        raise MissingExtra(_name, "serve")
-
-from alembic import command  # noqa: E402 - after the sentence that names the extra
-from alembic.config import Config  # noqa: E402
-from sqlalchemy import Engine, create_engine, event, select  # noqa: E402
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError  # noqa: E402
-from sqlalchemy.orm import Session  # noqa: E402
-
-from catch11.crypto.envelope import new_data_key  # noqa: E402
-from catch11.crypto.passphrase import COST, Unusable, decrypt, encrypt  # noqa: E402
-from catch11.serve.tables import VaultRow  # noqa: E402
+from catch11.crypto.envelope import new_data_key
+from catch11.crypto.passphrase import COST, Unusable, decrypt, encrypt
+from catch11.errors import Catch11Error, InvalidArgument
+from catch11.serve.tables import VaultRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY = 30  # seconds that a transaction waits for another

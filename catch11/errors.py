@@ -125,6 +125,10 @@ class ReleaseError(Catch11Error, OSError):
         return self.text
 
 
+class SecondStrength(ReleaseError):
+    """A source that was released before with other settings: the two together give it away."""
+
+
 class LabelsRefused(Catch11Error, ValueError):
     """Labels that cannot be used as they are."""
 

@@ -17,8 +17,7 @@ PACKAGE = Path(catch11.__file__).parent
 ROOMS = (
     "errors", "kinds", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
     "recoding", "releases", "evaluation", "training", "theory", "attacks", "modalities", "plugs", "baselines",
-    "studies",
-    "report", "cli", "__main__",
+    "studies", "report", "serve", "client", "cli", "__main__",
 )  # fmt: skip
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = (

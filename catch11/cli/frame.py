@@ -40,6 +40,14 @@ class Commands(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         typer.echo(help.overview(self, PANELS))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """A command's name may be of several words: "serve token create"."""
+        for count in range(min(len(args), 3), 1, -1):
+            name = " ".join(args[:count])
+            if name in self.commands:
+                return name, self.commands[name], args[count:]
+        return super().resolve_command(ctx, args)
+
 
 # Tracebacks with local variables would print secrets, so typer's own are off for good.
 app = typer.Typer(

@@ -67,7 +67,10 @@ def overview(group: Any, panels: Sequence[str]) -> str:
     width = _width()
     parts = ["Usage: catch11 COMMAND [OPTIONS] ...", group.help]
     for panel in panels:
-        here = [one for one in group.commands.values() if one.rich_help_panel == panel]
+        every = (one for one in group.commands.values() if one.rich_help_panel == panel)
+        here = [
+            one for one in every if " " not in one.name
+        ]  # those are named by the first's own help
         texts = [(one.name, explained(one)[0].split("\n\n")[0]) for one in here]
         lines = [_filled(text, width, before=f"  {name:<13}", hanging=" " * 15) for name, text in texts]  # fmt: skip
         parts += ["\n".join([f"{panel}:", *lines])] if here else []

@@ -1,7 +1,8 @@
 """catch11 recode: pictures in, a release for one model out."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +11,10 @@ from catch11.cli.frame import FINDING, Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, Secret, open_key, open_secret
 from catch11.cli.views import next_view, preview_view, summary_view
+from catch11.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from catch11.modalities.options import RecodeOptions
 
 
 @command("Release")
@@ -28,7 +33,21 @@ def recode(
             metavar="DST", help="The release, new or resumed; its suffix says its form."
         ),
     ],
-    key: Annotated[Path, typer.Option(metavar="KEY", help="The key file of the authorized model.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            show_default="required, but with --server",
+            help="The key file of the authorized model; with --server, the name of a key there.",
+        ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Have a gateway do it, which has key and model; its token in CATCH11_TOKEN.",
+        ),
+    ] = None,
     keep: how.Keep = None,
     tolerance: how.Tolerance = None,
     method: how.Method = None,
@@ -108,6 +127,12 @@ def recode(
         also=tuple(also or ()), against=tuple(against or ()), precision=precision, to=to,
         columns=tuple(column or ()), long=long, half=half, device=device, allow_code=allow_code,
     )  # fmt: skip
+    if server is not None:
+        if dry_run:
+            raise InvalidArgument("dry_run", expected="no --server beside it", found=server)
+        return _by(server, Path(src), Path(dst), options, key)
+    if key is None:
+        raise InvalidArgument("key", expected="a key file, or --server URL", found="neither")
     opened = open_key(key)
     if dry_run:
         found = preview(src, dst, opened, options)
@@ -126,3 +151,16 @@ def recode(
             "catch11", "verify", dst, *given, *secrets,
         )  # fmt: skip
     return Answer(facts=done.to_dict(), view=view, status=status)
+
+
+def _by(server: str, src: Path, dst: Path, options: "RecodeOptions", key: Path | None) -> Answer:
+    """The same by a gateway."""
+    from catch11.client import Gateway
+    from catch11.client.recode import recode as run
+
+    named = None if key is None else str(key)
+    token = os.environ.get("CATCH11_TOKEN", "")
+    with Gateway(server, token) as gateway, progress("recoding") as tick:
+        done = run(gateway, src, dst, options, key=named, progress=tick)
+    status = FINDING if done.empty else 0
+    return Answer(facts=done.to_dict(), view=summary_view(done, dst), status=status)

@@ -96,12 +96,26 @@ def _open_now(path: str, flags: int) -> int:
 
 def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
     """As `open_picture`, of bytes. Pillow's warnings pass through: wrap calls in `quiet`."""
+    with _opened(data, path) as image:
+        image.load()
+        return _rgb(_upright(image), samples=_samples(image))
+
+
+def picture_size(data: bytes, *, path: object = "picture") -> tuple[int, int]:
+    """Width and height that a picture states, of which no pixel is decoded. Raises UnreadablePicture."""
+    with _opened(data, path) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(data: bytes, path: object) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it; whatever is wrong with it, then or in the block, is one reason."""
     try:
         with Image.open(BytesIO(_without_texts(data)), formats=FORMATS) as image:
             reason = _refusal(image)
             if reason is None:
-                image.load()
-                return _rgb(_upright(image), samples=_samples(image))
+                yield image
+                return
     except Image.UnidentifiedImageError:
         reason = foreign(data) or "it is not a picture in a known format"
     except Image.DecompressionBombError:

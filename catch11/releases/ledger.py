@@ -80,7 +80,7 @@ class Ledger:
 
     def mac(self, data: bytes, *, of: str) -> str:
         """HMAC, in hex, of a source's bytes ("source") or window ("pixels")."""
-        return self._key.stream(data, purpose=f"ledger {of}").bytes(32).hex()
+        return content_mac(self._key, data, of=of)
 
     def knows(self, source: str) -> bool:
         """Whether an earlier run said anything about a source of this name."""
@@ -122,6 +122,11 @@ class Blank(Ledger):
 
     def __init__(self, key: Key) -> None:
         self._key, self._rows, self._sources, self._strength = key, {}, set(), {}
+
+
+def content_mac(key: Key, data: bytes, *, of: str) -> str:
+    """As `Ledger.mac`, under a key."""
+    return key.stream(data, purpose=f"ledger {of}").bytes(32).hex()
 
 
 def read_ledger(path: Path) -> list[Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import ReleaseError, UnreadableSource
+from catch11.errors import ReleaseError, SecondStrength, UnreadableSource
 from catch11.releases.durable import sync_file
 from catch11.releases.form import digest
 from catch11.releases.ledger import Ledger, Row
@@ -112,7 +112,7 @@ def _mac(task: Task, name: str, data: bytes) -> str:
     mac = task.ledger.mac(data, of="source")
     known = task.ledger.released(mac)
     if known is not None and known.settings != task.settings:
-        raise ReleaseError(
+        raise SecondStrength(
             name,
             "the ledger knows its content, released with other settings as "
             f"{known.file or known.source}, and two strengths of one {task.pipeline.noun} together "

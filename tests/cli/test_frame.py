@@ -178,7 +178,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("name", commands())
 def test_every_command_explains_itself(name: str) -> None:
-    done = CliRunner().invoke(whole, [name, "--help"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(whole, [*name.split(), "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert f"catch11 {name}" in done.stdout, "the help shows an example"
     assert "--json" in done.stdout
@@ -198,7 +198,7 @@ def test_version() -> None:
 @pytest.mark.parametrize("name", commands())
 def test_help_is_short_and_help_all_whole(name: str) -> None:
     short, whole_ = (
-        CliRunner().invoke(whole, [name, flag], env={"COLUMNS": "80"}).stdout
+        CliRunner().invoke(whole, [*name.split(), flag], env={"COLUMNS": "80"}).stdout
         for flag in ("--help", "--help-all")
     )
     assert all(len(line) < 80 for line in whole_.splitlines())

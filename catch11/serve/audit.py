@@ -1,0 +1,92 @@
+"""The audit log: one line a request that touched a key, each bound to the line before it.
+
+mac = HMAC-SHA-256(subkey of the data key, previous mac and the line). Who can write to the database and has
+not the master secret can neither change, remove nor swap a line unseen. What cannot show is a
+whole older copy of the database put back: note the number of lines elsewhere.
+"""
+
+import hashlib
+import hmac
+import json
+import time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from catch11.crypto.envelope import subkey
+from catch11.serve.store import Store
+from catch11.serve.tables import AuditHead, AuditRow
+
+_DETAIL = 400  # characters
+
+
+def note(
+    store: Store, session: Session, action: str, *, tenant: str = "", token: str = "",
+    key: str = "", detail: str = "",
+) -> None:  # fmt: skip
+    """Add a line in the transaction of what it tells of: both stand, or neither."""
+    head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
+    if head is None:
+        head = AuditHead(id=1, number=0, mac="")
+        session.add(head)
+        head.mac = _head_mac(store, 0, "")
+    previous = _last(session, head.number)
+    row = AuditRow(
+        number=head.number + 1, at=round(time.time(), 3), tenant=tenant, token=token, key=key,
+        action=action, detail=detail[:_DETAIL], mac="",
+    )  # fmt: skip
+    row.mac = _mac(store, row, previous)
+    session.add(row)
+    head.number, head.mac = row.number, _head_mac(store, row.number, row.mac)
+    session.flush()
+
+
+def check(store: Store) -> tuple[int, str]:
+    """How many lines hold, and what is wrong with the first that does not ("" where all do)."""
+    with store.begin() as session:
+        head = session.get(AuditHead, 1)
+        rows = session.scalars(select(AuditRow).order_by(AuditRow.number))
+        previous, count = "", 0
+        for row in rows:
+            if row.number != count + 1:
+                return count, f"line {count + 1} was removed"
+            if not hmac.compare_digest(row.mac, _mac(store, row, previous)):
+                return count, f"line {row.number} was changed, or is not the line that stood there"
+            previous, count = row.mac, count + 1
+    stated = 0 if head is None else head.number
+    if stated != count:
+        return count, f"lines after {count} were removed: {stated} were written"
+    if head is not None and not hmac.compare_digest(head.mac, _head_mac(store, count, previous)):
+        return count, "the count of lines was changed"
+    return count, ""
+
+
+def rechain(store: Store, session: Session) -> None:
+    """Chain a log that was found whole anew, under another data key."""
+    previous, count = "", 0
+    for row in session.scalars(select(AuditRow).order_by(AuditRow.number)):
+        row.mac = previous = _mac(store, row, previous)
+        count = row.number
+    head = session.get(AuditHead, 1)
+    if head is not None:
+        head.mac = _head_mac(store, count, previous)
+    session.flush()
+
+
+def _last(session: Session, number: int) -> str:
+    row = session.get(AuditRow, number) if number else None
+    return "" if row is None else row.mac
+
+
+def _mac(store: Store, row: AuditRow, previous: str) -> str:
+    facts = [row.number, row.at, row.tenant, row.token, row.key, row.action, row.detail, previous]
+    return _keyed(store, "line", json.dumps(facts))
+
+
+def _head_mac(store: Store, number: int, mac: str) -> str:
+    return _keyed(store, "head", f"{number} {mac}")
+
+
+def _keyed(store: Store, purpose: str, text: str) -> str:
+    key = subkey(store.data_key, "audit", purpose)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,326 @@
+"""Jobs: from open (takes parts) over queued and running to done, failed or cancelled.
+
+Every step is one transaction that demands the state it starts from, so that no step is taken twice:
+not by two threads, and not before and after a crash.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from catch11.serve.asks import Ask
+from catch11.serve.audit import note
+from catch11.serve.grants import find_grant, spend
+from catch11.serve.refusals import Refused, Revoked, Unknown
+from catch11.serve.store import Store
+from catch11.serve.tables import JobRow, KeyRow, PartRow
+from catch11.serve.tokens import Bearer
+from catch11.serve.uploads import Stored
+from catch11.serve.vault import REVOKED
+
+OPEN, QUEUED, RUNNING = "open", "queued", "running"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+ENDED = (DONE, FAILED, CANCELLED)
+_LIVE = (OPEN, QUEUED, RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a part: released (with its file and that file's SHA-256), withheld or skipped."""
+
+    name: str
+    outcome: str
+    file: str = ""
+    sha256: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A job as a worker needs it. ask: with keep and method as the grant gave them."""
+
+    id: str
+    tenant: str
+    key: str
+    token: str
+    ask: dict[str, Any]
+
+
+def create(store: Store, who: Bearer, ask: Ask, *, again: str | None = None, busy: int) -> str:
+    """A new job, or that of the same request asked before; its id. Raises Refused, Forbidden."""
+    now, name = time.time(), secrets.token_hex(12)
+    try:
+        with store.begin() as session:
+            if again is not None:
+                same = (JobRow.tenant == who.tenant, JobRow.again == again)
+                if (known := session.scalar(select(JobRow.id).where(*same))) is not None:
+                    return known
+            _check_room(session, who, busy)
+            granted = find_grant(
+                session,
+                who.tenant,
+                key=ask.key,
+                purpose=ask.purpose,
+                keep=ask.keep,
+                method=ask.method,
+            )
+            facts = ask.model_dump(exclude={"key", "purpose"}, exclude_defaults=True)
+            facts |= {"keep": granted.keep, "method": granted.method, "purpose": granted.purpose, "counted": granted.counted}  # fmt: skip
+            session.add(
+                JobRow(
+                    id=name, tenant=who.tenant, key_id=granted.key, grant_id=granted.id,
+                    token_id=who.token, ask=json.dumps(facts), state=OPEN, total=0, done=0, error="",
+                    again=again, created=now, updated=now,
+                )
+            )  # fmt: skip
+            _note(store, session, "job create", who.tenant, who.token, granted.key, name)
+    except IntegrityError:  # the same request at the same moment
+        return create(store, who, ask, again=again, busy=busy)
+    return name
+
+
+def own(session: Session, tenant: str, job: str) -> JobRow:
+    """A tenant's job. Raises Unknown for another's as for none."""
+    row = session.get(JobRow, job)
+    if row is None or row.tenant != tenant:
+        raise Unknown("job", job)
+    return row
+
+
+def open_job(store: Store, tenant: str, job: str) -> tuple[str, int, int]:
+    """The kind of data, number and bytes of the parts so far, of a job that takes parts. Raises Refused."""
+    with store.begin() as session:
+        row = own(session, tenant, job)
+        if row.state != OPEN:
+            raise Refused(
+                f"the job is {row.state} and takes no more files; make a new one.", status=409
+            )
+        key = session.get_one(KeyRow, row.key_id)
+        if key.state == REVOKED:
+            raise Revoked(key.name)
+        parts = select(func.count(), func.coalesce(func.sum(PartRow.size), 0))
+        count, size = session.execute(parts.where(PartRow.job_id == job)).one()
+        return key.modality, int(count), int(size)
+
+
+def add_part(store: Store, job: str, part: Stored) -> None:
+    """Note a part that lies on the disk. Raises Refused for the same name with other bytes."""
+    with store.begin() as session:
+        same = select(PartRow).where(PartRow.job_id == job, PartRow.name == part.name)
+        known = session.scalar(same)
+        if known is not None:
+            if known.sha256 != part.sha256:
+                raise Refused(
+                    f"{part.name[:60]}: the job has a file of this name already.", status=409
+                )
+            return
+        session.add(
+            PartRow(job_id=job, name=part.name, sha256=part.sha256, size=part.size, outcome="", file="", released="", reason="")
+        )  # fmt: skip
+
+
+def submit(store: Store, tenant: str, job: str) -> None:
+    """No more parts: the job waits for its turn. Said twice it is the same. Raises Refused, Forbidden."""
+    with store.begin() as session:
+        row = own(session, tenant, job)
+        if row.state != OPEN:
+            if row.state in (QUEUED, RUNNING, DONE):
+                return
+            raise Refused(f"the job is {row.state}; make a new one.", status=409)
+        count = session.scalar(select(func.count()).where(PartRow.job_id == job)) or 0
+        if not count:
+            raise Refused("the job has no files; upload some, then start it.", status=409)
+        if json.loads(row.ask)["counted"]:
+            spend(session, row.grant_id, count)
+        row.state, row.total, row.updated = QUEUED, count, time.time()
+        _note(
+            store, session, "job start", tenant, row.token_id, row.key_id, f"{job}: {count} files"
+        )
+
+
+def claim(store: Store, *, busy: Collection[tuple[str, str]] = ()) -> Work | None:
+    """The next job, now running. busy: (tenant, key) whose ledger another job writes."""
+    with store.begin() as session:
+        rows = session.scalars(
+            select(JobRow)
+            .where(JobRow.state == QUEUED)
+            .order_by(JobRow.created)
+            .limit(len(busy) * 64 + 8)
+        )
+        for row in rows:
+            if (row.tenant, row.key_id) not in busy:
+                row.state, row.updated = RUNNING, time.time()
+                return Work(id=row.id, tenant=row.tenant, key=row.key_id, token=row.token_id, ask=json.loads(row.ask))  # fmt: skip
+    return None
+
+
+def progress(store: Store, job: str, done: int) -> str:
+    """Note how far a job is; its state, which another may have changed."""
+    with store.begin() as session:
+        row = session.get_one(JobRow, job)
+        if row.state == RUNNING:
+            row.done, row.updated = min(done, row.total), time.time()
+        return row.state
+
+
+def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
+    """From running to done, with what became of its parts; False if it was not running any more."""
+    with store.begin() as session:
+        if not _step(session, work.id, RUNNING, DONE):
+            return False
+        held = {
+            row.name: row
+            for row in session.scalars(select(PartRow).where(PartRow.job_id == work.id))
+        }
+        for one in outcomes:
+            row = held[one.name]
+            row.outcome, row.file, row.released, row.reason = (
+                one.outcome,
+                one.file,
+                one.sha256,
+                one.reason,
+            )
+        job = session.get_one(JobRow, work.id)
+        job.done = job.total
+        _note(
+            store,
+            session,
+            "job done",
+            work.tenant,
+            work.token,
+            work.key,
+            f"{work.id}: {len(outcomes)} files",
+        )
+        return True
+
+
+def fail(store: Store, work: Work, sentence: str) -> None:
+    """From running to failed, with one sentence."""
+    with store.begin() as session:
+        if _step(session, work.id, RUNNING, FAILED):
+            session.get_one(JobRow, work.id).error = sentence
+            _note(store, session, "job failed", work.tenant, work.token, work.key, work.id)
+
+
+def cancel(store: Store, tenant: str, job: str) -> None:
+    """End a job that is not done; a worker notices at the next file."""
+    with store.begin() as session:
+        row = own(session, tenant, job)
+        if row.state in _LIVE:
+            row.state, row.updated = CANCELLED, time.time()
+            _note(store, session, "job cancel", tenant, row.token_id, row.key_id, job)
+
+
+def recover(store: Store) -> int:
+    """After a stop: what was running waits again. The engine finds what was finished; how many there were."""
+    with store.begin() as session:
+        done = session.execute(update(JobRow).where(JobRow.state == RUNNING).values(state=QUEUED))
+        return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def handed_out(store: Store, tenant: str, job: str) -> None:
+    """Raises unless a job's files may leave: it is the tenant's, done, and its key not revoked."""
+    with store.begin() as session:
+        row = own(session, tenant, job)
+        key = session.get_one(KeyRow, row.key_id)
+        if key.state == REVOKED:
+            raise Revoked(key.name)
+        if row.state != DONE:
+            raise Refused(
+                f"the job is {row.state}; its files can be had when it is done.", status=409
+            )
+
+
+def view(store: Store, tenant: str, job: str, *, parts: bool = True) -> dict[str, Any]:
+    """What a tenant may know of a job."""
+    with store.begin() as session:
+        row = own(session, tenant, job)
+        name = session.get_one(KeyRow, row.key_id).name
+        found = session.scalars(select(PartRow).where(PartRow.job_id == job).order_by(PartRow.id)) if parts else ()  # fmt: skip
+        return _facts(row, name) | {"parts": [_part(part) for part in found]}
+
+
+def views(store: Store, tenant: str, *, most: int = 200) -> list[dict[str, Any]]:
+    """A tenant's jobs, the newest first, without their parts."""
+    with store.begin() as session:
+        rows = session.execute(
+            select(JobRow, KeyRow.name)
+            .join(KeyRow, KeyRow.id == JobRow.key_id)
+            .where(JobRow.tenant == tenant)
+            .order_by(JobRow.created.desc())
+            .limit(most)
+        ).all()
+        return [_facts(row, name) for row, name in rows]
+
+
+def stale(store: Store, before: float) -> list[str]:
+    """Jobs that ended, or were left open, before a time."""
+    with store.begin() as session:
+        rows = select(JobRow.id).where(JobRow.updated < before, JobRow.state.in_((*ENDED, OPEN)))
+        return list(session.scalars(rows))
+
+
+def forget(store: Store, job: str) -> None:
+    """Take a job's rows away; the audit log keeps its lines."""
+    with store.begin() as session:
+        for part in session.scalars(select(PartRow).where(PartRow.job_id == job)):
+            session.delete(part)
+        session.flush()
+        session.delete(session.get_one(JobRow, job))
+
+
+def waiting(store: Store) -> dict[str, int]:
+    """How many jobs there are in each state."""
+    with store.begin() as session:
+        rows = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all()
+        return {state: int(count) for state, count in rows}
+
+
+def _check_room(session: Session, who: Bearer, busy: int) -> None:
+    live = select(func.count()).select_from(JobRow).where(JobRow.state.in_(_LIVE))
+    if (session.scalar(live.where(JobRow.token_id == who.token)) or 0) >= who.limits.concurrent:
+        raise Refused(
+            f"this token has {who.limits.concurrent} jobs that are not done, as many as it may; wait or cancel one.",
+            status=429, wait=5.0,
+        )  # fmt: skip
+    if (session.scalar(live) or 0) >= busy:
+        raise Refused(
+            "the gateway has all the jobs it takes; come back later.", status=503, wait=30.0
+        )
+
+
+def _step(session: Session, job: str, start: str, end: str) -> bool:
+    done = session.execute(
+        update(JobRow)
+        .where(JobRow.id == job, JobRow.state == start)
+        .values(state=end, updated=time.time())
+    )
+    return bool(done.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def _note(store: Store, session: Session, action: str, tenant: str, token: str, key: str, detail: str) -> None:  # fmt: skip
+    named = session.get_one(KeyRow, key).fingerprint
+    note(store, session, action, tenant=tenant, token=token, key=named, detail=detail)
+
+
+def _facts(row: JobRow, key: str) -> dict[str, Any]:
+    ask = json.loads(row.ask)
+    return {
+        "id": row.id, "state": row.state, "key": key, "keep": ask["keep"], "purpose": ask["purpose"],
+        "total": row.total, "done": row.done, "error": row.error, "created": row.created,
+        "updated": row.updated,
+    }  # fmt: skip
+
+
+def _part(row: PartRow) -> dict[str, Any]:
+    return {
+        "name": row.name, "source_sha256": row.sha256, "outcome": row.outcome, "file": row.file,
+        "sha256": row.released, "reason": row.reason,
+    }  # fmt: skip

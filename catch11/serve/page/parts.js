@@ -1,0 +1,43 @@
+// Pieces of the page. Text is set as text: nothing that comes from a file or the gateway is read as HTML.
+export const $ = (id) => document.getElementById(id);
+
+export function make(tag, facts = {}, ...inside) {
+  const found = Object.assign(document.createElement(tag), facts);
+  found.append(...inside.filter((one) => one !== null && one !== undefined));
+  return found;
+}
+
+export function row(...cells) {
+  return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
+}
+
+export const day = (seconds) =>
+  seconds ? new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "never";
+
+export function say(text) {
+  $("said").textContent = text;
+}
+
+export function wrong(error) {
+  $("wrong").textContent = error ? error.message : "";
+  $("wrong").hidden = !error;
+  if (error) say("");
+}
+
+// Runs what a person asked for; what is refused is said where screen readers hear it.
+export async function tried(work) {
+  wrong(null);
+  try {
+    return await work();
+  } catch (error) {
+    wrong(error);
+    return undefined;
+  }
+}
+
+export function button(text, does, label = text) {
+  const made = make("button", { type: "button", className: "plain", textContent: text });
+  if (label !== text) made.setAttribute("aria-label", label);
+  made.addEventListener("click", () => tried(does));
+  return made;
+}

@@ -1,0 +1,103 @@
+// The first view: files in, a card each out.
+import { call, follow, get, path, save } from "./api.js";
+import { card } from "./compare.js";
+import { $, button, make, say, tried, wrong } from "./parts.js";
+
+const WORDS = {
+  answer: "its answer: the first class, and nothing more",
+  scores: "its scores too",
+  features: "what its last layer reads too",
+  all: "everything its first layer sees (counted against your quota)",
+};
+let keys = [];
+
+export async function openRecode() {
+  keys = await get("/v1/keys");
+  $("key").replaceChildren(...keys.map((one) => new Option(`${one.name} (${one.fingerprint.slice(0, 12)})`, one.id)));
+  if (!keys.length) wrong(new Error("No key is granted to you yet; ask the operator for one."));
+  offerPurposes();
+}
+
+const chosen = () => keys.find((one) => one.id === $("key").value);
+
+function offerPurposes() {
+  const grants = chosen()?.grants ?? [];
+  $("purpose").replaceChildren(...grants.map((one) => new Option(one.purpose)));
+  offerKeeps();
+}
+
+function offerKeeps() {
+  const grant = chosen()?.grants.find((one) => one.purpose === $("purpose").value);
+  $("keeps").replaceChildren(
+    ...(grant?.keep ?? []).map((keep, index) => {
+      const input = make("input", { type: "radio", name: "keep", value: keep, checked: index === 0 });
+      const left = keep === "all" ? ` – ${grant.left} files left` : "";
+      return make("label", {}, input, ` ${WORDS[keep] ?? keep}${left}`);
+    }),
+  );
+}
+
+async function recode(files) {
+  const begun = performance.now();
+  $("go").disabled = true;
+  try {
+    const ask = {
+      key: $("key").value, purpose: $("purpose").value,
+      keep: document.querySelector("input[name=keep]:checked")?.value,
+    };
+    const { id } = await (await call("/v1/jobs", { method: "POST", json: ask })).json();
+    const refused = [];
+    for (const [index, file] of files.entries()) {
+      say(`Sending ${index + 1} of ${files.length}`);
+      try {
+        await call(`/v1/jobs/${id}/parts/${path(file.webkitRelativePath || file.name)}`, { method: "PUT", body: file });
+      } catch (error) {
+        refused.push(error.message);
+      }
+    }
+    if (refused.length === files.length) {
+      await call(`/v1/jobs/${id}`, { method: "DELETE" });
+      throw new Error(refused[0]);
+    }
+    await call(`/v1/jobs/${id}/start`, { method: "POST" });
+    if (files.length > 20) {
+      location.hash = "#jobs";
+      return;
+    }
+    await follow(id, (job) => say(`${job.state}: ${job.done} of ${job.total}`));
+    show(await get(`/v1/jobs/${id}`), files, refused, (performance.now() - begun) / 1000);
+  } finally {
+    $("go").disabled = false;
+  }
+}
+
+function show(job, files, refused, seconds) {
+  if (job.state !== "done") throw new Error(job.error || `The job is ${job.state}.`);
+  const named = new Map(files.map((file) => [file.webkitRelativePath || file.name, file]));
+  const written = job.parts.filter((part) => part.outcome === "released").length;
+  say(`Done: ${written} of ${job.total} released.`);
+  const all = button(`Download all ${written} with their list`, () => save(`/v1/jobs/${job.id}/release`, `${job.id}.zip`));
+  $("results").replaceChildren(
+    ...(written ? [make("p", {}, all)] : []),
+    ...refused.map((text) => make("p", { className: "error", textContent: text })),
+    ...job.parts.map((part) => card(part, named.get(part.name), job.id, $("key").value, seconds / job.total)),
+  );
+}
+
+$("key").addEventListener("change", offerPurposes);
+$("purpose").addEventListener("change", offerKeeps);
+$("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const files = [...$("files").files];
+  tried(async () => {
+    if (!files.length) throw new Error("Choose at least one file.");
+    await recode(files);
+  });
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  $("drop").addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) $("files").files = event.dataTransfer.files;
+  });
+}

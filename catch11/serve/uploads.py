@@ -1,0 +1,210 @@
+"""Uploads, treated as hostile: names that stay below their folder, content that is what it claims,
+archives that unpack to what they state and no more."""
+
+import hashlib
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, runtime_checkable
+
+from catch11.data.pictures import picture_size, quiet
+from catch11.errors import UnreadableSource
+from catch11.kinds import IMAGE
+from catch11.modalities.known import named
+from catch11.releases.manifest import safe_path
+from catch11.serve.refusals import Refused
+from catch11.serve.tokens import Limits
+
+NAME_LENGTH = 400  # characters of a path
+_DEPTH = 20  # folders
+_PART = 200  # bytes of each of its parts, which get a suffix
+_RATIO = 200  # of unpacked to packed: deflate reaches 1,032, pictures hardly 2
+_BLOCK = 1 << 16
+_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, OSError)
+ZIP = b"PK\x03\x04", b"PK\x05\x06"
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Something that bytes are read from: a file, a member of an archive."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """So many of the next bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A part that lies on the disk."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def safe_name(name: str) -> str:
+    """A name as a path below the job's folder. Raises Refused."""
+    parts = name.split("/")
+    good = safe_path(name) and len(name) <= NAME_LENGTH and len(parts) <= _DEPTH
+    good = good and all(c.isprintable() for c in name)
+    good = good and all(
+        0 < len(p.encode("utf-8", "replace")) <= _PART and not p.startswith(".") for p in parts
+    )
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        good = False
+    if not good:
+        raise Refused(
+            f"a file's name: expected a relative path such as a/b.jpg of at most {NAME_LENGTH} printable "
+            f"characters, no .. and no dot in front, found {name[:60]!r}; rename it.",
+            status=422,
+        )
+    return name
+
+
+def keep_part(root: Path, name: str, data: Readable, *, kind: str, limits: Limits) -> Stored:
+    """Write one part below the job's folder, once it was looked at. Raises Refused.
+
+    The same name again is refused unless it brings the same bytes.
+    """
+    path = root / safe_name(name)
+    rough = root.parent / f"part-{os.urandom(8).hex()}"
+    try:
+        size, digest = _copied(data, rough, limits.size, name)
+        check_content(rough, name, kind=kind, limits=limits)
+        _placed(rough, path, name, digest)
+    finally:
+        rough.unlink(missing_ok=True)
+    return Stored(name, size, digest)
+
+
+def check_content(path: Path, name: str, *, kind: str, limits: Limits) -> None:
+    """Raises Refused for a file that is not of this kind of data, or a picture that is too large."""
+    modality = named(kind)
+    if kind != IMAGE:
+        if Path(name).suffix.lower() not in modality.suffixes:
+            known = ", ".join(sorted(modality.suffixes))
+            raise Refused(
+                f"{name[:60]}: expected {modality.sources} ({known}), found another suffix.",
+                status=415,
+            )
+        return
+    try:
+        with quiet():
+            width, height = picture_size(path.read_bytes(), path=name[:60])
+    except UnreadableSource as error:
+        raise Refused(str(error), status=415) from None
+    if width * height > limits.pixels:
+        raise Refused(
+            f"{name[:60]}: expected at most {limits.pixels} pixels, found {width} x {height}; make it smaller.",
+            status=413,
+        )
+
+
+def unpacked(file: IO[bytes], limits: Limits) -> Iterator[tuple[str, Readable]]:
+    """The files of a zip, one after the other, each to be read at once. Raises Refused.
+
+    What it states is held against the limits first; what a file unpacks to is counted as it is read.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
+        raise Refused(
+            "the archive: expected a zip, found one that is damaged.", status=415
+        ) from None
+    with archive:
+        _check_entries(entries, limits)
+        for entry in entries:
+            safe_name(entry.filename)
+            try:
+                member = archive.open(entry)
+            except _DAMAGED:
+                raise _damaged(entry.filename) from None
+            with member:
+                yield entry.filename, _Member(entry.filename, member)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A member of an archive as it is read; damage in it is a refusal."""
+
+    name: str
+    held: Readable
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self.held.read(size)
+        except _DAMAGED:
+            raise _damaged(self.name) from None
+
+
+def _damaged(name: str) -> Refused:
+    return Refused(f"{name[:60]}: expected a member that unpacks, found a damaged one.", status=415)
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
+    if not entries:
+        raise Refused("the archive: expected at least one file, found none.")
+    if len(entries) > limits.parts:
+        raise Refused(
+            f"the archive: expected at most {limits.parts} files, found {len(entries)}.", status=413
+        )
+    if (total := sum(entry.file_size for entry in entries)) > limits.total:
+        raise Refused(
+            f"the archive: expected at most {limits.total} bytes unpacked, found {total}.",
+            status=413,
+        )
+    names = [entry.filename.casefold() for entry in entries]
+    if len(set(names)) != len(names):
+        raise Refused("the archive: expected each name once, found one twice.", status=409)
+    for entry in entries:
+        if stat.S_ISLNK(entry.external_attr >> 16) or entry.flag_bits & 1:
+            raise Refused(
+                f"{entry.filename[:60]}: expected a plain file, found a link or an encrypted one."
+            )
+        if entry.file_size > limits.size or entry.file_size > _RATIO * max(entry.compress_size, 64):
+            raise Refused(
+                f"{entry.filename[:60]}: expected at most {limits.size} bytes and {_RATIO} times what it is packed "
+                f"in, found {entry.file_size}.", status=413,
+            )  # fmt: skip
+
+
+def _copied(data: Readable, path: Path, most: int, name: str) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    with open(path, "xb") as file:
+        while block := data.read(_BLOCK):
+            size += len(block)
+            if size > most:
+                raise Refused(
+                    f"{name[:60]}: expected at most {most} bytes, found more.", status=413
+                )
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    if not size:
+        raise Refused(f"{name[:60]}: expected a file, found an empty one.")
+    return size, digest.hexdigest()
+
+
+def _placed(rough: Path, path: Path, name: str, digest: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and (not path.is_file() or _digest(path) != digest):
+            raise FileExistsError
+        os.replace(rough, path)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise Refused(
+            f"{name[:60]}: expected a new name, found one that the job has with other content.",
+            status=409,
+        ) from None
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

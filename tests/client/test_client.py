@@ -1,0 +1,173 @@
+"""A release by a gateway is the release that the library makes, whatever stopped on the way."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("fastapi", reason="needs the extra serve")
+
+import uvicorn
+
+from catch11.cli import app
+from catch11.client import Gateway as Door
+from catch11.client import GatewayError
+from catch11.client.recode import recode
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.modalities.options import RecodeOptions
+from catch11.modalities.recode import recode as here
+from catch11.releases.read import read_release, sources_of
+from tests.serve.gateway import Gateway, gateway, png, pngs
+from tests.serve.test_stops import free_port, wait_for
+from tests.world import World, build_world
+
+
+@contextmanager
+def listening(made: Gateway) -> Iterator[str]:
+    """The gateway on a port of this machine."""
+    port = free_port()
+    config = uvicorn.Config(made.client.app, port=port, lifespan="off", log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, str, str, World]]:
+    world = build_world(tmp_path_factory.mktemp("world"), count=16)
+    with (
+        gateway(world, tmp_path_factory.mktemp("home"), quota=1000) as made,
+        listening(made) as url,
+    ):
+        yield made, url, str(made.client.headers["authorization"]).split()[1], world
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for name, data in pngs(6, 30).items():
+        path = folder / ("a" if name < "003" else "b") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_release_on_disk(served: Any, source: Path, tmp_path: Path) -> None:
+    _made, url, token, world = served
+    options = RecodeOptions(method="spectral", keep="all")
+    with Door(url, token) as door:
+        done = recode(door, source, tmp_path / "out", options)
+        assert repr(door) == f"Gateway('{url}')"
+    assert done.written + done.withheld == 6
+    assert (done.skipped, done.refused[-1].first) == (1, "notes.txt")
+    local = RecodeOptions(method="spectral", model=world.model, check=True, workers=1)
+    (source / "notes.txt").unlink()
+    here(source, tmp_path / "local", world.key, local)
+    assert files(tmp_path / "out") == files(tmp_path / "local")
+    rows = sources_of(read_release(tmp_path / "out"), tmp_path / "out.ledger.jsonl")
+    assert sorted(row.source for row in rows.values()) == sorted(f"{p.parent.name}/{p.name}" for p in source.rglob("*.png"))[: len(rows)]  # fmt: skip
+
+
+def test_stopped_on_the_way_it_goes_on(
+    served: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _made, url, token, _world = served
+    out, options = tmp_path / "out", RecodeOptions(method="spectral", keep="all")
+
+    class Stopped(Exception):
+        pass
+
+    calls = {"upload": 0, "fetch": 0}
+
+    def stopping(name: str, after: int) -> None:
+        real = getattr(Door, name)
+
+        def held(*args: Any, **said: Any) -> Any:
+            calls[name] += 1
+            if calls[name] == after:
+                raise Stopped
+            return real(*args, **said)
+
+        monkeypatch.setattr(Door, name, held)
+
+    with Door(url, token) as door:
+        for name in ("upload", "fetch"):
+            stopping(name, 4)
+            with pytest.raises(Stopped):
+                recode(door, source, out, options)
+        done = recode(door, source, out, options)
+        again = recode(door, source, out, options)
+    assert calls["upload"] == 4 + 4, "what had arrived was not sent again"
+    assert (again.written, again.reused) == (0, done.written + done.reused)
+    release = read_release(out)
+    assert release.complete
+    assert all(release.data(entry) for entry in release.entries)
+    assert not (out / ".catch11").exists()
+
+
+def test_a_changed_file_is_fetched_again(served: Any, source: Path, tmp_path: Path) -> None:
+    _made, url, token, _world = served
+    out, options = tmp_path / "out", RecodeOptions(method="spectral", keep="all")
+    with Door(url, token) as door:
+        recode(door, source, out, options)
+        before = files(out)
+        broken = next(out.rglob("*.png"))
+        broken.write_bytes(b"other bytes")
+        done = recode(door, source, out, options)
+    assert done.written == 1
+    assert files(out) == before
+
+
+def test_by_the_command(served: Any, source: Path, tmp_path: Path) -> None:
+    _made, url, token, _world = served
+    words = ["recode", str(source), str(tmp_path / "out"), "--server", url, "--keep", "all"]
+    run = CliRunner().invoke
+    done = run(app, [*words, "--key", "ours", "--json"], env={"CATCH11_TOKEN": token})
+    assert done.exit_code == 0, done.stderr
+    assert '"skipped": 1' in done.stdout
+    for more, env, sentence in (
+        ([], {}, "token: expected the gateway's token in CATCH11_TOKEN"),
+        ([], {"CATCH11_TOKEN": "c11_none"}, "expected a valid token"),
+        (["--radius", "4"], {"CATCH11_TOKEN": token}, "--radius: expected none with --server"),
+        (["--dry-run"], {"CATCH11_TOKEN": token}, "--dry-run: expected no --server"),
+        (["--key", "other"], {"CATCH11_TOKEN": token}, "no grant of yours names such a key"),
+    ):  # fmt: skip
+        failed = run(app, [*words[:2], str(tmp_path / "new"), *words[3:], *more], env=env)
+        assert (failed.exit_code, sentence in " ".join(failed.stderr.split())) == (2, True), failed.stderr  # fmt: skip
+        assert token not in failed.stderr
+    missing = run(app, ["recode", str(source), str(tmp_path / "new")])
+    assert (missing.exit_code, "--key: expected a key file, or --server URL" in missing.stderr) == (2, True)  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["http://example.org", "ftp://127.0.0.1", "nonsense", ""])
+def test_tokens_go_nowhere_in_the_plain(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="expected https://HOST"):
+        Door(url, "c11_x")
+
+
+def test_nobody_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catch11.client.gateway._WAIT", 0.001)
+    with Door(f"http://127.0.0.1:{free_port()}", "c11_x") as door, pytest.raises(GatewayError, match="cannot be reached"):  # fmt: skip
+        door.granted_keys()
+
+
+def test_a_folder_of_other_files_is_refused(served: Any, source: Path, tmp_path: Path) -> None:
+    _made, url, token, _world = served
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "other").write_bytes(png(1, 1))
+    with Door(url, token) as door, pytest.raises(ReleaseError, match="other files and no release"):
+        recode(door, source, out)

@@ -1,0 +1,235 @@
+"""The service: files in, the engine's release out, for who may have it."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catch11.modalities.options import RecodeOptions
+from catch11.modalities.recode import recode
+from catch11.releases.read import read_release
+from catch11.serve.vault import revoke_key
+from tests.serve.gateway import Gateway, gateway, png, pngs, run_job, send
+from tests.world import World, build_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return build_world(tmp_path_factory.mktemp("world"), count=16)
+
+
+@pytest.fixture(scope="module")
+def open_gateway(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with gateway(world, tmp_path_factory.mktemp("home"), quota=1000) as made:
+        yield made
+
+
+def ended(client: Any, job: str) -> dict[str, Any]:
+    with client.stream("GET", f"/v1/jobs/{job}/events") as stream:
+        said = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    assert said[-1]["state"] in ("done", "failed", "cancelled")
+    return dict(client.get(f"/v1/jobs/{job}").json())
+
+
+def test_one_picture_is_recoded_as_the_library_does(
+    open_gateway: Gateway, world: World, tmp_path: Path
+) -> None:
+    data = png(1, 900)
+    done = send(open_gateway.client, {"a/b.png": data}, keep="all")
+    assert done.status_code == 200, done.text
+    (part,) = done.json()["parts"]
+    assert (part["name"], part["outcome"], part["file"]) == ("a/b.png", "released", "a/b.png")
+    job = done.json()["id"]
+    got = open_gateway.client.get(f"/v1/jobs/{job}/files/a/b.png").content
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    (tmp_path / "source" / "a" / "b.png").write_bytes(data)
+    options = RecodeOptions(method="spectral", model=world.model, check=True)
+    recode(tmp_path / "source", tmp_path / "out", world.key, options)
+    assert got == (tmp_path / "out" / "a" / "b.png").read_bytes()
+
+
+def test_a_batch_and_a_zip_of_it_give_the_same_files(open_gateway: Gateway, tmp_path: Path) -> None:
+    files = pngs(5, 100)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    one = send(open_gateway.client, files)
+    two = send(open_gateway.client, {"all.zip": packed.getvalue()})
+    outcomes = [[(p["name"], p["sha256"]) for p in each.json()["parts"]] for each in (one, two)]
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0]) == 5
+    zipped = open_gateway.client.post(
+        "/v1/recode",
+        files=[("file", (name, data)) for name, data in files.items()],
+        headers={"accept": "application/zip"},
+    )
+    with zipfile.ZipFile(io.BytesIO(zipped.content)) as archive:
+        archive.extractall(tmp_path)
+    release = read_release(tmp_path)
+    written = [part for part in one.json()["parts"] if part["outcome"] == "released"]
+    assert len(written) >= 3, (
+        "the tiny net answers otherwise now and then, which the check withholds"
+    )
+    assert {entry.sha256 for entry in release.entries} == {part["sha256"] for part in written}
+    assert release.complete
+    assert release.keep is not None
+    assert release.keep.text == "answer"
+    assert all(release.data(entry) for entry in release.entries)
+
+
+def test_a_job_is_watched_fetched_in_ranges_and_verified(open_gateway: Gateway) -> None:
+    client = open_gateway.client
+    job = run_job(client, pngs(6, 200), keep="answer", names="opaque")
+    found = ended(client, job)
+    assert (found["state"], found["done"], found["total"]) == ("done", 6, 6)
+    released = [part for part in found["parts"] if part["outcome"] == "released"]
+    assert len(released) >= 4, (
+        "the tiny net answers otherwise now and then, which the check withholds"
+    )
+    whole = client.get(f"/v1/jobs/{job}/release").content
+    half = client.get(f"/v1/jobs/{job}/release", headers={"range": f"bytes={len(whole) // 2}-"})
+    assert half.status_code == 206
+    assert half.content == whole[len(whole) // 2 :]
+    verified = client.post("/v1/verify", json={"job": job})
+    assert verified.status_code == 200, verified.text
+    facts = verified.json()
+    assert (facts["failed"], facts["files"]) == (False, len(released))
+    roles = {
+        r["role"]: r
+        for r in facts["records"]
+        if (r["condition"], r["metric"]) == ("nte", "accuracy")
+    }
+    assert roles["authorized"]["value"] == 1.0
+    assert len(roles) == 2
+
+
+def test_answers_tell_no_confidence_of_the_authorized_model(open_gateway: Gateway) -> None:
+    said = open_gateway.client.post("/v1/answers", files={"file": ("a.png", png(2, 5))})
+    assert said.status_code == 200, said.text
+    ours, theirs = said.json()
+    assert (ours["role"], ours["answer"], ours["confidence"]) == ("authorized", "south west", None)
+    assert (theirs["role"], 0.0 <= theirs["confidence"] <= 1.0) == ("rival", True)
+
+
+def test_the_same_request_is_the_same_job(open_gateway: Gateway) -> None:
+    headers = {"idempotency-key": "request-one"}
+    files = [("file", ("a.png", png(0, 300)))]
+    jobs = {open_gateway.client.post("/v1/recode", files=files, headers=headers).json()["id"] for _ in range(2)}  # fmt: skip
+    assert len(jobs) == 1
+    assert open_gateway.other.post("/v1/recode", files=files, headers=headers).json()["id"] not in jobs  # fmt: skip
+
+
+def test_two_strengths_of_one_picture_are_refused(open_gateway: Gateway) -> None:
+    data = png(3, 400)
+    assert send(open_gateway.client, {"a.png": data}, keep="all").status_code == 200
+    again = send(open_gateway.client, {"b.png": data}, keep="answer")
+    assert again.status_code == 409
+    assert "before with other settings" in again.json()["error"]
+    assert send(open_gateway.other, {"b.png": data}, keep="answer").status_code == 200
+
+
+def test_keys_say_nothing_secret(open_gateway: Gateway, world: World) -> None:
+    found = open_gateway.client.get("/v1/keys").json()
+    assert found[0]["fingerprint"] == world.key.fingerprint
+    assert found[0]["grants"][0]["keep"] == ["answer", "scores", "all"]
+    text = json.dumps([found, open_gateway.admin.get("/v1/admin/keys").json()])
+    assert world.ours not in text
+    assert world.key.secret.hex() not in text
+
+
+def test_tenants_are_apart(open_gateway: Gateway) -> None:
+    job = send(open_gateway.client, {"x.png": png(0, 500)}).json()["id"]
+    other = open_gateway.other
+    for method, path, body in (
+        ("GET", "", None), ("GET", "/events", None), ("GET", "/release", None), ("GET", "/files/x.png", None),
+        ("GET", "/files/manifest.jsonl", None), ("POST", "/start", None), ("PUT", "/parts/x.png", b"x"),
+        ("DELETE", "", None),
+    ):  # fmt: skip
+        answer = other.request(method, f"/v1/jobs/{job}{path}", content=body)
+        none = other.request(method, f"/v1/jobs/{'0' * 24}{path}", content=body)
+        assert answer.status_code == none.status_code == 404
+        assert answer.json()["error"].replace(job, "") == none.json()["error"].replace("0" * 24, "")
+    assert other.post("/v1/verify", json={"job": job}).status_code == 404
+    assert job not in json.dumps(other.get("/v1/jobs").json())
+    assert open_gateway.client.get(f"/v1/jobs/{job}").status_code == 200
+
+
+def test_scopes_and_tokens(open_gateway: Gateway) -> None:
+    client, admin = open_gateway.client, open_gateway.admin
+    assert client.get("/v1/admin/tokens").status_code == 403
+    assert admin.post("/v1/jobs", json={}).status_code == 403
+    made = admin.post("/v1/admin/tokens", json={"tenant": "a", "scopes": ["recode"], "days": 1})
+    token = made.json()["token"]
+    headers = {"authorization": f"Bearer {token}"}
+    assert client.get("/v1/me", headers=headers).json()["scopes"] == ["recode"]
+    assert admin.delete(f"/v1/admin/tokens/{token.split('_')[1]}").status_code == 204
+    refused = client.get("/v1/me", headers=headers)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == "Bearer"
+    assert token not in json.dumps(admin.get("/v1/admin/tokens").json())
+    assert admin.get("/v1/admin/audit").json()["wrong"] == ""
+
+
+def test_cancelled_and_deleted(open_gateway: Gateway) -> None:
+    client = open_gateway.client
+    job = client.post("/v1/jobs", json={}).json()["id"]
+    assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").json()["state"] == "cancelled"
+    assert client.post(f"/v1/jobs/{job}/start").status_code == 409
+    assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert client.get(f"/v1/jobs/{job}").status_code == 404
+
+
+def test_quota_of_what_gives_the_subspace_away(world: World, tmp_path: Path) -> None:
+    with gateway(world, tmp_path / "home", quota=3) as made:
+        assert send(made.client, pngs(2, 600), keep="all").status_code == 200
+        refused = send(made.client, pngs(2, 700), keep="all")
+        assert refused.status_code == 403
+        assert "quota" in refused.json()["error"]
+        assert send(made.client, pngs(2, 700)).status_code == 200, "deep files are not counted"
+        assert made.client.get("/v1/keys").json()[0]["grants"][0]["left"] == 1
+
+
+def test_a_revoked_key_stops_running_jobs_and_hands_nothing_out(
+    world: World, tmp_path: Path
+) -> None:
+    with gateway(world, tmp_path / "home", quota=1000) as made:
+        first = send(made.client, pngs(1, 800)).json()["id"]
+        job = run_job(made.client, pngs(40, 5000), keep="scores")
+        while made.client.get(f"/v1/jobs/{job}").json()["state"] == "queued":
+            time.sleep(0.01)
+        revoke_key(made.service.store, "ours")
+        found = ended(made.client, job)
+        assert (found["state"], "was revoked" in found["error"]) == ("failed", True)
+        for path in (f"{first}/release", f"{job}/release", f"{first}/files/manifest.jsonl"):
+            assert made.client.get(f"/v1/jobs/{path}").status_code == 410
+        assert send(made.client, pngs(1, 1)).status_code == 403
+        assert made.client.get("/v1/keys").json() == []
+
+
+def test_nothing_measured_and_nothing_secret_leaves(
+    open_gateway: Gateway, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = open_gateway.client
+    with caplog.at_level("DEBUG"):
+        job = send(client, pngs(3, 1000), keep="scores").json()["id"]
+    home = open_gateway.service.settings.home
+    texts = [
+        client.get(path).text
+        for path in (
+            f"/v1/jobs/{job}", f"/v1/jobs/{job}/files/manifest.jsonl", "/metrics", "/v1/keys", "/v1/jobs",
+        )
+    ]  # fmt: skip
+    texts += [caplog.text, (home / "jobs" / job / "ledger.jsonl").read_text()]
+    token = str(client.headers["authorization"]).split()[1]
+    for text in texts:
+        for word in ("psnr", "front_shift", "margin", "steps", "basis", "distance"):
+            assert word not in text
+        for secret in (world.key.secret.hex(), world.ours, token, token.split("_", 2)[2]):
+            assert secret not in text

@@ -1,0 +1,230 @@
+"""The vault: sealed at rest, opened in memory, rotated, revoked at once; grants; the audit chain."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from catch11.copies.secretfile import Secret
+from catch11.errors import InvalidArgument
+from catch11.keys.key import Key, build_key
+from catch11.models.load import load_picture_model
+from catch11.serve.audit import check
+from catch11.serve.grants import add_grant, end_grants, find_grant, granted_keys, spend
+from catch11.serve.refusals import Forbidden, Refused, Revoked, Unknown
+from catch11.serve.store import Store, open_store
+from catch11.serve.tokens import Doorkeeper, Limits, create_token, list_tokens, revoke_token
+from catch11.serve.vault import Models, Vault, add_key, list_keys, reseal, revoke_key, rotate_key
+from tests.serve.conftest import MASTER
+
+MODEL = "py:catch11.studies.nets.digits:patch"
+SECRET = bytes(range(100, 132))
+
+
+@pytest.fixture(scope="module")
+def key() -> Key:
+    return build_key(load_picture_model(MODEL), secret=SECRET)
+
+
+@pytest.fixture
+def held(store: Store, key: Key) -> str:
+    return add_key(store, "digits", key, models=Models(model=MODEL, rivals=("py:x:y",)))
+
+
+def whole(store: Store) -> bytes:
+    """Every byte of the database's files."""
+    path = Path(str(store.engine.url.database))
+    return b"".join(p.read_bytes() for p in path.parent.glob(f"{path.name}*"))
+
+
+def test_what_was_sealed_opens_the_same(store: Store, key: Key, held: str) -> None:
+    opened = Vault(store).opened(held)
+    assert (opened.key.secret, opened.key.fingerprint) == (SECRET, key.fingerprint)
+    assert opened.models == Models(model=MODEL, rivals=("py:x:y",))
+    assert MODEL not in repr(opened)
+    assert "Key(" not in repr(opened)
+
+
+def test_nothing_secret_lies_in_the_database(store: Store, held: str) -> None:
+    token = create_token(store, "acme", ["recode"])
+    data = whole(store)
+    assert b"digits" in data
+    for secret in (SECRET, SECRET.hex().encode(), MODEL.encode(), MASTER.encode()):
+        assert secret not in data
+    assert token.split("_", 2)[2].encode() not in data
+    assert b"$argon2id$" in data
+
+
+def test_a_copys_secret_is_sealed_beside_its_key(store: Store, key: Key) -> None:
+    from catch11.copies.seal import seal_secret
+
+    copy: Secret = seal_secret(load_picture_model(MODEL))
+    name = add_key(store, "sealed", key, models=Models(), secret=copy)
+    found = Vault(store).opened(name).secret
+    assert found is not None
+    assert found.secret == copy.secret
+    assert copy.secret not in whole(store)
+
+
+def test_names_are_unique(store: Store, key: Key, held: str) -> None:
+    with pytest.raises(InvalidArgument, match="one that no key has, found digits"):
+        add_key(store, "digits", key, models=Models())
+    with pytest.raises(InvalidArgument, match="no /"):
+        add_key(store, "a/b", key, models=Models())
+
+
+def test_revoked_is_refused_at_once_and_wiped(store: Store, held: str) -> None:
+    vault = Vault(store)
+    vault.opened(held)
+    revoke_key(store, "digits")
+    for ask in (vault.opened, vault.check):
+        with pytest.raises(Revoked, match="digits was revoked"):
+            ask(held)
+    with store.begin() as session:
+        left = session.execute(text("select length(sealed_key) from keys")).scalar_one()
+    assert left == 0
+    with pytest.raises(Refused, match="is revoked"):
+        rotate_key(store, "digits")
+
+
+def test_rotation_makes_another_key_of_the_same_model(store: Store, key: Key, held: str) -> None:
+    add_grant(store, "digits", "acme", keep=("answer", "all"), quota=5)
+    new = rotate_key(store, key.fingerprint[:12])
+    vault = Vault(store)
+    fresh, old = vault.opened(new), vault.opened(held)
+    assert fresh.key.secret != old.key.secret
+    assert fresh.key.front_fingerprint == old.key.front_fingerprint
+    assert fresh.name == "digits"
+    assert [one["state"] for one in list_keys(store)] == ["retired", "active"]
+    (granted,) = granted_keys(store, "acme")
+    assert granted["id"] == new
+    assert granted["grants"][0]["keep"] == ["answer", "all"]
+
+
+def test_resealing_changes_both_secrets_and_keeps_what_they_held(
+    store: Store, tmp_path: Path, held: str
+) -> None:
+    before = store.data_key
+    assert reseal(store, "another master secret", cost=10) == 1
+    assert check(store) == (2, "")
+    again = open_store(f"sqlite:///{tmp_path / 'gateway.db'}", "another master secret", cost=10)
+    assert again.data_key != before
+    assert Vault(again).opened(held).key.secret == SECRET
+
+
+def test_grants_say_what_may_be_kept_for_what_and_how_often(store: Store, held: str) -> None:
+    add_grant(store, "digits", "acme", keep=("answer", "all"), purpose="research", quota=2)
+
+    def ask(**said: str | None) -> object:
+        facts = {"key": None, "purpose": None, "keep": None, "method": None, **said}
+        with store.begin() as session:
+            return find_grant(session, "acme", **facts)
+
+    usual = ask()
+    assert (usual.keep, usual.method, usual.counted) == ("answer", "deep", False)  # type: ignore[attr-defined]
+    counted = ask(keep="all", key="digits", purpose="research")
+    assert (counted.method, counted.counted) == ("spectral", True)  # type: ignore[attr-defined]
+    for said, match in (
+        ({"keep": "features"}, "your grant says answer, all"),
+        ({"purpose": "advertising"}, "this purpose"),
+        ({"key": "other"}, "no grant of yours"),
+    ):
+        with pytest.raises(Forbidden, match=match):
+            ask(**said)
+    with store.begin() as session:
+        spend(session, counted.id, 2)  # type: ignore[attr-defined]
+    with pytest.raises(Forbidden, match="within the quota"), store.begin() as session:
+        spend(session, counted.id, 1)  # type: ignore[attr-defined]
+    assert granted_keys(store, "other") == []
+    assert end_grants(store, "digits", "acme") == 1
+    assert granted_keys(store, "acme") == []
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ({"tenant": "a b"}, "tenant: expected 1 to 64 letters"),
+        ({"keep": ("nonsense",)}, "keep: expected answer"),
+        ({"quota": -1}, "a quota of 0 or more"),
+        ({"keep": ()}, "expected a keep"),
+    ],
+)
+def test_bad_grants(store: Store, held: str, said: dict[str, object], match: str) -> None:
+    with pytest.raises(InvalidArgument, match=match):
+        add_grant(store, "digits", **{"tenant": "acme", **said})  # type: ignore[arg-type]
+    with pytest.raises(Unknown, match="no key 'none'"):
+        add_grant(store, "none", "acme")
+
+
+def test_tokens_open_until_they_end(store: Store) -> None:
+    token = create_token(store, "acme", ["verify", "recode"], limits=Limits(rate=7))
+    door = Doorkeeper(store)
+    bearer = door.bearer(token)
+    assert (bearer.tenant, bearer.scopes, bearer.limits.rate) == ("acme", {"recode", "verify"}, 7)
+    assert isinstance(list_tokens(store)[0]["used"], float)
+    bearer.needs("verify")
+    with pytest.raises(Forbidden, match="scope admin"):
+        bearer.needs("admin")
+    for wrong in (None, "", "c11", token[:-1], token + "x", token.replace("c11", "c12"), "c11__"):
+        with pytest.raises(Refused, match="expected a valid token"):
+            door.bearer(wrong)
+    door.bearer(token)
+    revoke_token(store, bearer.token)
+    with pytest.raises(Refused, match="expected a valid token"):
+        door.bearer(token)
+    short = create_token(store, "acme", ["admin"], days=1e-9)
+    with pytest.raises(Refused, match="expected a valid token"):
+        door.bearer(short)
+    assert [one["state"] for one in list_tokens(store)] == ["revoked", "expired"]
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ({"scopes": ["root"]}, "some of recode, verify, admin, found root"),
+        ({"scopes": []}, "found none"),
+        ({"scopes": ["admin"], "days": 0.0}, "days: expected above 0"),
+        ({"scopes": ["admin"], "tenant": "../x"}, "tenant: expected"),
+    ],
+)
+def test_bad_tokens(store: Store, said: dict[str, object], match: str) -> None:
+    with pytest.raises(InvalidArgument, match=match):
+        create_token(store, **{"tenant": "acme", **said})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="rate: expected 1 or more"):
+        Limits(rate=0)
+    with pytest.raises(Unknown, match="no token"):
+        revoke_token(store, "nonsense")
+
+
+DAMAGE = {
+    "changed": "update audit set detail = 'other' where number = 2",
+    "swapped": "update audit set number = case number when 2 then -3 when 3 then -2 end where number in (2, 3)",
+    "removed": "delete from audit where number = 2",
+    "cut": "delete from audit where number = 4",
+    "emptied": "delete from audit",
+    "recounted": "update audit_head set number = 4, mac = 'x'",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_the_audit_log_shows_what_was_done_to_it(store: Store, name: str) -> None:
+    for tenant in ("a", "b", "c", "d"):
+        create_token(store, tenant, ["recode"])
+    assert check(store) == (4, "")
+    with store.begin() as session:
+        session.execute(text(DAMAGE[name]))
+        if name == "swapped":
+            session.execute(text("update audit set number = -number where number < 0"))
+    lines, wrong = check(store)
+    assert wrong
+    assert lines <= 4
+
+
+def test_a_cut_with_its_head_put_back_shows_nothing_less_than_a_lost_line(store: Store) -> None:
+    """The head is keyed too: whoever cuts the log cannot write a head that fits."""
+    for tenant in ("a", "b"):
+        create_token(store, tenant, ["recode"])
+    with store.begin() as session:
+        session.execute(text("delete from audit where number = 2"))
+        session.execute(text("update audit_head set number = 1"))
+    assert check(store) == (1, "the count of lines was changed")

@@ -1,11 +1,12 @@
 """Sealed copies: what opening costs, how uniform files are, what rivals learn. One run prints one part:
 
-    python benchmarks/sealed.py cost|noise|rivals [--runs N]
+    python benchmarks/sealed.py cost|noise|rivals|scratch [--runs N]
 
 cost      opening against a forward of DeiT-tiny, 8 pictures, one thread, in torch and in onnxruntime
 noise     500 photographs as sealed files: bytes, neighbours, files beside each other, with intervals
 rivals    clean CIFAR-10 thumbnails, sealed as they are: the most that files can hold. Rivals as they are,
           and fine-tuned on 2,000 labelled files, the best of their epochs on 500 others
+scratch   nets that know nothing, trained on the same files; beside them the same nets on the same pictures unsealed
 
 Needs the folder of real models (CATCH11_ASSETS).
 """
@@ -154,13 +155,26 @@ def rivals(runs: int) -> None:
         best = max(best, share(said.argmax(1), truth))
     _said("ridge, best of 3 weights", best)
     score = reader(rival.canvas.normalise(others), truth, half=False)
-    for name, net, rate in (
-        ("ResNet-32, fine-tuned", fresh(rival), 0.03),
-        ("ResNet-32, from scratch", scratch(fresh(rival)), 0.1),
-        ("plain convolutions, from scratch", Vgg(), 0.03),
-    ):
-        made = learn(net, values, labels, Course(rate=rate, epochs=runs, half=False), score)
-        _said(f"{name}, best of {len(made.curve)} looks", made.best)
+    made = learn(fresh(rival), values, labels, Course(rate=0.03, epochs=runs, half=False), score)
+    _said(f"ResNet-32, fine-tuned, best of {len(made.curve)} looks", made.best)
+
+
+def from_scratch(runs: int) -> None:
+    model, _, rival = models(ASSETS)
+    seal = seal_secret(model, secret=bytes(32))
+    images, labels = lessons(ASSETS, TAUGHT)
+    judged, truth = tests(ASSETS, JUDGED)
+    normalise = rival.canvas.normalise
+    for files, known, shown in (
+        ("sealed", _sealed(seal, images), _sealed(seal, judged)), ("unsealed", images, judged),
+    ):  # fmt: skip
+        score = reader(normalise(shown), truth, half=False)
+        for name, net, rate in (
+            ("plain convolutions", scratch(Vgg()), 0.03), ("ResNet-32", scratch(fresh(rival)), 0.1),
+        ):  # fmt: skip
+            course = Course(rate=rate, epochs=runs, half=False)
+            made = learn(net, normalise(known), labels, course, score)
+            _said(f"{name} from scratch, {files}, best of {len(made.curve)} looks", made.best)
 
 
 def _sealed(seal: SealSecret, images: Tensor) -> Tensor:
@@ -174,8 +188,9 @@ def _said(name: str, value: float) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
-    parser.add_argument("part", choices=("cost", "noise", "rivals"))
-    parser.add_argument("--runs", type=int, default=15, help="of cost; of rivals, epochs")
+    parser.add_argument("part", choices=("cost", "noise", "rivals", "scratch"))
+    parser.add_argument("--runs", type=int, default=15, help="of cost; else epochs")
     asked = parser.parse_args()
     torch.manual_seed(0)
-    {"cost": cost, "noise": noise, "rivals": rivals}[asked.part](asked.runs)
+    parts = {"cost": cost, "noise": noise, "rivals": rivals, "scratch": from_scratch}
+    parts[asked.part](asked.runs)

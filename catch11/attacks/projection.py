@@ -35,11 +35,15 @@ class ProjectOut(Attack):
 @register
 class ProjectInpaint(Attack):
     """The insensitive part filled in with what public pictures say about it: by the covariance of
-    tiles and their neighbours for patch fronts, by frequency for overlapping convolutions."""
+    tiles and their neighbours for patch fronts, by frequency for overlapping convolutions. rounds: of the
+    latter, each number of them; the first alone for patch fronts."""
 
     name = "project-inpaint"
     cost = "untrained"
     knowledge = frozenset({"released", "front", "public"})
+
+    def __init__(self, rounds: tuple[int, ...] = (8, 32)) -> None:
+        self.rounds = rounds
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         subspace, public = material.subspace, material.public
@@ -47,7 +51,7 @@ class ProjectInpaint(Attack):
         assert public is not None
         if isinstance(subspace, TileSubspace):
             yield from _by_tile(subspace, material.released, public)
-        rounds = (8,) if isinstance(subspace, TileSubspace) else (8, 32)
+        rounds = self.rounds[:1] if isinstance(subspace, TileSubspace) else self.rounds
         yield from _by_frequency(subspace, material.released, public, rounds)
 
 

@@ -27,7 +27,7 @@ from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models
 from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named, roles_of
-from catch11.evaluation.score import Run, release_id, to_record
+from catch11.evaluation.score import Run, kept_facts, release_id, to_record
 from catch11.evaluation.verification import Verification
 from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key
@@ -138,6 +138,7 @@ class _Session:
             "public": scene.public,
             "control": asked.effort.control,
             **({"question": asked.question} if asked.question else {}),
+            **kept_facts(asked.release),
         }
         seed = asked.effort.seed
         self._facts = Run(

@@ -1,7 +1,9 @@
 """What released files kept, measured through the authorized model: scores, features, layers."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -12,12 +14,19 @@ from catch11.errors import Catch11Error
 from catch11.evaluation.metrics import bootstrap
 from catch11.evaluation.score import Measured, Tally
 from catch11.models.frame import Model
+from catch11.recoding.deep.agreement import Agreement, Kind
 from catch11.recoding.deep.kept import cosines, nats, readings
-from catch11.recoding.deep.target import LOGITS, Target, parse_at
+from catch11.recoding.deep.target import LOGITS, Reading, Target, parse_at
 from catch11.recoding.keep import ALL, FEATURES, LAYER, SCORES, Keep
 
 KL = "KL, nats"
+_SCORE = 0.1  # how far a score may lie from the clean one, where nothing else is said
 Values = dict[str, list[float]]
+# How the distance of answers is measured, by the outputs of a head, and what it is called.
+_HEADS: dict[int, tuple[Kind, str]] = {
+    0: ("cosine", f"distance of {FEATURES}"),
+    1: ("score", "distance of scores"),
+}
 
 
 def measures(
@@ -41,26 +50,85 @@ def _measured(model: Model, keep: Keep | None, made: Tensor, clean: Tensor) -> d
     found: dict[str, float] = {}
     usual = LOGITS if model.speaks else FEATURES
     for place in dict.fromkeys(one for one in (promised, usual) if one):
-        try:
-            target = Target(model, model.canvas, parse_at(place))
-            meant, read = readings(target, made, clean)
-        except Catch11Error:
-            continue
-        if target.names:
-            found[f"distance of {place}"] = float(target.distance(read, meant))
-            found[f"cosine of {place}"] = float(cosines(read, meant))
+        with suppress(Catch11Error):
+            found |= _of_maps(model, place, made, clean)
+    if KL not in found and not model.speaks:  # no maps can be read, answers can
+        read, meant = (_scores(model, windows) for windows in (made, clean))
         found[KL] = float(nats(read, meant))
     return found
 
 
+def _of_maps(model: Model, place: str, made: Tensor, clean: Tensor) -> dict[str, float]:
+    target = Target(model, model.canvas, parse_at(place))
+    meant, read = readings(target, made, clean)
+    found = {KL: float(nats(read, meant))}
+    if target.names:
+        found[f"distance of {place}"] = float(target.distance(read, meant))
+        found[f"cosine of {place}"] = float(cosines(read, meant))
+    return found
+
+
+def _scores(model: Model, windows: Tensor) -> Reading:
+    """The answer alone, by whatever runs the model; it takes no gradient."""
+    return Reading(logits=model.logits(model.canvas.normalise(windows)), maps=())
+
+
+def unmeasured(model: Model, keep: Keep | None) -> str:
+    """Why this model cannot say how near files are to what they keep; empty where it can."""
+    if keep is None or keep.tolerance is None or keep.what == SCORES:
+        return ""
+    grey = torch.full((1, *model.canvas.shape), 0.5)
+    try:
+        _of_maps(model, keep.at, grey, grey)
+    except Catch11Error as error:
+        return str(error)
+    return ""
+
+
+def answers_kept(
+    keep: Keep | None,
+    made: Float[Tensor, "item output"],
+    clean: Float[Tensor, "item output"],
+    *,
+    classes: int,
+) -> tuple[Values, list[bool]]:
+    """Of answers that are all a model gives of an item: how far they are from the clean ones, in the
+    measure of its head, and whether they are alike. classes: none is an embedding, one a score, which
+    is alike within .1 or what is kept of it."""
+    kind, name = _HEADS.get(classes, ("kl", KL))
+    far = Agreement(kind=kind, value=_SCORE).distance(made.float(), clean.float())
+    assert far is not None
+    near = max(_SCORE, (keep and keep.tolerance) or 0.0) if classes else math.inf
+    alike = made.argmax(1) == clean.argmax(1) if classes > 1 else far <= near
+    return {name: far.clamp_min(0.0).tolist()}, alike.tolist()
+
+
+def unsourced(keep: Keep | None) -> tuple[str, ...]:
+    """That nothing can be said without the sources of files that keep something within a tolerance."""
+    if keep is None or keep.tolerance is None:
+        return ()
+    return (not_measured(keep, "that takes the sources (--source)"),)
+
+
+def not_measured(keep: Keep, why: str) -> str:
+    """The warning of a verification."""
+    return f"whether {keep.near} is kept was not measured: {why}"
+
+
 def broken(
-    keep: Keep | None, files: Sequence[str], found: Values, alike: Iterable[bool]
+    keep: Keep | None,
+    files: Sequence[str],
+    found: Values,
+    alike: Iterable[bool],
+    *,
+    measure: str = "",
 ) -> list[tuple[str, str]]:
     """Files that do not keep what the list says, each with the reason. alike: whether the authorized
-    model answers each as it answers its source."""
+    model answers each as it answers its source. measure: the distance that counts, where what is kept
+    does not name it."""
     if keep is None or keep.what == ALL:
         return []
-    name = KL if keep.what == SCORES else f"distance of {keep.at}"
+    name = measure or (KL if keep.what == SCORES else f"distance of {keep.at}")
     distances: Sequence[float | None] = found.get(name) or [None] * len(files)
     lines = []
     for file, distance, same in zip(files, distances, alike, strict=True):

@@ -13,6 +13,7 @@ from catch11.evaluation.metrics import accuracy
 from catch11.evaluation.record import Condition, Record, Role, Verdict, versions
 from catch11.keys.authorized import Authorized
 from catch11.releases.manifest import Entry
+from catch11.releases.read import Release
 
 AGREEMENT = "agreement"  # with the model's own prediction on the clean item
 
@@ -158,6 +159,15 @@ def release_id(entries: Iterable[Entry]) -> str:
     """Eight hex digits of a release's listed files, so that records of one release are known."""
     listed = "".join(sorted(entry.sha256 for entry in entries))
     return hashlib.sha256(listed.encode()).hexdigest()[:8]
+
+
+def kept_facts(release: Release) -> dict[str, str]:
+    """What a release says that its files keep, and the seal of the copy that they are for, as far as it
+    says so."""
+    stated = {
+        "keep": release.keep.near if release.keep else "", "sealed": str(release.facts.get("sealed", ""))
+    }  # fmt: skip
+    return {name: text for name, text in stated.items() if text}
 
 
 def mean(values: Sequence[float]) -> float | None:

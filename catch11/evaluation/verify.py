@@ -14,7 +14,7 @@ from catch11.copies.seal import SealSecret
 from catch11.copies.secretfile import Secret
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
+from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation.conditions import (
     Batch,
     Given,
@@ -24,9 +24,16 @@ from catch11.evaluation.conditions import (
     ledger_rows,
     read_batch,
 )
-from catch11.evaluation.kept import broken, kept_measures, measures
+from catch11.evaluation.kept import (
+    broken,
+    kept_measures,
+    measures,
+    not_measured,
+    unmeasured,
+    unsourced,
+)
 from catch11.evaluation.roles import named
-from catch11.evaluation.score import Run, Tally, class_scores, release_id
+from catch11.evaluation.score import Run, Tally, class_scores, kept_facts, release_id
 from catch11.evaluation.verification import (
     Progress,
     Verifiable,
@@ -36,7 +43,6 @@ from catch11.evaluation.verification import (
 )
 from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recoding.deep.target import Target, parse_at
 from catch11.recoding.keep import Keep
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
@@ -100,6 +106,7 @@ def verify(
         "release": release_id(release.entries),
         "limit": limit,
         "labels": truth.source if truth else None,
+        **kept_facts(release),
     }
     if model.prompt is not None:
         settings["prompt"] = model.prompt
@@ -124,17 +131,10 @@ def verify(
 
 def _unmeasured(model: Model, keep: Keep | None, *, sourced: bool) -> tuple[str, ...]:
     """Why it cannot be said whether files keep what the list says."""
-    if keep is None or keep.tolerance is None:
-        return ()
-    why = "that takes the sources (--source)"
-    if sourced:
-        try:
-            Target(model, model.canvas, parse_at(keep.at))
-        except Catch11Error as error:
-            why = f"{error}"
-        else:
-            return ()
-    return (f"whether {keep.near} is kept was not measured: {why}",)
+    if not sourced:
+        return unsourced(keep)
+    why = unmeasured(model, keep)
+    return (not_measured(keep, why),) if keep is not None and why else ()
 
 
 def _check_seal(release: Release, model: Model, copy: Secret | None, *, sourced: bool) -> None:
@@ -241,7 +241,7 @@ class _Windows:
             found = [
                 (file, "it was changed after it was sealed") for file, good in held if not good
             ]
-            released = self.copy.opened(released)
+            released, seen = self.copy.opened(released), self.copy.cleared(clean)
             decibels = psnr(released, clean).tolist()
         elif self.copy is not None:
             seen = self.copy.as_read(clean)

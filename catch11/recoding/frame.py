@@ -66,6 +66,10 @@ class Domain(ABC, Generic[Items]):
     def clean(self, items: Items) -> Items:
         """The items as a recoder takes them. Raises InvalidArgument for what are none."""
 
+    def seen(self, clean: Items) -> Items:
+        """What the reader sees of the items."""
+        return clean if self.scramble is None else self.scramble(clean)  # type: ignore[arg-type, return-value]
+
     def refused(self, clean: Items) -> Sequence[str | None]:
         """Why an item must be withheld whatever is made of it."""
         return [None] * len(clean)  # type: ignore[arg-type]
@@ -160,7 +164,7 @@ class Recoder(ABC, Generic[Items]):
         """Recode a batch; what its items are says the domain. Raises InvalidArgument for others."""
         domain = self.domain
         clean: Any = domain.clean(items)
-        seen: Any = clean if domain.scramble is None else domain.scramble(clean)
+        seen: Any = domain.seen(clean)
         made: Any = seen
         reasons: Sequence[str | None] = ()
         if len(seen):

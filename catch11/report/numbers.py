@@ -5,15 +5,18 @@ model's name begins. WHAT: a condition, an attack, `attack` (any), or `knows:pub
 attack that holds these and the released files. Of the accuracies that match, the best counts, which
 favours the attacker. A fourth word says what of it is shown: `interval` unless given, `share`, `n`,
 `clean` (the same model's clean score), `attack` or `model`. `<!-- n: FILE attacks -->` counts them.
+Of a study: `<!-- n: keep thumbnails answer same answer -->`, the family, the keep, and the row's label.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.groups import clean_of
 from catch11.evaluation.record import Record
 from catch11.report.card.words import share
+from catch11.report.studies import found as found_in
 from catch11.report.words import interval
 
 MARK = re.compile(r"(?<=<!-- n: )([^>]+?)( -->)(.*?)(?=<!-- /n -->)", re.DOTALL)
@@ -22,17 +25,19 @@ RIVALS = ("ta", "ga")
 Files = Mapping[str, Sequence[Record]]
 
 
-def filled(text: str, files: Files) -> str:
+def filled(text: str, files: Files, studied: Files = MappingProxyType({})) -> str:
     """A page with every marked number as the records have it now. Raises InvalidArgument for a mark
     that no record answers, and for one that begins a line: there Markdown takes it for a block."""
     if start := re.search("^<!-- n:.*", text, re.MULTILINE):
         raise InvalidArgument("mark", expected="words of the sentence before it", found=start[0])
-    return MARK.sub(lambda mark: f"{mark[1]}{mark[2]}{number(mark[1], files)}", text)
+    return MARK.sub(lambda mark: f"{mark[1]}{mark[2]}{number(mark[1], files, studied)}", text)
 
 
-def number(mark: str, files: Files) -> str:
+def number(mark: str, files: Files, studied: Files = MappingProxyType({})) -> str:
     """What a mark stands for."""
     name, *words = mark.split()
+    if name in studied and len(words) > 2 and (text := found_in(studied[name], words)):
+        return text
     held = [record for record in files.get(name, ()) if record.metric == "accuracy"]
     if words == ["attacks"]:
         return str(len({record.attack for record in held if _attacked(record)}))

@@ -13,7 +13,7 @@ from catch11.attacks import attack_names
 from catch11.evaluation.groups import clean_of, preferred, release_of
 from catch11.evaluation.record import Record
 from catch11.report.card.threats import cards, knows
-from catch11.report.card.words import clean_cell, share, tried
+from catch11.report.card.words import clean_cell, kept, share, tried
 from catch11.report.figures import drift_chart, spectrum_chart, strength_chart
 from catch11.report.samples import Sample
 from catch11.report.words import CONDITIONS, ROLES, SHARES, interval, percent, setting
@@ -213,6 +213,6 @@ def _environment() -> Environment:
     )
     found.filters |= {
         "interval": interval, "share": share, "percent": percent, "setting": setting,
-        "knows": knows, "clean_cell": clean_cell, "tried": tried,
+        "knows": knows, "clean_cell": clean_cell, "kept": kept, "tried": tried,
     }  # fmt: skip
     return found

@@ -2,7 +2,7 @@
 from docs/records/, and the marked numbers of README.md and of every page of docs/."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from catch11.evaluation.groups import largest, preferred
@@ -10,8 +10,10 @@ from catch11.evaluation.record import Record
 from catch11.report import load_records
 from catch11.report.card.threats import Card, cards, knows
 from catch11.report.card.words import markdown, share
-from catch11.report.numbers import filled
+from catch11.report.numbers import Files, filled
+from catch11.report.studies import of_study
 from catch11.report.words import CONDITIONS, ROLES, interval
+from catch11.studies.frame import study_of
 
 WIDE = "---\nhide: [toc]\n---\n\n"  # room for tables
 GENERATED = "Generated from {} by `make pages`; do not edit."
@@ -23,14 +25,22 @@ def pages(root: Path) -> dict[Path, str]:
     docs = root / "docs"
     files = {path.stem: load_records([path]) for path in sorted((docs / "records").glob("*.jsonl"))}
     made = {docs / "results" / f"{name}.md": of_release(name, held) for name, held in files.items()}
-    made[docs / "results" / "index.md"] = index(files)
+    studied = {
+        path.stem: load_records([path])
+        for path in sorted((docs / "records" / "studies").glob("*.jsonl"))
+    }
+    made |= {
+        docs / "results" / f"{name}.md": of_study(name, held) for name, held in studied.items()
+    }
+    made[docs / "results" / "index.md"] = index(files, studied)
     written = (root / "README.md", *sorted(docs.rglob("*.md")))
     prose = {path: path.read_text(encoding="utf-8") for path in written if path not in made}
-    return made | {path: filled(text, files) for path, text in prose.items()}
+    return made | {path: filled(text, files, studied) for path, text in prose.items()}
 
 
-def index(files: Mapping[str, Sequence[Record]]) -> str:
-    """One line a release: the licensee, the strongest model as it is, and the strongest attacker."""
+def index(files: Files, studied: Files) -> str:
+    """One line a release: the licensee, the strongest model as it is, and the strongest attacker; and
+    the pages of studies."""
     head = ("release", "licensee", "strongest other model, as it is", "strongest attacker", "knows")
     rows = [(f"[{name}]({name}.md)", *_line(card)) for name, card in _cards(files)]
     return WIDE + "\n".join(
@@ -43,6 +53,7 @@ def index(files: Mapping[str, Sequence[Record]]) -> str:
             "The attacker's line is the best of all attacks, settings and models, which favours it.",
             "",
             *_table(head, rows),
+            *(f"Of a study: [{study_of(name).title}]({name}.md).\n" for name in studied),
         )
     )
 
@@ -69,7 +80,7 @@ def of_release(name: str, records: Sequence[Record]) -> str:
     return WIDE + "\n\n".join(parts) + "\n"
 
 
-def _cards(files: Mapping[str, Sequence[Record]]) -> Iterator[tuple[str, Card]]:
+def _cards(files: Files) -> Iterator[tuple[str, Card]]:
     for name, records in files.items():
         for card in cards(records):
             yield name, card

@@ -18,15 +18,15 @@ from catch11.attacks.jury import ClassJury, window_jury
 from catch11.attacks.purify import AsIs
 from catch11.errors import Unsuited
 from catch11.evaluation.record import Record
-from catch11.studies.trial import Trial
+from catch11.studies.trial import Trial, Windows
 
 
 def material(
     trial: Trial, knowledge: frozenset[Knowledge], *, training: int, rivals: Sequence[str]
 ) -> Material:
     """What attackers of that knowledge hold: other pictures of the training part, released with the
-    same key, half as many again as public pictures, and a second release of the judged ones, which
-    is None where some other of the pictures were withheld."""
+    same key, half as many again as public pictures, none of which is judged, and a second release of
+    the judged ones, which is None where some other of the pictures were withheld."""
     lessons = replace(trial, part="train", n=training)
     held = Material(
         canvas=trial.model.canvas,
@@ -38,8 +38,7 @@ def material(
         same = second.kept == trial.made.kept
         held = replace(held, others=(second.windows,) if same else None)
     if "public" in knowledge:
-        more = replace(lessons, n=training + training // 2).source
-        held = replace(held, public=more[training:] if len(more) > training else more)
+        held = replace(held, public=_public(trial, training))
     if "front" in knowledge:
         held = replace(held, front=trial.key.front, subspace=trial.key.subspace)
     if "labels" in knowledge:
@@ -47,6 +46,15 @@ def material(
     if "pairs" in knowledge:
         held = replace(held, pairs=(lessons.clean, lessons.made.windows))
     return held
+
+
+def _public(trial: Trial, training: int) -> Windows:
+    """Pictures of the training part behind the first `training`, or those themselves where there are no
+    more; of a small data set the parts overlap."""
+    more = replace(trial, part="train", n=training + training // 2)
+    judged = set(trial.pictures.names)
+    free = [i for i, name in enumerate(more.pictures.names) if name not in judged]
+    return more.source[[i for i in free if i >= training] or free]
 
 
 def jury(trial: Trial, rivals: Sequence[str]) -> ClassJury:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
+from catch11.copies.seal import seal_secret
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.interval import paired_difference
@@ -56,8 +57,8 @@ class Trial:
 
     psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
     format: png8 is read by each model through its own preprocessing; tensor, floats outside the
-    box too, as values of the window. keep: what deep files keep; spectral ones keep "all", and
-    "originals" are not recoded.
+    box too, as values of the window. keep: what deep files keep; spectral ones keep "all"; "sealed"
+    are those for a sealed copy, and "opened" what it makes of them; "originals" are not recoded.
     """
 
     place: Place
@@ -213,6 +214,11 @@ def _made(trial: Trial) -> Made:
     whole = tuple(range(len(clean)))
     if trial.keep == "originals":
         return Made(windows=GRIDS[trial.format].round(clean), kept=whole)
+    if trial.keep in ("sealed", "opened"):
+        seal = seal_secret(trial.model, secret=SECRET)
+        plain = _made(replace(trial, keep="all")).windows
+        crossed = seal.as_read if trial.keep == "sealed" else seal.cleared
+        return Made(windows=crossed(plain), kept=whole)
     strength = STRENGTH[trial.kind] if trial.psnr is None else trial.psnr
     if trial.method == "spectral":
         recoder = SpectralRecoder(trial.key, psnr=strength, format=trial.format, tag=trial.tag)

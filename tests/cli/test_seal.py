@@ -105,6 +105,29 @@ def test_the_owner_verifies_with_it(place: Path) -> None:
     assert done.json["problems"] == []
 
 
+@pytest.mark.parametrize("keep", ["answer", "scores", "features"])
+def test_what_was_kept_is_measured_through_the_copy(keep: str, place: Path, tmp_path: Path) -> None:
+    """Scores take no gradient; features cannot be read in a graph, and that is said."""
+    out = tmp_path / "out"
+    done = _recode(
+        place, out, "--method", "deep", "--radius", 24, "--keep", keep,
+        *(("--steps", 400, "--tolerance", 0.3) if keep != "answer" else ()),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    done = run(
+        "verify", out, "--model", _copy(place), "--source", place / "source", "--secret",
+        place / "a.secret", "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    found = {r["metric"]: r for r in done.json["records"] if r["condition"] == "nte"}
+    kept = found["KL, nats"]
+    assert kept["n"] == found["agreement"]["n"] > 0
+    assert found["agreement"]["value"] == 1.0
+    assert kept["value"] < 0.3 if keep == "scores" else kept["value"] > 0
+    said = " ".join(done.json["warnings"])
+    assert ("whether features within 0.3 is kept was not measured" in said) == (keep == "features")
+
+
 def test_the_same_run_writes_the_same_bytes(place: Path, tmp_path: Path) -> None:
     assert _recode(place, tmp_path / "again", "--workers", 2).status == 0
     one, other = (sorted(p.read_bytes() for p in folder.glob("**/*.png")) for folder in (place / "out", tmp_path / "again"))  # fmt: skip

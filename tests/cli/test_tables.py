@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from catch11.modalities.table.model import load_table
 from catch11.modalities.table.net import Perceptron
@@ -161,6 +161,38 @@ def test_deep_rows(world: Path) -> None:
     )
     assert status == 0, text
     assert "written" in text
+
+
+def _verified(world: Path, dst: str, model: str) -> tuple[int, dict]:
+    status, text = run(
+        "verify", world / dst, "--model", world / f"{model}.safetensors", "--source", world / "src",
+        "--json", "-",
+    )  # fmt: skip
+    return status, json.loads(text[text.index("{") :])
+
+
+def test_what_rows_keep_is_measured_again(world: Path) -> None:
+    """By a net of three times the scores, which says the same classes, they are farther off than listed."""
+    status, text = recode(
+        world, "kept", "--method", "deep", "--keep", "scores", "--margin", "0.05", "--check"
+    )
+    assert status == 0, text
+    status, found = _verified(world, "kept", "net")
+    kept = {r["metric"]: r for r in found["records"] if r["condition"] == "nte"}
+    assert (status, found["problems"]) == (0, [])
+    assert kept["KL, nats"]["n"] == kept["agreement"]["n"] > 0
+    assert 0 < kept["KL, nats"]["value"] <= 0.01
+
+    state = load_file(world / "net.safetensors")
+    last = max(name for name in state if name.endswith("weight")).removesuffix("weight")
+    sharp = {name: value * (3 if name.startswith(last) else 1) for name, value in state.items()}
+    save_file(sharp, world / "sharp.safetensors")
+    (world / "sharp.json").write_text((world / "net.json").read_text())
+    status, found = _verified(world, "kept", "sharp")
+    assert status == 1
+    name, reason = found["problems"][0]
+    assert name.split("#")[0] in ("one.csv", "two.csv")
+    assert "(scores within 0.01); the list says that scores within 0.01 is kept" in reason
 
 
 def test_a_changed_file_is_told(world: Path) -> None:

@@ -44,6 +44,18 @@ def test_verify_scores_models_and_reads_no_words(world: Path) -> None:
     assert ("wide", "nte", "spearman") not in rows
     assert any("wide takes 64 features" in warning for warning in found["warnings"])
     assert ("rival", "control", "spearman") in rows
+    assert 0 < rows["model", "nte", "distance of features"] <= 0.142  # a cosine of .99
+    assert found["problems"] == []
+
+
+def test_embeddings_that_another_model_reads_are_not_what_is_kept(world: Path) -> None:
+    status, text = run(
+        "verify", world / "out", "--model", world / "rival", "--source", world / "pairs.csv", "--json", "-",
+    )  # fmt: skip
+    found = json.loads(text[text.index("{") :])
+    assert status == 1
+    assert len(found["problems"]) > 0
+    assert all("features within 0.141 is kept" in reason for _, reason in found["problems"])
 
 
 def test_verify_holds_the_release_against_the_key(world: Path, tmp_path: Path) -> None:

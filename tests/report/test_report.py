@@ -159,6 +159,17 @@ def test_markdown_of_a_card() -> None:
     assert "    catch11 attack released" in text
 
 
+def test_a_card_says_what_is_kept_and_that_files_are_sealed() -> None:
+    facts = {"keep": "features within 0.1", "sealed": "665cef4a95805b8b65b9876811a92ce4"}
+    sealed = [replace(r, settings={**r.settings, **facts}) for r in FIRST]
+    plain, shown = (markdown(cards(records)[0]) for records in (FIRST, sealed))
+    assert "sealed" not in plain
+    assert "(release 0a1b2c3d), keeps features within 0.1, sealed: uniform noise" in shown
+    assert "| the licensee | its sealed copy, which opens the files |" in shown
+    assert facts["sealed"] not in shown  # a number for lists, not for readers
+    assert "keeps features within 0.1" in report_page(sealed)
+
+
 def test_releases_are_kept_apart() -> None:
     assert len(cards(rows())) == 5  # one a strength, and the siblings' study
     assert len({card.release for card in cards(rows())}) == 5

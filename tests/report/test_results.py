@@ -9,16 +9,19 @@ from catch11.errors import InvalidArgument
 from catch11.report import load_records
 from catch11.report.numbers import filled, number
 from catch11.report.results import pages
+from catch11.studies.tables import interval_text
 from tests.conftest import ROOT
 from tests.report.rows import rows
 
 RECORDS = sorted((ROOT / "docs" / "records").glob("*.jsonl"))
+STUDIES = sorted((ROOT / "docs" / "records" / "studies").glob("*.jsonl"))
 FILES = {"one": [r for r in rows() if r.settings.get("release") == "0a1b2c3d"]}
 
 
 def test_every_page_stands_as_its_records_would_have_it() -> None:
     made = pages(ROOT)
-    assert {ROOT / "docs" / "results" / f"{path.stem}.md" for path in RECORDS} <= set(made)
+    shown = {ROOT / "docs" / "results" / f"{path.stem}.md" for path in (*RECORDS, *STUDIES)}
+    assert shown <= set(made)
     stale = [path for path, text in made.items() if path.read_text(encoding="utf-8") != text]
     assert not stale, "run make pages"
 
@@ -33,8 +36,27 @@ def test_a_page_of_results_names_every_attack_with_what_it_knows_and_its_score()
 
 
 def test_nothing_else_stands_among_the_generated_pages() -> None:
-    names = {path.stem for path in RECORDS} | {"index"}
+    names = {path.stem for path in (*RECORDS, *STUDIES)} | {"index"}
     assert {path.stem for path in (ROOT / "docs" / "results").iterdir()} == names
+
+
+def test_a_page_of_a_study_has_every_number_of_its_records() -> None:
+    for path in STUDIES:
+        text = (ROOT / "docs" / "results" / f"{path.stem}.md").read_text(encoding="utf-8")
+        cells = {cell.strip() for line in text.splitlines() for cell in line.split("|")}
+        held = load_records([path])
+        assert {interval_text(record) for record in held} <= cells
+        assert {str(record.command) for record in held} <= set(text.splitlines())
+
+
+def test_a_mark_of_a_study_is_a_cell_of_its_table() -> None:
+    for path in STUDIES:
+        studied = {path.stem: load_records([path])}
+        (first, *_) = studied[path.stem]
+        mark = " ".join(str(first.settings[name]) for name in ("family", "keep", "shown"))
+        assert number(f"{path.stem} {mark}", {}, studied) == interval_text(first)
+        with pytest.raises(InvalidArgument, match="mark: expected a file of records"):
+            number(f"{path.stem} {mark} of nobody", {}, studied)
 
 
 def test_the_documentation_quotes_records() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from catch11.attacks.nets import Training
 from catch11.evaluation.record import Record
-from catch11.studies import trial
+from catch11.studies import assault, trial
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.keep import beyond, third, use
 from catch11.studies.place import Place
@@ -26,8 +26,9 @@ def _few() -> Iterator[None]:
     """Pictures enough to run, not to conclude."""
     patch = pytest.MonkeyPatch()
     patch.setattr(trial, "MOST_DIGITS", 12)
-    patch.setitem(beyond.TRAINING, "quick", SHORT)
-    patch.setitem(third.SWEEPS, "quick", replace(third.SWEEPS["quick"], epochs=(1,)))
+    for family, sweeps in third.SWEEPS.items():
+        patch.setitem(beyond.TRAINING[family], "quick", SHORT)
+        patch.setitem(sweeps, "quick", replace(sweeps["quick"], epochs=(1,)))
     yield
     patch.undo()
 
@@ -54,7 +55,15 @@ def test_every_part_of_a_keep(keep: str, tmp_path: Path) -> None:
     shown = done.study.view(done.records)
     assert isinstance(shown, Pivot)
     assert shown.columns == (keep,)
-    assert ("thumbnails", "same answer") in shown.rows
+    assert ("thumbnails", "same answer", "12") in shown.rows
+
+
+def test_sealed_files_tell_third_parties_nothing_and_the_licensee_all(tmp_path: Path) -> None:
+    done = run_study(study_of("keep"), DIGITS, out=tmp_path, only="thumbnails, sealed")
+    found = _shown(done.records, "sealed")
+    assert {r.settings["of"] for r in done.records} == {"use", "third parties"}
+    assert found["cosine"].value > 0.9  # of what the copy opens
+    assert found["patch-twin"].value < 0.5
 
 
 def test_without_files_to_learn_from_only_what_needs_none(tmp_path: Path) -> None:
@@ -101,3 +110,26 @@ def test_above_a_map_little_learns() -> None:
     assert learns
     assert len(learns) < len(list(reader.parameters()))
     assert not any(p.requires_grad for p in model.module.parameters())  # type: ignore[union-attr]
+
+
+@pytest.mark.real
+def test_no_judged_picture_is_public(assets: Path) -> None:
+    """Of 500 photographs the first 400 are judged; of 120 from the end the last 20 are among them."""
+    place = Place(assets=assets)
+    trial = Trial(
+        place=place, family="photographs", authorized="deit-tiny", n=400, keep="originals"
+    )
+    found = assault._public(trial, 80)
+    other = replace(trial, part="train", n=120)
+    assert set(other.pictures.names[100:]) < set(trial.pictures.names)
+    assert torch.equal(found, other.source[80:100])
+
+
+def test_sealed_files_are_noise_that_the_copy_opens() -> None:
+    sealed, opened, plain = (
+        Trial(place=DIGITS, family="thumbnails", authorized="patch", n=8, keep=keep).made.windows
+        for keep in ("sealed", "opened", "all")
+    )
+    off = (opened - plain).abs() * 255
+    assert 0 < float(off.max()) < 1.01  # lowest bits, of half the values of so small a picture
+    assert float((sealed - plain).abs().mean()) > 0.25

@@ -11,9 +11,10 @@ from catch11.canvas.grid import decibels
 from catch11.data.tables import Table
 from catch11.errors import ReleaseError
 from catch11.evaluation.gaussian import item_generator
+from catch11.evaluation.kept import answers_kept, broken, kept_measures, unsourced
 from catch11.evaluation.record import Condition
 from catch11.evaluation.roles import named
-from catch11.evaluation.score import Run, Tally, release_id
+from catch11.evaluation.score import Run, Tally, class_scores, kept_facts, release_id
 from catch11.evaluation.verification import (
     Progress,
     Verifiable,
@@ -47,7 +48,8 @@ def verify_rows(
     progress: Progress | None = None,
 ) -> Verification:
     """Every model on the released rows and, with `source`, on the clean ones, on Gaussian noise of
-    the same strength a row, and on the rows as they are (zero noise).
+    the same strength a row, and on the rows as they are (zero noise); and whether rows keep what the
+    list says.
 
     target: the column with the class, by name or number; without it a model's own clean answer is
     the truth. ledger: says which rows were left out. key: the one that the release must be signed
@@ -64,11 +66,16 @@ def verify_rows(
             table = held.item(entry)
             clean = None if source is None else clean_table(source, entry.file, table, rows)
             tally = _answered(entry.file, table, clean, models, seed)
+            if clean is not None:
+                own, made = (model.logits(rows_of(one, model)) for one in (clean, table))
+                tally.kept, alike = answers_kept(held.keep, made, own, classes=len(model.labels))
+                tally.problems += broken(held.keep, tally.files, tally.kept, alike)
             tally.truth = classes_of(table, target, model.labels)
             yield 1, tally
 
     settings = {
-        "method": held.method, "peak": "one standard deviation", "release": release_id(held.entries)
+        "method": held.method, "peak": "one standard deviation", "release": release_id(held.entries),
+        **kept_facts(held),
     }  # fmt: skip
     trial = Verifiable(
         models=models,
@@ -77,6 +84,11 @@ def verify_rows(
         run=Run(key=held.key, seed=seed, command=command, settings=settings),
         complete=held.complete,
         sourced=source is not None,
+        scores=lambda tally, models: [
+            *class_scores(tally, models),
+            *(one.by(next(iter(models)), "nte") for one in kept_measures(tally, seed=seed)),
+        ],
+        said=() if source is not None else unsourced(held.keep),
         withheld=sum(row.outcome == "withheld" for row in rows.values()),
         unit="rows",
         files=len(held.entries),

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from catch11.errors import InvalidArgument
 from catch11.evaluation.classes import same_classes
+from catch11.evaluation.kept import answers_kept, broken, kept_measures
 from catch11.evaluation.record import Condition
 from catch11.evaluation.roles import named
-from catch11.evaluation.score import Run, Score, Tally, release_id
+from catch11.evaluation.score import Run, Score, Tally, kept_facts, release_id
 from catch11.evaluation.verification import (
     Progress,
     Verifiable,
@@ -33,6 +34,7 @@ from catch11.modalities.text.scores import (
     scores,
     similarities,
 )
+from catch11.recoding.keep import Keep
 from catch11.releases.manifest import signer_of
 from catch11.releases.read import read_release
 
@@ -67,9 +69,11 @@ def verify_texts(
     corpus, kept, problems = originals(held, dst, source, target, ledger, limit, model)
     documents = _Documents(
         corpus, tuple(entry.file for entry in kept), tuple(problems), named((model, *rivals)),
-        [held.item(entry) for entry in kept], encode_all(model, corpus),
+        [held.item(entry) for entry in kept], encode_all(model, corpus), held.keep,
     )  # fmt: skip
-    settings = {"method": held.method, "release": release_id(held.entries), "limit": limit}
+    settings = {
+        "method": held.method, "release": release_id(held.entries), "limit": limit, **kept_facts(held),
+    }  # fmt: skip
     trial = Verifiable(
         models=documents.models,
         answered=documents.answered,
@@ -102,6 +106,7 @@ class _Documents:
     models: Mapping[str, TextModel]
     passages: Sequence[Passage]
     encoded: Sequence[Encoded]
+    keep: Keep | None
 
     @property
     def model(self) -> TextModel:
@@ -134,6 +139,12 @@ class _Documents:
                 made |= {
                     condition: fed_answers(one, rows, types) for condition, rows in fed.items()
                 }
+            if not number:
+                tally.kept, alike = answers_kept(
+                    self.keep, made["nte"], made["control"], classes=len(one.labels)
+                )
+                (measure,) = tally.kept
+                tally.problems += broken(self.keep, self.files, tally.kept, alike, measure=measure)
             for condition, answers in made.items():
                 tally.answers[name, condition] = list(answers)
             yield 1, tally
@@ -152,7 +163,7 @@ class _Documents:
         read |= {n: (one, "released") for n, one in similarities(self.corpus, fed["nte"]).items()}
         for attack, (one, known) in read.items():
             found.append(one.by(first, "attack", attack=attack, knowledge=(known,)))
-        return found
+        return [*found, *(one.by(first, "nte") for one in kept_measures(tally, seed=0))]
 
     def _judging(self, name: str) -> Corpus:
         """The documents with their classes in the order of a model, or without a truth where it has

@@ -52,7 +52,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """What is known of one release. psnr: mean dB as released. rows: the least knowing attacker
-    first. attacks: names of all that were tried; counts: files and the attacks that ran on them,
+    first. keep, sealed: what its files keep, and whether they are sealed for one copy, where the
+    records say. attacks: names of all that were tried; counts: files and the attacks that ran on them,
     the most files first. doubts: sentences."""
 
     release: str
@@ -64,6 +65,8 @@ class Card:
     counts: tuple[tuple[int, tuple[str, ...]], ...]
     doubts: tuple[str, ...]
     commands: tuple[str, ...]
+    keep: str = ""
+    sealed: bool = False
 
     @property
     def lines(self) -> tuple[Row, ...]:
@@ -105,17 +108,23 @@ def card_of(records: Sequence[Record]) -> Card:
     attacks = [r for r in rows if r.condition == "attack" and r.attack != "none"]
     authorized = [record for record in released if record.role == "authorized"]
     decibels = [record.psnr for record in released if record.psnr is not None]
+    sealed = any(record.settings.get("sealed") for record in records)
     return Card(
         release=release_of(records[0]),
         method=str(records[0].settings.get("method", "")),
         psnr=decibels[0] if decibels else None,
-        authorized=_row("the licensee", "the authorized model", authorized, clean),
+        authorized=_row(
+            "the licensee", "its sealed copy, which opens the files" if sealed else "the authorized model",
+            authorized, clean,
+        ),
         rows=tuple(_attackers(released, attacks, clean)),
         attacks=tuple(dict.fromkeys(str(record.attack) for record in attacks)),
         counts=_counts(attacks),
         doubts=doubts_of_records(records),
         commands=tuple(dict.fromkeys(record.command for record in records if record.command)),
-    )
+        keep=next((str(r.settings["keep"]) for r in records if r.settings.get("keep")), ""),
+        sealed=sealed,
+    )  # fmt: skip
 
 
 def _counts(attacks: Sequence[Record]) -> tuple[tuple[int, tuple[str, ...]], ...]:

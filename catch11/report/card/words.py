@@ -18,7 +18,7 @@ def markdown(card: Card) -> str:
         if any(cells := [_safe(cell(row)) for row in card.lines])
     ]
     lines = [
-        f"**{card.method or 'release'}{strength}** (release {card.release})",
+        f"**{card.method or 'release'}{strength}** (release {card.release}){kept(card)}",
         "",
         "| " + " | ".join(name for name, _ in shown) + " |",
         "|" + "---|" * len(shown),
@@ -30,6 +30,13 @@ def markdown(card: Card) -> str:
         lines += ["", "Mind:", "", *(f"- {sentence}" for sentence in card.doubts)]
     lines += ["", *(f"    {command}" for command in card.commands)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def kept(card: Card) -> str:
+    """What the files keep, and for whom they are sealed, as far as the records say; a clause."""
+    parts = [f"keeps {card.keep}"] * bool(card.keep)
+    parts += ["sealed: uniform noise but for one copy of the model, which is the licensee's"] * card.sealed  # fmt: skip
+    return "".join(f", {part}" for part in parts)
 
 
 def tried(card: Card, name: Callable[[str], str] = str) -> str:

@@ -9,42 +9,51 @@ from catch11.attacks.decoder import LicenseeDecoder, MeanPicture
 from catch11.attacks.frame import Attack, Attempt, Material
 from catch11.attacks.heads import LicenseeHead, ridge_head
 from catch11.attacks.inversion import Inverting, LicenseeInversion
-from catch11.attacks.jury import ClassJury, alike
+from catch11.attacks.jury import ClassJury
 from catch11.attacks.nets import Training
 from catch11.attacks.posed import posed
 from catch11.attacks.projection import FrontWiener, ProjectInpaint
+from catch11.canvas.grid import GRIDS, psnr
 from catch11.errors import Unsuited
-from catch11.evaluation.interval import Interval
-from catch11.evaluation.metrics import auc
+from catch11.evaluation.metrics import auc, ssim
 from catch11.evaluation.questions import QUESTIONS
 from catch11.evaluation.record import Record
 from catch11.evaluation.score import Measured
 from catch11.models.frame import Model
 from catch11.studies.assault import jury, material
-from catch11.studies.keep.lines import line
+from catch11.studies.keep.lines import line, mean
 from catch11.studies.trial import Trial
 
 EYE = "the picture itself"
 ASKED = ("warm", "bright", "busy", "animal")
-TRAINING = {"quick": Training(steps=60, width=8, crop=64), "full": Training()}
+TRAINING = {
+    "thumbnails": {"quick": Training(steps=150, width=16), "full": Training(steps=1000)},
+    "photographs": {"quick": Training(steps=60, width=8, crop=64), "full": Training(steps=150, width=16, crop=64)},
+}  # fmt: skip
 INVERTING = {
     "quick": Inverting(steps=60, rate=0.05, smooth=(1.0,)),
-    "full": Inverting(smooth=(1.0,)),
+    "full": Inverting(rate=0.05, smooth=(0.3, 3.0)),
 }
+ROUNDS = {"quick": (8,), "full": (8, 32)}  # of filling in what the front does not see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EyeJury(ClassJury):
-    """Rivals as they judge, and beside them an eye that goes by the PSNR of what was restored."""
+    """Rivals as they judge, and beside them an eye that goes by the PSNR of what was restored, and
+    says its SSIM too, where pictures are large enough for it."""
 
     def measures(self, name: str, attempt: Attempt) -> tuple[Measured, ...]:
         if name != EYE:
             return super(EyeJury, self).measures(name, attempt)
         assert attempt.restored is not None
         assert self.clean is not None
-        decibels, _ = alike(attempt.restored, self.clean)
-        value = Interval(low=decibels, estimate=decibels, high=decibels)
-        return (Measured(metric="psnr", value=value, n=len(self.clean)),)
+        seen = GRIDS["png8"].round(attempt.restored.clamp(0, 1))
+        values = {"psnr": psnr(seen, self.clean).clamp(max=100.0)}
+        if min(seen.shape[-2:]) >= 11:
+            values["ssim"] = ssim(self.clean, seen)
+        return tuple(
+            Measured(metric=name, value=mean(each), n=len(each)) for name, each in values.items()
+        )
 
 
 def few(held: Material, judge: ClassJury, count: int) -> tuple[Material, EyeJury]:
@@ -65,25 +74,27 @@ def pictures(trial: Trial, *, training: int, scale: str, count: int) -> list[Rec
     held = material(trial, knowledge, training=training, rivals=rivals)  # type: ignore[arg-type]
     held, judge = few(replace(held, weights=trial.model), jury(trial, rivals), count)
     attacks: list[Attack] = [
-        MeanPicture(), LicenseeDecoder(TRAINING[scale]), LicenseeInversion(INVERTING[scale]),
-        ProjectInpaint(), FrontWiener(),
+        MeanPicture(), LicenseeDecoder(TRAINING[trial.family][scale]), LicenseeInversion(INVERTING[scale]),
     ]  # fmt: skip
+    if trial.keep == "all":
+        attacks += [ProjectInpaint(ROUNDS[scale]), FrontWiener()]
     records = []
     for attack in attacks:
         try:
-            found = attack(held, judge, seed=0)
+            findings = attack(held, judge, seed=0)
         except Unsuited:
             continue
-        for one in found:
+        for one in findings:
             settings = {"setting": one.setting, "tries": one.tries}
-            shown = f"{attack.name}, {'PSNR' if one.rival == EYE else one.rival}"
-            records.append(
+            by_eye = one.rival == EYE
+            records += [
                 line(
-                    trial, shown, one.measures[0].value, one.measures[0].n, model=one.rival,
-                    role="ga" if one.rival == EYE else trial.role(one.rival), metric=one.measures[0].metric, attack=attack.name,
-                    knowledge=one.knowledge, psnr=one.psnr, ssim=one.ssim, settings=settings,
+                    trial, f"{attack.name}, {found.metric.upper() if by_eye else one.rival}", found.value, found.n,
+                    model=one.rival, role="ga" if by_eye else trial.role(one.rival), metric=found.metric,
+                    attack=attack.name, knowledge=one.knowledge, psnr=one.psnr, ssim=one.ssim, settings=settings,
                 )
-            )  # fmt: skip
+                for found in one.measures
+            ]  # fmt: skip
     return records
 
 

@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import bootstrap
 from catch11.evaluation.record import Record
 from catch11.studies.trial import Trial
 
@@ -23,3 +27,9 @@ def line(trial: Trial, shown: str, value: Interval, n: int, **facts: Any) -> Rec
         settings=settings,
         **whole,
     )
+
+
+def mean(values: Tensor) -> Interval:
+    """The mean of numbers, one a picture, with a bootstrap interval."""
+    generator = torch.Generator().manual_seed(0)
+    return bootstrap(lambda rows: float(rows.mean()), values.double(), generator=generator)

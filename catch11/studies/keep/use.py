@@ -18,7 +18,7 @@ from catch11.models.frame import Model
 from catch11.models.stages import stages
 from catch11.recoding.deep.agreement import divergence
 from catch11.recoding.deep.target import FEATURES
-from catch11.studies.keep.lines import line
+from catch11.studies.keep.lines import line, mean
 from catch11.studies.nets.descent import descend
 from catch11.studies.trial import Trial
 
@@ -42,10 +42,10 @@ def utility(trial: Trial, lessons: Trial) -> list[Record]:
     near = functional.cosine_similarity(before, after)
     parts = {
         "same answer": accuracy(matches(made.argmax(1), clean.argmax(1))),
-        "KL, nats": _mean(divergence(made, clean)),
+        "KL, nats": mean(divergence(made, clean)),
         "calibration error": calibration(made, truth),
         "calibration error, originals": calibration(clean, truth),
-        "cosine": _mean(near),
+        "cosine": mean(near),
         f"recall@{NEAREST}": recalled(after, before),
         "reverse": recalled(before, after),
         **_heads(trial, lessons, before, after),
@@ -74,11 +74,6 @@ def metric(shown: str) -> str:
         "cosine": "cosine",
     }
     return "agreement" if shown == "same answer" else kinds.get(shown, "share")
-
-
-def _mean(values: Tensor) -> Interval:
-    generator = torch.Generator().manual_seed(0)
-    return bootstrap(lambda rows: float(rows.mean()), values.double(), generator=generator)
 
 
 def calibration(logits: Float[Tensor, "batch class"], truth: Int[Tensor, " batch"]) -> Interval:

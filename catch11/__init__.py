@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from catch11.modalities.image.seal import seal
     from catch11.modalities.load import load_model
     from catch11.modalities.public import attack, verify
+    from catch11.plugs.card import describe
+    from catch11.plugs.dataset import ReleaseDataset
+    from catch11.plugs.processor import RecodingImageProcessor
+    from catch11.plugs.transform import Recode
     from catch11.recoding.choose import recoder_for
     from catch11.recoding.deep.recoder import DeepRecoder
     from catch11.recoding.scramble import ScrambleRecoder
@@ -35,11 +39,15 @@ __all__ = [
     "DeepRecoder",
     "Fit",
     "Key",
+    "Recode",
+    "RecodingImageProcessor",
+    "ReleaseDataset",
     "ScrambleRecoder",
     "SealSecret",
     "SpectralRecoder",
     "attack",
     "build_key",
+    "describe",
     "load_key",
     "load_model",
     "load_secret",
@@ -59,11 +67,15 @@ _HOMES = {
     "DeepRecoder": "catch11.recoding.deep.recoder",
     "Fit": "catch11.canvas.fit",
     "Key": "catch11.keys.key",
+    "Recode": "catch11.plugs.transform",
+    "RecodingImageProcessor": "catch11.plugs.processor",
+    "ReleaseDataset": "catch11.plugs.dataset",
     "ScrambleRecoder": "catch11.recoding.scramble",
     "SealSecret": "catch11.copies.seal",
     "SpectralRecoder": "catch11.recoding.spectral.recoder",
     "attack": "catch11.modalities.public",
     "build_key": "catch11.keys.key",
+    "describe": "catch11.plugs.card",
     "load_key": "catch11.keys.file",
     "load_model": "catch11.modalities.load",
     "load_secret": "catch11.copies.secretfile",

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from catch11.cli.frame import Answer, call, command, progress
 from catch11.cli.help import MORE
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key
+from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, path_of
 from catch11.cli.pace import Sayings
 from catch11.cli.scores import score_tables
 from catch11.cli.views import next_view
@@ -162,7 +162,7 @@ def attack(
     sayings = Sayings()
     with progress("attacking") as tick:
         found = commands.attack(
-            dst, options, command=call(),
+            path_of(dst), options, command=call(),
             progress=lambda step: tick(step.done, step.total, step.attack, sayings.line(step)),
         )  # fmt: skip
     view = _view(found)

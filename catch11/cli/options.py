@@ -76,6 +76,11 @@ def open_model(spec: str, *, device: str = "cpu", allow_code: bool = False) -> "
     return load_picture_model(spec, device=device, allow_code=allow_code)
 
 
+def path_of(text: str) -> str | Path:
+    """A path of this machine, or an address as it is: a path would lose one of its slashes."""
+    return text if "://" in text else Path(text)
+
+
 def open_key(path: Path) -> "Key":
     """Read a key file, asking for its passphrase if it is encrypted."""
     from catch11.keys.file import load_key

@@ -9,7 +9,16 @@ import typer
 from catch11.cli import recoding_options as how
 from catch11.cli.frame import FINDING, Answer, command, progress
 from catch11.cli.help import MORE
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, Secret, open_key, open_secret
+from catch11.cli.options import (
+    SPEC,
+    AllowCode,
+    Device,
+    Ledger,
+    Secret,
+    open_key,
+    open_secret,
+    path_of,
+)
 from catch11.cli.views import next_view, preview_view, summary_view
 from catch11.errors import InvalidArgument
 
@@ -78,6 +87,8 @@ def recode(
     secret: Secret = None,
     ledger: Ledger = None,
     workers: how.Workers = None,
+    engine: how.Engine = "local",
+    address: how.Address = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -124,7 +135,7 @@ def recode(
         format=format, check=check, names=names, ledger=ledger, workers=workers, resume=resume,
         psnr=psnr, noise=noise, client=client, shared=shared, at=at, start=start, steps=steps,
         quiet=quiet, radius=radius, agreement=agreement, margin=margin, look=look, survive=survive,
-        also=tuple(also or ()), against=tuple(against or ()), precision=precision, to=to,
+        also=tuple(also or ()), against=tuple(against or ()), precision=precision, to=to, engine=engine, address=address,
         columns=tuple(column or ()), long=long, half=half, device=device, allow_code=allow_code,
     )  # fmt: skip
     if server is not None:
@@ -133,13 +144,13 @@ def recode(
         return _by(server, Path(src), Path(dst), options, key)
     if key is None:
         raise InvalidArgument("key", expected="a key file, or --server URL", found="neither")
-    opened = open_key(key)
+    opened, came, goes = open_key(key), path_of(src), path_of(dst)
     if dry_run:
-        found = preview(src, dst, opened, options)
+        found = preview(came, goes, opened, options)
         status = 0 if found.kept + found.standing else FINDING
         return Answer(facts=found.to_dict(), view=preview_view(found, dst), status=status)
     with progress("recoding") as tick:
-        done = run(src, dst, opened, options, progress=tick)
+        done = run(came, goes, opened, options, progress=tick)
     status = FINDING if done.empty else 0
     view = summary_view(done, dst)
     if not done.empty:

@@ -87,6 +87,20 @@ Workers = Annotated[
         help="Threads; the files do not depend on it.", rich_help_panel=MORE,
     ),
 ]  # fmt: skip
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        help="ray recodes in --workers processes of Ray, on this machine or on the cluster at --address; "
+        "the files are the same.", rich_help_panel=MORE,
+    ),
+]  # fmt: skip
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="A Ray cluster that runs; every machine in it gets the key.",
+        rich_help_panel=MORE,
+    ),
+]  # fmt: skip
 Noise = Annotated[
     Literal["content", "gaussian", "sign", "structured"] | None,
     typer.Option(

@@ -16,6 +16,7 @@ from catch11.cli.options import (
     Secret,
     open_key,
     open_secret,
+    path_of,
     share,
 )
 from catch11.cli.scores import verification_view
@@ -109,14 +110,14 @@ def verify(
     from catch11.modalities.options import VerifyOptions
 
     options = VerifyOptions(
-        rivals=tuple(rival or ()), source=source, labels=labels, target=target,
+        rivals=tuple(rival or ()), source=None if source is None else path_of(source), labels=labels, target=target,
         key=None if key is None else open_key(key),
         copy=None if secret is None else open_secret(secret), ledger=ledger, prompt=prompt,
         max_drop=max_drop, max_rival=max_rival, limit=limit, batch=batch, seed=seed,
         device=device, allow_code=allow_code,
     )  # fmt: skip
     with progress("verifying") as tick:
-        found = commands.verify(dst, model, options, command=call(), progress=tick)
+        found = commands.verify(path_of(dst), model, options, command=call(), progress=tick)
     kind = release_modality(dst)
     view = verification_view(found, peak=kind.peak)
     if "quick" in kind.attack.takes and source is not None and not found.failed:

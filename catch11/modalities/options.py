@@ -60,7 +60,7 @@ class RecodeOptions(Options):
     """How sources are recoded. keep, tolerance: what files keep; see `recoding.keep`. copy: the secret
     of the personalised copy that the key is of, or of the sealed copy that the files are for. check:
     run the model on every file. also, against: further models, that shall and shall not read the
-    files. to: the store that is written. columns, of texts, and of pictures and sounds in a table; long,
+    files. to: the store that is written. engine, address: by what it is done. columns, of texts, and of pictures and sounds in a table; long,
     half: of texts. The others are those of recoders and of `catch11.release`.
     """
 
@@ -92,6 +92,8 @@ class RecodeOptions(Options):
     against: tuple[Named, ...] = ()
     precision: str | None = None
     to: str | None = None
+    engine: str = "local"
+    address: str | None = None
     columns: tuple[str, ...] = ()
     long: str | None = None
     half: bool = False

@@ -25,8 +25,10 @@ from catch11.releases.preview import Preview
 from catch11.releases.preview import preview as reckoned
 from catch11.releases.whole import release, stored
 
-_RUN = names("keep method model copy check names ledger workers resume")
-_RELEASE = names("names ledger resume columns long")  # what a release takes as it is given
+_RUN = names("keep method model copy check names ledger workers resume engine address")
+_RELEASE = names(
+    "names ledger resume columns long engine address"
+)  # what a release takes as it is given
 _DEEP = names("also against quiet")
 
 
@@ -49,7 +51,8 @@ def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Previ
     """What `recode` would do, reckoned from a few items; writes nothing. Raises as it does."""
     asked = _asked(src, key, options)
     with torch_threads(asked.recoder.threads):
-        given = {name: value for name, value in asked.given.items() if name != "names"}
+        only = ("names", "engine", "address")
+        given = {name: value for name, value in asked.given.items() if name not in only}
         to, ledger = given.pop("to", None), given.pop("ledger", None)
         columns = given.pop("columns", ())
         found = stored(src, dst, asked.recoder, to=to, ledger=ledger, columns=columns)

@@ -26,13 +26,13 @@ from catch11.kinds import fetched, kind_of
 from catch11.recoding.frame import Recoder
 from catch11.releases import engine as local
 from catch11.releases.durable import sync_file, sync_folder
-from catch11.releases.engine import Progress, Summary
+from catch11.releases.engine import Progress, Runner, Summary
 from catch11.releases.form import form_of
 from catch11.releases.holdings import Holding, opened
 from catch11.releases.ledger import read_ledger
 from catch11.releases.manifest import NAME, read_manifest, verify_lines
 from catch11.releases.names import Naming
-from catch11.releases.pipeline import Long
+from catch11.releases.pipeline import Long, Request
 from catch11.releases.places import one_sentence
 from catch11.releases.plan import PART, Plan, Shard, planned
 
@@ -55,6 +55,8 @@ def release(
     long: Long = "truncate",
     most: int | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
+    address: str | None = None,
 ) -> Summary:
     """Recode every picture, sound, table or document of `src` into `dst`.
 
@@ -72,7 +74,8 @@ def release(
     keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     long: what becomes of a document that the model, or `most`
-    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source).
+    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source). engine: "ray"
+    recodes in `workers` processes of Ray, of this machine, or of the cluster at `address`: see `cluster`.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
     reason in the ledger. Raises ReleaseError, InvalidArgument, KeyMismatch, MissingExtra.
@@ -81,13 +84,40 @@ def release(
         "format": format, "model": model, "check": check, "names": names, "workers": workers,
         "resume": resume, "read": read, "long": long, "most": most, "progress": progress,
     }  # fmt: skip
-    with stored(src, dst, recoder, to=to, ledger=ledger, columns=columns) as plan:
+    asked = Request(
+        recoder=recoder, model=model, check=check, read=read, long=long, most=most
+    )  # fmt: skip
+    with (
+        stored(src, dst, recoder, to=to, ledger=ledger, columns=columns) as plan,
+        _run_by(engine, asked, workers, address) as run,
+    ):
+        given["run"] = run
         if plan is None:
             return local.release(src, dst, recoder, ledger=ledger, columns=columns, **given)
         done = [_shard(plan, shard, recoder, given) for shard in plan.shards]
         if plan.several and plan.sink is not None and plan.sink.name == "datasets":
             _splits(plan)
     return done[0] if len(done) == 1 else _together(done, plan)
+
+
+@contextmanager
+def _run_by(
+    engine: str, asked: Request, workers: int, address: str | None
+) -> Iterator[Runner | None]:
+    """What chunks are done by; None for threads of this process."""
+    if engine not in ("local", "ray"):
+        raise InvalidArgument("engine", expected="local or ray", found=engine)
+    if engine == "local":
+        if address is not None:
+            raise InvalidArgument("address", expected="none without --engine ray", found=address)
+        yield None
+        return
+    from catch11.releases.cluster import cluster
+
+    models = (asked.model, asked.check, getattr(asked.recoder, "model", None))
+    reader = next((one for one in models if one is not None), None)
+    with cluster(replace(asked, model=reader), workers=workers, address=address) as run:
+        yield run
 
 
 @contextmanager

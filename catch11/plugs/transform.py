@@ -1,0 +1,104 @@
+"""Recode: a recoder as a transform of pictures, for `Dataset.map`, torchvision and loaders of one's own."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from catch11.data.pictures import decode_picture, fit_picture, quiet, read_source
+from catch11.errors import InvalidArgument, UnreadablePicture
+from catch11.kinds import IMAGE
+from catch11.recoding.frame import Recoder
+from catch11.releases.form import form_of
+
+
+class Recode:
+    """Recodes one picture at a time, to the bytes that `release` writes for it.
+
+    Called with the bytes of a picture file, or a path, it returns the bytes of the released one; with a Pillow picture or
+    a uint8 tensor (channel, height, width), the same of canvas size. Called with a row (a mapping), it returns the row
+    with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps. Pixels that were
+    decoded before give the same file as long as they are what the file holds.
+
+    recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data, UnreadablePicture
+    where a picture cannot be read or the recoder withholds it.
+    """
+
+    def __init__(self, recoder: Recoder[Any], *, column: str = "image") -> None:
+        if recoder.key.modality != IMAGE:
+            expected = "a recoder of pictures"
+            raise InvalidArgument(
+                "recoder", expected=expected, found=f"one of {recoder.key.modality}"
+            )
+        if recoder.key.private and recoder.scramble is None:
+            expected = "one with the secret of the personalised copy that the key is of (copy=)"
+            raise InvalidArgument("recoder", expected=expected, found="one without it")
+        self.recoder, self.column = recoder, column
+        self._form = form_of(recoder.domain.format)
+
+    def __repr__(self) -> str:
+        return f"Recode({self.recoder.method}, key {self.recoder.key.fingerprint[:16]}, column={self.column!r})"
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return self._row(value)
+        if isinstance(value, Image.Image):
+            return self._opened(self.file(_png(value)))
+        if isinstance(value, Tensor):
+            picture = self._opened(self.file(_png(_picture(value))))
+            pixels = torch.from_numpy(np.array(picture))
+            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+            return rearrange(pixels, "height width channel -> channel height width")
+        return self.file(value if isinstance(value, bytes) else read_source(value))
+
+    def file(self, data: bytes) -> bytes:
+        """The released file of a picture file."""
+        canvas = self.recoder.key.canvas
+        with quiet():
+            pixels = fit_picture(decode_picture(data), canvas)
+        image = torch.from_numpy(pixels).float() / 255
+        made = self.recoder(rearrange(image, "height width channel -> 1 channel height width"))
+        if made.reasons[0] is not None:
+            raise UnreadablePicture("picture", f"it is withheld: {made.reasons[0]}")
+        images = made.images if getattr(self._form, "whole", False) else canvas.window(made.images)
+        return self._form.encode(images[0], canvas)
+
+    def _opened(self, data: bytes) -> Image.Image:
+        return self._form.picture(data, self.recoder.key.canvas)
+
+    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        if self.column not in row:
+            found = ", ".join(map(str, row))
+            raise InvalidArgument("column", expected=f"a column {self.column}", found=found)
+        cell = row[self.column]
+        if isinstance(cell, Mapping):
+            data = cell.get("bytes") or read_source(cell.get("path") or "")
+            return {**row, self.column: {"bytes": self.file(data), "path": None}}
+        return {**row, self.column: self(cell)}
+
+
+def _png(picture: Image.Image) -> bytes:
+    """A picture as a file, its pixels as they are."""
+    data = io.BytesIO()
+    kept = (
+        picture
+        if picture.mode in ("RGB", "L", "RGBA", "LA", "1", "P", "I;16")
+        else picture.convert("RGB")
+    )
+    kept.save(data, "PNG", compress_level=0)
+    return data.getvalue()
+
+
+def _picture(value: Tensor) -> Image.Image:
+    if value.dtype != torch.uint8 or value.ndim != 3 or value.shape[0] not in (1, 3):
+        raise InvalidArgument(
+            "picture", expected="a uint8 tensor (channel, height, width) of 1 or 3 channels",
+            found=f"{value.dtype} {tuple(value.shape)}",
+        )  # fmt: skip
+    pixels = rearrange(value.cpu(), "channel height width -> height width channel").numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)

@@ -1,6 +1,7 @@
 # make demo   install into .venv with the extra demo and run the main job on photographs
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
+# make test-gateway  the long looks at the gateway: kill -9, PostgreSQL, schemathesis, the page
 # make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
 # make docs   the same, then build the pages into site/; a broken link or anchor is an error
 # make docs-serve  show them on http://127.0.0.1:8000
@@ -13,7 +14,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: demo test check test-timm clean pages docs docs-serve
+.PHONY: demo test check test-timm test-gateway clean pages docs docs-serve
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,11 @@ test check: $(VENV)/.test
 # An environment of its own: timm brings torchvision, which does not load beside every torch.
 test-timm:
 	sh tests/timm/run.sh
+
+# Minutes; PostgreSQL and chromium where they are installed.
+test-gateway: $(VENV)/.test
+	cd tests/serve/page && npm install --no-audit --no-fund || true
+	CATCH11_LONG=1 $(BIN)/python -m pytest tests/serve tests/client
 
 pages: $(VENV)/.base
 	$(BIN)/python -m catch11.cli.manual docs/reference/commands.md

@@ -1,5 +1,6 @@
 """A gateway's store in a folder of its own, opened with little work."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from catch11.serve.store import Store, open_store
 
+# Minutes: make test-gateway.
+LONG = pytest.mark.skipif(not os.environ.get("CATCH11_LONG"), reason="long: make test-gateway")
 MASTER = "a master secret for tests"
 
 

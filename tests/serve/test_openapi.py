@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from catch11.serve.tokens import create_token
 from tests.client.test_client import listening
+from tests.serve.conftest import LONG
 from tests.serve.gateway import gateway
 from tests.world import build_world
 
@@ -27,6 +28,7 @@ EXAMPLES = int(os.environ.get("CATCH11_EXAMPLES", "4"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]  # fmt: skip
 
 
+@LONG
 @pytest.mark.slow
 def test_every_operation_answers_as_documented(tmp_path: Path) -> None:
     world = build_world(tmp_path, count=8)

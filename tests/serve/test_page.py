@@ -13,6 +13,7 @@ from catch11.evaluation.verify import verify
 from catch11.releases.read import read_release
 from catch11.serve.app import PAGE
 from tests.client.test_client import listening
+from tests.serve.conftest import LONG
 from tests.serve.gateway import gateway, png
 from tests.world import build_world
 
@@ -42,6 +43,7 @@ def test_the_page_is_served_with_a_strict_policy(tmp_path: Path) -> None:
             assert f"/page/{path.name}" in page.text or made.client.get(f"/page/{path.name}").status_code == 200  # fmt: skip
 
 
+@LONG
 @pytest.mark.slow
 def test_a_person_recodes_a_picture(tmp_path: Path) -> None:
     if CHROMIUM is None or not (PACKAGES / "node_modules" / "axe-core").is_dir():

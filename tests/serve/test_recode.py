@@ -103,8 +103,9 @@ def test_a_job_is_watched_fetched_in_ranges_and_verified(open_gateway: Gateway) 
     roles = {
         r["role"]: r
         for r in facts["records"]
-        if (r["condition"], r["metric"]) == ("nte", "accuracy")
+        if (r["condition"], r["metric"]) == ("nte", "agreement")
     }
+    assert "authorized" in roles, facts["records"]
     assert roles["authorized"]["value"] == 1.0
     assert len(roles) == 2
 

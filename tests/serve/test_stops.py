@@ -25,7 +25,7 @@ from catch11.serve.settings import Settings
 from catch11.serve.store import open_store
 from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
-from tests.serve.conftest import MASTER
+from tests.serve.conftest import LONG, MASTER
 from tests.serve.gateway import gateway, pngs, run_job, send
 from tests.world import CANVAS, LABELS, NETS, World, build_world
 
@@ -114,6 +114,7 @@ def asking(address: str, headers: dict[str, str]) -> httpx.Client:
     return httpx.Client(base_url=address, headers=headers, timeout=60.0)
 
 
+@LONG
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_killed_and_started_again(world: World, tmp_path: Path, database: str) -> None:

@@ -30,7 +30,7 @@ function offerKeeps() {
   const grant = chosen()?.grants.find((one) => one.purpose === $("purpose").value);
   $("keeps").replaceChildren(
     ...(grant?.keep ?? []).map((keep, index) => {
-      const input = make("input", { type: "radio", name: "keep", value: keep, checked: index === 0 });
+      const input = make("input", { type: "radio", name: "keep", value: keep, checked: index === 0, disabled: keep === "all" && grant.left < 1 });
       const left = keep === "all" ? ` – ${grant.left} files left` : "";
       return make("label", {}, input, ` ${WORDS[keep] ?? keep}${left}`);
     }),

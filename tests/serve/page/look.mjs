@@ -23,7 +23,7 @@ async function open(facts) {
 }
 
 async function signIn(page, text) {
-  await page.getByLabel("Token").fill(text);
+  await page.getByRole("textbox", { name: "Token" }).fill(text);
   await page.keyboard.press("Enter");
 }
 
@@ -76,7 +76,7 @@ await look(phone, "jobs-phone");
 const ops = await open({ viewport: { width: 1200, height: 900 }, colorScheme: "dark" });
 await signIn(ops, admin);
 await ops.getByRole("heading", { name: "Keys and tokens" }).waitFor();
-await ops.getByLabel("Tenant").fill("new");
+await ops.getByRole("textbox", { name: "Tenant" }).fill("new");
 await ops.getByRole("button", { name: "Make it" }).click();
 await ops.locator("output", { hasText: "shown this once" }).waitFor();
 found.made = (await ops.locator("output").textContent()).startsWith("c11_");

@@ -1,0 +1,68 @@
+"""Every kind of data goes through the gateway as through the library."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from catch11.modalities.options import RecodeOptions
+from catch11.modalities.recode import recode
+from catch11.serve.app import make_app
+from catch11.serve.grants import add_grant
+from catch11.serve.service import Service
+from catch11.serve.settings import Settings
+from catch11.serve.store import Store
+from catch11.serve.tokens import create_token
+from catch11.serve.vault import Models, add_key
+from tests.releases.worlds import WORLDS
+from tests.serve.gateway import run_job
+
+
+def files_below(source: Path) -> dict[str, bytes]:
+    if source.is_file():
+        return {source.name: source.read_bytes()}
+    return {str(p.relative_to(source)): p.read_bytes() for p in source.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["sounds", "tables", "texts"])
+def test_a_job_of_each_kind(kind: str, store: Store, tmp_path: Path) -> None:
+    world = WORLDS[kind](tmp_path / "source")
+    key, model = world.recoder.key, world.beside["check"]
+    columns = tuple(world.beside.get("columns", ()))
+    add_key(store, kind, key, models=Models(model="given"))
+    add_grant(store, kind, "a", keep=("all",), quota=100)
+    service = Service(store, Settings(home=tmp_path / "home", threads=1, slot=0.01))
+    service.workers._models["given"] = model
+    token = create_token(store, "a", ["recode", "verify"])
+    headers = {"authorization": f"Bearer {token}"}
+    ask: dict[str, Any] = {"columns": columns} if columns else {}
+    with TestClient(make_app(service), headers=headers) as client:
+        sent = files_below(world.source)
+        job = run_job(client, sent, **ask)
+        while (found := client.get(f"/v1/jobs/{job}").json())["state"] not in ("done", "failed"):
+            time.sleep(0.02)
+        assert found["state"] == "done", found["error"]
+        theirs = files_below(tmp_path / "home" / "jobs" / job / "release")
+    options = RecodeOptions(method="spectral", model=model, check=True, columns=columns, workers=1)
+    recode(world.source, tmp_path / "out", key, options)
+    assert theirs == files_below(tmp_path / "out")
+    outcomes = {part["name"]: part["outcome"] for part in found["parts"]}
+    assert set(outcomes) == set(sent)
+    assert "released" in outcomes.values()
+    bad = [name for name in sent if name.startswith("bad")]
+    assert all(outcomes[name] == "skipped" for name in bad)
+
+
+def test_a_file_of_another_kind_is_refused(store: Store, tmp_path: Path) -> None:
+    world = WORLDS["sounds"](tmp_path / "source")
+    add_key(store, "sounds", world.recoder.key, models=Models())
+    add_grant(store, "sounds", "a", keep=("all",), quota=100)
+    service = Service(store, Settings(home=tmp_path / "home"))
+    headers = {"authorization": f"Bearer {create_token(store, 'a', ['recode'])}"}
+    with TestClient(make_app(service), headers=headers) as client:
+        job = client.post("/v1/jobs", json={}).json()["id"]
+        refused = client.put(f"/v1/jobs/{job}/parts/a.csv", content=b"a,b\n1,2\n")
+        assert refused.status_code == 415
+        assert ".wav" in refused.json()["error"]

@@ -55,6 +55,7 @@ def recode(
         typer.Option(
             metavar="URL",
             help="Have a gateway do it, which has key and model; its token in CATCH11_TOKEN.",
+            rich_help_panel=MORE,
         ),
     ] = None,
     keep: how.Keep = None,

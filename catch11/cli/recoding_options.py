@@ -62,7 +62,7 @@ To = Annotated[
     Literal["folder", "zip", "tar", "webdataset", "parquet", "arrow", "datasets"] | None,
     typer.Option(
         show_default="by the suffix of DST, else as SRC", help="What DST is: files, shards, or a table "
-        "whose other columns stay.",
+        "whose other columns stay.", rich_help_panel=MORE,
     ),
 ]  # fmt: skip
 Format = Annotated[

@@ -15,7 +15,7 @@ PACKAGE = Path(catch11.__file__).parent
 
 # The rooms, ground floor first. A file imports from its own room or from the rooms above it here.
 ROOMS = (
-    "errors", "kinds", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
+    "errors", "kinds", "lab", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
     "recoding", "releases", "evaluation", "training", "theory", "attacks", "modalities", "plugs", "baselines",
     "studies", "report", "serve", "client", "cli", "__main__",
 )  # fmt: skip

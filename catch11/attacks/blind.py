@@ -18,6 +18,7 @@ from catch11.attacks.tiles import (
     widest_gap,
     wiener,
 )
+from catch11.lab import needed
 
 Windows = Float[Tensor, "_ channel height width"]
 SIZES = (4, 8, 14, 16, 28, 32)  # patch sizes in use; those that do not tile the window are skipped
@@ -189,7 +190,7 @@ class IndependentComponents(Attack):
     knowledge = frozenset({"released", "public"})
 
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
-        from sklearn.decomposition import FastICA
+        FastICA = needed("sklearn.decomposition").FastICA
 
         assert material.public is not None
         released = material.released

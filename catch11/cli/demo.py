@@ -31,7 +31,10 @@ def demo(
         Path, typer.Option(metavar="DIR", help="Where the pictures and releases go.")
     ] = Path("catch11-demo"),
     small: Annotated[
-        bool, typer.Option("--small", help="Digits and nets trained on the spot; no extra needed.")
+        bool,
+        typer.Option(
+            "--small", help="Digits and nets trained on the spot; needs the extra lab alone."
+        ),
     ] = False,
     count: Annotated[
         int | None, typer.Option(metavar="N", help="Pictures to release: up to 32, of digits 500.")

@@ -16,6 +16,7 @@ from catch11.data.fields import random_fields
 from catch11.errors import EmptySubspace
 from catch11.fronts.front import Front
 from catch11.keys.key import Key, default_rule, key_of
+from catch11.lab import needed
 from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.subspaces.rule import Rule, spectrum
@@ -118,7 +119,7 @@ def _coarse(key: Key) -> float:
 
 def _left(noise: Tensor) -> float:
     """The share of energy that a blur of one pixel leaves."""
-    from kornia.filters import gaussian_blur2d
+    gaussian_blur2d = needed("kornia.filters").gaussian_blur2d
 
     blurred = gaussian_blur2d(noise, (7, 7), (1.0, 1.0), border_type="circular")
     return float(blurred.square().sum() / noise.square().sum())
@@ -126,7 +127,7 @@ def _left(noise: Tensor) -> float:
 
 def draw_spectrum(facts: Suitability, path: str | Path) -> None:
     """A picture of the spectrum on a logarithmic scale, in the format of the path's suffix."""
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

@@ -14,6 +14,7 @@ from typing import Any
 from catch11.errors import EmptySubspace, InvalidArgument
 from catch11.evaluation.panel import Panel, Setting, Trial
 from catch11.keys.key import Key, build_key, is_private, key_of
+from catch11.lab import needed
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.keep import ANSWER, parse_keep
@@ -228,7 +229,7 @@ def commands(chosen: Trial, spec: str) -> tuple[str, str]:
 
 def draw(tuned: Tuned, path: str | Path) -> None:
     """Kept and the best rival over the PSNR, a line a rule or depth, in the format of the suffix."""
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

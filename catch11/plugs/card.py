@@ -110,7 +110,7 @@ def _card(release: Release, title: str, licence: str, *, labelled: bool) -> byte
     lines = [
         "---", f"pretty_name: {json.dumps(title)}", f"license: {json.dumps(licence)}",
         f"{tasks}tags:\n- catch11\n- non-transferable-examples",
-        'configs:\n- config_name: default\n  drop_labels: true\n  data_dir: "."' if not labelled else "configs:\n- config_name: default\n  data_dir: \".\"",
+        f"configs:\n- config_name: default\n  drop_labels: {str(not labelled).lower()}\n  data_dir: \".\"",
         "---", f"# {title}", "", _said(release), "",
         "| | |", "|---|---|",
         f"| files | {len(release):,}, listed and signed in `{NAME}` |",

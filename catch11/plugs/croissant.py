@@ -79,9 +79,7 @@ def croissant(
         "description": text,
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "license": licence,
-        "version": "1.0.0",
         "citeAs": "Catch-Only-One: Non-Transferable Examples for Model-Specific Authorization",
-        "datePublished": "1970-01-01",
         "distribution": [*objects, pictures],
         "recordSet": [
             {"@type": "cr:RecordSet", "@id": "files", "name": "files", "field": fields},

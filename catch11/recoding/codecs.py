@@ -18,7 +18,8 @@ from jaxtyping import Float
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from catch11.errors import InvalidArgument, MissingExtra
+from catch11.errors import InvalidArgument
+from catch11.lab import needed
 
 KNOWN = "jpeg:QUALITY, resize:FACTOR, crop:SHARE or blur:PIXELS"
 BICUBIC = Image.Resampling.BICUBIC
@@ -74,10 +75,7 @@ class Jpeg(Survival):
 
     def _soft(self, image: Tensor, severity: float) -> Tensor:
         """kornia's codec with smooth rounding."""
-        try:
-            from kornia.enhance import jpeg_codec_differentiable
-        except ImportError:
-            raise MissingExtra("kornia", "test") from None
+        jpeg_codec_differentiable = needed("kornia.enhance").jpeg_codec_differentiable
         quality = image.new_tensor([self._quality(severity)])
         made: Tensor = jpeg_codec_differentiable(image.expand(-1, 3, -1, -1), quality)
         return made if image.shape[1] == 3 else made.clamp(0.0, 1.0).mean(1, keepdim=True)
@@ -134,7 +132,7 @@ class Blur(Survival):
 
     def _soft(self, image: Tensor, severity: float) -> Tensor:
         """Convolved exactly, edges repeated."""
-        from kornia.filters import gaussian_blur2d
+        gaussian_blur2d = needed("kornia.filters").gaussian_blur2d
 
         sigma = severity * self.value
         size, deviation = 2 * max(1, round(4.0 * sigma)) + 1, max(sigma, 1e-3)

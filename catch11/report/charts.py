@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from catch11.lab import needed
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -56,8 +58,8 @@ class Axis:
 
 def plot(series: Sequence[Series], *, x: Axis, y: Axis, title: str) -> Markup:
     """The chart, with a title for those who cannot see it and a legend below."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    rc_context = needed("matplotlib").rc_context
+    Figure = needed("matplotlib.figure").Figure
 
     # The title salts the ids, which a page of several charts must not hold twice.
     settings: dict[Any, Any] = {

@@ -7,6 +7,7 @@ from rich.console import RenderableType
 
 from catch11.evaluation.cells import Cell, Value
 from catch11.evaluation.record import Condition, Record
+from catch11.lab import needed
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot, setting
@@ -58,7 +59,7 @@ def view(records: Sequence[Record]) -> RenderableType:
 
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     targets = list(dict.fromkeys((r.settings["family"], r.settings["authorized"]) for r in records))
     figure = Figure(figsize=(4.6 * len(targets), 3.8), layout="constrained")

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from catch11.lab import needed
+
 
 def draw_grid(path: Path, rows: Mapping[str, Sequence[Any]], *, side: float) -> None:
     """Rows of pictures under their titles. side: of a picture, in inches."""
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     columns = max(map(len, rows.values()))
     size = side * columns + 2, 1.02 * side * len(rows)

@@ -17,6 +17,7 @@ from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.score import Run, to_record
 from catch11.keys.key import Key, build_key
+from catch11.lab import needed
 from catch11.modalities.table.attacks import WholeRows
 from catch11.modalities.table.deep import DeepRowRecoder
 from catch11.modalities.table.model import TableModel
@@ -51,8 +52,8 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 @cache
 def rivals(name: str) -> Mapping[str, tuple[Role, Answer]]:
     """What answers rows of a table, the authorized perceptron first."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
+    RandomForestClassifier = needed("sklearn.ensemble").RandomForestClassifier
+    LogisticRegression = needed("sklearn.linear_model").LogisticRegression
 
     data = tables.load_rows(name)
     authorized = tables.trained(name, 1, None)

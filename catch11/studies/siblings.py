@@ -25,6 +25,7 @@ from catch11.evaluation.record import Record
 from catch11.fronts.find import first_tensor
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.keys.key import build_key
+from catch11.lab import needed
 from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.studies.frame import Scale, Study
@@ -157,7 +158,7 @@ def _answers(model: Model, windows: Windows) -> Int[Tensor, " batch"]:
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
     """Accuracy on either release against the drift of the first layer, in percent."""
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     figure = Figure(figsize=(5.0, 3.2), layout="constrained")
     axes = figure.add_subplot()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Record
+from catch11.lab import needed
 from catch11.studies.frame import Scale, Study
 from catch11.studies.place import Place
 from catch11.studies.tables import model, pivot
@@ -58,7 +59,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
 
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

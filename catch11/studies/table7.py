@@ -21,6 +21,7 @@ from catch11.evaluation.record import Condition, Record, Role
 from catch11.evaluation.roles import role_of
 from catch11.evaluation.score import Measured, Run, to_record
 from catch11.keys.key import build_key
+from catch11.lab import needed
 from catch11.modalities.text.deep import DeepTokens
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import TextModel
@@ -198,7 +199,7 @@ def readers(place: Place, task: str) -> tuple[Reader, Reader]:
 
 @lru_cache(maxsize=8)
 def _featured(place: Place, task: str, which: str) -> Featured:
-    from sklearn.linear_model import LogisticRegression
+    LogisticRegression = needed("sklearn.linear_model").LogisticRegression
 
     model = known_encoder() if which == "known" else small_encoder(_folder(place), pairs=1200)
     pairs = TASKS[task].second is not None

@@ -17,7 +17,10 @@ def test_this_machine_is_sound() -> None:
     assert {"python", "torch", "device", "ciphers", "scratch"} <= set(findings)
 
 
-MODULES = {"scikit-image": "skimage"}  # of packages whose module has another name
+MODULES = {
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}  # of packages whose module has another name
 TOOLS = {"docs", "test"}  # extras of the checkout, which no code imports
 CODE = "\n".join(file.read_text() for file in Path(doctor.__file__).parents[1].rglob("*.py"))
 

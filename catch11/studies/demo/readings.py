@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from catch11.lab import needed
 from catch11.models.frame import Model
 
 GREY, RIGHT, WRONG = "#b9bec5", "#1f5fa8", "#c0392b"
@@ -53,7 +54,7 @@ def draw_readings(path: Path, rows: Sequence[Row], heads: Mapping[str, str]) -> 
 
     Bars are the shares that a model gives its answer; blue where it reads the file as the original.
     """
-    from matplotlib.figure import Figure
+    Figure = needed("matplotlib.figure").Figure
 
     widths = [1.15, 1.15, *([1.9] * len(heads))]
     figure = Figure(figsize=(sum(widths) + 0.4, 1.12 * len(rows) + 1.0), layout="constrained")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument
+from catch11.lab import needed
 from catch11.models.canvases import canvas_prepare
 from catch11.models.frame import Model, finish
 from catch11.studies.nets.descent import train_classes
@@ -45,7 +46,7 @@ class Digits:
 
 def load_digits() -> Digits:
     """The digits on the 8-bit grid that a file keeps, 1,297 to train on and 500 to test on."""
-    from sklearn.datasets import load_digits as embedded
+    embedded = needed("sklearn.datasets").load_digits
 
     bunch = embedded()
     grey = torch.from_numpy(np.asarray(bunch.images)).float() / 16

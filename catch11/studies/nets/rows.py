@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.lab import needed
 from catch11.modalities.table.model import Column, TableModel, table_model
 from catch11.modalities.table.net import Perceptron
 from catch11.studies.nets.descent import train_classes
@@ -38,8 +39,8 @@ class Rows:
 @cache
 def load_rows(name: str) -> Rows:
     """One of `TABLES`; columns that never vary are left out."""
-    from sklearn import datasets
-    from sklearn.model_selection import train_test_split
+    datasets = needed("sklearn.datasets")
+    train_test_split = needed("sklearn.model_selection").train_test_split
 
     bunch = {
         "breast": datasets.load_breast_cancer,

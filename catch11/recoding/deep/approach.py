@@ -4,12 +4,14 @@ For scores, features and layers, which are to be met closely. Each step is even 
 by the signs of the running slope, clipped to ball and box, and the shortest of which a straight slope
 says that it brings the image where it is to be (Polyak's length, for a distance whose least is known).
 The ball is about the smallest that holds such steps, found image by image. Steps along the slope itself
-take as many and change as much, but teach others more: they are largest where every model looks.
+take as many and change as much, but teach others more: they are largest where every model looks. So are
+slopes over frequencies and colours; where `flat`, each of these is made as strong as the others first.
 """
 
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
@@ -17,6 +19,9 @@ from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_steps, rms
 
 _HALVINGS = 20  # of the interval that a step's length is found in
 _BEYOND = 0.1  # of the bound, how far below it a step aims
+_FAINT = (
+    1e-3  # of the mean strength of a frequency: fainter ones are noise of rounding, and stay so
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,8 @@ class Approach:
     bound: of the distance. first, last: radius of the ball about the start, in 255ths, at the first step and at
     most. grow: factor by which it grows where the most that it lets a straight slope fall is less than
     `room` times what is needed, or where a step left more than `slow` of the distance. longest: root
-    mean square of the longest step, in 255ths. momentum: kept share of the running slope.
+    mean square of the longest step, in 255ths. momentum: kept share of the running slope. flat: steps are
+    even over frequencies and channels too, not over pixels alone.
     """
 
     steps: int
@@ -38,6 +44,7 @@ class Approach:
     slow: float = 0.9
     longest: float = 1.5
     momentum: float = 0.5
+    flat: bool = False
 
     def __post_init__(self) -> None:
         check_steps(self.steps)
@@ -63,7 +70,8 @@ class Approach:
         motion = self.momentum * run.held.get("motion", torch.zeros_like(slope)) + unit
         run.held["motion"] = motion
         bounds = _bounds(run, run.held["radius"])
-        return self._stepped(run.at, motion.sign(), slope, need, *bounds)
+        way = flattened(motion) if self.flat else motion
+        return self._stepped(run.at, way.sign(), slope, need, *bounds)
 
     def _stepped(
         self, at: Tensor, way: Tensor, slope: Tensor, need: Tensor, low: Tensor, high: Tensor
@@ -80,6 +88,16 @@ class Approach:
             enough |= rms(change) > longest
             least, most = torch.where(enough, least, middle), torch.where(enough, middle, most)
         return (at - most * way).clamp(low, high)
+
+
+def flattened(
+    images: Float[Tensor, "batch channel height width"],
+) -> Float[Tensor, "batch channel height width"]:
+    """Each image with the same phases and one strength at all frequencies, of place and of channel."""
+    waves = torch.fft.fftn(images, dim=(1, 2, 3))
+    strength = waves.abs()
+    floor = _FAINT * strength.mean((1, 2, 3), keepdim=True) + 1e-12
+    return torch.fft.ifftn(waves / strength.maximum(floor), dim=(1, 2, 3)).real
 
 
 def _bounds(run: Run, radius: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,10 +27,10 @@ from catch11.recoding.deep.descent import Descended, Schedule, descend
 from catch11.recoding.deep.kept import distances
 from catch11.recoding.deep.question import Change, Question
 from catch11.recoding.deep.quiet import Quiet, quiet_of
-from catch11.recoding.deep.start import FINE, Look, Start, start_of
+from catch11.recoding.deep.start import FINE, Look, Start, grain_of, start_of
 from catch11.recoding.deep.target import LOGITS, Answering, Precision, Target, parse_at, written
 from catch11.recoding.frame import Facts, Recoder
-from catch11.recoding.keep import ANSWER, Keep, keep_asked
+from catch11.recoding.keep import ANSWER, FEATURES, Keep, keep_asked
 from catch11.recoding.registry import registered
 from catch11.recoding.windows import WindowDomain
 
@@ -153,12 +153,20 @@ class DeepRecoder(Recoder[Tensor]):
             return schedule_of(STEPS if self.steps is None else self.steps, self.radius)
         last = WIDEST if self.radius == "auto" else float(self.radius)
         steps = NEAR_STEPS if self.steps is None else self.steps
-        return Approach(steps=steps, bound=self.agreed.value, last=last)
+        return Approach(steps=steps, bound=self.agreed.value, last=last, flat=self._featured)
 
     @cached_property
     def begin(self) -> Start:
         """Where searches begin."""
-        return start_of(self.start, self.look, self.key, psnr=self.psnr, quiet=self.quiet)
+        fine = grain_of(self.keeps.tolerance) if self._featured else FINE
+        return start_of(
+            self.start, self.look, self.key, psnr=self.psnr, quiet=self.quiet, fine=fine
+        )
+
+    @property
+    def _featured(self) -> bool:
+        """Whether what the last linear layer reads is matched, and nothing else."""
+        return self.keeps.what == FEATURES and self.agreed.kind == "match"
 
     def facts(self) -> Facts:
         return {
@@ -225,7 +233,7 @@ class DeepRecoder(Recoder[Tensor]):
             for window, point in zip(part, points, strict=True):
                 start = self.begin.at(self.key, window, self.stream(window, "quiet"))
                 changes.append(point - start)
-        return quiet_of(torch.stack(changes), front.kernel, variance=FINE**2)
+        return quiet_of(torch.stack(changes), front.kernel, variance=self.begin.fine**2)
 
     def _reason(self, gap: float) -> str | None:
         if gap >= 0.0:

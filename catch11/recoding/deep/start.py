@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -19,6 +19,7 @@ Look = Literal["noise", "decoy", "faint"]
 # Coarse and fine noise together: the coarse part varies what the model answers from file to file,
 # so that small moves suffice; the fine part, as strong at every frequency, hides them.
 COARSE, FINE = 0.2, 0.15
+GRAINIEST = 0.25  # white part where features are met loosely: what is printed hides the better
 CELLS = 8  # cells a side of the coarse noise, whatever the window
 SPECTRAL_DB = 10.0
 # Of a faint look's squared error, what white noise makes up; lost contrast makes up the rest. People
@@ -33,7 +34,8 @@ class Start:
 
     look "noise": keyed noise, a spectral recoding (spectral=True), or a decoy under keyed noise.
     "decoy": one of the decoys, chosen by the key. "faint": the source at less contrast under white
-    keyed noise, `psnr` dB from it, so that people still see it; it gives content away on purpose.
+    keyed noise, `psnr` dB from it, so that people still see it; it gives content away on purpose. fine:
+    deviation of the white part of noise.
     """
 
     look: Look
@@ -41,6 +43,7 @@ class Start:
     psnr: float
     decoys: Float[Tensor, "decoy channel height width"] | None
     quiet: Quiet | None = None
+    fine: float = FINE
 
     @property
     def text(self) -> str:
@@ -58,15 +61,16 @@ class Start:
             return SpectralRecoder(key, psnr=SPECTRAL_DB)(window[None].cpu()).images[0]
         if self.look == "faint":
             return _faint(window.cpu(), stream.normal(key.canvas.shape), self.psnr)
-        return noise(stream, key.canvas.shape, self.quiet)
+        return noise(stream, key.canvas.shape, self.quiet, fine=self.fine)
 
 
 def start_of(
-    start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0, quiet: Quiet | None = None
-) -> Start:
+    start: str | Tensor, look: str, key: Key, *, psnr: float = 10.0, quiet: Quiet | None = None,
+    fine: float = FINE,
+) -> Start:  # fmt: skip
     """Read the arguments `start` and `look`. Raises InvalidArgument where they contradict.
 
-    psnr: of a faint look from its source, 4 to 40 dB. quiet: for a start and look of noise.
+    psnr: of a faint look from its source, 4 to 40 dB. quiet: for a start and look of noise. fine: see `Start`.
     """
     if look not in get_args(Look):
         raise InvalidArgument("look", expected="noise, decoy or faint", found=repr(look))
@@ -84,13 +88,25 @@ def start_of(
         raise InvalidArgument("psnr", expected="4 to 40 dB for a faint look", found=psnr)
     if quiet is not None and (found, look) != ("noise", "noise"):
         raise InvalidArgument("quiet", expected="a start and a look of noise", found=(found, look))
-    return Start(look=look, psnr=psnr, spectral=found == "spectral", decoys=decoys, quiet=quiet)  # type: ignore[arg-type]
+    return Start(
+        look=cast(Look, look), psnr=psnr, spectral=found == "spectral", decoys=decoys, quiet=quiet,
+        fine=fine,
+    )  # fmt: skip
+
+
+def grain_of(tolerance: float | None) -> float:
+    """Deviation of a start's white part, for features within `tolerance`: the looser the stronger.
+
+    A stronger one hides more and asks for more steps, of which a close match leaves none to spare.
+    """
+    return FINE if tolerance is None else min(GRAINIEST, max(FINE, 0.1 + 0.5 * tolerance))
 
 
 def noise(
-    stream: KeyedStream, shape: tuple[int, int, int], quiet: Quiet | None = None
-) -> Float[Tensor, "channel height width"]:
-    """Keyed noise about mid-grey, free of content: smooth of deviation .2 and white of deviation .15.
+    stream: KeyedStream, shape: tuple[int, int, int], quiet: Quiet | None = None,
+    *, fine: float = FINE,
+) -> Float[Tensor, "channel height width"]:  # fmt: skip
+    """Keyed noise about mid-grey, free of content: smooth of deviation .2 and white of deviation `fine`.
 
     quiet: gives the white part its covariance.
     """
@@ -99,8 +115,8 @@ def noise(
     coarse = F.interpolate(cells, size=(height, width), mode="bicubic", align_corners=False)[0]
     coarse = coarse / coarse.std().clamp_min(1e-6)
     white = stream.normal(shape)
-    fine = white if quiet is None else quiet.colour(white)
-    return (0.5 + COARSE * coarse + FINE * fine).clamp(0.0, 1.0)
+    grain = white if quiet is None else quiet.colour(white)
+    return (0.5 + COARSE * coarse + fine * grain).clamp(0.0, 1.0)
 
 
 def _faint(picture: Tensor, white: Tensor, decibels: float) -> Tensor:

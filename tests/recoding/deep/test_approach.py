@@ -8,7 +8,7 @@ from torch import Tensor
 
 from catch11.canvas.grid import GRIDS
 from catch11.errors import InvalidArgument
-from catch11.recoding.deep.approach import Approach
+from catch11.recoding.deep.approach import Approach, flattened
 from catch11.recoding.deep.descent import LEVEL, Run, descend
 
 SHAPE = (3, 4, 4)
@@ -81,6 +81,29 @@ def test_a_map_is_met_in_few_steps_near_the_start() -> None:
     assert found.steps.max() < 60
     assert (found.points - start).abs().max() <= (32.0 + 0.5) * LEVEL + 1e-6
     assert torch.equal(found.points, GRIDS["png8"].round(found.points))
+
+
+def test_flattened_images_hold_each_wave_alike() -> None:
+    """Against the transform, value by value, and with the phases as they were."""
+    images = slope(3, seed=5).cumsum(3)  # strong at low frequencies
+    waves, flat = (torch.fft.fftn(v, dim=(1, 2, 3)) for v in (images, flattened(images)))
+    torch.testing.assert_close(flat.abs(), torch.ones(3, *SHAPE), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(flat * waves.abs(), waves, rtol=1e-3, atol=1e-3)
+    assert torch.equal(flattened(images[1:2])[0], flattened(images)[1])
+    assert torch.equal(flattened(torch.zeros(1, *SHAPE)), torch.zeros(1, *SHAPE))
+
+
+def test_flat_steps_spread_over_frequencies_what_a_smooth_slope_asks_at_a_few() -> None:
+    start, way = torch.full((2, *SHAPE), 0.5), slope(2).cumsum(2).cumsum(3)
+    settings = {"steps": 9, "bound": 1.0, "first": 16.0, "last": 16.0, "longest": 255.0}
+    shares = []
+    for flat in (False, True):
+        approach = Approach(**settings, flat=flat)  # type: ignore[arg-type]
+        change = approach.move(run_of(start), way, torch.full((2,), -0.2), 0) - start
+        assert ((way * -change).sum((1, 2, 3)) >= 0.3 - 1e-4).all()
+        power = torch.fft.fftn(change, dim=(1, 2, 3)).abs().square().flatten(1)
+        shares.append(power.amax(1) / power.sum(1))
+    assert (shares[1] < shares[0]).all()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from catch11.canvas.grid import GRIDS
 from catch11.crypto.stream import KeyedStream
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.key import Key, build_key
+from catch11.recoding.deep.approach import Approach
 from catch11.recoding.deep.descent import Schedule, descend
 from catch11.recoding.deep.recoder import DeepRecoder, schedule_of
 from catch11.recoding.deep.start import Look, noise, start_of
@@ -126,6 +127,26 @@ def test_auto_stops_in_a_smaller_ball(net: nn.Sequential, key: Key) -> None:
         return float((recoder(WINDOWS).images - start).abs().flatten(1).amax(1).mean() * 255)
 
     assert radius(DeepRecoder(net, key)) < radius(DeepRecoder(net, key, radius=32.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "flat", "fine"),
+    [({"keep": "features"}, True, 0.15),  # within .1
+     ({"keep": "features", "tolerance": 0.2}, True, 0.2),
+     ({"keep": "features", "tolerance": 0.9}, True, 0.25),
+     ({"at": "features", "agreement": "match<0.3"}, True, 0.25),
+     ({"keep": "layer:1"}, False, 0.15), ({"keep": "scores"}, False, 0.15)],
+    ids=str,
+)  # fmt: skip
+def test_features_are_approached_evenly_and_loose_ones_from_a_stronger_grain(
+    net: nn.Sequential, key: Key, settings: dict[str, str], flat: bool, fine: float
+) -> None:
+    recoder = DeepRecoder(net, key, **settings)  # type: ignore[arg-type]
+    assert isinstance(recoder.schedule, Approach)
+    assert recoder.schedule.flat == flat
+    stream = recoder.stream(WINDOWS[0])
+    begun = recoder.begin.at(key, WINDOWS[0], recoder.stream(WINDOWS[0]))
+    assert torch.equal(begun, noise(stream, CANVAS.shape, fine=fine))
 
 
 def test_same_picture_same_file_whatever_the_batch(net: nn.Sequential, key: Key) -> None:

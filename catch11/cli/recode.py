@@ -127,6 +127,7 @@ def recode(
     Example: catch11 recode photos released --key deit.key --psnr 10 --check
     --model hf:models/deit-tiny-patch16-224
     """
+    from catch11.copies.seal import SealSecret
     from catch11.modalities.options import RecodeOptions
     from catch11.modalities.recode import preview
     from catch11.modalities.recode import recode as run
@@ -155,12 +156,16 @@ def recode(
     status = FINDING if done.empty else 0
     view = summary_view(done, dst)
     if not done.empty:
-        reader = model or "the model of the key"
-        given = ["--model", model or "MODEL", "--source", src, "--key", key, "--rival", "RIVAL"]
+        reads, reader = (
+            f"{model or 'the model of the key'} reads these files, and whoever has its weights",
+            model or "MODEL",
+        )
+        if isinstance(options.copy, SealSecret):
+            reads, reader = "the sealed copy reads these files, and whoever has it", "COPY"
+        given = ["--model", reader, "--source", src, "--key", key, "--rival", "RIVAL"]
         secrets = [] if secret is None else ["--secret", secret]
         view += next_view(
-            f"{reader} reads these files, and whoever has its weights; find out who else does:",
-            "catch11", "verify", dst, *given, *secrets,
+            f"{reads}; find out who else does:", "catch11", "verify", dst, *given, *secrets,
         )  # fmt: skip
     return Answer(facts=done.to_dict(), view=view, status=status)
 

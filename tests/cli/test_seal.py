@@ -30,6 +30,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = _recode(folder, folder / "out")
     assert done.status == 0, done.err
     assert f"{COUNT} written" in done.out
+    assert "the sealed copy reads these files, and whoever has it" in " ".join(done.out.split())
+    assert f"catch11 verify {folder / 'out'} --model COPY" in " ".join(done.out.split())
     assert (
         run("personalize", PATCH, "-o", folder / "p", "--secret", folder / "p.secret").status == 0
     )

@@ -87,8 +87,8 @@ def create(store: Store, who: Bearer, ask: Ask, *, again: str | None = None, bus
 
 
 def own(session: Session, tenant: str, job: str) -> JobRow:
-    """A tenant's job. Raises Unknown for another's as for none."""
-    row = session.get(JobRow, job)
+    """A tenant's job, which no other transaction changes meanwhile. Raises Unknown for another's as for none."""
+    row = session.get(JobRow, job, with_for_update=True)
     if row is None or row.tenant != tenant:
         raise Unknown("job", job)
     return row
@@ -153,10 +153,9 @@ def claim(store: Store, *, busy: Collection[tuple[str, str]] = ()) -> Work | Non
             .where(JobRow.state == QUEUED)
             .order_by(JobRow.created)
             .limit(len(busy) * 64 + 8)
-        )
+        ).all()
         for row in rows:
-            if (row.tenant, row.key_id) not in busy:
-                row.state, row.updated = RUNNING, time.time()
+            if (row.tenant, row.key_id) not in busy and _step(session, row.id, QUEUED, RUNNING):
                 return Work(id=row.id, tenant=row.tenant, key=row.key_id, token=row.token_id, ask=json.loads(row.ask))  # fmt: skip
     return None
 
@@ -164,7 +163,7 @@ def claim(store: Store, *, busy: Collection[tuple[str, str]] = ()) -> Work | Non
 def progress(store: Store, job: str, done: int) -> str:
     """Note how far a job is; its state, which another may have changed."""
     with store.begin() as session:
-        row = session.get_one(JobRow, job)
+        row = session.get_one(JobRow, job, with_for_update=True)
         if row.state == RUNNING:
             row.done, row.updated = min(done, row.total), time.time()
         return row.state
@@ -225,10 +224,10 @@ def recover(store: Store) -> int:
         return int(done.rowcount)  # type: ignore[attr-defined]
 
 
-def handed_out(store: Store, tenant: str, job: str) -> None:
-    """Raises unless a job's files may leave: it is the tenant's, done, and its key not revoked."""
+def handed_out(store: Store, who: Bearer, job: str, action: str) -> None:
+    """Note that a job's files leave. Raises unless they may: it is the tenant's, done, and its key not revoked."""
     with store.begin() as session:
-        row = own(session, tenant, job)
+        row = own(session, who.tenant, job)
         key = session.get_one(KeyRow, row.key_id)
         if key.state == REVOKED:
             raise Revoked(key.name)
@@ -236,6 +235,12 @@ def handed_out(store: Store, tenant: str, job: str) -> None:
             raise Refused(
                 f"the job is {row.state}; its files can be had when it is done.", status=409
             )
+        noted(store, session, who, row.key_id, action, job)
+
+
+def noted(store: Store, session: Session, who: Bearer, key: str, action: str, detail: str) -> None:
+    """A line of the audit log about a key."""
+    _note(store, session, action, who.tenant, who.token, key, detail)
 
 
 def view(store: Store, tenant: str, job: str, *, parts: bool = True) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import logging
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from catch11.errors import InvalidArgument
 from catch11.serve import jobs
@@ -31,6 +31,8 @@ except ImportError:  # no such module on Windows
 
 log = logging.getLogger(__name__)
 _SWEEP = 600.0  # seconds
+_HEAVY = 64  # requests to verify or read that may wait
+Result = TypeVar("Result")
 
 
 class Service:
@@ -40,7 +42,9 @@ class Service:
         self.store, self.settings = store, settings
         self.vault, self.door = Vault(store), Doorkeeper(store)
         self.meters, self.pace = Meters(), Pace()
-        self.heavy = Lock()  # verifying and reading run one at a time
+        # Verifying and reading run one at a time, and never on the threads that let requests in.
+        self._heavy = ThreadPoolExecutor(1, thread_name_prefix="heavy")
+        self._waiting = 0
         self.workers = Workers(store, self.vault, settings, told=self._told)
         self.ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,8 +65,23 @@ class Service:
             self.ready = False
             sweeper.cancel()
             await asyncio.to_thread(self.workers.stop)
+            self._heavy.shutdown(wait=False, cancel_futures=True)
             if self._held is not None:
                 self._held.close()
+
+    async def heavily(self, work: Callable[..., Result], *given: Any) -> Result:
+        """What takes a model and a while, in its turn. Raises Refused where many wait."""
+        if self._waiting >= _HEAVY:
+            raise Refused(
+                "the gateway is busy with other releases; ask again in a moment.",
+                status=503,
+                wait=5.0,
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._heavy, work, *given)
+        finally:
+            self._waiting -= 1
 
     def begin(self, who: Bearer, ask: Ask, again: str | None = None) -> str:
         """A new job that takes parts. Raises Refused."""

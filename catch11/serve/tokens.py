@@ -26,7 +26,6 @@ _ID, _SECRET = 6, 32  # bytes
 _REMEMBERED = 4096  # tokens whose hash was checked, so that argon2 runs once a token and process
 _USED = 60.0  # seconds between two notes of a token's last use
 _HASHER = PasswordHasher()  # argon2id, RFC 9106's second choice
-_NONE = _HASHER.hash(secrets.token_hex(8))  # checked where there is no such token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +135,7 @@ class Doorkeeper:
         self._checked: OrderedDict[bytes, str] = OrderedDict()
         self._noted: dict[str, float] = {}
         self._lock = Lock()
+        self._hashing = Lock()  # a hash takes 64 MiB: one at a time, whoever asks
 
     def bearer(self, given: str | None) -> Bearer:
         """Who holds a token. Raises Unauthorized with one sentence for whatever is wrong with it."""
@@ -143,9 +143,9 @@ class Doorkeeper:
         name, _, secret = rest.partition("_")
         with self._store.begin() as session:
             row = session.get(TokenRow, name) if mark == MARK and len(name) == 2 * _ID else None
-        good = self._holds(given or "", secret, row.hashed if row else _NONE)
         now = time.time()
-        if row is None or not good or row.ended or row.expires < now:
+        good = row is not None and not row.ended and row.expires >= now
+        if row is None or not good or not self._holds(given or "", secret, row.hashed):
             raise Unauthorized(
                 "expected a valid token in the header Authorization: Bearer, found "
                 f"{'another' if given else 'none'}; ask the operator for one (catch11 serve token create)."
@@ -163,7 +163,8 @@ class Doorkeeper:
                 self._checked.move_to_end(mark)
                 return True
         try:
-            _HASHER.verify(hashed, secret)
+            with self._hashing:
+                _HASHER.verify(hashed, secret)
         except (VerificationError, InvalidHashError):
             return False
         with self._lock:

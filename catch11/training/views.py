@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import MissingExtra
+from catch11.lab import needed
 
 SMALL = 96  # pixels of a side below which a view is a shift, not a part
 SHIFT = 8  # a side is shifted by up to one in so many
@@ -18,10 +18,7 @@ def views_of(canvas: Canvas) -> Callable[[Float[Tensor, "batch channel height wi
 
     Raises MissingExtra without kornia.
     """
-    try:
-        from kornia import augmentation as draw
-    except ImportError:
-        raise MissingExtra("kornia", "lab") from None
+    draw = needed("kornia.augmentation")
     size = canvas.window_height, canvas.window_width
     whole = size == (canvas.height, canvas.width)
     shift = max(1, min(size) // SHIFT)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import resource
 import struct
 import threading
 import time
@@ -131,6 +132,19 @@ def test_hostile_files_are_one_sentence(open_gateway: Gateway, name: str) -> Non
     assert "\n" not in sentence
     assert "Traceback" not in sentence
     assert str(open_gateway.service.settings.home) not in sentence
+
+
+def test_bombs_take_no_memory(open_gateway: Gateway) -> None:
+    """The largest of them would unpack to 2.7 GB."""
+    bombs = [name for name in FILES if "bomb" in name or name.startswith("pixels")]
+    assert len(bombs) >= 8
+    send(open_gateway.client, {"a.png": GOOD})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name in bombs:
+        file, data = FILES[name]
+        send(open_gateway.client, {file: data})
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 64 << 10, f"{grown} KiB"
 
 
 def test_nothing_is_left_behind(open_gateway: Gateway) -> None:

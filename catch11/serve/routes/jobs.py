@@ -143,29 +143,36 @@ async def events(job: JobId, service: Gateway, who: Recoding) -> EventSourceResp
 @router.get("/{job}/release", response_class=FileResponse)
 def release(job: JobId, service: Gateway, who: Recoding) -> Response:
     """All files of a job and their signed list, as a zip; takes up where it stopped with a Range."""
-    jobs.handed_out(service.store, who.tenant, job)
-    path = job_place(service.settings.home, job).bundle
+    jobs.handed_out(service.store, who, job, "fetch release")
+    path = there(job_place(service.settings.home, job).bundle)
     return FileResponse(path, media_type="application/zip", filename=f"{job}.zip")
 
 
 @router.get("/{job}/files/{name:path}", response_class=FileResponse)
 def file(job: JobId, name: Name, service: Gateway, who: Recoding) -> Response:
     """One released file, or manifest.jsonl, the signed list of them; with a Range, a part of it."""
-    jobs.handed_out(service.store, who.tenant, job)
+    jobs.handed_out(service.store, who, job, "fetch file")
     known = {part["file"] for part in jobs.view(service.store, who.tenant, job)["parts"]}
     if name != NAME and (name not in known or not name):
         raise Unknown("file", name)
-    path: FilePath = job_place(service.settings.home, job).release / name
+    path = there(job_place(service.settings.home, job).release / name)
     return FileResponse(path, filename=path.name)
 
 
 @router.get("/{job}/ledger", response_class=FileResponse)
 def ledger(job: JobId, service: Gateway, who: Recoding) -> Response:
     """Which source became which file, as JSON lines: the private list beside a release."""
-    jobs.handed_out(service.store, who.tenant, job)
+    jobs.handed_out(service.store, who, job, "fetch ledger")
     return FileResponse(
-        job_place(service.settings.home, job).ledger, media_type="application/jsonl"
+        there(job_place(service.settings.home, job).ledger), media_type="application/jsonl"
     )
+
+
+def there(path: FilePath) -> FilePath:
+    """A file of a job. Raises Unknown where the job was deleted meanwhile."""
+    if not path.is_file():
+        raise Unknown("file", path.name)
+    return path
 
 
 @router.delete("/{job}", status_code=204)

@@ -15,7 +15,7 @@ from catch11.serve.asks import Ask, Word
 from catch11.serve.pace import slot_after
 from catch11.serve.refusals import Refused
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, Recoding
-from catch11.serve.routes.jobs import WholeJob
+from catch11.serve.routes.jobs import WholeJob, there
 from catch11.serve.service import Service
 from catch11.serve.settings import job_place
 from catch11.serve.tokens import Bearer
@@ -113,8 +113,8 @@ def _answer(service: Service, who: Bearer, found: dict[str, Any], *, zipped: boo
     parts = found["parts"]
     if parts and all(part["outcome"] == "skipped" for part in parts):
         raise Refused(f"{parts[0]['name'][:60]}: not usable: {parts[0]['reason']}.", status=422)
-    jobs.handed_out(service.store, who.tenant, found["id"])
+    jobs.handed_out(service.store, who, found["id"], "recode")
     if zipped:
-        path = job_place(service.settings.home, found["id"]).bundle
+        path = there(job_place(service.settings.home, found["id"]).bundle)
         return FileResponse(path, media_type="application/zip", filename=f"{found['id']}.zip")
     return JSONResponse(WholeJob(**found).model_dump())

@@ -1,6 +1,5 @@
 """What models answer to a release, and to one picture: through the evaluation, as `catch11 verify` does."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -63,11 +62,11 @@ class Reading(BaseModel):
 @router.post("/verify")
 async def verify(asked: Asked, service: Gateway, who: Verifying) -> Verified:
     """Score a job's release: the authorized model, its rivals, and controls, on the files as written."""
-    return await asyncio.to_thread(_verified, service, who, asked)
+    return await service.heavily(_verified, service, who, asked)
 
 
 def _verified(service: Service, who: Bearer, asked: Asked) -> Verified:
-    jobs.handed_out(service.store, who.tenant, asked.job)
+    jobs.handed_out(service.store, who, asked.job, "verify")
     with service.store.begin() as session:
         key = jobs.own(session, who.tenant, asked.job).key_id
     opened = service.vault.opened(key)
@@ -82,11 +81,12 @@ def _verified(service: Service, who: Bearer, asked: Asked) -> Verified:
         rivals=tuple(service.workers.rivals(opened)), key=opened.key, copy=opened.secret,
         source=one_file(place, opened.key, names) or place.source, ledger=place.ledger, limit=asked.limit,
     )  # fmt: skip
-    with service.heavy:
-        try:
-            return _told(commands.verify(place.release, model, options))
-        except Catch11Error as error:
-            raise Refused(f"nothing to verify: {type(error).__name__}; is there a released file?", status=409) from None  # fmt: skip
+    try:
+        return _told(commands.verify(place.release, model, options))
+    except Catch11Error as error:
+        raise Refused(
+            f"nothing to verify: {type(error).__name__}; is there a released file?", status=409
+        ) from None
 
 
 def _told(found: Verification) -> Verified:
@@ -109,7 +109,7 @@ async def answers(
 ) -> list[Reading]:
     """What the authorized model and each rival answer to a picture, each through its own pipeline."""
     data = await file.read(who.limits.size + 1)
-    return await asyncio.to_thread(_read, service, who, data, file.filename or "picture", key)
+    return await service.heavily(_read, service, who, data, file.filename or "picture", key)
 
 
 def _read(service: Service, who: Bearer, data: bytes, name: str, key: str | None) -> list[Reading]:
@@ -120,6 +120,7 @@ def _read(service: Service, who: Bearer, data: bytes, name: str, key: str | None
     ask = Ask(key=key)
     with service.store.begin() as session:
         granted = find_grant(session, who.tenant, key=ask.key, purpose=None, keep=None, method=None)
+        jobs.noted(service.store, session, who, granted.key, "answers", "")
     opened = service.vault.opened(granted.key)
     model = service.workers.model(opened)
     if model is None or opened.key.modality != IMAGE or opened.key.private:
@@ -131,18 +132,15 @@ def _read(service: Service, who: Bearer, data: bytes, name: str, key: str | None
     with quiet():
         picture = decode_picture(data, path=name[:60])
     found = []
-    with service.heavy:
-        for one, role in (
-            (model, "authorized"),
-            *((r, "rival") for r in service.workers.rivals(opened)),
-        ):
-            if isinstance(one, Model) and one.labels:
-                shares = torch.softmax(one.logits(one.preprocess([picture]))[0].double(), 0)
-                share, index = shares.max(0)
-                sure = None if role == "authorized" else round(float(share), 2)
-                found.append(
-                    Reading(
-                        model=one.name, role=role, answer=one.labels[int(index)], confidence=sure
-                    )
-                )
+    for one, role in (
+        (model, "authorized"),
+        *((r, "rival") for r in service.workers.rivals(opened)),
+    ):
+        if isinstance(one, Model) and one.labels:
+            shares = torch.softmax(one.logits(one.preprocess([picture]))[0].double(), 0)
+            share, index = shares.max(0)
+            sure = None if role == "authorized" else round(float(share), 2)
+            found.append(
+                Reading(model=one.name, role=role, answer=one.labels[int(index)], confidence=sure)
+            )
     return found

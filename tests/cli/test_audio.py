@@ -159,7 +159,7 @@ def test_wrong_pairings_are_one_sentence(world: Path, tmp_path: Path) -> None:
     sentence = said("recode", world / "src", dst, "--key", key, "--method", "deep")
     assert "--method deep: expected --model MODEL" in sentence
     sentence = said("recode", world / "src", dst, "--key", key, "--column", "a")
-    assert "--column: expected no such option for sounds" in sentence
+    assert "--column: expected none for a sound" in sentence
     twin = world / "twin.safetensors"
     sentence = said("recode", world / "src", dst, "--key", key, "--method", "deep", "--model", twin)
     assert "the key was built from another model" in sentence

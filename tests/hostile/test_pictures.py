@@ -139,8 +139,8 @@ CASES = (
     Case("animated.webp", lambda: animated("WEBP"), "3 frames"),
     Case("pages.tif", lambda: animated("TIFF"), "3 frames"),
     Case("floating.tif", floating, "no stated range"),
-    Case("script.eps", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-    Case("vector.svg", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    Case("script.eps", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "a PostScript document"),
+    Case("vector.svg", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
 )  # fmt: skip
 
 CANVAS = Canvas(

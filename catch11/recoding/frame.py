@@ -66,9 +66,14 @@ class Domain(ABC, Generic[Items]):
     def clean(self, items: Items) -> Items:
         """The items as a recoder takes them. Raises InvalidArgument for what are none."""
 
-    def seen(self, clean: Items) -> Items:
-        """What the reader sees of the items."""
+    def keyed(self, clean: Items) -> Items:
+        """What keys the noise of the items: as the reader takes them, with or without a seal, so that a
+        source has one noise under every seal and none."""
         return clean if self.scramble is None else self.scramble(clean)  # type: ignore[arg-type, return-value]
+
+    def seen(self, keyed: Items) -> Items:
+        """What the reader sees of them."""
+        return keyed
 
     def refused(self, clean: Items) -> Sequence[str | None]:
         """Why an item must be withheld whatever is made of it."""
@@ -164,11 +169,12 @@ class Recoder(ABC, Generic[Items]):
         """Recode a batch; what its items are says the domain. Raises InvalidArgument for others."""
         domain = self.domain
         clean: Any = domain.clean(items)
-        seen: Any = domain.seen(clean)
+        keyed: Any = domain.keyed(clean)
+        seen: Any = domain.seen(keyed)
         made: Any = seen
         reasons: Sequence[str | None] = ()
         if len(seen):
-            made, reasons = self.run(seen, [self.stream(item) for item in seen])
+            made, reasons = self.run(seen, [self.stream(item) for item in keyed])
         made = domain.rounded(made)
         refused = domain.refused(clean)
         shifts = tuple(map(domain.shift, made, seen))
@@ -176,7 +182,7 @@ class Recoder(ABC, Generic[Items]):
         distances = shifts if everything else tuple(self.distances(made, seen) if reasons else ())
         broken = map(self.keeps.broken, distances)
         return Recoded(
-            items=domain.framed(made, items, lambda: [self.stream(v, "margin") for v in seen]),
+            items=domain.framed(made, items, lambda: [self.stream(v, "margin") for v in keyed]),
             # Each item by itself: alike in any batch, and within the cache.
             psnr=tuple(map(domain.psnr, made, clean)),
             front_shift=shifts,

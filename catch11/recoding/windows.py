@@ -75,9 +75,9 @@ class WindowDomain(Domain[Tensor]):
             return images
         return canvas.window(images).contiguous()
 
-    def seen(self, clean: Tensor) -> Tensor:
+    def seen(self, keyed: Tensor) -> Tensor:
         # A sealed copy opens pictures without the bits that carry a nonce.
-        return super().seen(clean) if self.seal is None else self.seal.cleared(clean)
+        return keyed if self.seal is None else self.seal.cleared(keyed)
 
     def content(self, item: Tensor) -> tuple[bytes, ...]:
         return (window_bytes(item),)

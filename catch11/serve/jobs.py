@@ -80,7 +80,7 @@ def create(store: Store, who: Bearer, ask: Ask, *, again: str | None = None, bus
                     again=again, created=now, updated=now,
                 )
             )  # fmt: skip
-            _note(store, session, "job create", who.tenant, who.token, granted.key, name)
+            noted(store, session, "job create", who.tenant, who.token, granted.key, name)
     except IntegrityError:  # the same request at the same moment
         return create(store, who, ask, again=again, busy=busy)
     return name
@@ -140,7 +140,7 @@ def submit(store: Store, tenant: str, job: str) -> None:
         if json.loads(row.ask)["counted"]:
             spend(session, row.grant_id, count)
         row.state, row.total, row.updated = QUEUED, count, time.time()
-        _note(
+        noted(
             store, session, "job start", tenant, row.token_id, row.key_id, f"{job}: {count} files"
         )
 
@@ -188,7 +188,7 @@ def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
             )
         job = session.get_one(JobRow, work.id)
         job.done = job.total
-        _note(
+        noted(
             store,
             session,
             "job done",
@@ -205,7 +205,7 @@ def fail(store: Store, work: Work, sentence: str) -> None:
     with store.begin() as session:
         if _step(session, work.id, RUNNING, FAILED):
             session.get_one(JobRow, work.id).error = sentence
-            _note(store, session, "job failed", work.tenant, work.token, work.key, work.id)
+            noted(store, session, "job failed", work.tenant, work.token, work.key, work.id)
 
 
 def cancel(store: Store, tenant: str, job: str) -> None:
@@ -214,7 +214,7 @@ def cancel(store: Store, tenant: str, job: str) -> None:
         row = own(session, tenant, job)
         if row.state in _LIVE:
             row.state, row.updated = CANCELLED, time.time()
-            _note(store, session, "job cancel", tenant, row.token_id, row.key_id, job)
+            noted(store, session, "job cancel", tenant, row.token_id, row.key_id, job)
 
 
 def recover(store: Store) -> int:
@@ -235,34 +235,7 @@ def handed_out(store: Store, who: Bearer, job: str, action: str) -> None:
             raise Refused(
                 f"the job is {row.state}; its files can be had when it is done.", status=409
             )
-        noted(store, session, who, row.key_id, action, job)
-
-
-def noted(store: Store, session: Session, who: Bearer, key: str, action: str, detail: str) -> None:
-    """A line of the audit log about a key."""
-    _note(store, session, action, who.tenant, who.token, key, detail)
-
-
-def view(store: Store, tenant: str, job: str, *, parts: bool = True) -> dict[str, Any]:
-    """What a tenant may know of a job."""
-    with store.begin() as session:
-        row = own(session, tenant, job)
-        name = session.get_one(KeyRow, row.key_id).name
-        found = session.scalars(select(PartRow).where(PartRow.job_id == job).order_by(PartRow.id)) if parts else ()  # fmt: skip
-        return _facts(row, name) | {"parts": [_part(part) for part in found]}
-
-
-def views(store: Store, tenant: str, *, most: int = 200) -> list[dict[str, Any]]:
-    """A tenant's jobs, the newest first, without their parts."""
-    with store.begin() as session:
-        rows = session.execute(
-            select(JobRow, KeyRow.name)
-            .join(KeyRow, KeyRow.id == JobRow.key_id)
-            .where(JobRow.tenant == tenant)
-            .order_by(JobRow.created.desc())
-            .limit(most)
-        ).all()
-        return [_facts(row, name) for row, name in rows]
+        noted(store, session, action, who.tenant, who.token, row.key_id, job)
 
 
 def stale(store: Store, before: float) -> list[str]:
@@ -279,13 +252,6 @@ def forget(store: Store, job: str) -> None:
             session.delete(part)
         session.flush()
         session.delete(session.get_one(JobRow, job))
-
-
-def waiting(store: Store) -> dict[str, int]:
-    """How many jobs there are in each state."""
-    with store.begin() as session:
-        rows = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all()
-        return {state: int(count) for state, count in rows}
 
 
 def _check_room(session: Session, who: Bearer, busy: int) -> None:
@@ -310,22 +276,7 @@ def _step(session: Session, job: str, start: str, end: str) -> bool:
     return bool(done.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def _note(store: Store, session: Session, action: str, tenant: str, token: str, key: str, detail: str) -> None:  # fmt: skip
+def noted(store: Store, session: Session, action: str, tenant: str, token: str, key: str, detail: str) -> None:  # fmt: skip
+    """A line of the audit log about a key, by its id."""
     named = session.get_one(KeyRow, key).fingerprint
     note(store, session, action, tenant=tenant, token=token, key=named, detail=detail)
-
-
-def _facts(row: JobRow, key: str) -> dict[str, Any]:
-    ask = json.loads(row.ask)
-    return {
-        "id": row.id, "state": row.state, "key": key, "keep": ask["keep"], "purpose": ask["purpose"],
-        "total": row.total, "done": row.done, "error": row.error, "created": row.created,
-        "updated": row.updated,
-    }  # fmt: skip
-
-
-def _part(row: PartRow) -> dict[str, Any]:
-    return {
-        "name": row.name, "source_sha256": row.sha256, "outcome": row.outcome, "file": row.file,
-        "sha256": row.released, "reason": row.reason,
-    }  # fmt: skip

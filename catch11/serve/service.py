@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import IO, Any, TypeVar
 
 from catch11.errors import InvalidArgument
-from catch11.serve import jobs
+from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
 from catch11.serve.meters import Meters
 from catch11.serve.pace import Pace
@@ -118,7 +118,7 @@ class Service:
 
     def drop(self, who: Bearer, job: str) -> None:
         """Cancel a job, or delete one that ended. Raises Unknown."""
-        ended = jobs.view(self.store, who.tenant, job, parts=False)["state"] in jobs.ENDED
+        ended = listing.view(self.store, who.tenant, job, parts=False)["state"] in jobs.ENDED
         jobs.cancel(self.store, who.tenant, job)
         if ended:
             self._remove(job)
@@ -142,7 +142,7 @@ class Service:
         with self.bell(job) as event:
             while True:
                 event.clear()
-                found = await asyncio.to_thread(jobs.view, self.store, who.tenant, job)
+                found = await asyncio.to_thread(listing.view, self.store, who.tenant, job)
                 left = end - time.monotonic()
                 if found["state"] in jobs.ENDED or left <= 0:
                     return found

@@ -157,13 +157,7 @@ class Vault:
 
     def opened(self, name: str) -> Opened:
         """A key by its id. Raises Revoked, Unknown."""
-        with self.store.begin() as session:
-            row = session.get(KeyRow, name)
-        if row is None:
-            raise Unknown("key", name)
-        if row.state == REVOKED:
-            self._held.pop(name, None)
-            raise Revoked(row.name)
+        row = self._row(name)
         with self._lock:
             if name not in self._held:
                 self._held[name] = _opened(self.store, row)
@@ -171,6 +165,9 @@ class Vault:
 
     def check(self, name: str) -> None:
         """Raises Revoked for a key that was revoked, Unknown for none."""
+        self._row(name)
+
+    def _row(self, name: str) -> KeyRow:
         with self.store.begin() as session:
             row = session.get(KeyRow, name)
         if row is None:
@@ -178,6 +175,7 @@ class Vault:
         if row.state == REVOKED:
             self._held.pop(name, None)
             raise Revoked(row.name)
+        return row
 
 
 def _moved(session: Session, grant: GrantRow, key: str) -> None:

@@ -18,7 +18,7 @@ from catch11.modalities.known import named
 from catch11.modalities.open import loaded
 from catch11.modalities.options import Options, RecodeOptions
 from catch11.modalities.recode import recode
-from catch11.serve import jobs
+from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
 from catch11.serve.outcomes import one_file, outcomes, write_lists
 from catch11.serve.refusals import Refused
@@ -141,7 +141,7 @@ class Workers:
         place = job_place(self.settings.home, work.id)
         opened = self.vault.opened(work.key)
         ledger = ledger_of(self.settings.home, work.tenant, work.key)
-        names = [part["name"] for part in jobs.view(self.store, work.tenant, work.id)["parts"]]
+        names = [part["name"] for part in listing.view(self.store, work.tenant, work.id)["parts"]]
         told = [0.0]
 
         def tick(done: int, total: int, _: str) -> None:

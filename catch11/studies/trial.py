@@ -4,15 +4,14 @@ Everything is worked out once a process and taken from memory after that. Keys h
 so that the same command gives the same table.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from catch11.baselines import published
 from catch11.canvas.grid import GRIDS, Format, psnr
@@ -28,6 +27,7 @@ from catch11.models.frame import Model
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.answers import answers, clean_answers
+from catch11.studies.passes import counted
 from catch11.studies.place import Part, Pictures, Place
 
 Windows = Float[Tensor, "_ channel height width"]
@@ -259,22 +259,6 @@ def _deep(trial: Trial, clean: Windows) -> Made:
     kept = tuple(i for i, reason in enumerate(reasons) if reason is None)
     images = torch.cat([part.images for part in made])[list(kept)]
     return Made(windows=images, kept=kept, forwards=sum(passes) / max(1, len(clean)))
-
-
-@contextmanager
-def counted(model: Model) -> Iterator[list[int]]:
-    """The pictures of each pass of a torch model within the block."""
-    passes: list[int] = []
-
-    def note(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        passes.append(len(next(iter((*given, *named.values())))))
-
-    assert model.module is not None
-    hook = model.module.register_forward_pre_hook(note, with_kwargs=True)
-    try:
-        yield passes
-    finally:
-        hook.remove()
 
 
 @lru_cache(maxsize=16)

@@ -5,17 +5,11 @@ Small forms keep what matters here, the front: ResNet's overlapping 7x7 convolut
 none; SwinV2's 4x4x3 = 48 values seen by 48; MambaVision's two overlapping convolutions.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Family = Literal["resnet", "vit", "deit", "swinv2", "mambavision"]
-FAMILIES: dict[str, str] = {
-    "resnet": "resnet",
-    "vit": "vit",
-    "deit": "deit",
-    "swinv2": "swinv2",
-    "mambavision": "mambavision",
-}
-_SMALL: dict[str, dict[str, Any]] = {
+FAMILIES: tuple[Family, ...] = get_args(Family)  # called as transformers calls them
+_SMALL: dict[Family, dict[str, Any]] = {
     "resnet": {
         "embedding_size": 64, "hidden_sizes": [64, 128, 256], "depths": [2, 2, 2],
         "layer_type": "basic", "downsample_in_first_stage": False,
@@ -37,7 +31,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 # ResNet-50, ViT-S/16, DeiT-Ti/16, SwinV2-T, MambaVision-T.
-_PUBLISHED: dict[str, dict[str, Any]] = {
+_PUBLISHED: dict[Family, dict[str, Any]] = {
     "resnet": {
         "embedding_size": 64, "hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 6, 3],
         "layer_type": "bottleneck",
@@ -58,6 +52,6 @@ _PUBLISHED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def settings(family: str, *, small: bool) -> dict[str, Any]:
+def settings(family: Family, *, small: bool) -> dict[str, Any]:
     """Fields of the configuration, sides and classes aside."""
     return dict((_SMALL if small else _PUBLISHED)[family])

@@ -4,14 +4,15 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import first_tensor
-from catch11.training.families import FAMILIES, Family, settings
+from catch11.training.families import FAMILIES, settings
 from catch11.training.net import Net
 
 KINDS = "resnet, vit, deit, swinv2, mambavision, hf:DIR or timm:NAME"
@@ -40,7 +41,7 @@ def build_net(
             from catch11.training.timm import timm_net
 
             return timm_net(rest, classes, size)
-        if arch not in get_args(Family):
+        if arch not in FAMILIES:
             raise InvalidArgument("arch", expected=KINDS, found=arch)
         return _family(arch, classes, size or 32, teacher)
 
@@ -55,7 +56,7 @@ def _family(arch: Any, classes: Sequence[str], size: int, teacher: bool) -> Net:
     mambavision.register()
     values = settings(arch, small=size < SMALL)
     sides = {} if arch in ("resnet", "mambavision") else {"image_size": size}
-    config = AutoConfig.for_model(FAMILIES[arch], **values, **sides, **_named(classes))
+    config = AutoConfig.for_model(arch, **values, **sides, **_named(classes))
     module = _of_config(config, distilled=arch == "deit" and teacher)
     side = size if size < SMALL else size * 8 // 7
     preparation = {
@@ -93,8 +94,6 @@ def _transformers(
     *,
     tuned: bool = False,
 ) -> Net:
-    from tempfile import TemporaryDirectory
-
     from catch11.models.hub.pictures import processor_canvas
     from catch11.models.hub.transformers import load_processor
 

@@ -12,9 +12,10 @@ from catch11.evaluation.record import Record
 from catch11.studies import assault, trial
 from catch11.studies.frame import run_study, study_of
 from catch11.studies.keep import beyond, third, use
+from catch11.studies.passes import counted
 from catch11.studies.place import Place
 from catch11.studies.tables import Pivot
-from catch11.studies.trial import Trial, counted
+from catch11.studies.trial import Trial
 
 torch.set_num_threads(1)
 DIGITS = Place(config="digits")

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from sqlalchemy import text
 
-from catch11.serve import jobs
+from catch11.serve import listing
 from catch11.serve.meters import TYPE
 from catch11.serve.routes.given import Gateway
 
@@ -38,5 +38,5 @@ async def readyz(service: Gateway) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(service: Gateway) -> Response:
     """Counters for Prometheus."""
-    counted = await asyncio.to_thread(jobs.waiting, service.store)
+    counted = await asyncio.to_thread(listing.waiting, service.store)
     return Response(service.meters.text(counted), media_type=TYPE)

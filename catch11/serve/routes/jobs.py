@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from catch11.releases.manifest import NAME
-from catch11.serve import jobs
+from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
 from catch11.serve.refusals import Unknown
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, JobId, Recoding
@@ -70,19 +70,19 @@ class Received(BaseModel):
 def create(ask: Ask, service: Gateway, who: Recoding, again: Again = None) -> WholeJob:
     """A new job, which takes files until it is started."""
     job = service.begin(who, ask, again)
-    return WholeJob(**jobs.view(service.store, who.tenant, job))
+    return WholeJob(**listing.view(service.store, who.tenant, job))
 
 
 @router.get("")
 def listed(service: Gateway, who: Recoding) -> list[Job]:
     """The tenant's newest jobs, 200 at most."""
-    return [Job(**one) for one in jobs.views(service.store, who.tenant)]
+    return [Job(**one) for one in listing.views(service.store, who.tenant)]
 
 
 @router.get("/{job}")
 def show(job: JobId, service: Gateway, who: Recoding) -> WholeJob:
     """A job and what became of each file."""
-    return WholeJob(**jobs.view(service.store, who.tenant, job))
+    return WholeJob(**listing.view(service.store, who.tenant, job))
 
 
 @router.put(
@@ -113,13 +113,13 @@ async def upload(
 def start(job: JobId, service: Gateway, who: Recoding) -> WholeJob:
     """All files are there: the job waits for its turn. Said again it is the same."""
     service.start(who, job)
-    return WholeJob(**jobs.view(service.store, who.tenant, job))
+    return WholeJob(**listing.view(service.store, who.tenant, job))
 
 
 @router.get("/{job}/events", response_class=EventSourceResponse)
 async def events(job: JobId, service: Gateway, who: Recoding) -> EventSourceResponse:
     """Progress as server-sent events `job`, each a job without its files, until it ended."""
-    first = await asyncio.to_thread(jobs.view, service.store, who.tenant, job, parts=False)
+    first = await asyncio.to_thread(listing.view, service.store, who.tenant, job, parts=False)
 
     async def told() -> AsyncIterator[JSONServerSentEvent]:
         facts: dict[str, Any] = first
@@ -134,7 +134,7 @@ async def events(job: JobId, service: Gateway, who: Recoding) -> EventSourceResp
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(bell.wait(), 1.0)
                     facts = await asyncio.to_thread(
-                        jobs.view, service.store, who.tenant, job, parts=False
+                        listing.view, service.store, who.tenant, job, parts=False
                     )
 
     return EventSourceResponse(told(), ping=_KEEPALIVE)
@@ -152,7 +152,7 @@ def release(job: JobId, service: Gateway, who: Recoding) -> Response:
 def file(job: JobId, name: Name, service: Gateway, who: Recoding) -> Response:
     """One released file, or manifest.jsonl, the signed list of them; with a Range, a part of it."""
     jobs.handed_out(service.store, who, job, "fetch file")
-    known = {part["file"] for part in jobs.view(service.store, who.tenant, job)["parts"]}
+    known = {part["file"] for part in listing.view(service.store, who.tenant, job)["parts"]}
     if name != NAME and (name not in known or not name):
         raise Unknown("file", name)
     path = there(job_place(service.settings.home, job).release / name)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, File, Form, Header, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.datastructures import UploadFile as Upload
 
-from catch11.serve import jobs
+from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask, Word
 from catch11.serve.pace import slot_after
 from catch11.serve.refusals import Refused
@@ -78,7 +78,7 @@ def _taken(
 ) -> str:
     """A started job with all files in it. What was begun and refused half-way is taken away again."""
     job = service.begin(who, ask, again)
-    if jobs.view(service.store, who.tenant, job, parts=False)["state"] != jobs.OPEN:
+    if listing.view(service.store, who.tenant, job, parts=False)["state"] != jobs.OPEN:
         return job
     try:
         for one in files:

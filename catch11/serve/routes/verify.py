@@ -15,7 +15,7 @@ from catch11.kinds import IMAGE
 from catch11.modalities import commands
 from catch11.modalities.options import VerifyOptions
 from catch11.models.frame import Model
-from catch11.serve import jobs
+from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask, Word
 from catch11.serve.grants import find_grant
 from catch11.serve.outcomes import one_file
@@ -76,7 +76,7 @@ def _verified(service: Service, who: Bearer, asked: Asked) -> Verified:
             "this key has no model at the gateway, so nothing can be verified here.", status=409
         )
     place = job_place(service.settings.home, asked.job)
-    names = [part["name"] for part in jobs.view(service.store, who.tenant, asked.job)["parts"]]
+    names = [part["name"] for part in listing.view(service.store, who.tenant, asked.job)["parts"]]
     options = VerifyOptions(
         rivals=tuple(service.workers.rivals(opened)), key=opened.key, copy=opened.secret,
         source=one_file(place, opened.key, names) or place.source, ledger=place.ledger, limit=asked.limit,
@@ -120,7 +120,7 @@ def _read(service: Service, who: Bearer, data: bytes, name: str, key: str | None
     ask = Ask(key=key)
     with service.store.begin() as session:
         granted = find_grant(session, who.tenant, key=ask.key, purpose=None, keep=None, method=None)
-        jobs.noted(service.store, session, who, granted.key, "answers", "")
+        jobs.noted(service.store, session, "answers", who.tenant, who.token, granted.key, "")
     opened = service.vault.opened(granted.key)
     model = service.workers.model(opened)
     if model is None or opened.key.modality != IMAGE or opened.key.private:

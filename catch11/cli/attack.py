@@ -167,7 +167,7 @@ def attack(
         )  # fmt: skip
     view = _view(found)
     if quick:
-        words = [word for word in shlex.split(call()) if word != "--quick"]
+        words = [word for word in shlex.split(call())[1:] if word != "--quick"]
         view = Group(
             view,
             next_view("next, those that train, in an hour at most:", *words, "--minutes", 60),

@@ -8,7 +8,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from catch11.cli.frame import Answer, Tick, command, progress
+from catch11.cli.frame import Answer, Tick, command, program, progress
 from catch11.cli.scores import LEGEND, cell, remarks, score_tables
 from catch11.errors import InvalidArgument, MissingExtra
 
@@ -107,7 +107,7 @@ def _photographs_view(found: "Demo") -> RenderableType:
         *remarks(result),
         "",
         f"picture: {found.picture}",
-        f"next: catch11 inspect {found.folder / 'released'}",
+        f"next: {program()} inspect {found.folder / 'released'}",
     )
 
 
@@ -138,4 +138,4 @@ def _digits_view(found: "Demo") -> RenderableType:
             "",
         ]
     pictures = f"pictures: {found.picture}"
-    return Group(*parts, LEGEND, "", pictures, f"next: catch11 inspect {found.folder / 'deep'}")
+    return Group(*parts, LEGEND, "", pictures, f"next: {program()} inspect {found.folder / 'deep'}")

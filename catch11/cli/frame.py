@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import zip_longest
+from pathlib import Path
+from shutil import which
 from typing import Annotated, Any, Literal, NoReturn, Protocol, get_args, get_origin
 
 import typer
@@ -31,6 +33,7 @@ from catch11.errors import Catch11Error, InvalidArgument
 
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
+NAME = "catch11"
 LINE = 300  # characters of a stranger's error that are shown
 
 
@@ -51,7 +54,7 @@ class Commands(TyperGroup):
 
 # Tracebacks with local variables would print secrets, so typer's own are off for good.
 app = typer.Typer(
-    name="catch11",
+    name=NAME,
     cls=Commands,
     help="Release data for one model: the authorized model reads it, others do not.",
     no_args_is_help=True,
@@ -148,6 +151,12 @@ def _name_choices(annotation: Any) -> None:
 def call() -> str:
     """The call of this command, to be kept with what it found."""
     return shlex.join(["catch11", *sys.argv[1:]])
+
+
+def program() -> str:
+    """How a shell finds this command: by name, or by the path it was called by where that is not on it."""
+    called = sys.argv[0]
+    return called if Path(called).name == NAME and which(NAME) is None else NAME
 
 
 def _help_all(ctx: typer.Context, wanted: bool) -> None:

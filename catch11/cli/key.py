@@ -116,7 +116,7 @@ def key(
         view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
     why = "keep it, and show it to nobody; next, what a release would be:"
     needs = ["--model", model] if named(made.modality).reader(made) else []
-    words = ("catch11", "recode", "SRC", "DST", "--key", output, *needs, "--dry-run")
+    words = ("recode", "SRC", "DST", "--key", output, *needs, "--dry-run")
     view += next_view(why, *words)
     return Answer(facts=facts, view=view)
 

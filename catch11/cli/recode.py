@@ -165,7 +165,7 @@ def recode(
         given = ["--model", reader, "--source", src, "--key", key, "--rival", "RIVAL"]
         secrets = [] if secret is None else ["--secret", secret]
         view += next_view(
-            f"{reads}; find out who else does:", "catch11", "verify", dst, *given, *secrets,
+            f"{reads}; find out who else does:", "verify", dst, *given, *secrets,
         )  # fmt: skip
     return Answer(facts=done.to_dict(), view=view, status=status)
 

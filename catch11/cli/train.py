@@ -129,6 +129,6 @@ def train(
         more = f" and {len(done.lost) - 1:,} more" if len(done.lost) > 1 else ""
         lines.append(f"left out  {name}{more}: {why}")
     view = escape("\n".join(lines)) + next_view(
-        "next, its key:", "catch11", "key", done.spec, "-o", f"{output.name}.key"
+        "next, its key:", "key", done.spec, "-o", f"{output.name}.key"
     )
     return Answer(facts=done.to_dict(), view=view)

@@ -122,6 +122,6 @@ def verify(
     view = verification_view(found, peak=kind.peak)
     if "quick" in kind.attack.takes and source is not None and not found.failed:
         others = [word for one in rival or ["RIVAL"] for word in ("--rival", one)]
-        words = ("catch11", "attack", dst, *others, "--source", source, "--quick")
+        words = ("attack", dst, *others, "--source", source, "--quick")
         view = Group(view, next_view("next, what attackers make of it:", *words))
     return Answer(facts=found.to_dict(), view=view, status=FINDING if found.failed else 0)

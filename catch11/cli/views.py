@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from catch11.cli.frame import program
+
 if TYPE_CHECKING:
     from catch11.releases.engine import Summary
     from catch11.releases.preview import Preview
@@ -80,9 +82,9 @@ def _length(seconds: float) -> str:
 
 
 def next_view(why: str, *words: object) -> str:
-    """Why, and the command to type next, in lines that a shell takes as one."""
+    """Why, and the command of catch11 to type next, in lines that a shell takes as one."""
     lines, row = wrap(why, COLUMNS), ""
-    for spelled in (shlex.quote(str(word)) for word in words):
+    for spelled in (shlex.quote(str(word)) for word in (program(), *words)):
         if row and len(row) + len(spelled) + 3 > COLUMNS:
             lines.append(f"{row} \\")
             row = "    "

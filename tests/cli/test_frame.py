@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from catch11.cli import app as whole
 from catch11.cli import frame, help
+from catch11.cli.frame import program
+from catch11.cli.views import next_view
 from catch11.errors import InvalidArgument
 
 SECRET = "the secret that no message may show"
@@ -209,3 +211,21 @@ def test_help_is_short_and_help_all_whole(name: str) -> None:
     more = sum(entry.section not in ("Arguments", help.EVERYDAY) for entry in entries)
     assert f"--help-all shows {more} more option" in short
     assert "--debug" not in short
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "shown"),
+    [
+        (".venv/bin/catch11", None, ".venv/bin/catch11"),
+        (".venv/bin/catch11", "/usr/bin/catch11", "catch11"),
+        ("/usr/bin/pytest", None, "catch11"),
+    ],
+)
+def test_the_next_command_is_one_that_the_shell_finds(
+    called: str, on_path: str | None, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make demo` calls it by its path, where no environment is active."""
+    monkeypatch.setattr("sys.argv", [called])
+    monkeypatch.setattr("catch11.cli.frame.which", lambda name: on_path)
+    assert program() == shown
+    assert next_view("next:", "inspect", "a").splitlines()[-1] == f"{shown} inspect a"

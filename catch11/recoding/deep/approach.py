@@ -9,6 +9,7 @@ slopes over frequencies and colours; where `flat`, each of these is made as stro
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -34,6 +35,8 @@ class Approach:
     mean square of the longest step, in 255ths. momentum: kept share of the running slope. flat: steps are
     even over frequencies and channels too, not over pixels alone.
     """
+
+    smooth: ClassVar[bool] = False
 
     steps: int
     bound: float

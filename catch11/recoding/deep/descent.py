@@ -1,12 +1,12 @@
-"""Descent along momentum inside a ball that grows: an image stops at the first point that does.
+"""Descent inside a ball, by steps along momentum or others: an image stops at the first point that does.
 
 Every point judged is on the grid of the format, so what agreed is what is written. The gradient
-passes the rounding straight through.
+passes the rounding straight through, but for ways that step between the levels: theirs is taken where they are.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -48,6 +48,8 @@ class Schedule:
     step. momentum: kept share of the running direction. norm: what a radius bounds, the change of any
     pixel (steps go by signs) or its root mean square (steps go along the gradient).
     """
+
+    smooth: ClassVar[bool] = False
 
     steps: int
     first: float
@@ -112,7 +114,9 @@ class Run:
 
 @runtime_checkable
 class Way(Protocol):
-    """How a descent steps, at most so often."""
+    """How a descent steps, at most so often. smooth: between the levels of the format."""
+
+    smooth: ClassVar[bool]
 
     @property
     def steps(self) -> int: ...
@@ -146,11 +150,16 @@ def descend(
     taken = torch.full((len(start),), way.steps, device=start.device)
     run = Run(torch.arange(len(start), device=start.device), start, start)
     for step in range(way.steps + 1):
-        points = grid.round(run.at).detach().clone().requires_grad_(True)
+        at = run.at if way.smooth else grid.round(run.at)
+        points = at.detach().clone().requires_grad_(True)
         gap, pull = objective.gap(points, run.rows)
         (slope,) = torch.autograd.grad(pull.sum(), points)
-        points, gap = points.detach(), gap.detach()
+        points, gap = grid.round(points.detach()), gap.detach()
         ready = gap >= 0.0
+        if way.smooth and ready.any():
+            with torch.no_grad():
+                gap[ready] = objective.gap(points[ready], run.rows[ready])[0]
+            ready = gap >= 0.0
         if ready.any():
             gap[ready] = objective.confirm(points[ready], run.rows[ready], gap[ready])
         better = gap > gaps[run.rows]

@@ -53,7 +53,8 @@ class Question:
     how severe the soft changes are at each step. against: models that are led to a class drawn from
     the stream, the same whatever the picture shows. precision: of the gradients; what counts is
     judged in float32. exact: every step looks at the real changes, at the severity asked for alone,
-    and descends the one that fails most; soft ones lend their gradient.
+    and descends the one that fails most; soft ones lend their gradient. smooth: what is descended is
+    squared, as second-order steps need it.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Question:
         against: Sequence[Target] = (),
         precision: Precision = "float32",
         exact: bool = False,
+        smooth: bool = False,
     ) -> None:
         self._streams, self._targets, self._survive = streams, targets, survive
         self._exact, self._severities = exact, JUDGED[-1:] if exact else JUDGED
+        self._smooth = smooth
         self._agreement, self._canvas = agreement, canvas
         self._precision: Precision = precision
         with torch.no_grad():
@@ -151,7 +154,11 @@ class Question:
             distance = target.distance(made, meant)
             gap, pull = self._judged(made, meant, distance)
             gaps.append(gap)
-            pulls.append(distance + target.at.get("logits", ANSWER_BESIDE_MAPS) * pull)
+            pulls.append(
+                self._squared(target, made, meant, pull)
+                if self._smooth
+                else distance + target.at.get("logits", ANSWER_BESIDE_MAPS) * pull
+            )
         for target, drawn in self._against:
             logits, led = (
                 target.read(points, precision=precision).logits,
@@ -160,6 +167,13 @@ class Question:
             gaps.append(lead(logits, led[:, None]))
             pulls.append(F.cross_entropy(logits, led, reduction="none"))
         return torch.stack(gaps).amin(0), torch.stack(pulls).sum(0)
+
+    @staticmethod
+    def _squared(target: Target, made: Reading, clean: Reading, pull: Tensor) -> Tensor:
+        """Of maps their distance, beside it the answer only where it is asked for: once nothing is left of
+        the distance the answer is the clean one, and a pull of its own leads elsewhere first."""
+        answer = target.at.get("logits", 0.0) * pull.square()
+        return target.distance(made, clean, power=2) + answer
 
     def _judged(self, made: Reading, clean: Reading, distance: Tensor) -> tuple[Tensor, Tensor]:
         """The gap and pull of the answer: of one in words, the least gap and the sum of the pulls."""

@@ -23,7 +23,8 @@ from catch11.keys.key import Key
 from catch11.kinds import IMAGE
 from catch11.recoding.deep.agreement import Agreement, parse_agreement
 from catch11.recoding.deep.approach import Approach
-from catch11.recoding.deep.descent import Descended, Schedule, descend
+from catch11.recoding.deep.closing import Closing
+from catch11.recoding.deep.descent import LARGEST, Descended, Schedule, descend
 from catch11.recoding.deep.kept import distances
 from catch11.recoding.deep.question import Change, Question
 from catch11.recoding.deep.quiet import Quiet, quiet_of
@@ -147,12 +148,15 @@ class DeepRecoder(Recoder[Tensor]):
         return _targets("against", self.against, self.key)
 
     @cached_property
-    def schedule(self) -> Schedule | Approach:
-        """The balls of the search: to an answer along momentum, to scores and maps by `Approach`."""
+    def schedule(self) -> Schedule | Approach | Closing:
+        """The balls of the search: to an answer along momentum, to scores and features by `Approach`, to
+        other maps by `Closing`, where nothing but them is asked for."""
         if self.agreed.kind not in ("kl", "match") or self.radius == "least":
             return schedule_of(STEPS if self.steps is None else self.steps, self.radius)
         last = WIDEST if self.radius == "auto" else float(self.radius)
         steps = NEAR_STEPS if self.steps is None else self.steps
+        if self.agreed.kind == "match" and not (self._featured or self.survive or self.against):
+            return Closing(steps=steps, last=LARGEST if self.radius == "auto" else last)
         return Approach(steps=steps, bound=self.agreed.value, last=last, flat=self._featured)
 
     @cached_property
@@ -212,7 +216,7 @@ class DeepRecoder(Recoder[Tensor]):
         question = Question(
             windows.to(device), streams, targets=self.targets, agreement=self.agreed,
             survive=self.survive, canvas=self.key.canvas, against=self.opposed,
-            precision=self.precision, exact=self.radius == "least",
+            precision=self.precision, exact=self.radius == "least", smooth=self.schedule.smooth,
         )  # fmt: skip
         return descend(starts, question, self.schedule, self.domain.grid)
 

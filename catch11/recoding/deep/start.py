@@ -19,7 +19,7 @@ Look = Literal["noise", "decoy", "faint"]
 # Coarse and fine noise together: the coarse part varies what the model answers from file to file,
 # so that small moves suffice; the fine part, as strong at every frequency, hides them.
 COARSE, FINE = 0.2, 0.15
-GRAINIEST = 0.25  # white part where features are met loosely: what is printed hides the better
+GRAINIEST = 0.35  # white part where features are met loosely: what is printed hides the better
 CELLS = 8  # cells a side of the coarse noise, whatever the window
 SPECTRAL_DB = 10.0
 # Of a faint look's squared error, what white noise makes up; lost contrast makes up the rest. People
@@ -99,7 +99,7 @@ def grain_of(tolerance: float | None) -> float:
 
     A stronger one hides more and asks for more steps, of which a close match leaves none to spare.
     """
-    return FINE if tolerance is None else min(GRAINIEST, max(FINE, 0.1 + 0.5 * tolerance))
+    return FINE if tolerance is None else min(GRAINIEST, max(FINE, 0.05 + tolerance))
 
 
 def noise(

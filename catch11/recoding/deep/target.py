@@ -148,13 +148,16 @@ class Target:
         maps = tuple(self._map(name, seen) for name in self.names)
         return Reading(logits=logits.float(), maps=maps, words=words)
 
-    def distance(self, made: Reading, clean: Reading) -> Float[Tensor, " batch"]:
-        """Weighted mean over the maps of ‖made - clean‖₂ / ‖clean‖₂; 0 without maps."""
+    def distance(self, made: Reading, clean: Reading, *, power: int = 1) -> Float[Tensor, " batch"]:
+        """Weighted mean over the maps of (‖made - clean‖₂ / ‖clean‖₂) to a power; 0 without maps.
+
+        power: 2 is smooth where nothing is left of it."""
         total = made.logits.new_zeros(len(made.logits))
         weight = sum(self.at[name] for name in self.names)
         for name, a, b in zip(self.names, made.maps, clean.maps, strict=True):
-            off = (a.float() - b.float()).flatten(1).norm(dim=1)
-            total = total + self.at[name] / weight * off / b.float().flatten(1).norm(dim=1)
+            a, b = a.float().flatten(1), b.float().flatten(1)
+            off = (a - b).square().sum(1) if power == 2 else (a - b).norm(dim=1)
+            total = total + self.at[name] / weight * off / b.norm(dim=1) ** power
         return total
 
     def _map(self, name: str, seen: Noted) -> Tensor:

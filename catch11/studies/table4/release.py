@@ -117,7 +117,7 @@ def _recoder(owner: Model, key: Key, method: str, psnr: float, steps: int) -> Re
         return SpectralRecoder(key, psnr=psnr)
     # The vision side's states first: behind its narrow projection a search gets stuck.
     return DeepRecoder(
-        owner, key, at="tower.vision,tower", agreement="match<0.03",
+        owner, key, at="tower.vision,tower", agreement="match<0.02",
         margin=0.05, radius=128.0, steps=steps,
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ LAYOUTS: Mapping[str, tuple[str, tuple[Family, ...], tuple[str, ...]]] = {
     "film": (f"{TINY_SIZE}&video=1", ("qwen2_5_vl",), ("spectral",)),
     "film, frames twice": (TINY_SIZE, ("qwen2_5_vl",), ("deep",)),
 }
-STEPS = 1500
+STEPS = 300
 # deep, asked: the prompt is known when the picture is recoded, and its words are held to a margin.
 ASKING = "deep, asked"
 METHODS = ("spectral", "deep", ASKING)

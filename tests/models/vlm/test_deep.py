@@ -9,7 +9,7 @@ from PIL import Image
 
 from catch11.keys.key import build_key
 from catch11.models.vlm.load import ask, asking, with_prompt
-from catch11.recoding.deep.approach import Approach
+from catch11.recoding.deep.closing import Closing
 from catch11.recoding.deep.descent import Schedule
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.studies.nets.tiny_vlm import Family
@@ -90,11 +90,11 @@ def test_a_close_match_serves_other_prompts_and_several_pictures(family: Family)
     assert any(kept)
 
 
-def test_maps_are_approached_and_answers_descended_to() -> None:
+def test_maps_are_closed_in_on_and_answers_descended_to() -> None:
     model = tiny("qwen2_5_vl")
     key = build_key(model)
     near = DeepRecoder(model, key, keep="layer:tower", radius=128.0, steps=200).schedule
-    assert isinstance(near, Approach)
+    assert isinstance(near, Closing)
     assert (near.last, near.steps) == (128.0, 200)
     assert isinstance(DeepRecoder(model, key).schedule, Schedule)
 

@@ -78,7 +78,7 @@ def test_the_pull_is_that_of_what_fails_most(net: nn.Sequential, key: Key) -> No
         changed = leads(net, after(Dim(), held)) < leads(net, held)
         own, worst = slopes(asked(net, key), points), slopes(asked(net, key, Dim()), points)
         for i, other in enumerate(changed.tolist()):
-            assert torch.allclose(own[i], worst[i], rtol=1e-4, atol=1e-7) != other
+            assert torch.allclose(own[i], worst[i], rtol=1e-3, atol=1e-4) != other
         kinds |= set(changed.tolist())
     assert kinds == {True, False}
 

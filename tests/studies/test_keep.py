@@ -51,7 +51,8 @@ def test_every_part_of_a_keep(keep: str, tmp_path: Path) -> None:
     decoded, floor = (found[f"{name}, PSNR"].value for name in ("licensee-decoder", "mean-picture"))
     assert (decoded > floor + 1.5) == (keep != "answer")
     if keep == "originals":
-        assert found["recall@10"].value == found["reverse"].value == found["cosine"].value == 1.0
+        assert found["recall@10"].value == found["reverse"].value == 1.0
+        assert found["cosine"].value == pytest.approx(1.0)
         assert found["KL, nats"].value == pytest.approx(0.0, abs=1e-6)
     shown = done.study.view(done.records)
     assert isinstance(shown, Pivot)
@@ -65,11 +66,6 @@ def test_sealed_files_tell_third_parties_nothing_and_the_licensee_all(tmp_path: 
     assert {r.settings["of"] for r in done.records} == {"use", "third parties"}
     assert found["cosine"].value > 0.9  # of what the copy opens
     assert found["patch-twin"].value < 0.5
-
-
-def test_without_files_to_learn_from_only_what_needs_none(tmp_path: Path) -> None:
-    done = run_study(study_of("keep"), DIGITS, out=tmp_path, only="photographs, answer, use")
-    assert set(_shown(done.records, "answer")) == {"forwards", "withheld"}
 
 
 @pytest.mark.parametrize("config", ["digits", "local", "paper"])

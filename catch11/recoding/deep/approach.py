@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.errors import InvalidArgument
-from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_steps, rms
+from catch11.recoding.deep.descent import LEVEL, Run, check_reach, rms
 
 _HALVINGS = 20  # of the interval that a step's length is found in
 _BEYOND = 0.1  # of the bound, how far below it a step aims
@@ -50,11 +49,7 @@ class Approach:
     flat: bool = False
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
-        if not 0.0 < self.last <= LARGEST:
-            raise InvalidArgument(
-                "radius", expected="above 0, at most 255, in 255ths", found=self.last
-            )
+        check_reach(self.steps, self.last)
 
     def move(self, run: Run, slope: Tensor, gap: Tensor, step: int) -> Tensor:
         """One step of the images on their way."""

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.errors import InvalidArgument
-from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_steps, rms
+from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_reach, rms
 
 _FIRST = 2.0  # root mean square of the first step, in 255ths
 _LOST = 1.0  # of a step along the slope, where what was remembered points uphill
@@ -37,11 +36,7 @@ class Closing:
     pairs: int = 8
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
-        if not 0.0 < self.last <= LARGEST:
-            raise InvalidArgument(
-                "radius", expected="above 0, at most 255, in 255ths", found=self.last
-            )
+        check_reach(self.steps, self.last)
 
     def move(self, run: Run, slope: Tensor, gap: Tensor, step: int) -> Tensor:
         """One step of the images on their way."""

@@ -60,10 +60,10 @@ class Schedule:
     norm: Literal["largest", "mean"] = "largest"
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
-        if not 0.0 < self.first <= self.last <= LARGEST:
+        check_reach(self.steps, self.last)
+        if not 0.0 < self.first <= self.last:
             raise InvalidArgument(
-                "radius", expected="above 0, at most 255, in 255ths", found=self.last
+                "radius", expected=f"above 0, at most {self.last:g}", found=self.first
             )
 
     def radius(self, step: int) -> float:
@@ -126,10 +126,12 @@ class Way(Protocol):
         ...
 
 
-def check_steps(steps: int) -> None:
-    """Raises InvalidArgument for a number of steps that is none."""
+def check_reach(steps: int, radius: float) -> None:
+    """Raises InvalidArgument for a number of steps that is none, and a radius in 255ths that is none."""
     if not 1 <= steps <= 100_000:
         raise InvalidArgument("steps", expected="1 to 100000", found=steps)
+    if not 0.0 < radius <= LARGEST:
+        raise InvalidArgument("radius", expected="above 0, at most 255, in 255ths", found=radius)
 
 
 def descend(

@@ -8,20 +8,20 @@ from catch11.models.stages import stages
 from catch11.studies.frame import Scale, Study
 from catch11.studies.keep.beyond import pictures, questions
 from catch11.studies.keep.third import filtered, plain, taught
-from catch11.studies.keep.use import cost, utility
+from catch11.studies.keep.use import utility
 from catch11.studies.place import Place
 from catch11.studies.tables import Pivot, pivot, setting
 from catch11.studies.trial import Trial
 
 # Pictures that are judged, files to learn from, files of which pictures are restored.
 EFFORT: Mapping[Scale, Mapping[str, tuple[int, int, int]]] = {
-    "quick": {"thumbnails": (100, 200, 24), "photographs": (24, 0, 8)},
+    "quick": {"thumbnails": (100, 200, 24), "photographs": (40, 80, 8)},
     "full": {"thumbnails": (500, 2000, 100), "photographs": (100, 400, 40)},
 }
 ROWS: Mapping[Scale, Mapping[str, tuple[str, ...]]] = {
     "quick": {
         "thumbnails": ("originals", "answer", "scores", "features", "all", "sealed"),
-        "photographs": ("originals", "answer", "all", "sealed"),
+        "photographs": ("originals", "answer", "features", "all", "sealed"),
     },
     "full": dict.fromkeys(
         ("thumbnails", "photographs"),
@@ -50,7 +50,7 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 
 
 def work(cell: Cell, place: Place) -> Sequence[Record]:
-    """One part of one keep; without files to learn from, what needs none."""
+    """One part of one keep."""
     scale: Scale = "full" if cell.settings["scale"] == "full" else "quick"
     training, part = int(str(cell.settings["training"])), cell.settings["of"]
     if place.config == "digits":
@@ -58,21 +58,17 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     changes = _changes(cell, place)
     trial = Trial.of(cell, place, **changes)
     _, _, restored = EFFORT[scale][trial.family]
-    lessons = Trial.of(cell, place, n=training, part="train", **changes) if training else None
+    lessons = Trial.of(cell, place, n=training, part="train", **changes)
     if part == "use":
-        return cost(trial) if lessons is None else utility(trial, lessons)
-    others = training or 60
+        return utility(trial, lessons)
+    others = training
     if trial.family == "photographs" and place.config != "digits":
         others = min(others, PUBLIC)
     if part == "third parties":
-        more = (
-            []
-            if lessons is None
-            else taught(trial, lessons, scale=scale, pupils=PUPILS[trial.family])
-        )
-        return [*plain(trial), *filtered(trial, training=others), *more]
-    more = [] if lessons is None else questions(trial, lessons)
-    return [*pictures(trial, training=others, scale=scale, count=restored), *more]
+        known = taught(trial, lessons, scale=scale, pupils=PUPILS[trial.family])
+        return [*plain(trial), *filtered(trial, training=others), *known]
+    seen = pictures(trial, training=others, scale=scale, count=restored)
+    return [*seen, *questions(trial, lessons)]
 
 
 def _changes(cell: Cell, place: Place) -> dict[str, str]:

@@ -121,7 +121,7 @@ def _taught(
 ) -> list[Record]:
     sweep = SWEEPS[trial.family][scale]
     trained: list[Attack] = [FineTune(sweep)]
-    if scale == "full":
+    if scale == "full" or asked:
         holds: tuple[Hold, ...] = ("frozen",) if asked else ("frozen", "adapting")
         trained += [
             LearnedFront(replace(sweep, rates=(FRONT,)), holds),

@@ -9,6 +9,7 @@ from torch import Tensor
 from catch11.canvas.grid import GRIDS
 from catch11.errors import InvalidArgument
 from catch11.recoding.deep.approach import Approach, flattened
+from catch11.recoding.deep.closing import Closing
 from catch11.recoding.deep.descent import LEVEL, Run, descend
 
 SHAPE = (3, 4, 4)
@@ -114,3 +115,5 @@ def test_flat_steps_spread_over_frequencies_what_a_smooth_slope_asks_at_a_few() 
 def test_refuses(settings: dict[str, float], sentence: str) -> None:
     with pytest.raises(InvalidArgument, match=sentence):
         Approach(**{"steps": 9, "bound": 1.0, **settings})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=sentence):
+        Closing(**{"steps": 9, **settings})  # type: ignore[arg-type]

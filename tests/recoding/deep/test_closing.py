@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from catch11.canvas.grid import GRIDS
-from catch11.errors import InvalidArgument
 from catch11.recoding.deep.approach import Approach
 from catch11.recoding.deep.closing import Closing
 from catch11.recoding.deep.descent import LEVEL, Run, Way, descend, rms
@@ -115,13 +114,3 @@ def test_it_meets_what_steps_by_signs_do_not_and_what_it_met_is_on_the_grid() ->
         reached.append(int((found.gaps >= 0.0).sum()))
     assert reached[0] == 6
     assert reached[1] < 6
-
-
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [({"steps": 0}, "steps: expected 1 to 100000"), ({"last": 0.0}, "radius: expected above 0"),
-     ({"last": 300.0}, "radius: expected above 0")],
-)  # fmt: skip
-def test_refuses(settings: dict[str, float], sentence: str) -> None:
-    with pytest.raises(InvalidArgument, match=sentence):
-        Closing(**{"steps": 9, **settings})  # type: ignore[arg-type]

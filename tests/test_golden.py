@@ -488,13 +488,15 @@ def mean_state(net: nn.Module, **given: Tensor) -> Tensor:
 
 
 class Row(NamedTuple):
-    """One release: of which world, recoded how, by a key made how, for a copy or the model itself."""
+    """One release: of which world, recoded how, by a key made how, for a copy or the model itself.
+    extracted: what is released is what an extractor made in floating point."""
 
     name: str
     world: Callable[[Path], World]
     words: tuple[object, ...]
     key: tuple[object, ...] = ()
     copy: bool = False
+    extracted: bool = False
 
     @property
     def deep(self) -> bool:
@@ -554,7 +556,7 @@ ROWS = [
     Row("sounds wav32", sounds, spectral("--format", "wav32")),
     Row("sounds tensor", sounds, spectral("--format", "tensor")),
     Row("sounds deep", partial(sounds, odd=False), deep()),
-    Row("spectrograms", spectrograms, spectral(), key=("--energy", 0.05)),
+    Row("spectrograms", spectrograms, spectral(), key=("--energy", 0.05), extracted=True),
     Row("tables", tables, spectral()),
     Row("tables tsv", partial(tables, suffix=".tsv"), spectral("--client", "acme")),
     Row("tables parquet", partial(tables, suffix=".parquet"), spectral()),
@@ -678,6 +680,10 @@ def check_contents(row: Row, found: dict[str, Content], kept: dict[str, Any]) ->
     with np.load(LEVELS) as recorded:
         before, after = recorded[row.name], levels(found)
     assert before.shape == after.shape
+    if row.extracted and kept["recorded"] != here():
+        pytest.skip(
+            "noise is keyed by windows that an extractor rounds otherwise on this processor"
+        )
     apart = np.abs(after - before)
     told = f"{np.mean(apart > 0):.2%} of values moved, by {apart.max()} levels at most"
     assert kept["recorded"] != here(), told

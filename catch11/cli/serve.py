@@ -30,6 +30,13 @@ def serve(
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Jobs at a time.", rich_help_panel=MORE)
     ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Of the engine, within one job; what suits the recoder unless given.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     retain: Annotated[
         float,
         typer.Option(metavar="HOURS", help="How long finished jobs stay.", rich_help_panel=MORE),
@@ -59,7 +66,7 @@ def serve(
     from catch11.serve.service import Service
     from catch11.serve.settings import Settings
 
-    service = Service(store, Settings(home=folder, workers=workers, retain=retain))
+    service = Service(store, Settings(home=folder, workers=workers, threads=threads, retain=retain))
     typer.echo(f"http{'s' if certificate else ''}://{host}:{port}", err=True)
     pair = [None if one is None else str(one) for one in (certificate, tls_key)]
     run(service, host=host, port=port, certificate=pair[0], key=pair[1])

@@ -21,6 +21,7 @@ from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import Summary, planned
+from catch11.releases.press import Press
 from catch11.releases.preview import Preview
 from catch11.releases.preview import preview as reckoned
 from catch11.releases.whole import release, stored
@@ -33,8 +34,9 @@ _DEEP = names("also against quiet")
 
 
 def recode(
-    src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, progress: Progress | None = None
-) -> Summary:
+    src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, strict: bool = True,
+    progress: Progress | None = None,
+) -> Summary:  # fmt: skip
     """Recode a source for the model that a key is of; see `catch11.release`.
 
     Raises InvalidArgument, KeyMismatch, ReleaseError.
@@ -42,9 +44,17 @@ def recode(
     asked = _asked(src, key, options)
     with torch_threads(asked.recoder.threads):
         return release(
-            src, dst, asked.recoder, check=asked.check, workers=asked.workers, progress=progress,
-            **asked.given,
+            src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=strict,
+            progress=progress, **asked.given,
         )  # fmt: skip
+
+
+def press(key: Key, options: RecodeOptions) -> Press:
+    """What `recode` makes files with, held open for sources that come one by one. Raises as it does."""
+    asked = _asked(None, key, options)
+    return Press(
+        asked.recoder, model=asked.given["model"], check=asked.check, workers=asked.workers
+    )
 
 
 def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Preview:
@@ -80,12 +90,12 @@ class _Asked(NamedTuple):
     given: dict[str, Any]
 
 
-def _asked(src: Folder, key: Key, options: RecodeOptions) -> _Asked:
+def _asked(src: Folder | None, key: Key, options: RecodeOptions) -> _Asked:
     """The recoder and all else that options ask for."""
     if options.check and options.model is None:
         raise InvalidArgument("check", expected="--model MODEL beside it", found="none")
     kind = named(key.modality)
-    if not in_store(kind, src):
+    if src is not None and not in_store(kind, src):
         check_source(kind, src)
     given = _opened(kind, key, _taken(kind, options), options)
     run = {name: given.pop(name) for name in _RELEASE & set(given)}
@@ -129,7 +139,7 @@ def _opened(
     return found
 
 
-def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Folder) -> Recoder[Any]:
+def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Folder | None) -> Recoder[Any]:
     """The recoder that options ask for. src: the source, of which `quiet` learns."""
     method, keep, copy, quiet = (
         given.pop(name, None) for name in ("method", "keep", "copy", "quiet")
@@ -140,7 +150,7 @@ def _recoder(key: Key, given: dict[str, Any], *, model: Any, src: Folder) -> Rec
     if options.get("start", "noise") not in ("noise", "spectral"):
         options["start"] = folder_windows(options["start"], key.canvas)
     made = recoder_for(key, keep=keep, method=method, model=model, copy=copy, **options)
-    if quiet and isinstance(made, DeepRecoder):
+    if quiet and src is not None and isinstance(made, DeepRecoder):
         return replace(made, quiet=made.learn_quiet(folder_windows(src, key.canvas, most=quiet)))
     return made
 

@@ -29,7 +29,7 @@ from catch11.releases.form import digest
 from catch11.releases.ledger import Blank
 from catch11.releases.pipeline import Request, pipeline_of
 from catch11.releases.places import Places
-from catch11.releases.work import Done, Task, settled, standing, work
+from catch11.releases.work import TWICE, Done, Task, settled, standing, work
 
 _AHEAD = 2  # chunks under way for each worker: one that is worked on, one that waits
 _SECONDS = 5.0  # for an address to answer
@@ -159,7 +159,7 @@ def _taken(ray: Any, task: Task, number: int, names: Sequence[str], found: Any) 
         if held is not None:
             done.append(held)
         elif known is not None and known.settings != task.settings:
-            reason = f"its pixels were released before with other settings, as {known.file}"
+            reason = f"its pixels were {TWICE}, as {known.file}"
             row = replace(one.row, outcome="withheld", reason=reason, sha256="", agreement=None,
                           psnr=None, front_shift=None, distance=None)  # fmt: skip
             done.append(Done(row=row))

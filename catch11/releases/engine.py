@@ -80,6 +80,7 @@ def release(
     columns: Sequence[str] = (),
     long: Long = "truncate",
     most: int | None = None,
+    strict: bool = True,
     progress: Progress | None = None,
     run: Runner | None = None,
 ) -> Summary:
@@ -92,7 +93,8 @@ def release(
     keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     columns: of texts in a CSV or TSV. long: what becomes of a document that the model, or `most`
-    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source). run: by
+    tokens, has no room for: "truncate" or "refuse". strict: a source that the ledger knows at other settings
+    stops the release; else it alone is withheld. progress: called with (done, total, source). run: by
     what chunks are done, if not by `workers` threads.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
@@ -111,10 +113,10 @@ def release(
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
             task = Task(
                 places=where, pipeline=pipeline, canvas=key.canvas, ledger=Ledger(private, key=key),
-                settings=settings_id(recoder, pipeline), check=check,
+                settings=settings_id(recoder, pipeline), check=check, strict=strict,
             )  # fmt: skip
             refuse_second_strength(task)
-            done = _fill(task, recoder, names, run or partial(_threads, workers), progress)
+            done = _fill(task, recoder, names, run or partial(in_threads, workers), progress)
     count = done.count
     return Summary(
         written=count["released"], reused=count["reused"], withheld=count["withheld"],
@@ -174,7 +176,8 @@ def settings_id(recoder: Recoder[Any], pipeline: Pipeline[Any, Any]) -> str:
     return recoder.key.stream(text.encode(), purpose="settings").bytes(16).hex()
 
 
-def _header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any]:
+def header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any]:
+    """What a release says of itself."""
     kind, seal = recoder.key.modality, recoder.domain.seal
     return {
         "key": recoder.key.fingerprint,
@@ -201,7 +204,7 @@ def _fill(
     chunks = list(batches(order, pipeline.batch))
     where.release.mkdir(parents=True, exist_ok=True)
     with Lines(where.manifest, mode=_PUBLIC) as public, workroom(where):
-        manifest = ManifestWriter(public, key=key, header=_header(task, recoder, naming))
+        manifest = ManifestWriter(public, key=key, header=header(task, recoder, naming))
         committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
         here, given = set(pipeline.names), task.ledger.files(task.settings).items()
         committer.remember((source, file) for source, file in given if source in here)
@@ -228,7 +231,7 @@ def _commit_all(
                 progress(done, total, item.row.source)
 
 
-def _threads(workers: int, task: Task, chunks: Sequence[Sequence[str]]) -> Iterator[list[Done]]:
+def in_threads(workers: int, task: Task, chunks: Sequence[Sequence[str]]) -> Iterator[list[Done]]:
     """Results in the order of the chunks, few of them ahead: memory does not grow with the list."""
     if workers == 1:
         yield from (work(task, number, chunk) for number, chunk in enumerate(chunks))

@@ -57,7 +57,7 @@ _TEXTS = {item.name for item in fields(Row)} - {*_NUMBERS, "agreement"}
 
 
 class Ledger:
-    """The ledger, open for a run: what it knew at the start, and appending.
+    """The ledger, open for one run or several: what it knows, and appending.
 
     Raises ReleaseError for a ledger of another key and for a line that is none.
     """
@@ -67,16 +67,10 @@ class Ledger:
         header = _header(key.fingerprint)
         if not lines.kept:
             lines.append([header])
-        self._rows = {
-            (row.source, row.mac, row.settings, row.checked): row
-            for row in parse(lines.path, lines.kept or [header], key=key.fingerprint)
-        }
-        self._sources = {row.source for row in self._rows.values()}
+        self._rows: dict[tuple[str, str, str, str], Row] = {}
+        self._sources: set[str] = set()
         self._strength: dict[str, Row] = {}
-        for row in self._rows.values():
-            if row.outcome == "released":
-                self._strength.setdefault(row.mac, row)
-                self._strength.setdefault(row.pixels, row)
+        self._know(parse(lines.path, lines.kept or [header], key=key.fingerprint))
 
     def mac(self, data: bytes, *, of: str) -> str:
         """HMAC, in hex, of a source's bytes ("source") or window ("pixels")."""
@@ -114,7 +108,15 @@ class Ledger:
             if self._rows.get(place) != row:
                 new[place] = row
         self._lines.append([row.to_line() for row in new.values()])
-        self._rows.update(new)
+        self._know(new.values())
+
+    def _know(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._rows[row.source, row.mac, row.settings, row.checked] = row
+            self._sources.add(row.source)
+            if row.outcome == "released":
+                for mac in (row.mac, row.pixels) if row.pixels else (row.mac,):
+                    self._strength.setdefault(mac, row)
 
 
 class Blank(Ledger):

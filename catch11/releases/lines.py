@@ -68,6 +68,23 @@ class Lines:
             raise ReleaseError(self.path, reason, "wait for it to end") from None
 
 
+class Sheet(Lines):
+    """The same in memory alone: what was written is `data`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.data = path, b""
+        self.kept: list[bytes] = []
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def append(self, lines: list[bytes]) -> None:
+        self.data += b"".join(line + b"\n" for line in lines)
+
+    def cut(self, lines: list[bytes]) -> None:
+        self.data = self.data[: _size(lines)]
+
+
 def whole_lines(data: bytes) -> list[bytes]:
     """The lines that were written to their end; a power cut can leave a tail of zeros as well."""
     lines = data.split(b"\n")[:-1]

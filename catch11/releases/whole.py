@@ -45,6 +45,7 @@ def release(
     columns: Sequence[str] = (),
     long: Long = "truncate",
     most: int | None = None,
+    strict: bool = True,
     progress: Progress | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -65,7 +66,8 @@ def release(
     keyed ids. ledger: the private list, beside `dst` unless given. workers: threads; the bytes
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     long: what becomes of a document that the model, or `most`
-    tokens, has no room for: "truncate" or "refuse". progress: called with (done, total, source). engine: "ray"
+    tokens, has no room for: "truncate" or "refuse". strict: whether a source that the ledger knows at other settings stops
+    the release; else it alone is withheld. progress: called with (done, total, source). engine: "ray"
     recodes in `workers` processes of Ray, of this machine, or of the cluster at `address`: see `cluster`.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
@@ -73,7 +75,8 @@ def release(
     """
     given: dict[str, Any] = {
         "format": format, "model": model, "check": check, "names": names, "workers": workers,
-        "resume": resume, "read": read, "long": long, "most": most, "progress": progress,
+        "resume": resume, "read": read, "long": long, "most": most, "strict": strict,
+        "progress": progress,
     }  # fmt: skip
     asked = Request(
         recoder=recoder, model=model, check=check, read=read, long=long, most=most

@@ -19,16 +19,20 @@ from catch11.releases.ledger import Ledger, Row
 from catch11.releases.pipeline import Draft, Pipeline
 from catch11.releases.places import Places
 
+TWICE = "released before with other settings"  # why a second strength is withheld
+OTHERWISE = "released before, and this machine does not make the same file of it again"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """What became of one source. parts: rows of what it is made of. temporary: the finished file,
     still without its name; None if nothing is to be placed, because nothing was released or the
-    file stands already. counts: see `Draft`."""
+    file stands already. data: its bytes, where files are not written. counts: see `Draft`."""
 
     row: Row
     parts: Sequence[Row] = ()
     temporary: Path | None = None
+    data: bytes | None = None
     reused: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -36,7 +40,9 @@ class Done:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Everything the work on a chunk needs; read only. settings: id of the recoder's. check: the
-    model that checks, if any."""
+    model that checks, if any. strict: whether a second strength of a known source stops the release;
+    else that source is withheld, and so is one of which another file was released before. on_disk:
+    whether finished files are written; else their bytes are handed back."""
 
     places: Places
     pipeline: Pipeline[Any, Any]
@@ -44,6 +50,8 @@ class Task:
     ledger: Ledger
     settings: str
     check: Any = None
+    strict: bool = True
+    on_disk: bool = True
 
     @property
     def checked(self) -> str:
@@ -94,17 +102,22 @@ def work(task: Task, number: int, names: Sequence[str]) -> list[Done]:
 def refuse_second_strength(task: Task) -> None:
     """Hold every source, and every part of one, against a ledger that knows other settings."""
     pipeline = task.pipeline
-    if not task.ledger.foreign(task.settings):
+    if not task.strict or not task.ledger.foreign(task.settings):
         return
     for name in pipeline.names:
         try:
             data = pipeline.data(name)
             _mac(task, name, data)
-            parts = pipeline.parts(pipeline.read(name, data)) if pipeline.divided else ()
+            item = pipeline.read(name, data) if pipeline.divided else None
         except UnreadableSource:
             continue
-        for part, content in parts:
-            _mac(task, part, content)
+        _check_parts(task, item)
+
+
+def _check_parts(task: Task, item: Any) -> None:
+    """Raises SecondStrength for an item of which a part was released at other settings."""
+    for part, content in task.pipeline.parts(item) if task.pipeline.divided else ():
+        _mac(task, part, content)
 
 
 def _mac(task: Task, name: str, data: bytes) -> str:
@@ -130,7 +143,7 @@ def settled(task: Task, names: Sequence[str]) -> list[Done] | None:
             return None
         try:
             known = standing(task, name, _mac(task, name, task.pipeline.data(name)))
-        except UnreadableSource:
+        except (UnreadableSource, SecondStrength):
             return None
         if known is None:
             return None
@@ -159,14 +172,20 @@ def _look(task: Task, name: str) -> _Source | Done:
         data = pipeline.data(name)
         mac = _mac(task, name, data)
         item = pipeline.read(name, data)
+        if not task.strict:
+            _check_parts(task, item)
     except UnreadableSource as error:
         return Done(row=Row(source=name, outcome="skipped", mac=mac, reason=error.reason))
+    except SecondStrength:
+        if task.strict:
+            raise
+        row = _row(task, _Source(name, None, task.ledger.mac(data, of="source"), ""))
+        return Done(row=replace(row, outcome="withheld", reason=f"it was {TWICE}"))
     seen = pipeline.seen(item)
     source = _Source(name, item, mac, task.ledger.mac(seen, of="pixels") if seen else "")
     known = task.ledger.released(source.seen) if seen else None
     if known is not None and known.settings != task.settings:
-        reason = f"its pixels were released before with other settings, as {known.file}"
-        return Done(row=replace(_row(task, source), outcome="withheld", reason=reason))
+        return Done(row=replace(_row(task, source), outcome="withheld", reason=f"its pixels were {TWICE}, as {known.file}"))  # fmt: skip
     return source
 
 
@@ -180,10 +199,24 @@ def _recode(task: Task, number: int, sources: Sequence[_Source]) -> list[Done]:
     ]
     files = _judged(task, files)
     for file in files:
-        if file.stands:
+        if file.stands and task.on_disk:
             sync_file(file.path)
     new = iter(files)
-    return [held or _done(task, next(new)) for held in known]
+    return [held or _alike(task, _done(task, next(new))) for held in known]
+
+
+def _alike(task: Task, done: Done) -> Done:
+    """The same, unless the source was released before as another file, of the same settings."""
+    before = task.ledger.released(done.row.mac)
+    alike = (
+        before is None or before.checked != task.checked or before.sha256 in ("", done.row.sha256)
+    )
+    if task.strict or alike or done.row.outcome != "released":
+        return done
+    row = replace(
+        done.row, outcome="withheld", reason=f"it was {OTHERWISE}", sha256="", agreement=None
+    )
+    return replace(done, row=row, parts=(), temporary=None, data=None)
 
 
 def _written(task: Task, file: _File) -> _File:
@@ -192,8 +225,10 @@ def _written(task: Task, file: _File) -> _File:
         return file
     form, value = task.pipeline.form, file.made.value
     meant = form.encode(value, task.canvas)
-    file.path.write_bytes(meant)
-    data = file.path.read_bytes()
+    data = meant
+    if task.on_disk:
+        file.path.write_bytes(meant)
+        data = file.path.read_bytes()
     try:
         intact = data == meant and form.same(value, form.decode(data, task.canvas))
     except ValueError:
@@ -219,7 +254,7 @@ def _revised(task: Task, file: _File, made: Draft[Any]) -> _File:
     if made.value is file.made.value:
         return file
     if made.value is None:
-        file.path.unlink()
+        file.path.unlink(missing_ok=True)
     return _written(task, replace(file, made=made))
 
 
@@ -236,7 +271,8 @@ def _done(task: Task, file: _File) -> Done:
     return Done(
         row=row,
         parts=_parts(task, file),
-        temporary=file.path if file.stands else None,
+        temporary=file.path if file.stands and task.on_disk else None,
+        data=file.data if file.stands and not task.on_disk else None,
         counts=made.counts,
     )
 

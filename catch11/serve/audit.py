@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,19 +26,27 @@ def note(
     key: str = "", detail: str = "",
 ) -> None:  # fmt: skip
     """Add a line in the transaction of what it tells of: both stand, or neither."""
+    facts = {"tenant": tenant, "token": token, "key": key, "action": action, "detail": detail}
+    note_all(store, session, [facts])
+
+
+def note_all(store: Store, session: Session, lines: Sequence[Mapping[str, str]]) -> None:
+    """Add lines, as `note` does each."""
+    if not lines:
+        return
     head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
     if head is None:
         head = AuditHead(id=1, number=0, mac="")
         session.add(head)
         head.mac = _head_mac(store, 0, "")
     previous = _last(session, head.number)
-    row = AuditRow(
-        number=head.number + 1, at=round(time.time(), 3), tenant=tenant, token=token, key=key,
-        action=action, detail=detail[:_DETAIL], mac="",
-    )  # fmt: skip
-    row.mac = _mac(store, row, previous)
-    session.add(row)
-    head.number, head.mac = row.number, _head_mac(store, row.number, row.mac)
+    for line in lines:
+        detail = line["detail"][:_DETAIL]
+        row = AuditRow(**{**line, "detail": detail}, number=head.number + 1, at=round(time.time(), 3), mac="")  # fmt: skip
+        row.mac = previous = _mac(store, row, previous)
+        session.add(row)
+        head.number = row.number
+    head.mac = _head_mac(store, head.number, previous)
     session.flush()
 
 

@@ -32,6 +32,7 @@ class Granted:
 
     id: str
     key: str
+    modality: str
     purpose: str
     keep: str
     method: str
@@ -84,7 +85,7 @@ def end_grants(store: Store, key: str, tenant: str) -> int:
 
 def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
     """The active keys that a tenant may use, each with what its grants say."""
-    with store.begin() as session:
+    with store.reading() as session:
         rows = session.execute(
             select(KeyRow, GrantRow)
             .join(GrantRow, GrantRow.key_id == KeyRow.id)
@@ -139,7 +140,7 @@ def find_grant(
     if found == "scramble" and "all" not in grant.keep.split(","):
         raise Forbidden("method scramble keeps all, and your grant does not say so.")
     return Granted(
-        id=grant.id, key=held.id, purpose=grant.purpose, keep=chosen, method=found,
+        id=grant.id, key=held.id, modality=held.modality, purpose=grant.purpose, keep=chosen, method=found,
         counted=found in COUNTED and not sealed,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from catch11.serve.asks import Ask
 from catch11.serve.audit import note
-from catch11.serve.grants import find_grant, spend
+from catch11.serve.grants import Granted, find_grant, spend
 from catch11.serve.refusals import Refused, Revoked, Unknown
 from catch11.serve.store import Store
 from catch11.serve.tables import JobRow, KeyRow, PartRow
@@ -53,37 +53,56 @@ class Work:
     ask: dict[str, Any]
 
 
-def create(store: Store, who: Bearer, ask: Ask, *, again: str | None = None, busy: int) -> str:
+def new_id() -> str:
+    """The id of a job to be."""
+    return secrets.token_hex(12)
+
+
+def create(
+    store: Store, who: Bearer, ask: Ask, *, again: str | None = None, busy: int,
+    name: str | None = None,
+) -> str:  # fmt: skip
     """A new job, or that of the same request asked before; its id. Raises Refused, Forbidden."""
-    now, name = time.time(), secrets.token_hex(12)
+    name = name or new_id()
     try:
         with store.begin() as session:
             if again is not None:
                 same = (JobRow.tenant == who.tenant, JobRow.again == again)
                 if (known := session.scalar(select(JobRow.id).where(*same))) is not None:
                     return known
-            _check_room(session, who, busy)
-            granted = find_grant(
-                session,
-                who.tenant,
-                key=ask.key,
-                purpose=ask.purpose,
-                keep=ask.keep,
-                method=ask.method,
-            )
-            facts = ask.model_dump(exclude={"key", "purpose"}, exclude_defaults=True)
-            facts |= {"keep": granted.keep, "method": granted.method, "purpose": granted.purpose, "counted": granted.counted}  # fmt: skip
-            session.add(
-                JobRow(
-                    id=name, tenant=who.tenant, key_id=granted.key, grant_id=granted.id,
-                    token_id=who.token, ask=json.dumps(facts), state=OPEN, total=0, done=0, error="",
-                    again=again, created=now, updated=now,
-                )
-            )  # fmt: skip
+            granted = admitted(session, who, ask, busy=busy)
+            session.add(job_row(name, who, ask, granted, state=OPEN, again=again))
             noted(store, session, "job create", who.tenant, who.token, granted.key, name)
     except IntegrityError:  # the same request at the same moment
         return create(store, who, ask, again=again, busy=busy)
     return name
+
+
+def admitted(session: Session, who: Bearer, ask: Ask, *, busy: int, waiting: int = 0) -> Granted:
+    """What a request stands on, once there is room for it. waiting: requests of this token that are no
+    jobs. Raises Refused, Forbidden."""
+    _check_room(session, who, busy, waiting)
+    return find_grant(
+        session, who.tenant, key=ask.key, purpose=ask.purpose, keep=ask.keep, method=ask.method
+    )
+
+
+def job_row(
+    name: str, who: Bearer, ask: Ask, granted: Granted, *, state: str, total: int = 0,
+    again: str | None = None,
+) -> JobRow:  # fmt: skip
+    """A job in some state."""
+    return JobRow(
+        id=name, tenant=who.tenant, key_id=granted.key, grant_id=granted.id, token_id=who.token,
+        ask=json.dumps(facts_of(ask, granted)), state=state, total=total, done=total, error="",
+        again=again, created=time.time(), updated=time.time(),
+    )  # fmt: skip
+
+
+def facts_of(ask: Ask, granted: Granted) -> dict[str, Any]:
+    """What was asked, with what the grant made of it."""
+    facts = ask.model_dump(exclude={"key", "purpose"}, exclude_defaults=True)
+    return facts | {"keep": granted.keep, "method": granted.method, "purpose": granted.purpose, "counted": granted.counted}  # fmt: skip
 
 
 def own(session: Session, tenant: str, job: str) -> JobRow:
@@ -179,25 +198,20 @@ def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
             for row in session.scalars(select(PartRow).where(PartRow.job_id == work.id))
         }
         for one in outcomes:
-            row = held[one.name]
-            row.outcome, row.file, row.released, row.reason = (
-                one.outcome,
-                one.file,
-                one.sha256,
-                one.reason,
-            )
+            row, facts = held[one.name], (one.outcome, one.file, one.sha256, one.reason)
+            row.outcome, row.file, row.released, row.reason = facts
         job = session.get_one(JobRow, work.id)
         job.done = job.total
-        noted(
-            store,
-            session,
-            "job done",
-            work.tenant,
-            work.token,
-            work.key,
-            f"{work.id}: {len(outcomes)} files",
-        )
+        detail = f"{work.id}: {len(outcomes)} files"
+        noted(store, session, "job done", work.tenant, work.token, work.key, detail)
         return True
+
+
+def queued(store: Store, tenant: str, key: str) -> bool:
+    """Whether a job of this tenant and key waits for its turn."""
+    with store.reading() as session:
+        mine = (JobRow.state == QUEUED, JobRow.tenant == tenant, JobRow.key_id == key)
+        return session.scalar(select(JobRow.id).where(*mine).limit(1)) is not None
 
 
 def fail(store: Store, work: Work, sentence: str) -> None:
@@ -238,6 +252,12 @@ def handed_out(store: Store, who: Bearer, job: str, action: str) -> None:
         noted(store, session, action, who.tenant, who.token, row.key_id, job)
 
 
+def known(store: Store) -> set[str]:
+    """All jobs."""
+    with store.reading() as session:
+        return set(session.scalars(select(JobRow.id)))
+
+
 def stale(store: Store, before: float) -> list[str]:
     """Jobs that ended, or were left open, before a time."""
     with store.begin() as session:
@@ -254,9 +274,10 @@ def forget(store: Store, job: str) -> None:
         session.delete(session.get_one(JobRow, job))
 
 
-def _check_room(session: Session, who: Bearer, busy: int) -> None:
+def _check_room(session: Session, who: Bearer, busy: int, waiting: int) -> None:
     live = select(func.count()).select_from(JobRow).where(JobRow.state.in_(_LIVE))
-    if (session.scalar(live.where(JobRow.token_id == who.token)) or 0) >= who.limits.concurrent:
+    mine = session.scalar(live.where(JobRow.token_id == who.token)) or 0
+    if mine + waiting >= who.limits.concurrent:
         raise Refused(
             f"this token has {who.limits.concurrent} jobs that are not done, as many as it may; wait or cancel one.",
             status=429, wait=5.0,

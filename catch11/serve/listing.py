@@ -12,7 +12,7 @@ from catch11.serve.tables import JobRow, KeyRow, PartRow
 
 def view(store: Store, tenant: str, job: str, *, parts: bool = True) -> dict[str, Any]:
     """What a tenant may know of a job."""
-    with store.begin() as session:
+    with store.reading() as session:
         row = own(session, tenant, job)
         name = session.get_one(KeyRow, row.key_id).name
         found = session.scalars(select(PartRow).where(PartRow.job_id == job).order_by(PartRow.id)) if parts else ()  # fmt: skip
@@ -21,7 +21,7 @@ def view(store: Store, tenant: str, job: str, *, parts: bool = True) -> dict[str
 
 def views(store: Store, tenant: str, *, most: int = 200) -> list[dict[str, Any]]:
     """A tenant's jobs, the newest first, without their parts."""
-    with store.begin() as session:
+    with store.reading() as session:
         rows = session.execute(
             select(JobRow, KeyRow.name)
             .join(KeyRow, KeyRow.id == JobRow.key_id)
@@ -34,7 +34,7 @@ def views(store: Store, tenant: str, *, most: int = 200) -> list[dict[str, Any]]
 
 def waiting(store: Store) -> dict[str, int]:
     """How many jobs there are in each state."""
-    with store.begin() as session:
+    with store.reading() as session:
         rows = session.execute(select(JobRow.state, func.count()).group_by(JobRow.state)).all()
         return {state: int(count) for state, count in rows}
 

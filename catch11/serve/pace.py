@@ -2,13 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from threading import Lock
 
 from catch11.serve.refusals import Refused
 
 _BURST = 10.0  # seconds whose requests may come at once
-_KEPT = 10_000  # tokens whose pace is remembered
+_KEPT = 10_000  # tokens, and kinds of work, whose pace is remembered
+_FORGET = 0.002  # a file, of what a slow run lies above the next: so long is a hiccup remembered
+_STEP = 2.0**0.25  # from one moment to the next
 
 
 class Pace:
@@ -38,9 +41,26 @@ class Pace:
             )
 
 
-def slot_after(elapsed: float, first: float) -> float:
-    """When an answer leaves that was ready after `elapsed` seconds: at `first`, twice that, four times …
+class Tempo:
+    """When answers leave: as late as the slowest of their like did lately, and on a grid of moments.
 
-    So the time tells which octave the work took, and not whether a file was written or withheld.
+    So the time tells what was asked and how much, and not whether a file was written or withheld. least:
+    seconds, and the first moment of the grid.
     """
-    return first if elapsed <= first else first * 2.0 ** math.ceil(math.log2(elapsed / first))
+
+    def __init__(self, least: float) -> None:
+        self._least, self._lock = least, Lock()
+        self._slowest: OrderedDict[Hashable, float] = OrderedDict()
+
+    def due(self, like: Hashable, elapsed: float, *, files: int) -> float:
+        """Seconds after the work began at which what is ready after `elapsed` leaves. like: what the work is
+        compared with, besides its number of files, to the next power of two. A run of many hides each of
+        them by itself, and forgets sooner."""
+        like = (like, files.bit_length())
+        with self._lock:
+            held = self._slowest.pop(like, self._least)
+            slowest = max(elapsed, held - (held - elapsed) * min(0.5, _FORGET * files))
+            self._slowest[like] = slowest
+            while len(self._slowest) > _KEPT:
+                self._slowest.popitem(last=False)
+        return self._least * _STEP ** max(0, math.ceil(math.log(slowest / self._least, _STEP)))

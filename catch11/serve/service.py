@@ -6,21 +6,25 @@ import logging
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from catch11.errors import InvalidArgument
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
+from catch11.serve.batches import Batches, Waiting
+from catch11.serve.grants import Granted
 from catch11.serve.meters import Meters
-from catch11.serve.pace import Pace
+from catch11.serve.outcomes import keep_sources
+from catch11.serve.pace import Pace, Tempo
 from catch11.serve.refusals import Refused
 from catch11.serve.settings import Settings, job_place, make_private
 from catch11.serve.store import Store
-from catch11.serve.tokens import Bearer, Doorkeeper
-from catch11.serve.uploads import Readable, Stored, keep_part
+from catch11.serve.tokens import Bearer, Doorkeeper, Limits
+from catch11.serve.uploads import Readable, Stored, keep_part, take_part
 from catch11.serve.vault import Vault
 from catch11.serve.worker import Told, Workers
 
@@ -41,11 +45,12 @@ class Service:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store, self.settings = store, settings
         self.vault, self.door = Vault(store), Doorkeeper(store)
-        self.meters, self.pace = Meters(), Pace()
+        self.meters, self.pace, self.tempo = Meters(), Pace(), Tempo(settings.slot)
         # Verifying and reading run one at a time, and never on the threads that let requests in.
         self._heavy = ThreadPoolExecutor(1, thread_name_prefix="heavy")
         self._waiting = 0
         self.workers = Workers(store, self.vault, settings, told=self._told)
+        self.batches = Batches(self.workers, self.tempo)
         self.ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -56,7 +61,7 @@ class Service:
         """Workers at work until the end of the block; then no accepted job is lost."""
         self._loop = asyncio.get_running_loop()
         self._lock_folder()
-        await asyncio.to_thread(self.workers.start)
+        await asyncio.to_thread(self._start)
         sweeper = asyncio.create_task(self._sweep())
         self.ready = True
         try:
@@ -64,10 +69,23 @@ class Service:
         finally:
             self.ready = False
             sweeper.cancel()
-            await asyncio.to_thread(self.workers.stop)
+            await asyncio.to_thread(self._stop)
             self._heavy.shutdown(wait=False, cancel_futures=True)
             if self._held is not None:
                 self._held.close()
+
+    def _start(self) -> None:
+        make_private(self.settings.home / "jobs")
+        known = jobs.known(self.store)
+        for place in (self.settings.home / "jobs").iterdir():
+            if place.name not in known:  # of a request that a crash cut off
+                shutil.rmtree(place, ignore_errors=True)
+        self.workers.start()
+        self.batches.start()
+
+    def _stop(self) -> None:
+        self.batches.stop()
+        self.workers.stop()
 
     async def heavily(self, work: Callable[..., Result], *given: Any) -> Result:
         """What takes a model and a while, in its turn. Raises Refused where many wait."""
@@ -85,28 +103,60 @@ class Service:
 
     def begin(self, who: Bearer, ask: Ask, again: str | None = None) -> str:
         """A new job that takes parts. Raises Refused."""
-        if self.workers.stopping:
-            raise Refused("the gateway is stopping; ask again in a moment.", status=503, wait=5.0)
+        self._refuse_late()
         job = jobs.create(self.store, who, ask, again=again, busy=self.settings.busy)
         make_private(job_place(self.settings.home, job).source)
         return job
 
+    def expect(self, who: Bearer, ask: Ask) -> Granted:
+        """What a request stands on that is worked off as it comes. Raises Refused."""
+        self._refuse_late()
+        with self.store.reading() as session:
+            waiting = self.batches.live(who.token)
+            return jobs.admitted(session, who, ask, busy=self.settings.busy, waiting=waiting)
+
+    def gather(self, who: Bearer, granted: Granted, ask: Ask, files: Iterable[tuple[str, Readable]], *, kept: bool) -> Waiting:  # fmt: skip
+        """A request with its files, which waits from now on. Raises Refused."""
+        job = jobs.new_id()
+        place = job_place(self.settings.home, job)
+        parts: dict[str, Stored] = {}
+        held: dict[str, bytes | Path] = {}
+        try:
+            for name, data in files:
+                part, held_as = take_part(place.source, name, data, kind=granted.modality, limits=who.limits)  # fmt: skip
+                if name in parts and part.sha256 != parts[name].sha256:
+                    sentence = f"{name[:60]}: expected each name once, found one twice."
+                    raise Refused(sentence, status=409)
+                parts[name], held[name] = part, held_as
+                _check_total(who.limits, sum(one.size for one in parts.values()))
+                self.meters.files.inc()
+        except BaseException:
+            shutil.rmtree(place.root, ignore_errors=True)
+            raise
+        one = Waiting(id=job, who=who, ask=ask, granted=granted, parts=[*parts.values()], held=held, kept=kept)  # fmt: skip
+        self.batches.put(one)
+        return one
+
+    def turned(self, one: Waiting) -> bool:
+        """Make a job of a request that waits too long; False where it is being worked off."""
+        if not self.batches.withdraw(one):
+            return False
+        jobs.create(self.store, one.who, one.ask, busy=self.settings.busy, name=one.id)
+        keep_sources(job_place(self.settings.home, one.id), one.held)
+        for part in one.parts:
+            jobs.add_part(self.store, one.id, part)
+        self.start(one.who, one.id)
+        return True
+
     def receive(self, who: Bearer, job: str, name: str, data: Readable) -> Stored:
         """Take one part of a job. Raises Refused."""
         kind, count, size = jobs.open_job(self.store, who.tenant, job)
-        limits = who.limits
+        limits, root = who.limits, job_place(self.settings.home, job).source
         if count >= limits.parts:
-            raise Refused(
-                f"the job has {limits.parts} files, as many as this token may; start it.",
-                status=413,
-            )
-        part = keep_part(
-            job_place(self.settings.home, job).source, name, data, kind=kind, limits=limits
-        )
-        if size + part.size > limits.total:
-            raise Refused(
-                f"the job: expected at most {limits.total} bytes, found more.", status=413
-            )
+            sentence = f"the job has {limits.parts} files, as many as this token may; start it."
+            raise Refused(sentence, status=413)
+        part = keep_part(root, name, data, kind=kind, limits=limits)
+        _check_total(limits, size + part.size)
         jobs.add_part(self.store, job, part)
         self.meters.files.inc()
         return part
@@ -123,6 +173,10 @@ class Service:
         if ended:
             self._remove(job)
         self._told(Told(job, jobs.CANCELLED))
+
+    def _refuse_late(self) -> None:
+        if self.workers.stopping:
+            raise Refused("the gateway is stopping; ask again in a moment.", status=503, wait=5.0)
 
     @contextmanager
     def bell(self, job: str) -> Iterator[asyncio.Event]:
@@ -181,3 +235,8 @@ class Service:
                 "home", expected="a folder that no other gateway runs on", found=str(self.settings.home),
                 remedy="stop that one, or give another --home",
             ) from None  # fmt: skip
+
+
+def _check_total(limits: Limits, size: int) -> None:
+    if size > limits.total:
+        raise Refused(f"the job: expected at most {limits.total} bytes, found more.", status=413)

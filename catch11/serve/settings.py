@@ -11,7 +11,7 @@ from catch11.errors import InvalidArgument
 class Settings:
     """home: folder of jobs and ledgers. workers: jobs at a time. threads: of the engine within one; what
     suits the recoder unless given. body: bytes of any request. slow: seconds in which a client must send
-    something. slot: seconds; answers to POST /v1/recode leave at this, twice, four times this. wait:
+    something. slot: seconds before which no answer to POST /v1/recode leaves. wait:
     seconds that such a request may take. retain: hours that a finished job is kept. busy: jobs that may
     wait in all.
     """
@@ -21,7 +21,7 @@ class Settings:
     threads: int | None = None
     body: int = 4 << 30
     slow: float = 30.0
-    slot: float = 0.25
+    slot: float = 0.1
     wait: float = 600.0
     retain: float = 24.0
     busy: int = 10_000

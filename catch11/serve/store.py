@@ -1,6 +1,6 @@
 """Store: the gateway's database, brought to this version when it is opened.
 
-SQLite unless a URL says otherwise. Every transaction of SQLite takes the right to write at its
+SQLite unless a URL says otherwise. Every transaction of SQLite that may write takes the right to at its
 beginning, so that two never wait for each other in a circle.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -32,6 +32,7 @@ class Store:
 
     def __init__(self, engine: Engine, data_key: bytes) -> None:
         self.engine, self.data_key = engine, data_key
+        self._reads = engine.execution_options(reads=True)
 
     def __repr__(self) -> str:
         return f"Store({self.engine.dialect.name})"
@@ -40,6 +41,12 @@ class Store:
     def begin(self) -> Iterator[Session]:
         """A transaction: all of it or, when the block raises, none."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that changes nothing, and waits for nobody who does."""
+        with Session(self._reads, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -79,7 +86,7 @@ def connect(url: str) -> Engine:
         raise InvalidArgument("db", expected=expected, found=found) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -90,6 +97,11 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _prepare(connection: sqlite3.Connection, _: Any) -> None:

@@ -141,7 +141,7 @@ class Doorkeeper:
         """Who holds a token. Raises Unauthorized with one sentence for whatever is wrong with it."""
         mark, _, rest = (given or "").partition("_")
         name, _, secret = rest.partition("_")
-        with self._store.begin() as session:
+        with self._store.reading() as session:
             row = session.get(TokenRow, name) if mark == MARK and len(name) == 2 * _ID else None
         now = time.time()
         good = row is not None and not row.ended and row.expires >= now

@@ -2,6 +2,7 @@
 archives that unpack to what they state and no more."""
 
 import hashlib
+import io
 import os
 import stat
 import zipfile
@@ -24,6 +25,7 @@ _DEPTH = 20  # folders
 _PART = 200  # bytes of each of its parts, which get a suffix
 _RATIO = 200  # of unpacked to packed: deflate reaches 1,032, pictures hardly 2
 _BLOCK = 1 << 16
+_SMALL = 1 << 20  # bytes of a part that a request that waits may hold in memory
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, OSError)
 ZIP = b"PK\x03\x04", b"PK\x05\x06"
 
@@ -66,23 +68,59 @@ def safe_name(name: str) -> str:
     return name
 
 
-def keep_part(root: Path, name: str, data: Readable, *, kind: str, limits: Limits) -> Stored:
+def keep_part(
+    root: Path, name: str, data: Readable, *, kind: str, limits: Limits, durable: bool = True
+) -> Stored:
     """Write one part below the job's folder, once it was looked at. Raises Refused.
 
-    The same name again is refused unless it brings the same bytes.
+    The same name again is refused unless it brings the same bytes. durable: whether it must outlast a power cut.
     """
     path = root / safe_name(name)
     rough = root.parent / f"part-{os.urandom(8).hex()}"
     try:
-        size, digest = _copied(data, rough, limits.size, name)
-        check_content(rough, name, kind=kind, limits=limits)
+        size, digest = _copied(data, rough, limits.size, name, durable=durable)
+        check_content(rough.read_bytes(), name, kind=kind, limits=limits)
         _placed(rough, path, name, digest)
     finally:
         rough.unlink(missing_ok=True)
     return Stored(name, size, digest)
 
 
-def check_content(path: Path, name: str, *, kind: str, limits: Limits) -> None:
+def take_part(
+    root: Path, name: str, data: Readable, *, kind: str, limits: Limits
+) -> tuple[Stored, bytes | Path]:
+    """One part that is worked off as it comes: in memory where it is small, else as `keep_part` writes it.
+    Raises Refused."""
+    safe_name(name)
+    start = b""
+    while len(start) <= _SMALL and (block := data.read(_SMALL + 1 - len(start))):
+        start += block
+    if len(start) > min(_SMALL, limits.size):
+        root.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole = _Joined(io.BytesIO(start), data)
+        return keep_part(root, name, whole, kind=kind, limits=limits, durable=False), root / name
+    if not start:
+        raise _empty(name)
+    check_content(start, name, kind=kind, limits=limits)
+    return Stored(name, len(start), hashlib.sha256(start).hexdigest()), start
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """One after the other."""
+
+    first: Readable
+    second: Readable
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self.first.read(size) or self.second.read(size)
+
+
+def _empty(name: str) -> Refused:
+    return Refused(f"{name[:60]}: expected a file, found an empty one.")
+
+
+def check_content(data: bytes, name: str, *, kind: str, limits: Limits) -> None:
     """Raises Refused for a file that is not of this kind of data, or a picture that is too large."""
     modality = named(kind)
     if kind != IMAGE:
@@ -95,7 +133,7 @@ def check_content(path: Path, name: str, *, kind: str, limits: Limits) -> None:
         return
     try:
         with quiet():
-            width, height = picture_size(path.read_bytes(), path=name[:60])
+            width, height = picture_size(data, path=name[:60])
     except UnreadableSource as error:
         raise Refused(str(error), status=415) from None
     if width * height > limits.pixels:
@@ -174,7 +212,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
             )  # fmt: skip
 
 
-def _copied(data: Readable, path: Path, most: int, name: str) -> tuple[int, str]:
+def _copied(data: Readable, path: Path, most: int, name: str, *, durable: bool) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
     with open(path, "xb") as file:
         while block := data.read(_BLOCK):
@@ -186,9 +224,10 @@ def _copied(data: Readable, path: Path, most: int, name: str) -> tuple[int, str]
             digest.update(block)
             file.write(block)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     if not size:
-        raise Refused(f"{name[:60]}: expected a file, found an empty one.")
+        raise _empty(name)
     return size, digest.hexdigest()
 
 

@@ -168,7 +168,7 @@ class Vault:
         self._row(name)
 
     def _row(self, name: str) -> KeyRow:
-        with self.store.begin() as session:
+        with self.store.reading() as session:
             row = session.get(KeyRow, name)
         if row is None:
             raise Unknown("key", name)

@@ -6,13 +6,12 @@ Between two files a worker asks whether the key still stands and the job is stil
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from threading import Condition, Event, Thread
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from threading import Event, Thread
 from typing import Any
 
-from catch11.errors import Catch11Error, InvalidArgument, SecondStrength
+from catch11.errors import Catch11Error, InvalidArgument
 from catch11.keys.authorized import Authorized
 from catch11.modalities.known import named
 from catch11.modalities.open import loaded
@@ -20,6 +19,7 @@ from catch11.modalities.options import Options, RecodeOptions
 from catch11.modalities.recode import recode
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
+from catch11.serve.ledgers import Ledgers
 from catch11.serve.outcomes import one_file, outcomes, write_lists
 from catch11.serve.refusals import Refused
 from catch11.serve.settings import Settings, job_place, ledger_of
@@ -52,8 +52,7 @@ class Workers:
     settings: Settings
     told: Callable[[Told], None] = lambda told: None
     _stop: Event = field(default_factory=Event)
-    _news: Condition = field(default_factory=Condition)
-    _busy: set[tuple[str, str]] = field(default_factory=set)
+    ledgers: Ledgers = field(default_factory=Ledgers)
     _models: dict[str, Authorized] = field(default_factory=dict)
     _threads: list[Thread] = field(default_factory=list)
 
@@ -75,8 +74,8 @@ class Workers:
 
     def wake(self) -> None:
         """A job waits."""
-        with self._news:
-            self._news.notify_all()
+        with self.ledgers.news:
+            self.ledgers.news.notify_all()
 
     @property
     def stopping(self) -> bool:
@@ -110,16 +109,15 @@ class Workers:
             try:
                 self._work(work)
             finally:
-                self._busy.discard((work.tenant, work.key))
-                self.wake()
+                self.ledgers.free((work.tenant, work.key))
 
     def _next(self) -> jobs.Work | None:
-        with self._news:
-            work = jobs.claim(self.store, busy=tuple(self._busy))
+        with self.ledgers.news:
+            work = jobs.claim(self.store, busy=self.ledgers.busy)
             if work is None:
-                self._news.wait(_POLL)
+                self.ledgers.news.wait(_POLL)
             else:
-                self._busy.add((work.tenant, work.key))
+                self.ledgers.take((work.tenant, work.key))
             return work
 
     def _work(self, work: jobs.Work) -> None:
@@ -132,7 +130,7 @@ class Workers:
         except Exception as error:  # noqa: BLE001 - whatever it is, one job fails and the next is taken
             # The sentence of an error may name a model or a path: the log gets its class alone.
             log.error("job %s failed: %s", work.id, type(error).__name__)
-            jobs.fail(self.store, work, _sentence(error))
+            jobs.fail(self.store, work, sentence(error))
             state = jobs.FAILED
         self.told(Told(work.id, state))
 
@@ -155,16 +153,18 @@ class Workers:
                     raise Interrupted
                 self.told(Told(work.id, jobs.RUNNING))
 
-        options = self._options(work, opened, ledger)
+        options = replace(self.options(work.ask, opened), ledger=ledger)
         source = one_file(place, opened.key, names) or place.source
-        recode(source, place.release, opened.key, options, progress=tick)
+        self.ledgers.close((work.tenant, work.key))
+        recode(source, place.release, opened.key, options, strict=False, progress=tick)
         write_lists(place, ledger, opened.key, names)
         found = outcomes(place, ledger, opened.key, names)
         self.vault.check(work.key)
         jobs.finish(self.store, work, found)
 
-    def _options(self, work: jobs.Work, opened: Opened, ledger: Path) -> RecodeOptions:
-        facts = dict(work.ask)
+    def options(self, ask: Mapping[str, Any], opened: Opened) -> RecodeOptions:
+        """What the engine is asked with a key. ask: with keep and method as the grant gave them."""
+        facts = dict(ask)
         method = facts.pop("method")
         keep = facts.pop("keep")
         own = {name: value for name, value in facts.items() if name in Ask.model_fields and name != "purpose"}  # fmt: skip
@@ -173,7 +173,7 @@ class Workers:
         needs = model is not None and (method == "deep" or bool(named(opened.key.modality).reader(opened.key)))  # fmt: skip
         given: dict[str, Any] = {
             **own, "method": method, "keep": keep if takes_keep else None, "copy": opened.secret,
-            "ledger": ledger, "workers": self.settings.threads, "check": model is not None,
+            "workers": self.settings.threads, "check": model is not None,
         }  # fmt: skip
         if model is not None and (needs or given["check"]):
             given["model"] = model
@@ -182,15 +182,10 @@ class Workers:
         return RecodeOptions(**given)
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """What the sender of a job is told of an error: sentences that concern what was sent alone."""
     if isinstance(error, Refused):
         return str(error)
-    if isinstance(error, SecondStrength):
-        return (
-            "a file was released to you before with other settings, and two strengths of one source together "
-            "give it away; ask for the same settings, or leave the file out."
-        )
     if isinstance(error, InvalidArgument) and error.name in Ask.model_fields:
         return str(error)
     if isinstance(error, Catch11Error):

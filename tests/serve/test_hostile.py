@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from catch11.data.foreign import SIGNS
-from catch11.serve.pace import Pace, slot_after
+from catch11.serve.pace import Pace, Tempo
 from catch11.serve.refusals import Refused
 from catch11.serve.tokens import Limits
 from tests.serve.gateway import Gateway, gateway, png, send
@@ -236,9 +236,21 @@ def test_pace_is_a_bucket_a_token() -> None:
         pace.take("a", 60)
 
 
-@pytest.mark.parametrize(("elapsed", "leaves"), [(0.0, 0.25), (0.25, 0.25), (0.26, 0.5), (0.6, 1.0), (3.0, 4.0)])  # fmt: skip
-def test_answers_leave_at_doubling_moments(elapsed: float, leaves: float) -> None:
-    assert slot_after(elapsed, 0.25) == pytest.approx(leaves)
+def test_answers_leave_as_late_as_the_slowest_of_their_like() -> None:
+    """Runs of two sorts, of which one takes a third longer: once each was seen, none is told from another."""
+    tempo, draws = Tempo(0.1), np.random.default_rng(5)
+    took = {"written": 0.30, "withheld": 0.44}
+    left: dict[str, list[float]] = {name: [] for name in took}
+    for number in range(400):
+        name = ("written", "withheld")[int(draws.integers(2))]
+        elapsed = took[name] * draws.uniform(0.95, 1.05)
+        due = tempo.due("key", elapsed, files=1)
+        assert due >= elapsed
+        if number >= 20:
+            left[name].append(due)
+    assert set(left["written"]) == set(left["withheld"])
+    assert max(left["written"]) <= 2 * took["withheld"], "it waits for no longer than that"
+    assert tempo.due("another", 0.01, files=1) == 0.1
 
 
 def test_withheld_and_written_look_and_take_alike(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip

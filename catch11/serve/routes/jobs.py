@@ -13,10 +13,13 @@ from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
 from catch11.releases.manifest import NAME
+from catch11.releases.read import read_release
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
+from catch11.serve.outcomes import bundle
 from catch11.serve.refusals import Unknown
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, JobId, Recoding
+from catch11.serve.service import Service
 from catch11.serve.settings import job_place
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=REFUSALS)
@@ -144,8 +147,9 @@ async def events(job: JobId, service: Gateway, who: Recoding) -> EventSourceResp
 def release(job: JobId, service: Gateway, who: Recoding) -> Response:
     """All files of a job and their signed list, as a zip; takes up where it stopped with a Range."""
     jobs.handed_out(service.store, who, job, "fetch release")
-    path = there(job_place(service.settings.home, job).bundle)
-    return FileResponse(path, media_type="application/zip", filename=f"{job}.zip")
+    return FileResponse(
+        bundle_of(service, job), media_type="application/zip", filename=f"{job}.zip"
+    )
 
 
 @router.get("/{job}/files/{name:path}", response_class=FileResponse)
@@ -166,6 +170,14 @@ def ledger(job: JobId, service: Gateway, who: Recoding) -> Response:
     return FileResponse(
         there(job_place(service.settings.home, job).ledger), media_type="application/jsonl"
     )
+
+
+def bundle_of(service: Service, job: str) -> FilePath:
+    """A finished job's release in one file, which is made when it is first asked for."""
+    place = job_place(service.settings.home, job)
+    if not place.bundle.is_file() and there(place.release / NAME):
+        bundle(place, [entry.file for entry in read_release(place.release).entries])
+    return there(place.bundle)
 
 
 def there(path: FilePath) -> FilePath:

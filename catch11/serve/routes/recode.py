@@ -10,14 +10,17 @@ from fastapi import APIRouter, File, Form, Header, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.datastructures import UploadFile as Upload
 
+from catch11.releases.press import Press
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask, Word
-from catch11.serve.pace import slot_after
+from catch11.serve.batches import MOST, Answered, Waiting
+from catch11.serve.jobs import Outcome
+from catch11.serve.outcomes import unusable
+from catch11.serve.outcomes import zipped as zip_bytes
 from catch11.serve.refusals import Refused
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, Recoding
-from catch11.serve.routes.jobs import WholeJob, there
+from catch11.serve.routes.jobs import WholeJob, bundle_of
 from catch11.serve.service import Service
-from catch11.serve.settings import job_place
 from catch11.serve.tokens import Bearer
 from catch11.serve.uploads import ZIP, unpacked
 
@@ -50,18 +53,63 @@ async def recode(
     again: Again = None,
 ) -> Response:
     """Recode files and wait for them. A withheld file and a written one are answered alike, at the same
-    moments. More than 500 files, further options, and progress are for jobs."""
+    moments. Asked for JSON, the job that was done answers, whose files can be fetched; asked for a zip, the
+    release, of which nothing is kept. More than 500 files, further options, and progress are for jobs."""
     begun = time.monotonic()
     if len(file) > _MANY:
         raise Refused(
             f"file: expected at most {_MANY}, found {len(file)}; make a job of them.", status=413
         )
     ask = _ask(key=key, purpose=purpose, keep=keep, method=method, names=names)
-    job = await asyncio.to_thread(_taken, service, who, ask, file, again)
+    zipped = "application/zip" in accept
+    if again is None and (one := await asyncio.to_thread(_waiting, service, who, ask, file, not zipped)):  # fmt: skip
+        if (answer := await _worked_off(service, one)) is not None:
+            return _at_once(answer, zipped=zipped)
+        job = one.id
+    else:
+        job = await asyncio.to_thread(_taken, service, who, ask, file, again)
     found = await service.ended(who, job, within=service.settings.wait)
-    leaves = begun + slot_after(time.monotonic() - begun, service.settings.slot)
+    like, files = (found["key"], found["keep"], method), found["total"]
+    leaves = begun + service.tempo.due(like, time.monotonic() - begun, files=files)
     await asyncio.sleep(max(0.0, leaves - time.monotonic()))
-    return _answer(service, who, found, zipped="application/zip" in accept)
+    return await asyncio.to_thread(_answer, service, who, found, zipped=zipped)
+
+
+def _waiting(
+    service: Service, who: Bearer, ask: Ask, files: Sequence[Upload], kept: bool
+) -> Waiting | None:
+    """A request for the next run; None where it takes a job: archives, many files, and data whose files
+    have parts."""
+    if len(files) > MOST or any(_is_zip(one) for one in files):
+        return None
+    granted = service.expect(who, ask)
+    if not Press.takes(granted.modality):
+        return None
+    return service.gather(who, granted, ask, [(_name(one), one.file) for one in files], kept=kept)
+
+
+async def _worked_off(service: Service, one: Waiting) -> Answered | None:
+    """Its answer, at its moment; None where it waited for so long that it is a job now. Raises Refused."""
+    answer = asyncio.wrap_future(one.answer)
+    try:
+        found = await asyncio.wait_for(asyncio.shield(answer), service.settings.wait)
+    except TimeoutError:
+        if await asyncio.to_thread(service.turned, one):
+            answer.cancel()
+            return None
+        found = await answer
+    await asyncio.sleep(max(0.0, found.leaves - time.monotonic()))
+    return found
+
+
+def _at_once(answer: Answered, *, zipped: bool) -> Response:
+    job = answer.done
+    if (refused := unusable(job.outcomes)) is not None:
+        raise refused
+    if zipped:
+        name = {"content-disposition": f'attachment; filename="{job.id}.zip"'}
+        return Response(zip_bytes(answer.bound), media_type="application/zip", headers=name)
+    return JSONResponse(WholeJob(**job.to_dict()).model_dump())
 
 
 def _ask(**said: Any) -> Ask:
@@ -82,21 +130,27 @@ def _taken(
         return job
     try:
         for one in files:
-            start = one.file.read(4)
-            one.file.seek(0)
-            if start in ZIP and len(files) == 1 and not _is_name(one, ".docx", ".xlsx", ".pptx"):
+            if len(files) == 1 and _is_zip(one):
                 for name, member in unpacked(one.file, who.limits):
                     service.receive(who, job, name, member)
             else:
-                service.receive(
-                    who, job, (one.filename or "file").replace("\\", "/").lstrip("/"), one.file
-                )
+                service.receive(who, job, _name(one), one.file)
         service.start(who, job)
     except BaseException:
         service.drop(who, job)
         service.drop(who, job)  # once to end it, once to take it away
         raise
     return job
+
+
+def _name(file: Upload) -> str:
+    return (file.filename or "file").replace("\\", "/").lstrip("/")
+
+
+def _is_zip(file: Upload) -> bool:
+    start = file.file.read(4)
+    file.file.seek(0)
+    return start in ZIP and not _is_name(file, ".docx", ".xlsx", ".pptx")
 
 
 def _is_name(file: Upload, *suffixes: str) -> bool:
@@ -111,10 +165,13 @@ def _answer(service: Service, who: Bearer, found: dict[str, Any], *, zipped: boo
     if found["state"] != jobs.DONE:
         return JSONResponse(WholeJob(**found).model_dump(), status_code=202)
     parts = found["parts"]
-    if parts and all(part["outcome"] == "skipped" for part in parts):
-        raise Refused(f"{parts[0]['name'][:60]}: not usable: {parts[0]['reason']}.", status=422)
+    if (refused := unusable([Outcome(**{n: part[n] for n in ("name", "outcome", "reason")}) for part in parts])):  # fmt: skip
+        raise refused
     jobs.handed_out(service.store, who, found["id"], "recode")
     if zipped:
-        path = there(job_place(service.settings.home, found["id"]).bundle)
-        return FileResponse(path, media_type="application/zip", filename=f"{found['id']}.zip")
+        return FileResponse(
+            bundle_of(service, found["id"]),
+            media_type="application/zip",
+            filename=f"{found['id']}.zip",
+        )
     return JSONResponse(WholeJob(**found).model_dump())

@@ -106,24 +106,24 @@ class Batches:
 
     def stop(self, *, wait: float = 60.0) -> None:
         """End after the run at hand; what waits is refused."""
-        with self._ledgers.news:
+        with self._ledgers.requests:
             self._stopping = True
-            self._ledgers.news.notify_all()
+            self._ledgers.requests.notify_all()
         self._thread.join(wait)
         self._ledgers.close()
 
     def put(self, one: Waiting) -> None:
         """Wait for the next run."""
-        with self._ledgers.news:
+        with self._ledgers.requests:
             if self._stopping:
                 raise Refused(_LATE, status=503, wait=5.0)
             self._live[one.who.token] += 1
             self._queue.append(one)
-            self._ledgers.news.notify_all()
+            self._ledgers.requests.notify_all()
 
     def withdraw(self, one: Waiting) -> bool:
         """Wait no more; False where it is worked off already."""
-        with self._ledgers.news:
+        with self._ledgers.requests:
             if one not in self._queue:
                 return False
             self._queue.remove(one)
@@ -135,7 +135,7 @@ class Batches:
         return self._live[token]
 
     def _gone(self, one: Waiting) -> None:
-        with self._ledgers.news:
+        with self._ledgers.requests:
             self._live[one.who.token] -= 1
             self._live += Counter()  # those at 0 are not remembered
 
@@ -155,12 +155,12 @@ class Batches:
 
     def _next(self) -> list[Waiting]:
         """Requests of one kind whose ledger nobody writes, which is theirs now; none for now."""
-        with self._ledgers.news:
+        with self._ledgers.requests:
             now = time.monotonic()
             free = (one for one in self._queue if self._later.get(one.pair, 0.0) <= now)
             first = next((one for one in free if self._ledgers.take(one.pair)), None)
             if first is None:
-                self._ledgers.news.wait(_YIELD if self._queue else None)
+                self._ledgers.requests.wait(_YIELD if self._queue else None)
                 return []
             some, files = [], 0
             for one in [one for one in self._queue if one.like == first.like]:
@@ -258,9 +258,9 @@ class Batches:
             if one.answer.exception() is not None or not one.answer.result().done.kept:
                 shutil.rmtree(self._place(one.id).root, ignore_errors=True)
         pair = some[0].pair
-        if jobs.queued(self._store, *pair):
+        if wanted := jobs.queued(self._store, *pair):
             self._later = {pair: time.monotonic() + _YIELD}
-        self._ledgers.free(pair)
+        self._ledgers.free(pair, wanted=wanted)
 
     def _place(self, job: str) -> Place:
         return job_place(self._settings.home, job)

@@ -275,14 +275,14 @@ def forget(store: Store, job: str) -> None:
 
 
 def _check_room(session: Session, who: Bearer, busy: int, waiting: int) -> None:
-    live = select(func.count()).select_from(JobRow).where(JobRow.state.in_(_LIVE))
-    mine = session.scalar(live.where(JobRow.token_id == who.token)) or 0
+    counts = func.count(), func.count().filter(JobRow.token_id == who.token)
+    live, mine = session.execute(select(*counts).select_from(JobRow).where(JobRow.state.in_(_LIVE))).one()  # fmt: skip
     if mine + waiting >= who.limits.concurrent:
         raise Refused(
             f"this token has {who.limits.concurrent} jobs that are not done, as many as it may; wait or cancel one.",
             status=429, wait=5.0,
         )  # fmt: skip
-    if (session.scalar(live) or 0) >= busy:
+    if live >= busy:
         raise Refused(
             "the gateway has all the jobs it takes; come back later.", status=503, wait=30.0
         )

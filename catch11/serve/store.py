@@ -24,6 +24,7 @@ from catch11.errors import Catch11Error, InvalidArgument
 from catch11.serve.tables import VaultRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+_POOL = 16  # connections that stay open, and as many more at once
 _BUSY = 30  # seconds that a transaction waits for another
 
 
@@ -79,7 +80,9 @@ def connect(url: str) -> Engine:
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        # A lost server shows at the next use; a file is not lost.
+        ping = not url.startswith("sqlite")
+        engine = create_engine(url, pool_pre_ping=ping, pool_size=_POOL, max_overflow=_POOL)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         expected = "sqlite:///FILE or postgresql://USER@HOST/NAME"
         found = f"one that cannot be used ({type(error).__name__})"

@@ -74,8 +74,8 @@ class Workers:
 
     def wake(self) -> None:
         """A job waits."""
-        with self.ledgers.news:
-            self.ledgers.news.notify_all()
+        with self.ledgers.jobs:
+            self.ledgers.jobs.notify_all()
 
     @property
     def stopping(self) -> bool:
@@ -112,10 +112,10 @@ class Workers:
                 self.ledgers.free((work.tenant, work.key))
 
     def _next(self) -> jobs.Work | None:
-        with self.ledgers.news:
+        with self.ledgers.jobs:
             work = jobs.claim(self.store, busy=self.ledgers.busy)
             if work is None:
-                self.ledgers.news.wait(_POLL)
+                self.ledgers.jobs.wait(_POLL)
             else:
                 self.ledgers.take((work.tenant, work.key))
             return work

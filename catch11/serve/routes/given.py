@@ -19,12 +19,13 @@ class Sentence(BaseModel):
     error: str
 
 
-def _service(request: Request) -> Service:
+# None of these waits for anything: as coroutines they need no thread each.
+async def _service(request: Request) -> Service:
     found: Service = request.app.state.service
     return found
 
 
-def _bearer(request: Request, _: Annotated[Any, Depends(_SHOWN)]) -> Bearer:
+async def _bearer(request: Request, _: Annotated[Any, Depends(_SHOWN)]) -> Bearer:
     """Who the guard let in."""
     found = getattr(request.state, "bearer", None)
     if found is None:
@@ -33,7 +34,7 @@ def _bearer(request: Request, _: Annotated[Any, Depends(_SHOWN)]) -> Bearer:
 
 
 def _needs(scope: str) -> Any:
-    def held(who: Annotated[Bearer, Depends(_bearer)]) -> Bearer:
+    async def held(who: Annotated[Bearer, Depends(_bearer)]) -> Bearer:
         who.needs(scope)
         return who
 

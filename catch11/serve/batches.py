@@ -38,6 +38,7 @@ from catch11.serve.worker import Workers, sentence
 log = logging.getLogger(__name__)
 MOST = 32  # files of a run, and of a request that may wait for one
 _PRESSES = 8  # held open
+_GATHER = 0.05  # seconds in which others may join a request that finds no run at work
 _YIELD = 0.2  # seconds in which a job that waits for the same ledger may take it
 _LATE = "the gateway is stopping; ask again in a moment."
 _WRITERS = 8  # threads that wait for the disk
@@ -64,6 +65,7 @@ class Waiting:
     parts: Sequence[Stored]
     held: Mapping[str, bytes | Path]
     kept: bool
+    came: float = field(default_factory=time.monotonic)
     answer: Future[Answered] = field(default_factory=Future)
 
     @property
@@ -157,10 +159,11 @@ class Batches:
         """Requests of one kind whose ledger nobody writes, which is theirs now; none for now."""
         with self._ledgers.requests:
             now = time.monotonic()
-            free = (one for one in self._queue if self._later.get(one.pair, 0.0) <= now)
-            first = next((one for one in free if self._ledgers.take(one.pair)), None)
+            soon = 0.0 if sum(len(one.parts) for one in self._queue) >= MOST else _GATHER
+            ripe = (one for one in self._queue if max(self._later.get(one.pair, 0.0), one.came + soon) <= now)  # fmt: skip
+            first = next((one for one in ripe if self._ledgers.take(one.pair)), None)
             if first is None:
-                self._ledgers.requests.wait(_YIELD if self._queue else None)
+                self._ledgers.requests.wait(_GATHER if self._queue else None)
                 return []
             some, files = [], 0
             for one in [one for one in self._queue if one.like == first.like]:

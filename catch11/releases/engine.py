@@ -32,6 +32,8 @@ Progress = Callable[[int, int, str], None]
 Runner = Callable[[Task, Sequence[Sequence[str]]], Iterator[list[Done]]]
 """Works off chunks of sources, and gives what became of them in their order."""
 _PRIVATE, _PUBLIC = 0o600, 0o666
+# The recoder's options tell how hard was searched, and how narrow the answer is: `settings` is a keyed id of them.
+_OWN = "recoder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +187,7 @@ def header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any
         "method": recoder.method,
         **recoder.keeps.to_dict(),
         "format": task.pipeline.form.name,
-        **task.pipeline.facts(),
+        **{name: value for name, value in task.pipeline.facts().items() if name != _OWN},
         "settings": task.settings,
         "names": names,
         "checked": task.checked,

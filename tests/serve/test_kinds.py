@@ -1,5 +1,6 @@
 """Every kind of data goes through the gateway as through the library."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def test_a_job_of_each_kind(kind: str, store: Store, tmp_path: Path) -> None:
     world = WORLDS[kind](tmp_path / "source")
     key, model = world.recoder.key, world.beside["check"]
     columns = tuple(world.beside.get("columns", ()))
+    less = "features" if kind == "texts" else "answer"
     add_key(store, kind, key, models=Models(model="given"))
-    add_grant(store, kind, "a", keep=("all",), quota=100)
+    add_grant(store, kind, "a", keep=("all", less), quota=100)
     service = Service(store, Settings(home=tmp_path / "home", threads=1, slot=0.01))
     service.workers._models["given"] = model
     token = create_token(store, "a", ["recode", "verify"])
@@ -45,9 +47,22 @@ def test_a_job_of_each_kind(kind: str, store: Store, tmp_path: Path) -> None:
             time.sleep(0.02)
         assert found["state"] == "done", found["error"]
         theirs = files_below(tmp_path / "home" / "jobs" / job / "release")
+        told = [json.dumps(found), *(client.get(f"/v1/jobs/{job}/{one}").text for one in ("files/manifest.jsonl", "ledger"))]  # fmt: skip
+        # Asked at a second strength, each known file is refused by itself, and the others are done.
+        again = run_job(client, sent, keep=less, **ask)
+        while (second := client.get(f"/v1/jobs/{again}").json())["state"] not in ("done", "failed"):
+            time.sleep(0.02)
+        told.append(client.get(f"/v1/jobs/{again}/files/manifest.jsonl").text)
     options = RecodeOptions(method="spectral", model=model, check=True, columns=columns, workers=1)
     recode(world.source, tmp_path / "out", key, options)
     assert theirs == files_below(tmp_path / "out")
+    assert second["state"] == "done", second["error"]
+    known = {part["name"] for part in found["parts"] if part["outcome"] == "released"}
+    for part in second["parts"]:
+        if part["name"] in known:
+            assert (part["outcome"], "other settings" in part["reason"]) == ("skipped", True), part
+    for word in ("steps", "margin", "psnr", "front_shift", "distance", "basis"):
+        assert not [text for text in told if f'"{word}"' in text], word
     outcomes = {part["name"]: part["outcome"] for part in found["parts"]}
     assert set(outcomes) == set(sent)
     assert "released" in outcomes.values()

@@ -1,20 +1,20 @@
 // The third view: keys and tokens, for those who run the gateway.
 import { call, get } from "./api.js";
-import { $, button, day, row, say, tried } from "./parts.js";
+import { $, button, day, fill, row, say, tried } from "./parts.js";
 
 export async function openAdmin() {
   const [keys, tokens, log] = await Promise.all(["keys", "tokens", "audit"].map((one) => get(`/v1/admin/${one}`)));
   $("log").textContent = log.wrong
     ? `The audit log does not hold: ${log.wrong}.`
     : `The audit log holds: ${log.lines} lines.`;
-  $("key-rows").replaceChildren(...keys.map((one) => row(
+  fill($("key-rows"), keys.map((one) => row(
     one.name, one.fingerprint.slice(0, 16), one.modality, one.state,
     one.state === "revoked" ? "" : button("Revoke", () => ended(`keys/${one.id}/revoke`, "POST", `key ${one.name}`), `Revoke the key ${one.name}`),
-  )));
-  $("token-rows").replaceChildren(...tokens.map((one) => row(
+  )), "No keys yet.");
+  fill($("token-rows"), tokens.map((one) => row(
     one.id, one.tenant, one.scopes.join(", "), day(one.expires), day(one.used), one.state,
     one.state === "valid" ? button("Revoke", () => ended(`tokens/${one.id}`, "DELETE", `token ${one.id}`), `Revoke the token ${one.id}`) : "",
-  )));
+  )), "No tokens yet.");
 }
 
 async function ended(path, method, what) {

@@ -45,10 +45,10 @@ async function shown(part, source, address, pair, right, fact, key) {
   pair.append(left, right);
   const apart = await psnr(source, released);
   if (apart !== null) fact("Distance", `${apart.toFixed(1)} dB PSNR to the original, at ${SIDE} pixels a side`);
-  right.append(await readers(source, released, key));
+  right.append(await readers(part, source, released, key));
 }
 
-async function readers(source, released, key) {
+async function readers(part, source, released, key) {
   const asked = async (file) => {
     const form = new FormData();
     form.append("file", file, "picture.png");
@@ -65,7 +65,7 @@ async function readers(source, released, key) {
   const body = make("tbody");
   clean.forEach((one, index) => {
     const two = made[index];
-    const share = (said) => (said.confidence === null ? "" : ` (${Math.round(said.confidence * 100)} %)`);
+    const share = (said) => (said.confidence === null ? "" : ` (${Math.round(said.confidence * 100)}\u00a0%)`);
     const cell = make("td", { className: one.answer === two.answer ? "same" : "other" },
       `${two.answer}${share(two)} – ${one.answer === two.answer ? "the same" : "another"}`);
     body.append(make("tr", {}, make("th", { scope: "row", textContent: one.role === "authorized" ? `${one.model}, authorized` : one.model }),
@@ -75,7 +75,7 @@ async function readers(source, released, key) {
   const table = make("table", {}, make("caption", { textContent: "What each model answers" }), make("thead", {}, head), body);
   const scroll = make("div", { className: "scroll", tabIndex: 0 }, table);
   scroll.setAttribute("role", "region");
-  scroll.setAttribute("aria-label", "Answers");
+  scroll.setAttribute("aria-label", `Answers about ${part.name}`);
   return scroll;
 }
 

@@ -1,13 +1,12 @@
 // The second view: jobs and how far they are.
 import { call, follow, get, save } from "./api.js";
-import { $, button, day, make, row, tried } from "./parts.js";
+import { $, button, day, fill, make, row, tried } from "./parts.js";
 
 const ENDED = ["done", "failed", "cancelled"];
 
 export async function openJobs() {
   const jobs = await get("/v1/jobs");
-  $("job-rows").replaceChildren(...jobs.map(line));
-  if (!jobs.length) $("job-rows").append(make("tr", {}, make("td", { colSpan: 6, textContent: "No jobs yet." })));
+  fill($("job-rows"), jobs.map(line), "No jobs yet.");
 }
 
 function line(job) {

@@ -11,6 +11,24 @@ export function row(...cells) {
   return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
 }
 
+// Rows into a table that is a list of cards on a narrow page: each cell has its column's name with it, and roles
+// that the layout cannot take away.
+export function fill(body, rows, none) {
+  const table = body.closest("table");
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  body.replaceChildren(...rows);
+  if (!rows.length) body.append(make("tr", {}, make("td", { colSpan: names.length, textContent: none })));
+  table.setAttribute("role", "table");
+  for (const part of [table.tHead, body]) part.setAttribute("role", "rowgroup");
+  for (const line of table.rows) {
+    line.setAttribute("role", "row");
+    [...line.cells].forEach((cell, index) => {
+      cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
+      if (line.cells.length > 1) cell.dataset.name = names[index];
+    });
+  }
+}
+
 export const day = (seconds) =>
   seconds ? new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "never";
 

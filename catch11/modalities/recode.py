@@ -34,24 +34,25 @@ _DEEP = names("also against quiet")
 
 
 def recode(
-    src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, strict: bool = True,
+    src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, apart: bool = False,
     progress: Progress | None = None,
 ) -> Summary:  # fmt: skip
     """Recode a source for the model that a key is of; see `catch11.release`.
 
-    Raises InvalidArgument, KeyMismatch, ReleaseError.
+    apart: each item for itself, as who hands files out to others needs it. What is in a file does not hang on
+    what came with it, and a second strength withholds that item alone. Raises InvalidArgument, KeyMismatch, ReleaseError.
     """
-    asked = _asked(src, key, options)
+    asked = _asked(src, key, options, apart=apart)
     with torch_threads(asked.recoder.threads):
         return release(
-            src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=strict,
+            src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=not apart,
             progress=progress, **asked.given,
         )  # fmt: skip
 
 
 def press(key: Key, options: RecodeOptions) -> Press:
-    """What `recode` makes files with, held open for sources that come one by one. Raises as it does."""
-    asked = _asked(None, key, options)
+    """What `recode` makes files with, each apart, held open for sources that come one by one. Raises as it does."""
+    asked = _asked(None, key, options, apart=True)
     return Press(
         asked.recoder, model=asked.given["model"], check=asked.check, workers=asked.workers
     )
@@ -90,7 +91,7 @@ class _Asked(NamedTuple):
     given: dict[str, Any]
 
 
-def _asked(src: Folder | None, key: Key, options: RecodeOptions) -> _Asked:
+def _asked(src: Folder | None, key: Key, options: RecodeOptions, *, apart: bool = False) -> _Asked:
     """The recoder and all else that options ask for."""
     if options.check and options.model is None:
         raise InvalidArgument("check", expected="--model MODEL beside it", found="none")
@@ -102,6 +103,8 @@ def _asked(src: Folder | None, key: Key, options: RecodeOptions) -> _Asked:
     run |= {name: given.pop(name) for name in kind.reading & set(given)}
     model, check, workers = (given.pop(name, None) for name in ("model", "check", "workers"))
     recoder = _recoder(key, given, model=model, src=src)
+    if apart and hasattr(recoder, "chunk"):
+        recoder = replace(recoder, chunk=1)  # type: ignore[type-var]
     return _Asked(
         recoder=recoder, check=model if check else None, workers=workers or _workers(recoder),
         given={"model": model, **run},

@@ -156,7 +156,7 @@ class Workers:
         options = replace(self.options(work.ask, opened), ledger=ledger)
         source = one_file(place, opened.key, names) or place.source
         self.ledgers.close((work.tenant, work.key))
-        recode(source, place.release, opened.key, options, strict=False, progress=tick)
+        recode(source, place.release, opened.key, options, apart=True, progress=tick)
         write_lists(place, ledger, opened.key, names)
         found = outcomes(place, ledger, opened.key, names)
         self.vault.check(work.key)

@@ -132,7 +132,35 @@ def test_two_strengths_of_one_picture_are_refused(open_gateway: Gateway) -> None
     again = send(open_gateway.client, {"b.png": data}, keep="answer")
     assert again.status_code == 409
     assert "before with other settings" in again.json()["error"]
+    beside = send(open_gateway.client, {**pngs(3, 450), "c.png": data}, keep="answer").json()[
+        "parts"
+    ]
+    assert (beside[-1]["outcome"], "other settings" in beside[-1]["reason"]) == ("skipped", True)
+    assert all(part["outcome"] != "skipped" for part in beside[:-1])
     assert send(open_gateway.other, {"b.png": data}, keep="answer").status_code == 200
+
+
+def test_a_picture_gives_the_same_file_whatever_comes_with_it(
+    open_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deep files, whose search works on several pictures at once elsewhere: alone, in company, as a job."""
+    client, data = open_gateway.client, png(2, 2100)
+    alone = send(client, {"a.png": data}, keep="answer").json()["parts"][0]
+    company = send(client, {**pngs(7, 2200), "zz.png": data}, keep="answer").json()["parts"][-1]
+    job = ended(client, run_job(client, {**pngs(5, 2300), "b.png": data}, keep="answer"))
+    assert alone["outcome"] == "released"
+    files = [alone, company, next(part for part in job["parts"] if part["name"] == "b.png")]
+    assert len({part["sha256"] for part in files}) == 1
+    # Where the machine would make another file of it all the same, that one does not go out.
+    from catch11.modalities.image.png8 import Png8
+
+    real = Png8.encode
+    monkeypatch.setattr(
+        Png8, "encode", lambda self, meant, canvas: real(self, meant, canvas) + b"more"
+    )
+    other = send(client, {"a.png": data, **pngs(2, 2400)}, keep="answer").json()["parts"][0]
+    assert (other["outcome"], other["file"]) == ("skipped", "")
+    assert "would make another file of it now" in other["reason"]
 
 
 def test_keys_say_nothing_secret(open_gateway: Gateway, world: World) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -17,6 +18,7 @@ from catch11.serve.refusals import Refused
 from catch11.serve.routes import admin, health, jobs, recode, verify
 from catch11.serve.service import Service
 
+ROUTERS = (health, recode, jobs, verify, admin)
 PAGE = Path(__file__).with_name("page")
 
 
@@ -33,7 +35,7 @@ def make_app(service: Service) -> FastAPI:
         openapi_url="/openapi.json", generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}" if route.tags else route.name,
     )  # fmt: skip
     app.state.service = service
-    for one in (health, recode, jobs, verify, admin):
+    for one in ROUTERS:
         app.include_router(one.router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(Catch11Error, _expected)
@@ -73,6 +75,14 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = error.headers
+    if error.status_code == 405:  # all that the address knows, not those of its first route
+        path = str(request.scope["path"])
+        known = (one for part in ROUTERS for one in part.router.routes if isinstance(one, APIRoute))
+        allowed = {
+            name for one in known if one.path_regex.match(path) for name in one.methods or ()
+        }
+        headers = {"allow": ", ".join(sorted(allowed))} if allowed else headers
     what = {404: "there is nothing at this address", 405: "this address expects another method"}
     sentence = what.get(error.status_code, str(error.detail)[:200].rstrip("."))
-    return JSONResponse({"error": f"{sentence}; see /openapi.json."}, status_code=error.status_code, headers=error.headers)  # fmt: skip
+    return JSONResponse({"error": f"{sentence}; see /openapi.json."}, status_code=error.status_code, headers=headers)  # fmt: skip

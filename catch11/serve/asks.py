@@ -9,6 +9,8 @@ from catch11.serve.tables import NAME
 
 Word = Annotated[str, Field(min_length=1, max_length=NAME)]
 
+Method = Literal["spectral", "deep", "scramble"]
+
 
 class Ask(BaseModel):
     """How sources are to be recoded. key: id, name or fingerprint; may be left out by who has one."""
@@ -25,7 +27,7 @@ class Ask(BaseModel):
         default=None, description="What files keep: answer, scores, features, layer:NAME or all."
     )
     tolerance: float | None = Field(default=None, gt=0, le=10, allow_inf_nan=False)
-    method: Literal["spectral", "deep", "scramble"] | None = None
+    method: Method | None = None
     psnr: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
     survive: Word | None = None
     look: Literal["noise", "faint"] | None = None

@@ -113,10 +113,11 @@ def keep(place: Place, bound: Bound, key: Key, rows: Mapping[str, Row]) -> None:
 
 def unusable(parts: Sequence[Outcome]) -> Refused | None:
     """The refusal of a request of which no file could be used."""
-    if not parts or any(part.outcome != "skipped" for part in parts):
+    before = (AGAIN, CHANGED)
+    if not parts or any(part.outcome != "skipped" and part.reason not in before for part in parts):
         return None
     first = parts[0]
-    status = 409 if first.reason in (AGAIN, CHANGED) else 422
+    status = 409 if first.reason in before else 422
     return Refused(f"{first.name[:60]}: not usable: {first.reason}.", status=status)
 
 
@@ -169,7 +170,7 @@ def _lost(name: str, rows: Sequence[Row]) -> Outcome:
     """Of a source without a file: what concerns the sender alone is told, and else nothing."""
     for mark, sentence in ((TWICE, AGAIN), (OTHERWISE, CHANGED)):
         if any(row.outcome == "withheld" and mark in row.reason for row in rows):
-            return Outcome(name=name, outcome="skipped", reason=sentence)
+            return Outcome(name=name, outcome="withheld", reason=sentence)
     lost = next((row for row in reversed(rows) if row.outcome == "skipped"), None)
     if lost is not None and not any(row.outcome == "withheld" for row in rows):
         return Outcome(name=name, outcome="skipped", reason=lost.reason)

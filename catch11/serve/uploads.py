@@ -117,7 +117,7 @@ class _Joined:
 
 
 def _empty(name: str) -> Refused:
-    return Refused(f"{name[:60]}: expected a file, found an empty one.")
+    return Refused(f"{name[:60]}: expected a file, found an empty one.", status=415)
 
 
 def check_content(data: bytes, name: str, *, kind: str, limits: Limits) -> None:

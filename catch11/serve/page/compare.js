@@ -7,7 +7,7 @@ const SIDE = 256;
 export function card(part, source, job, key, seconds) {
   const box = make("article", { className: "card" }, make("h3", { textContent: part.name }));
   if (part.outcome !== "released") {
-    const why = part.outcome === "skipped" ? part.reason : "the model would have answered otherwise, or no file was found";
+    const why = part.reason === "it was withheld" ? "the model would have answered otherwise, or no file was found" : part.reason;
     box.append(make("p", { textContent: `${part.outcome === "skipped" ? "Not used" : "Withheld"}: ${why}.` }));
     return box;
   }

@@ -1,6 +1,6 @@
 """Keys that a tenant may use; tokens and keys for those who run the gateway."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
@@ -58,8 +58,8 @@ class GrantedKey(Key):
 class NewToken(BaseModel):
     """A token to be made."""
 
-    tenant: str = Field(min_length=1, max_length=64)
-    scopes: list[str] = Field(min_length=1, max_length=3)
+    tenant: str = Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")
+    scopes: list[Literal["recode", "verify", "admin"]] = Field(min_length=1, max_length=3)
     days: float = Field(90.0, gt=0, le=3660, allow_inf_nan=False)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
+from pydantic.json_schema import SkipJsonSchema
 
 from catch11.serve.refusals import Unauthorized
 from catch11.serve.service import Service
@@ -48,9 +49,9 @@ Verifying = Annotated[Bearer, _needs("verify")]
 Admin = Annotated[Bearer, _needs("admin")]
 JobId = Annotated[str, Path(min_length=1, max_length=64, description="The job's id.")]
 Again = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Header(
-        alias="Idempotency-Key", min_length=8, max_length=100, pattern="^[A-Za-z0-9._-]+$",
+        alias="Idempotency-Key", min_length=8, max_length=100,
         description="A name of this request: asked again with it, the same job answers.",
     ),
 ]  # fmt: skip
@@ -58,7 +59,7 @@ Again = Annotated[
 _STATUS = {
     400: "Not a request that can be read", 401: "No valid token", 403: "Not granted", 404: "Not there",
     405: "Another method is expected", 408: "Nothing came for a while", 409: "At odds with what is there",
-    410: "The key was revoked", 413: "Too much", 415: "Another kind of data",
+    410: "The key was revoked", 413: "Too much", 414: "Too long an address", 415: "Another kind of data",
     422: "Not as expected", 429: "Too often", 503: "Not now",
 }  # fmt: skip
 REFUSALS: dict[int | str, dict[str, Any]] = {

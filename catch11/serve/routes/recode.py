@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic.json_schema import SkipJsonSchema
 from starlette.datastructures import UploadFile as Upload
 
+from catch11.releases.names import Naming
 from catch11.releases.press import Press
 from catch11.serve import jobs, listing
-from catch11.serve.asks import Ask, Word
+from catch11.serve.asks import Ask, Method, Word
 from catch11.serve.batches import MOST, Answered, Waiting
 from catch11.serve.jobs import Outcome
 from catch11.serve.outcomes import unusable
@@ -43,12 +45,14 @@ _MANY = 500  # files of one request; more go into a job
 async def recode(
     service: Gateway,
     who: Recoding,
-    file: Annotated[list[UploadFile], File(description="One file, several, or a zip of files.")],
-    key: Annotated[Word | None, Form()] = None,
-    purpose: Annotated[Word | None, Form()] = None,
-    keep: Annotated[Word | None, Form()] = None,
-    method: Annotated[str | None, Form()] = None,
-    names: Annotated[str, Form()] = "keep",
+    file: Annotated[
+        list[UploadFile], File(min_length=1, description="One file, several, or a zip of files.")
+    ],
+    key: Annotated[Word | SkipJsonSchema[None], Form()] = None,
+    purpose: Annotated[Word | SkipJsonSchema[None], Form()] = None,
+    keep: Annotated[Word | SkipJsonSchema[None], Form()] = None,
+    method: Annotated[Method | SkipJsonSchema[None], Form()] = None,
+    names: Annotated[Naming, Form()] = "keep",
     accept: Annotated[str, Header(max_length=400)] = "application/json",
     again: Again = None,
 ) -> Response:
@@ -60,7 +64,7 @@ async def recode(
         raise Refused(
             f"file: expected at most {_MANY}, found {len(file)}; make a job of them.", status=413
         )
-    ask = _ask(key=key, purpose=purpose, keep=keep, method=method, names=names)
+    ask = Ask(key=key, purpose=purpose, keep=keep, method=method, names=names)
     zipped = "application/zip" in accept
     if again is None and (one := await asyncio.to_thread(_waiting, service, who, ask, file, not zipped)):  # fmt: skip
         if (answer := await _worked_off(service, one)) is not None:
@@ -110,15 +114,6 @@ def _at_once(answer: Answered, *, zipped: bool) -> Response:
         name = {"content-disposition": f'attachment; filename="{job.id}.zip"'}
         return Response(zip_bytes(answer.bound), media_type="application/zip", headers=name)
     return JSONResponse(WholeJob(**job.to_dict()).model_dump())
-
-
-def _ask(**said: Any) -> Ask:
-    try:
-        return Ask(**{name: value for name, value in said.items() if value is not None})
-    except ValueError:
-        raise Refused(
-            "method, names: expected spectral, deep or scramble; keep or opaque."
-        ) from None
 
 
 def _taken(

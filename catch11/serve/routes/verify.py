@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import torch
 from fastapi import APIRouter, File, Form, UploadFile
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from catch11.data.pictures import decode_picture, quiet
 from catch11.errors import Catch11Error
@@ -103,7 +104,7 @@ async def answers(
     service: Gateway,
     who: Verifying,
     file: Annotated[UploadFile, File(description="One picture.")],
-    key: Annotated[Word | None, Form()] = None,
+    key: Annotated[Word | SkipJsonSchema[None], Form()] = None,
 ) -> list[Reading]:
     """What the authorized model and each rival answer to a picture, each through its own pipeline."""
     data = await file.read(who.limits.size + 1)

@@ -142,6 +142,8 @@ def rotate(
     Example: catch11 serve key rotate deit
     """
     store = open_gateway(home, db, master)
-    from catch11.serve.vault import rotate_key
+    from catch11.serve.vault import list_keys, rotate_key
 
-    return Answer(facts={"id": (made := rotate_key(store, key))}, view=f"{key}: now {made}")
+    made = rotate_key(store, key)
+    named = next(one["fingerprint"] for one in list_keys(store) if one["id"] == made)
+    return Answer(facts={"id": made, "fingerprint": named}, view=f"{key}: key {named[:16]} now")

@@ -17,7 +17,7 @@ from catch11.errors import InvalidArgument
 from catch11.recoding.choose import method_for
 from catch11.recoding.keep import parse_keep
 from catch11.serve.audit import note
-from catch11.serve.refusals import Forbidden
+from catch11.serve.refusals import Forbidden, Refused
 from catch11.serve.store import Store
 from catch11.serve.tables import GrantRow, KeyRow
 from catch11.serve.tokens import check_tenant
@@ -135,7 +135,10 @@ def find_grant(
         raise Forbidden(
             f"keep: your grant says {grant.keep.replace(',', ', ')}; ask for one of them."
         )
-    found, _ = method_for(held.modality, method, None if method == "scramble" else chosen)
+    try:
+        found, _ = method_for(held.modality, method, None if method == "scramble" else chosen)
+    except InvalidArgument as error:  # each is known, and they do not go together
+        raise Refused(str(error), status=409) from None
     sealed = facts_of(held)["sealed"] is not None
     if found == "scramble" and "all" not in grant.keep.split(","):
         raise Forbidden("method scramble keeps all, and your grant does not say so.")

@@ -49,12 +49,16 @@ def deviation(decibels: float) -> float:
     return PEAK * amplitude(decibels)
 
 
-def insensitive(layer: nn.Conv2d, *, tau: float = TAU) -> Float[Tensor, "direction pixel"]:
-    """Right singular vectors, as rows, whose singular value is at most τ. Raises EmptySubspace."""
+def insensitive(
+    layer: nn.Conv2d, *, tau: float = TAU, least: int = 0
+) -> Float[Tensor, "direction pixel"]:
+    """Right singular vectors, as rows, whose singular value is at most τ; the last `least` ones where
+    that is fewer, as the public code takes the last one. Raises EmptySubspace where there is none.
+    """
     weight = layer.weight.detach().double().flatten(1)
     _, values, rows = torch.linalg.svd(weight, full_matrices=True)
     values = torch.cat([values, torch.zeros(rows.shape[0] - len(values), dtype=values.dtype)])
-    inside = rows[values <= tau]
+    inside = rows[-max(least, int((values <= tau).sum())) or len(rows) :]
     if not len(inside):
         ascending = values.flip(0)
         raise EmptySubspace(f"tau ≤ {tau:g}", ascending[:6].tolist(), float(ascending[-1]))

@@ -1,7 +1,7 @@
 """catch11 train: a classifier of the user's own pictures, to be the authorized model or a rival."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -10,6 +10,11 @@ from catch11.cli.frame import Answer, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_model
 from catch11.cli.views import next_view
+
+if TYPE_CHECKING:
+    from catch11.evaluation.balance import Balance
+
+FEW = 12  # classes whose shares are printed
 
 
 @command("Research")
@@ -88,6 +93,13 @@ def train(
         float,
         typer.Option(metavar="T", help="Temperature that softens them.", rich_help_panel=MORE),
     ] = 2.0,
+    views: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, show_default="ever new ones", rich_help_panel=MORE,
+            help="Views of each picture before they come again: the teacher is asked once a view.",
+        ),
+    ] = 0,
     precision: Annotated[
         Literal["float32", "bfloat16"],
         typer.Option(help="of the forward pass.", rich_help_panel=MORE),
@@ -110,8 +122,8 @@ def train(
 
     recipe = Recipe(
         epochs=epochs, batch=batch, rate=rate, decay=decay, warmup=warmup, smoothing=smoothing,
-        average=average, teach=teach, heat=heat, balanced=balanced, held=held, precision=precision,
-        seed=seed,
+        average=average, teach=teach, heat=heat, balanced=balanced, held=held, views=views,
+        precision=precision, seed=seed,
     )  # fmt: skip
     opened = None if teacher is None else open_model(teacher, device=device, allow_code=allow_code)
     with progress("train") as tick:
@@ -124,6 +136,7 @@ def train(
         f"{done.spec}: {len(done.classes)} classes, learned from {done.learned:,} pictures",
         f"accuracy  {score.estimate:.2f} [{score.low:.2f}, {score.high:.2f}] of {done.held:,} held back",
     ]
+    lines += _balance(done.balance)
     if done.lost:
         name, why = done.lost[0]
         more = f" and {len(done.lost) - 1:,} more" if len(done.lost) > 1 else ""
@@ -132,3 +145,20 @@ def train(
         "next, its key:", "key", done.spec, "-o", f"{output.name}.key"
     )
     return Answer(facts=done.to_dict(), view=view)
+
+
+def _balance(balance: "Balance") -> list[str]:
+    """What accuracy hides where classes are of unlike sizes."""
+    score = balance.balanced
+    lines = [
+        f"balanced  {score.estimate:.2f} [{score.low:.2f}, {score.high:.2f}], the most frequent class "
+        f"alone scores an accuracy of {balance.majority:.2f}"
+    ]
+    if (area := balance.auc) is not None:
+        lines.append(
+            f"AUC       {area.estimate:.2f} [{area.low:.2f}, {area.high:.2f}], mean over classes"
+        )
+    if len(balance.recalls) <= FEW:
+        found = (f"{name} {share.estimate:.2f}" for name, share in balance.recalls.items())
+        lines.append(f"recall    {', '.join(found)}")
+    return lines

@@ -2,11 +2,12 @@
 
 import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catch11.evaluation.balance import balanced_accuracy
 from catch11.evaluation.classes import same_classes
 from catch11.evaluation.interval import Interval, paired_difference
 from catch11.evaluation.metrics import accuracy
@@ -97,8 +98,8 @@ def share_of(metric: str, hits: Iterable[bool]) -> Measured:
 
 
 def class_scores(tally: Tally, named: Mapping[str, Authorized]) -> list[Score]:
-    """Accuracy where labels, which are classes of the authorized model, the first, apply; then
-    agreement with a model's own clean prediction; without both, rivals' agreement with the authorized
+    """Accuracy where labels, which are classes of the authorized model, the first, apply, and balanced
+    accuracy where one of them is more than half; then agreement with a model's own clean prediction; without both, rivals' agreement with the authorized
     model on the released items."""
     scores = []
     first = next(iter(named))
@@ -111,6 +112,8 @@ def class_scores(tally: Tally, named: Mapping[str, Authorized]) -> list[Score]:
             truth = [tally.truth[place] for place in known]
             hits = _same([given[place] for place in known], _among(classes, truth))
             scores.append(share_of("accuracy", hits).by(name, condition))
+            if len(known) < 2 * max(Counter(truth).values()) < 2 * len(known):
+                scores.append(_balanced(truth, hits).by(name, condition))
     for (name, condition), given in tally.answers.items():
         if clean and condition != "clean":
             own = tally.answers[name, "clean"]
@@ -120,6 +123,15 @@ def class_scores(tally: Tally, named: Mapping[str, Authorized]) -> list[Score]:
             metric = f"{AGREEMENT} with the authorized model"
             scores.append(share_of(metric, hits).by(name, condition))
     return scores
+
+
+def _balanced(truth: Sequence[int | None], hits: Sequence[bool]) -> Measured:
+    """Where one class is more than half of the items, and accuracy says little of the others."""
+    by_class: dict[int | None, list[bool]] = defaultdict(list)
+    for label, hit in zip(truth, hits, strict=True):
+        by_class[label].append(hit)
+    share = balanced_accuracy(list(by_class.values()))
+    return Measured(metric="balanced accuracy", value=share, n=len(hits))
 
 
 def _among(classes: Sequence[int], answers: Iterable[Any]) -> list[Any]:

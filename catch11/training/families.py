@@ -11,22 +11,22 @@ Family = Literal["resnet", "vit", "deit", "swinv2", "mambavision"]
 FAMILIES: tuple[Family, ...] = get_args(Family)  # called as transformers calls them
 _SMALL: dict[Family, dict[str, Any]] = {
     "resnet": {
-        "embedding_size": 64, "hidden_sizes": [64, 128, 256], "depths": [2, 2, 2],
+        "embedding_size": 32, "hidden_sizes": [32, 64, 128], "depths": [2, 2, 2],
         "layer_type": "basic", "downsample_in_first_stage": False,
     },
     "vit": {
-        "patch_size": 8, "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4,
+        "patch_size": 8, "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
         "intermediate_size": 512,
     },
     "deit": {
-        "patch_size": 8, "hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6,
-        "intermediate_size": 576,
+        "patch_size": 8, "hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 6,
+        "intermediate_size": 384,
     },
     "swinv2": {
-        "patch_size": 4, "embed_dim": 48, "depths": [2, 4], "num_heads": [3, 6], "window_size": 4,
+        "patch_size": 4, "embed_dim": 48, "depths": [2, 2], "num_heads": [3, 6], "window_size": 4,
     },
     "mambavision": {
-        "dim": 32, "in_dim": 16, "depths": [1, 1, 3, 2], "num_heads": [1, 2, 4, 8],
+        "dim": 32, "in_dim": 16, "depths": [1, 1, 2, 2], "num_heads": [1, 2, 4, 8],
         "window_size": [8, 4, 2, 1], "drop_path_rate": 0.1,
     },
 }  # fmt: skip

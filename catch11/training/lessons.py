@@ -14,18 +14,22 @@ from catch11.data.labels import folder_labels, read_labels
 from catch11.data.pictures import open_picture
 from catch11.data.rows import csv_rows
 from catch11.errors import InvalidArgument, LabelsRefused, MissingExtra
+from catch11.training.lesions import TABLE, check_lesions, read_lesions
 from catch11.training.recipe import seed_of
 
 PARTS = {"train": ("train", "training"), "held": ("test", "val", "valid", "validation", "eval")}
+DIAGNOSIS, LESION = "dx", "lesion_id"  # columns of HAM10000
 _SAVED = ("dataset_info.json", "dataset_dict.json", "state.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """One picture: what it is called, its class, and how it is opened (UnreadablePicture)."""
+    """One picture: what it is called, its class, and how it is opened (UnreadablePicture). group: what it
+    shows, where others show the same: they are all learned from, or all judged by."""
 
     name: str
     label: int
+    group: str = ""
     open: Callable[[], Image.Image]
 
 
@@ -48,8 +52,9 @@ def read_lessons(
     """The labelled pictures of `source`.
 
     A folder of class folders, or of train/ and test/ (or val/) with class folders in each; a folder with
-    a CSV `file,label`; or a data set that `datasets` saved to disk, with one column of pictures and one
-    of classes. Where it names no pictures to be judged by, `share` of each class is held back by the seed.
+    a CSV `file,label`; HAM10000 as published; or a data set that `datasets` saved to disk, with one column
+    of pictures and one of classes. Where it names no pictures to be judged by, `share` of each class is
+    held back by the seed; pictures of one lesion stay together.
     Raises InvalidArgument, LabelsRefused, MissingExtra.
     """
     root = Path(source)
@@ -59,6 +64,9 @@ def read_lessons(
         classes, parts = _saved(root)
     elif labels is not None:
         classes, parts = _listed(root, labels)
+    elif (root / TABLE).is_file():
+        classes, rows = read_lesions(root)
+        parts = {"train": [_file(root, *row) for row in sorted(rows)]}
     else:
         classes, parts = _folders(root)
     _check(root, classes, parts["train"])
@@ -109,8 +117,8 @@ def _listed(root: Path, path: str | os.PathLike[str]) -> tuple[tuple[str, ...], 
     return classes, {"train": lessons}
 
 
-def _file(root: Path, name: str, label: int) -> Lesson:
-    return Lesson(name=name, label=label, open=lambda: open_picture(root / name))
+def _file(root: Path, name: str, label: int, group: str = "") -> Lesson:
+    return Lesson(name=name, label=label, group=group, open=lambda: open_picture(root / name))
 
 
 def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
@@ -121,7 +129,7 @@ def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
         raise MissingExtra("datasets", "datasets") from None
     loaded: Any = load_from_disk(str(root))
     whole = loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
-    tables = {
+    tables: dict[str, Any] = {
         part: next((whole[name] for name in (*names, part) if name in whole), None)
         for part, names in PARTS.items()
     }
@@ -133,6 +141,9 @@ def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
         [name for name, feature in features.items() if isinstance(feature, kind)]
         for kind in (Picture, ClassLabel)
     ]
+    if not columns[1] and DIAGNOSIS in features:  # HAM10000 has words there
+        tables = {part: _classed(table, tables["train"]) for part, table in tables.items()}
+        columns[1], features = [DIAGNOSIS], tables["train"].features
     for kind, names in zip(("pictures", "classes"), columns, strict=True):
         if len(names) != 1:
             found = ", ".join(names) or f"none of {', '.join(features)}"
@@ -144,16 +155,40 @@ def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
             given = table[label]
             if any(value is None or value < 0 for value in given):
                 raise LabelsRefused(root, f"a row of {part} has no label")
+            groups = table[LESION] if LESION in table.features else [""] * len(given)
             parts[part] = [
-                _row(table, picture, f"{part}/{index}", index, value)
-                for index, value in enumerate(given)
+                _row(table, picture, f"{part}/{index}", index, value, str(group))
+                for index, (value, group) in enumerate(zip(given, groups, strict=True))
             ]
+    _check_groups(root, features[label].names, parts)
     return tuple(features[label].names), parts
 
 
-def _row(table: Any, column: str, name: str, index: int, label: int) -> Lesson:
+def _classed(table: Any, train: Any) -> Any:
+    """The same with the words of the diagnosis as classes, those of the pictures to learn from."""
+    from datasets import ClassLabel
+
+    if table is None:
+        return None
+    names = sorted(set(train[DIAGNOSIS]))
+    if other := sorted(set(table[DIAGNOSIS]) - set(names)):
+        raise LabelsRefused(DIAGNOSIS, f"no picture to learn from is called {other[0]}")
+    return table.cast_column(DIAGNOSIS, ClassLabel(names=names))
+
+
+def _check_groups(root: Path, classes: Sequence[str], parts: Parts) -> None:
+    """Raises LabelsRefused where a lesion has two diagnoses, or pictures in both parts."""
+    rows = [lesson for part in parts.values() for lesson in part if lesson.group]
+    check_lesions(root, [(lesson.group, classes[lesson.label]) for lesson in rows])
+    sides = [{lesson.group for lesson in part if lesson.group} for part in parts.values()]
+    if both := set.intersection(*sides) if len(sides) > 1 else set():
+        reason = f"{len(both)} lesions have pictures in both of its splits, first {min(both)}"
+        raise LabelsRefused(root, reason, "give its train split alone: a share of it is held back")
+
+
+def _row(table: Any, column: str, name: str, index: int, label: int, group: str) -> Lesson:
     return Lesson(
-        name=name, label=int(label), open=lambda: table[index][column].convert("RGB")
+        name=name, label=int(label), group=group, open=lambda: table[index][column].convert("RGB")
     )  # fmt: skip
 
 
@@ -172,12 +207,18 @@ def _split(lessons: Sequence[Lesson], share: float, seed: int) -> tuple[list[Les
     """(to learn from, to be judged by): of each class at least one of each."""
     held: set[str] = set()
     for label in sorted({lesson.label for lesson in lessons}):
-        names = [lesson.name for lesson in lessons if lesson.label == label]
+        names = list(dict.fromkeys(_group(lesson) for lesson in lessons if lesson.label == label))
+        if len(names) < 2:
+            continue  # one lesion, photographed more than once
         generator = torch.Generator().manual_seed(seed_of(seed, label))
         order = torch.randperm(len(names), generator=generator).tolist()
         count = min(max(1, round(share * len(names))), len(names) - 1)
         held |= {names[place] for place in order[:count]}
     return (
-        [lesson for lesson in lessons if lesson.name not in held],
-        [lesson for lesson in lessons if lesson.name in held],
+        [lesson for lesson in lessons if _group(lesson) not in held],
+        [lesson for lesson in lessons if _group(lesson) in held],
     )
+
+
+def _group(lesson: Lesson) -> str:
+    return lesson.group or lesson.name

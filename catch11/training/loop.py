@@ -45,7 +45,7 @@ class Loop:
         self.epoch = 0
         self.rate = recipe.rate or (TUNED if net.tuned else NEW)
         module = net.module.to(device).requires_grad_(True)
-        self.optimiser = torch.optim.AdamW(_groups(module, recipe.decay), lr=self.rate)
+        self.optimiser = torch.optim.AdamW(_groups(module, recipe.decay), lr=self.rate, fused=True)
         self.mean = AveragedModel(module, avg_fn=self._mix, use_buffers=True)
         self.weights: Tensor | None = None
         if recipe.balanced:
@@ -71,11 +71,11 @@ class Loop:
         steps = per * self.recipe.epochs
         while self.epoch < self.recipe.epochs:
             self.net.module.train()
-            generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self.epoch))
+            generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self._turn()))
             order = torch.randperm(len(self.train), generator=generator)
             total = 0.0
             for number, index in enumerate(order.split(self.recipe.batch)):
-                total += self._step(index, self.epoch * per + number, steps) * len(index)
+                total += self._step(index, number, per, steps) * len(index)
                 report(self.epoch * per + number + 1, steps)
             self.epoch += 1
             yield Epoch(
@@ -89,23 +89,33 @@ class Loop:
 
     def score(self, pictures: Pictures) -> Interval:
         """The share of pictures that the averaged net answers rightly."""
+        return accuracy(matches(self.logits(pictures).argmax(1), pictures.labels))
+
+    def logits(self, pictures: Pictures) -> Float[Tensor, "count classes"]:
+        """What the averaged net answers, on the CPU."""
         module, answers = self.averaged().eval(), []
         with torch.no_grad():
             for index in torch.arange(len(pictures)).split(self.recipe.batch):
                 windows = self.net.canvas.window(pictures.batch(index.tolist()))
                 # A net of two heads answers with their mean, as transformers has it.
                 heads = torch.stack(self._heads(module, windows))
-                answers.append(heads.mean(0).argmax(1).cpu())
-        return accuracy(matches(torch.cat(answers), pictures.labels))
+                answers.append(heads.mean(0).cpu())
+        return torch.cat(answers)
 
-    def _step(self, index: Tensor, step: int, steps: int) -> float:
-        rate = rate_at(step, steps, top=self.rate, warmup=self.recipe.warmup)
+    def _turn(self) -> int:
+        """The epoch whose order and views this one has."""
+        return self.epoch % (self.recipe.views or self.recipe.epochs)
+
+    def _step(self, index: Tensor, number: int, per: int, steps: int) -> float:
+        rate = rate_at(self.epoch * per + number, steps, top=self.rate, warmup=self.recipe.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with torch.random.fork_rng(devices=self._devices()):
-            torch.manual_seed(seed_of(self.recipe.seed, self.epoch, step))
+            turn = self._turn()
+            torch.manual_seed(seed_of(self.recipe.seed, turn, turn * per + number))
             windows = self.view(self.train.batch(index.tolist()))
-            taught = None if self.teach is None else self.teach(windows).to(self.device)
+            with self._precision():
+                taught = None if self.teach is None else self.teach(windows).to(self.device)
             heads = self._heads(self.net.module, windows)
         labels = self.train.labels[index].to(self.device)
         loss = step_loss(heads, labels, taught, self.recipe, weights=self.weights)

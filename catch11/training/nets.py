@@ -58,6 +58,8 @@ def _family(arch: Any, classes: Sequence[str], size: int, teacher: bool) -> Net:
     sides = {} if arch in ("resnet", "mambavision") else {"image_size": size}
     config = AutoConfig.for_model(arch, **values, **sides, **_named(classes))
     module = _of_config(config, distilled=arch == "deit" and teacher)
+    if size < SMALL and arch in ("vit", "deit"):
+        module.set_attn_implementation("eager")  # of few tokens: the fused one is slow in bfloat16
     side = size if size < SMALL else size * 8 // 7
     preparation = {
         "image_processor_type": "BitImageProcessor", "do_resize": True,

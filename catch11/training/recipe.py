@@ -19,6 +19,8 @@ class Recipe:
     which the rate rises. smoothing: of the labels. average: share that the running mean of the weights
     keeps a step. teach: weight of the teacher's answers. heat: temperature at which they are compared.
     balanced: whether rare classes weigh more. held: share of pictures to judge by, of each class.
+    views: how many views of each picture there are before they come again, so that a teacher is asked
+    once a view; 0: ever new ones.
     precision: of the forward pass."""
 
     epochs: int = 30
@@ -32,11 +34,12 @@ class Recipe:
     heat: float = 2.0
     balanced: bool = False
     held: float = 0.1
+    views: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
+        for name, least in (("epochs", 1), ("batch", 1), ("views", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 found = getattr(self, name)
                 raise InvalidArgument(name, expected=f"{least} or more", found=found)

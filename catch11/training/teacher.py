@@ -1,8 +1,12 @@
 """A trained model as a teacher: what it answers to the views that the learner is shown."""
 
+import hashlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaxtyping import Float
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,3 +47,31 @@ def _order(own: Sequence[str], classes: Sequence[str]) -> list[int]:
         "teacher", expected=f"a model of the {len(classes)} classes of the pictures",
         found=f"{len(own)} classes, none of them {missing}" if missing else f"{len(own)} classes",
     )  # fmt: skip
+
+
+class Remembered:
+    """A teacher's answers, kept by the views they are to: one that was asked before is not asked again.
+
+    path: a file that keeps them for other trainings on the same views, of the same teacher.
+    """
+
+    def __init__(self, teach: Teach, path: Path | None = None) -> None:
+        self.teach, self.path, self.new = teach, path, 0
+        self.known: dict[str, Tensor] = (
+            {} if path is None or not path.is_file() else load_file(path)
+        )
+
+    def __call__(self, windows: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        name = hashlib.sha256(windows.contiguous().numpy().tobytes()).hexdigest()
+        if name not in self.known:
+            self.known[name] = self.teach(windows)
+            self.new += 1
+        return self.known[name]
+
+    def keep(self) -> None:
+        """Write what is new."""
+        if self.path is not None and self.new:
+            half = self.path.with_suffix(".half")
+            save_file(self.known, half)
+            os.replace(half, self.path)
+            self.new = 0

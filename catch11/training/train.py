@@ -1,5 +1,6 @@
 """Train a classifier on labelled pictures, and write it as a model that every command takes."""
 
+import csv
 import hashlib
 import json
 import os
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from catch11.errors import InvalidArgument, LabelsRefused, ReleaseError
+from catch11.evaluation.balance import Balance, balance_of
 from catch11.evaluation.interval import Interval
+from catch11.evaluation.metrics import accuracy, matches
 from catch11.models.frame import Model
 from catch11.training.lessons import Lesson, Lessons, read_lessons
 from catch11.training.loop import Epoch, Loop
@@ -17,10 +20,10 @@ from catch11.training.nets import build_net
 from catch11.training.pictures import Pictures
 from catch11.training.recipe import Recipe
 from catch11.training.state import NAME, check_same, load_state, save_state
-from catch11.training.teacher import teaching
+from catch11.training.teacher import Remembered, teaching
 from catch11.training.views import views_of
 
-METRICS, FACTS = "metrics.jsonl", "training.json"
+METRICS, FACTS, HELD = "metrics.jsonl", "training.json", "held.csv"
 
 
 @runtime_checkable
@@ -32,12 +35,13 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """spec: what loads the model. accuracy: on the pictures held back, with the 95 % interval. lost:
-    (picture, reason) of those that could not be read."""
+    """spec: what loads the model. accuracy: on the pictures held back, with the 95 % interval. balance:
+    the same class by class. lost: (picture, reason) of those that could not be read."""
 
     spec: str
     classes: tuple[str, ...]
     accuracy: Interval
+    balance: Balance
     learned: int
     held: int
     epochs: int
@@ -58,6 +62,7 @@ def train(
     teacher: Model | None = None,
     recipe: Recipe | None = None,
     resume: bool = False,
+    memory: Path | None = None,
     device: str = "cpu",
     progress: Watch = lambda done, total, what="", said="": None,
 ) -> Trained:
@@ -66,7 +71,8 @@ def train(
     arch: resnet, vit, deit, swinv2 or mambavision from nothing, hf:DIR or timm:NAME from what they hold.
     Sources and labels: see `read_lessons`. After each epoch the whole state stands in the folder and a
     line in its metrics.jsonl; `resume` goes on from there, to the weights of a training that was not
-    stopped. What is written in the end is the running mean of the weights, not the best epoch.
+    stopped. What is written in the end is the running mean of the weights, not the best epoch. memory: a
+    file that keeps the teacher's answers for other trainings on the same views.
 
     Raises InvalidArgument, LabelsRefused, ModelRefused, MissingExtra; ReleaseError where the state cannot
     be written, what stood before it intact.
@@ -76,7 +82,9 @@ def train(
     facts = _facts(arch, size, lessons, teacher, recipe)
     state = _standing(folder, facts, resume=resume)
     net = build_net(arch, lessons.classes, size=size, teacher=teacher is not None, seed=recipe.seed)
-    teach = None if teacher is None else teaching(teacher, lessons.classes)
+    teach: Remembered | None = None
+    if teacher is not None:
+        teach = Remembered(teaching(teacher, lessons.classes), memory)
     learned, held = (
         Pictures(part, net.canvas, progress=lambda done, total: progress(done, total, "reading"))
         for part in (lessons.train, lessons.held)
@@ -91,14 +99,20 @@ def train(
     _trim(folder / METRICS, loop.epoch)
     for epoch in loop.run(lambda done, total: progress(done, total, "training")):
         save_state(folder, {"facts": facts, **loop.state()})
+        if teach is not None:
+            teach.keep()
         _note(folder / METRICS, epoch)
         progress(0, 0, "", f"epoch {epoch.number} of {recipe.epochs}: {_said(epoch)}")
     net.save(loop.averaged().cpu().eval(), folder)
+    said = loop.logits(held)
     made = Trained(
-        spec=net.spec(folder), classes=lessons.classes, accuracy=loop.score(held),
+        spec=net.spec(folder), classes=lessons.classes,
+        accuracy=accuracy(matches(said.argmax(1), held.labels)),
+        balance=balance_of(said, held.labels, lessons.classes),
         learned=len(learned), held=len(held), epochs=loop.epoch,
         lost=tuple(learned.lost + held.lost),
     )  # fmt: skip
+    _list(folder / HELD, held.lessons, lessons.classes)
     text = json.dumps({**facts, **made.to_dict()}, indent=2)
     (folder / FACTS).write_text(text + "\n", encoding="utf-8")
     (folder / NAME).unlink()  # last: until here a stopped run goes on
@@ -148,6 +162,14 @@ def _check_left(source: object, lessons: Lessons, train: Pictures, held: Picture
     for index, name in enumerate(lessons.classes):
         if index not in there:
             raise LabelsRefused(source, f"no picture of the class {name} can be read")
+
+
+def _list(path: Path, lessons: tuple[Lesson, ...], classes: tuple[str, ...]) -> None:
+    """What was held back, as `verify --labels` reads it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("file", "label"))
+        rows.writerows((one.name, classes[one.label]) for one in lessons)
 
 
 def _trim(path: Path, epochs: int) -> None:

@@ -16,6 +16,8 @@ from catch11.cli import app
 from catch11.data.pictures import open_picture
 from catch11.errors import InvalidArgument, LabelsRefused, ModelRefused, ReleaseError
 from catch11.models.load import load_picture_model
+from catch11.training import teacher as teachers
+from catch11.training import train as training
 from catch11.training.families import FAMILIES
 from catch11.training.nets import build_net
 from catch11.training.recipe import Recipe
@@ -138,6 +140,40 @@ def test_each_family_is_built_trained_and_loaded(
     assert model.front() is not None
     if arch == "deit":
         assert any("distillation" in name for name in weights(tmp_path / arch))
+
+
+def test_views_that_come_again_are_taught_once(
+    pictures: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two views of each picture in four epochs; a second net finds the answers in the file, and learns
+    what it would have learned without."""
+    asked: list[int] = []
+    real = teachers.teaching
+
+    def counted(*given: Any) -> Any:
+        teach = real(*given)
+
+        def noted(windows: torch.Tensor) -> torch.Tensor:
+            asked.append(len(windows))
+            return teach(windows)
+
+        return noted
+
+    monkeypatch.setattr(training, "teaching", counted)
+    teacher, kept = load_picture_model(str(trained)), tmp_path / "taught.safetensors"
+    recipe = Recipe(epochs=4, batch=16, held=0.25, views=2)
+    folders = [tmp_path / name for name in ("first", "second", "without")]
+    for folder, memory in zip(folders, (kept, kept, None), strict=True):
+        train(
+            pictures, folder, arch="resnet", teacher=teacher, recipe=recipe, memory=memory
+        )  # fmt: skip
+        asked.append(0)
+    assert asked == [16, 11, 16, 11, 0, 0, 16, 11, 16, 11, 0]
+    whole = weights(folders[0])
+    for folder in folders[1:]:
+        assert all(torch.equal(value, whole[name]) for name, value in weights(folder).items())
+    rows = [json.loads(line)["loss"] for line in (folders[0] / METRICS).read_text().splitlines()]
+    assert len(set(rows)) == 4
 
 
 def test_a_folder_is_tuned_and_its_head_drawn_anew(trained: Path, tmp_path: Path) -> None:

@@ -78,9 +78,12 @@ def every_finding(kind: str, material: Material, jury: Jury) -> list[Finding]:
     return found
 
 
-def assault(trial: Trial, attacks: Sequence[Attack], *, training: int) -> list[Record]:
-    """Each attack's best try against every rival that it can use, and the rival as it is."""
-    rivals = [name for name in trial.place.names(trial.family) if name != trial.authorized]
+def assault(
+    trial: Trial, attacks: Sequence[Attack], *, training: int, rivals: Sequence[str] = ()
+) -> list[Record]:
+    """Each attack's best try against every rival that it can use, and the rival as it is. rivals: all
+    others of the family where none is named."""
+    rivals = rivals or [n for n in trial.place.names(trial.family) if n != trial.authorized]
     wanted = frozenset().union(*(attack.knowledge for attack in attacks))
     held, judge = material(trial, wanted, training=training, rivals=rivals), jury(trial, rivals)
     records = [trial.record(name, which) for name in rivals for which in ("clean", "nte")]

@@ -27,12 +27,15 @@ CAPTION = (
 )
 
 
-def cross(cell: Cell, place: Place) -> list[Record]:
-    """A record a model and condition; one that says why, where the method cannot work here."""
+def cross(cell: Cell, place: Place, *, models: Sequence[str] = ()) -> list[Record]:
+    """A record a model and condition; one that says why, where the method cannot work here. models: the
+    readers, all of the family where none is named."""
     nominal = cell.settings["method"] == METHODS[0]
     trial = Trial.of(cell, place, **({"method": "gaussian"} if nominal else {}))
     try:
-        return list(as_published(trial, NOMINAL)) if nominal else trial.records()
+        return (
+            list(as_published(trial, NOMINAL, models)) if nominal else trial.records(models=models)
+        )
     except (EmptySubspace, published.NoStem) as error:
         return [_refused(trial, str(error))]
 
@@ -46,19 +49,19 @@ def _refused(trial: Trial, reason: str) -> Record:
     )  # fmt: skip
 
 
-def as_published(trial: Trial, nominal: float) -> Iterator[Record]:
+def as_published(trial: Trial, nominal: float, models: Sequence[str] = ()) -> Iterator[Record]:
     """The published recoder, and Gaussian noise of the same mean square, on normalised floats: each
     model in its own preprocessing, the authorized one through its replaced stem."""
     clean, truth = trial.clean, trial.truth
     layer = published.stem(trial.model)
     generator = torch.Generator().manual_seed(0)
-    inside = published.insensitive(layer)
+    inside = published.insensitive(layer, least=trial.least)
     deltas = published.patch_noise(inside, nominal, count=len(clean), generator=generator)
     moved = published.folded(layer, deltas, tuple(clean.shape[1:]))
     noise = torch.randn(moved.shape, generator=generator) * moved.square().mean().sqrt()
     pixels = moved / torch.tensor(trial.model.canvas.gain)[:, None, None]
     decibels = float(psnr(clean + pixels, clean).mean())
-    for name in trial.place.names(trial.family):
+    for name in models or trial.place.names(trial.family):
         reader = trial.place.model(trial.family, name)
         values = reader.canvas.normalise(clean)
         conditions: tuple[tuple[Condition, torch.Tensor | None], ...] = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from catch11.evaluation.cells import Cell, Value
+from catch11.evaluation.cells import Cell
 from catch11.evaluation.record import Condition, Record
 from catch11.lab import needed
 from catch11.studies.frame import Scale, Study
@@ -28,17 +28,24 @@ CONDITIONS: tuple[Condition, ...] = ("nte", "gaussian")
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     """Quick: one target a family; full: all."""
-    rows = []
+    rows: list[Cell] = []
     for family, strengths in STRENGTHS[scale].items():
         owners = place.names(family) if scale == "full" else place.names(family)[:1]
-        for owner in owners:
-            for psnr in strengths:
-                facts: dict[str, Value] = {"family": family, "authorized": owner, "psnr": psnr}
-                count = IMAGES[scale][family]
-                rows.append(
-                    Cell(name=f"{family}: {owner} at {psnr:g} dB", settings={**facts, "n": count})
-                )
+        rows += strength_cells(family, owners, strengths, n=IMAGES[scale][family])
     return rows
+
+
+def strength_cells(
+    family: str, owners: Sequence[str], strengths: Sequence[float], *, n: int
+) -> list[Cell]:
+    """A cell an owner and strength."""
+    return [
+        Cell(name=f"{family}: {owner} at {psnr:g} dB", settings={
+            "family": family, "authorized": owner, "psnr": psnr, "n": n,
+        })
+        for owner in owners
+        for psnr in strengths
+    ]  # fmt: skip
 
 
 def work(cell: Cell, place: Place) -> Sequence[Record]:

@@ -22,6 +22,7 @@ from catch11.data.windows import window_of
 from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
+from catch11.studies.cache import cache_folder
 
 Config = Literal["digits", "local", "paper"]
 Part = Literal["test", "train"]
@@ -38,6 +39,11 @@ FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "patch": "py:catch11.studies.nets.digits:patch",
             "patch-twin": "py:catch11.studies.nets.digits:patch_twin",
         },
+        "families": {
+            "patch": "py:catch11.studies.nets.digits:patch",
+            "dense": "py:catch11.studies.nets.digits:dense",
+            "patch-twin": "py:catch11.studies.nets.digits:patch_twin",
+        },
     },
     "local": {
         "photographs": {
@@ -48,6 +54,18 @@ FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "thumbnails": {
             "resnet20": "torch:{assets}/models/cifar10_resnet20.safetensors",
             "resnet32": "torch:{assets}/models/cifar10_resnet32.safetensors",
+        },
+        "families": {
+            "resnet": "hf:{families}/resnet-0",
+            "vit": "hf:{families}/vit-0",
+            "swinv2": "hf:{families}/swinv2-0",
+            "deit": "hf:{families}/deit-0",
+            "mambavision": "hf:{families}/mambavision-0",
+            "resnet-twin": "hf:{families}/resnet-1",
+            "vit-twin": "hf:{families}/vit-1",
+            "swinv2-twin": "hf:{families}/swinv2-1",
+            "deit-twin": "hf:{families}/deit-1",
+            "mambavision-twin": "hf:{families}/mambavision-1",
         },
     },
     "paper": {
@@ -62,8 +80,21 @@ FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "resnet50": "timm:resnet50.a1_in1k",
             "resnet50-twin": "timm:resnet50.tv_in1k",
         },
+        "families": {
+            "resnet": "hf:microsoft/resnet-50",
+            "vit": "hf:google/vit-base-patch16-224",
+            "swinv2": "hf:microsoft/swinv2-tiny-patch4-window8-256",
+            "deit": "hf:facebook/deit-base-patch16-224",
+            "mambavision": "hf:nvidia/MambaVision-T-1K",
+            "resnet-twin": "timm:resnet50.tv_in1k",
+            "vit-twin": "timm:vit_base_patch16_224.augreg_in1k",
+            "swinv2-twin": "hf:microsoft/swinv2-tiny-patch4-window16-256",
+            "deit-twin": "hf:facebook/deit-base-distilled-patch16-224",
+            "mambavision-twin": "hf:nvidia/MambaVision-T2-1K",
+        },
     },
 }
+TWIN = "-twin"  # of a family's second weights
 HUB_PICTURES = ("ILSVRC/imagenet-1k", "validation", "train")  # gated: needs an account there
 
 
@@ -113,10 +144,11 @@ class Place:
     def model(self, family: str, name: str) -> Model:
         """A model by its name, loaded once a process. Raises Unavailable."""
         spec = FAMILIES[self.config][family][name]
-        if self.config == "local":
-            kind, _, path = spec.partition(":")
-            found = self.folder(*path.removeprefix("{assets}/").split("/"))
-            spec = f"{kind}:{found}"
+        kind, _, path = spec.partition(":")
+        if path.startswith("{assets}/"):
+            spec = f"{kind}:{self.folder(*path.removeprefix('{assets}/').split('/'))}"
+        if path.startswith("{families}/"):
+            spec = f"{kind}:{trained_net(path.removeprefix('{families}/'))}"
         try:
             return _loaded(spec, self.device)
         except ModelRefused as error:
@@ -132,6 +164,16 @@ class Place:
         part: "train" are others, for attackers to learn from. Fewer where there are not so many.
         """
         return _pictures(self, family, count, part)
+
+
+def trained_net(name: str) -> Path:
+    """The folder of a net that `catch11.studies.families` trained. Raises Unavailable."""
+    path = cache_folder("families") / name
+    if not (path / "training.json").is_file():
+        raise Unavailable(
+            f"the net {name}", "train it: python -m catch11.studies.families --assets DIR"
+        )
+    return path
 
 
 @lru_cache(maxsize=16)

@@ -27,10 +27,15 @@ EFFORT = {
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
+    return adapted_cells(scale, FAMILY, place.names(FAMILY)[0])
+
+
+def adapted_cells(scale: Scale, family: str, owner: str, *, before: str = "") -> list[Cell]:
+    """A cell an attacker and method, of releases for `owner`. before: of the cells' names."""
     n, training, rates, epochs = EFFORT[scale]
     return [
-        Cell(name=f"{method}: {attack}", settings={
-            "family": FAMILY, "authorized": place.names(FAMILY)[0], "method": method, "n": n,
+        Cell(name=f"{before}{method}: {attack}", settings={
+            "family": family, "authorized": owner, "method": method, "n": n,
             "training": training, "rates": rates, "epochs": epochs, "attacker": attack,
         })
         for attack in ATTACKERS
@@ -38,7 +43,8 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     ]  # fmt: skip
 
 
-def work(cell: Cell, place: Place) -> Sequence[Record]:
+def work(cell: Cell, place: Place, *, rivals: Sequence[str] = ()) -> Sequence[Record]:
+    """rivals: the attackers, all others of the family where none is named."""
     rates = tuple(float(rate) for rate in str(cell.settings["rates"]).split(","))
     epochs = tuple(int(count) for count in str(cell.settings["epochs"]).split(","))
     training = int(str(cell.settings["training"]))
@@ -52,7 +58,7 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
         LearnedFront(tuned, rivals=("adapting",)),
     )
     attack = kinds[ATTACKERS.index(str(cell.settings["attacker"]))]
-    return assault(Trial.of(cell, place), (attack,), training=training)
+    return assault(Trial.of(cell, place), (attack,), training=training, rivals=rivals)
 
 
 def attacker(record: Record) -> str:

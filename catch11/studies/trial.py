@@ -35,8 +35,8 @@ Method = Literal["spectral", "deep", "published as a file", "clipped", "gaussian
 SECRET = bytes(range(32))  # every study's, so that it repeats; a release draws its own
 CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
 # What each family's spectral release asks for: its strength in dB and its rule.
-STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "digits": 8.0}
-ENERGY = {"photographs": 5e-4, "thumbnails": None, "digits": None}
+STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "families": 13.5, "digits": 8.0}
+ENERGY = {"photographs": 5e-4, "thumbnails": None, "families": None, "digits": None}
 MOST_DIGITS = 24  # a place to try studies in
 DIGITS_RADIUS = 24.0  # as in the demo: pictures of 192 numbers leave little room
 
@@ -57,7 +57,8 @@ class Trial:
 
     psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
     format: png8 is read by each model through its own preprocessing; tensor, floats outside the
-    box too, as values of the window. keep: what deep files keep; spectral ones keep "all"; "sealed"
+    box too, as values of the window. energy: share of the front that the key lets in, the family's own
+    where None. least: directions that the published recoder takes whatever they cost. keep: what deep files keep; spectral ones keep "all"; "sealed"
     are those for a sealed copy, and "opened" what it makes of them; "originals" are not recoded.
     """
 
@@ -67,6 +68,8 @@ class Trial:
     n: int
     method: Method = "spectral"
     psnr: float | None = None
+    energy: float | None = None
+    least: int = 0
     format: Format = "png8"
     part: Part = "test"
     tag: str = ""
@@ -87,7 +90,7 @@ class Trial:
 
     @property
     def key(self) -> Key:
-        return _key(self.place, self.family, self.authorized)
+        return _key(self.place, self.family, self.authorized, self.energy)
 
     @property
     def kind(self) -> str:
@@ -196,10 +199,11 @@ def _role(place: Place, family: str, authorized: str, name: str) -> Role:
 
 
 @lru_cache(maxsize=8)
-def _key(place: Place, family: str, authorized: str) -> Key:
+def _key(place: Place, family: str, authorized: str, energy: float | None) -> Key:
     model = place.model(family, authorized)
     patch = model.front().tiled and place.config != "digits"
-    energy = ENERGY[family] if patch else None
+    if energy is None and patch:
+        energy = ENERGY[family]
     return build_key(model, energy=energy, secret=SECRET)
 
 
@@ -238,7 +242,7 @@ def _made(trial: Trial) -> Made:
         made = published.at_strength(clean, trial.key.subspace.project(rays), strength, grid=grid)
     else:
         layer = published.stem(trial.model)
-        inside = published.insensitive(layer)
+        inside = published.insensitive(layer, least=trial.least)
         drawn = [published.patch_noise(inside, 20.0, generator=g) for g in generators]
         deltas = torch.cat(drawn)
         rays = published.folded(layer, deltas, clean.shape[1:])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,11 @@ def load_dataset(name, *, split, streaming):
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every model of the paper's photographs under its id, each a tiny one with weights of its own."""
+    """Every model of the paper's photographs and families under its id, each a tiny one with weights of its own."""
     home = tmp_path_factory.mktemp("hub")
-    for seed, spec in enumerate(FAMILIES["paper"]["photographs"].values()):
+    families = (FAMILIES["paper"][name].values() for name in ("photographs", "families"))
+    specs = dict.fromkeys(spec for family in families for spec in family if spec[:3] == "hf:")
+    for seed, spec in enumerate(specs):
         folder = home / ("models--" + spec.removeprefix("hf:").replace("/", "--"))
         snapshot = folder / "snapshots" / "0123"
         snapshot.mkdir(parents=True)
@@ -72,6 +75,19 @@ def test_from_a_cache(cache: Path, tmp_path: Path) -> None:
     assert {record["model"] for record in records} == set(FAMILIES["paper"]["photographs"])
     assert {record["n"] for record in records} == {40}
     assert {record["command"] for record in records} == {"catch11 study table1 --quick --hub"}
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm would ask for its own weights")
+def test_the_families_from_a_cache(cache: Path, tmp_path: Path) -> None:
+    """Those of timm are left out where it is not installed."""
+    (tmp_path / "datasets.py").write_text(DATASETS)
+    made = run(["families", "--only", "vit, spectral, 10"], cache, tmp_path / "out", tmp_path)
+    assert made.returncode == 0, made.stderr
+    records = json.loads(made.stdout)["studies"]["families"]["records"]
+    wanted = [name for name, spec in FAMILIES["paper"]["families"].items() if spec[:3] == "hf:"]
+    assert {record["model"] for record in records} == set(wanted)
+    assert len(wanted) == 8
+    assert {record["command"] for record in records} == {"catch11 study families --quick --hub"}
 
 
 def test_without_network_and_cache(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from catch11.studies.place import Place
 DIGITS = Place(config="digits")
 STUDIES = (
     "table1", "table2", "table5", "table6", "table8", "table9", "figure1", "figure4", "robustness",
-    "crops", "domains", "runtime", "assumption2",
+    "crops", "domains", "runtime", "assumption2", "families", "families_adapted", "families_strength",
+    "families_swin",
 )  # fmt: skip
-FIGURES = ("table5", "figure1", "figure4")
+FIGURES = ("table5", "figure1", "figure4", "families_strength")
 
 
 class Golden(NamedTuple):
@@ -48,6 +49,17 @@ GOLDEN = {
     "domains": Golden("pictures|patch (authorized)|dense|convolution", ("own data, 8.0 dB, shift 0.004|1.00|.33|.17",)),
     "runtime": Golden(
         "model|task|ms in all|ms an image|of a published arithmetic|of a forward pass|of a decode and encode", ("patch|key",)
+    ),
+    "families": Golden(
+        "files|released for|what|patch|dense|patch-twin",
+        ("dense|released|refused: no null space", "sealed|patch at 10.1 dB|released|1.00|.00|.00"),
+    ),
+    "families_adapted": Golden("files for|attack|read by|spectral|deep|gaussian", ("none|patch-twin|.00|.17|.17",)),
+    "families_strength": Golden(
+        "released for|what|read by|20 dB|13.5 dB|10 dB", ("Gaussian|patch (authorized)|1.00|.67|.67",)
+    ),
+    "families_swin": Golden(
+        "files|released for|what|patch|dense|patch-twin", ("published, last vector, as a file, 10 dB|patch at 10.0 dB|released|.83|.83|.67",)
     ),
     "assumption2": Golden(
         "front|directions seen|by chance|data variance there|overlap with as many components", ("dense|58|0.302|0.709|0.345",), within=0.02

@@ -10,7 +10,6 @@ import argparse
 import copy
 import hashlib
 import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from catch11.attacks.nets import seeded
 from catch11.canvas.frame import Canvas
 from catch11.fronts.find import first_tensor
 from catch11.models.load import parse_spec
+from catch11.studies.cache import cache_folder
 from catch11.studies.place import Place
 
 FAMILY = "thumbnails"
@@ -45,16 +45,12 @@ class Schooling:
     shift: int = 4
 
 
-def cache_folder() -> Path:
-    """The user's own cache: below XDG_CACHE_HOME, or ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "catch11" / "twins"
-
-
 def twin_path(place: Place, name: str, schooling: Schooling) -> Path:
     """Where the kept weights of a twin lie, whether they do yet or not."""
     facts = f"{place.model(FAMILY, name).fingerprint} {schooling}".encode()
-    return cache_folder() / f"{name}-twin-{hashlib.sha256(facts).hexdigest()[:12]}.safetensors"
+    return (
+        cache_folder("twins") / f"{name}-twin-{hashlib.sha256(facts).hexdigest()[:12]}.safetensors"
+    )
 
 
 def twin(place: Place, name: str, schooling: Schooling, *, keep: bool = False) -> nn.Module:

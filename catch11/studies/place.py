@@ -51,6 +51,14 @@ FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "squeezenet": "torch:{assets}/models/squeezenet1_1.safetensors",
             "mobilenet": "onnx:{assets}/models/mobilenet_v2_1.0_224.onnx",
         },
+        "six": {
+            "deit-tiny": "hf:{assets}/models/deit-tiny-patch16-224",
+            "squeezenet": "torch:{assets}/models/squeezenet1_1.safetensors",
+            "mobilenet": "onnx:{assets}/models/mobilenet_v2_1.0_224.onnx",
+            "lite0": "py:catch11.studies.nets.lite:lite0",
+            "lite1": "py:catch11.studies.nets.lite:lite1",
+            "lite2": "py:catch11.studies.nets.lite:lite2",
+        },
         "thumbnails": {
             "resnet20": "torch:{assets}/models/cifar10_resnet20.safetensors",
             "resnet32": "torch:{assets}/models/cifar10_resnet32.safetensors",
@@ -95,6 +103,7 @@ FAMILIES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     },
 }
 TWIN = "-twin"  # of a family's second weights
+PHOTOGRAPHS = ("photographs", "six")  # families that read photographs
 HUB_PICTURES = ("ILSVRC/imagenet-1k", "validation", "train")  # gated: needs an account there
 
 
@@ -188,7 +197,7 @@ def _pictures(place: Place, family: str, count: int, part: Part) -> Pictures:
     read: Mapping[str, Callable[[Place, int, Part], Pictures]] = {
         "digits": _digits,
         "paper": _hub,
-        "local": _photographs if family == "photographs" else _thumbnails,
+        "local": _photographs if family in PHOTOGRAPHS else _thumbnails,
     }
     return read[place.config](place, count, part)
 

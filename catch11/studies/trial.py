@@ -28,15 +28,15 @@ from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.answers import answers, clean_answers
 from catch11.studies.passes import counted
-from catch11.studies.place import Part, Pictures, Place
+from catch11.studies.place import PHOTOGRAPHS, Part, Pictures, Place
 
 Windows = Float[Tensor, "_ channel height width"]
 Method = Literal["spectral", "deep", "published as a file", "clipped", "gaussian"]
 SECRET = bytes(range(32))  # every study's, so that it repeats; a release draws its own
 CONDITIONS: tuple[Condition, ...] = ("clean", "nte", "gaussian", "control")
 # What each family's spectral release asks for: its strength in dB and its rule.
-STRENGTH = {"photographs": 7.0, "thumbnails": 13.5, "families": 13.5, "digits": 8.0}
-ENERGY = {"photographs": 5e-4, "thumbnails": None, "families": None, "digits": None}
+STRENGTH = {"photographs": 7.0, "six": 7.0, "thumbnails": 13.5, "families": 13.5, "digits": 8.0}
+ENERGY = {"photographs": 5e-4, "six": 5e-4, "thumbnails": None, "families": None, "digits": None}
 MOST_DIGITS = 24  # a place to try studies in
 DIGITS_RADIUS = 24.0  # as in the demo: pictures of 192 numbers leave little room
 
@@ -253,7 +253,7 @@ def _made(trial: Trial) -> Made:
 
 def _deep(trial: Trial, clean: Windows) -> Made:
     radius: float | Literal["auto"] = DIGITS_RADIUS if trial.place.config == "digits" else "auto"
-    chunk = 16 if trial.family == "photographs" else 64
+    chunk = 16 if trial.family in PHOTOGRAPHS else 64
     recoder = DeepRecoder(
         trial.model, trial.key, keep=trial.keep or None, radius=radius, tag=trial.tag, chunk=chunk
     )

@@ -157,7 +157,7 @@ def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
                 raise LabelsRefused(root, f"a row of {part} has no label")
             groups = table[LESION] if LESION in table.features else [""] * len(given)
             parts[part] = [
-                _row(table, picture, f"{part}/{index}", index, value, str(group))
+                _row(table, picture, f"{part}/{index}", index, value, str(group or ""))
                 for index, (value, group) in enumerate(zip(given, groups, strict=True))
             ]
     _check_groups(root, features[label].names, parts)
@@ -170,6 +170,8 @@ def _classed(table: Any, train: Any) -> Any:
 
     if table is None:
         return None
+    if not all([*train[DIAGNOSIS], *table[DIAGNOSIS]]):
+        raise LabelsRefused(DIAGNOSIS, "a row has no label")
     names = sorted(set(train[DIAGNOSIS]))
     if other := sorted(set(table[DIAGNOSIS]) - set(names)):
         raise LabelsRefused(DIAGNOSIS, f"no picture to learn from is called {other[0]}")

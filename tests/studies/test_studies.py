@@ -21,7 +21,7 @@ DIGITS = Place(config="digits")
 STUDIES = (
     "table1", "table2", "table5", "table6", "table8", "table9", "figure1", "figure4", "robustness",
     "crops", "domains", "runtime", "assumption2", "families", "families_adapted", "families_strength",
-    "families_swin",
+    "families_swin", "six",
 )  # fmt: skip
 FIGURES = ("table5", "figure1", "figure4", "families_strength")
 
@@ -60,6 +60,9 @@ GOLDEN = {
     ),
     "families_swin": Golden(
         "files|released for|what|patch|dense|patch-twin", ("published, last vector, as a file, 10 dB|patch at 10.0 dB|released|.83|.83|.67",)
+    ),
+    "six": Golden(
+        "files|released for|what|patch|dense|convolution", ("clean|any|clean|1.00|1.00|1.00",)
     ),
     "assumption2": Golden(
         "front|directions seen|by chance|data variance there|overlap with as many components", ("dense|58|0.302|0.709|0.345",), within=0.02

@@ -69,6 +69,29 @@ def test_one_class_and_a_class_of_one_are_refused(tmp_path: Path) -> None:
         read_lessons(tmp_path / "none", share=0.1, seed=0)
 
 
+def test_a_picture_outside_every_class_folder_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path, count=2)
+    (tmp_path / "red" / "0.png").rename(tmp_path / "loose.png")
+    with pytest.raises(LabelsRefused, match=r"loose\.png lies in no folder"):
+        read_lessons(tmp_path, share=0.1, seed=0)
+
+
+@pytest.mark.parametrize("kind", ["classes", "words"])
+def test_a_row_without_a_label_is_refused(tmp_path: Path, kind: str) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra datasets is not installed")
+    write_pictures(tmp_path / "p", count=2)
+    files = [str(tmp_path / "p" / name / f"{k}.png") for name in CLASSES for k in range(2)]
+    given = {"classes": ("label", [0, 0, None, 1, 2, 2]), "words": ("dx", ["a", "a", None, "b", "b", "b"])}  # fmt: skip
+    column, labels = given[kind]
+    table = datasets.Dataset.from_dict({"image": files, column: labels})
+    table = table.cast_column("image", datasets.Image())
+    if kind == "classes":
+        table = table.cast_column("label", datasets.ClassLabel(names=list(CLASSES)))
+    table.save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(LabelsRefused, match=r"a row (of train )?has no label"):
+        read_lessons(tmp_path / "saved", share=0.1, seed=0)
+
+
 def test_a_saved_data_set_brings_its_names_and_its_splits(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="the extra datasets is not installed")
     write_pictures(tmp_path / "p", count=4)

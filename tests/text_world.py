@@ -13,6 +13,7 @@ from transformers import (
     DistilBertConfig,
     DistilBertModel,
     RobertaConfig,
+    RobertaForSequenceClassification,
     RobertaModel,
 )
 
@@ -50,8 +51,12 @@ def save_text_model(
         shape: dict[str, Any] = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 4,
                  "intermediate_size": 64, "initializer_range": 0.2}  # fmt: skip
         if kind == "roberta":
-            module = RobertaModel(
-                RobertaConfig(**size, **shape, pad_token_id=1), add_pooling_layer=False
+            config = RobertaConfig(**size, **shape, pad_token_id=1)
+            config.num_labels = labels or config.num_labels
+            module = (
+                RobertaForSequenceClassification(config)
+                if labels
+                else RobertaModel(config, add_pooling_layer=False)
             )
         elif labels:
             config = BertConfig(**size, **shape)

@@ -11,7 +11,9 @@ import pytest
 import torch
 from transformers import ViTConfig, ViTForImageClassification
 
+from catch11.studies import table7
 from catch11.studies.place import FAMILIES
+from tests.text_world import save_text_model
 
 CONFIG = ViTConfig(
     hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16,
@@ -47,15 +49,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     families = (FAMILIES["paper"][name].values() for name in ("photographs", "families"))
     specs = dict.fromkeys(spec for family in families for spec in family if spec[:3] == "hf:")
     for seed, spec in enumerate(specs):
-        folder = home / ("models--" + spec.removeprefix("hf:").replace("/", "--"))
-        snapshot = folder / "snapshots" / "0123"
-        snapshot.mkdir(parents=True)
-        (folder / "refs").mkdir()
-        (folder / "refs" / "main").write_text("0123")
+        folder = snapshot(home, spec.removeprefix("hf:"))
         torch.manual_seed(seed)
-        ViTForImageClassification(CONFIG).save_pretrained(snapshot)
-        (snapshot / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+        ViTForImageClassification(CONFIG).save_pretrained(folder)
+        (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
     return home
+
+
+def snapshot(home: Path, name: str) -> Path:
+    """A new folder where a cache has the files of that id."""
+    folder = home / ("models--" + name.replace("/", "--"))
+    made = folder / "snapshots" / "0123"
+    made.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("0123")
+    return made
 
 
 def run(words: list[str], cache: Path, out: Path, path: Path) -> subprocess.CompletedProcess[str]:
@@ -88,6 +96,31 @@ def test_the_families_from_a_cache(cache: Path, tmp_path: Path) -> None:
     assert {record["model"] for record in records} == set(wanted)
     assert len(wanted) == 8
     assert {record["command"] for record in records} == {"catch11 study families --quick --hub"}
+
+
+GLUE = """
+def load_dataset(name, task, *, split):
+    assert (name, task, split) == ("nyu-mll/glue", "sst2", "validation")
+    words = ["the man plays in the house .", "the dog eats with food ."] * 4
+    return {"sentence": words, "label": [0, 1] * 4}
+"""
+
+
+def test_both_families_of_texts_from_a_cache(tmp_path: Path) -> None:
+    """Table 7 as the paper has it, BERT authorized and RoBERTa a rival, tiny ones under the hub's ids."""
+    home = tmp_path / "hub"
+    for kind, name in table7.HUB.items():
+        save_text_model(snapshot(home, name.format(table7.HUB_NAMES["sst2"])), kind, labels=2)
+    (tmp_path / "datasets.py").write_text(GLUE)
+    made = run(["table7", "--only", "sst2"], home, tmp_path / "out", tmp_path)
+    assert made.returncode == 0, made.stderr
+    records = json.loads(made.stdout)["studies"]["table7"]["records"]
+    assert {record["settings"]["recoder"] for record in records} == set(table7.RECODERS)
+    assert len({record["model"] for record in records}) == 2
+    own = [r for r in records if r["condition"] == "clean" and r["role"] != "authorized"]
+    assert [record["n"] for record in own] == [8]  # RoBERTa through its own embeddings and head
+    released = [r for r in records if r["condition"] == "nte" and r["role"] == "authorized"]
+    assert all(record["n"] + record["settings"]["withheld"] == 8 for record in released)
 
 
 def test_without_network_and_cache(tmp_path: Path) -> None:

@@ -131,11 +131,11 @@ CONDITIONS = {"nte": "released", "gaussian": "Gaussian noise of that PSNR"}
 
 def view(records: Sequence[Record]) -> Pivot:
     """A part a way; a row an owner and what it is read from; a column a reader."""
-    first = records[0].settings["how"]
+    clean = [r for r in records if r.condition == "clean"]
     shown = [
-        r for r in records
-        if r.condition in CONDITIONS or (r.condition == "clean" and r.settings["how"] == first)
-    ]  # fmt: skip
+        *(r for r in clean if r.settings["how"] == clean[0].settings["how"]),
+        *(r for r in records if r.condition in CONDITIONS),
+    ]
     strength = {
         (r.settings["how"], r.settings["authorized"]): f" at {r.psnr:.1f} dB"
         for r in shown if r.condition == "nte" and r.psnr is not None
@@ -148,7 +148,7 @@ def view(records: Sequence[Record]) -> Pivot:
         return name + strength.get((record.settings["how"], name), "")
 
     return pivot(
-        sorted(shown, key=lambda r: r.condition != "clean"),
+        shown,
         row={
             "files": lambda r: "clean" if r.condition == "clean" else setting("how")(r),
             "released for": owner,

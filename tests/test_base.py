@@ -17,7 +17,7 @@ SCRIPT = """
     from pathlib import Path
 
     LAB = ("sklearn", "matplotlib", "joblib", "kornia", "pyarrow", "datasets", "ray", "webdataset", "onnx",
-           "onnxruntime", "skimage", "pandas")
+           "onnxruntime", "skimage", "pandas", "cv2")
 
     class Base:
         def find_spec(self, name, path=None, target=None):

@@ -4,9 +4,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -14,8 +13,13 @@ from torch import Tensor
 
 from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
 from catch11.errors import MissingExtra
+from catch11.lab import needed
 
 Filter = Callable[[np.ndarray], np.ndarray]
+
+
+def _cv2() -> Any:
+    return needed("cv2")
 
 
 def each(windows: Tensor, change: Filter) -> Tensor:
@@ -73,30 +77,30 @@ def resize(array: np.ndarray, *, factor: float) -> np.ndarray:
     """Down by a factor (area mean) and up again (cubic)."""
     height, width = array.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
-    low = cv2.resize(array, small, interpolation=cv2.INTER_AREA)
-    return cv2.resize(low, (width, height), interpolation=cv2.INTER_CUBIC)
+    low = _cv2().resize(array, small, interpolation=_cv2().INTER_AREA)
+    return _cv2().resize(low, (width, height), interpolation=_cv2().INTER_CUBIC)
 
 
 def median(array: np.ndarray, *, size: int) -> np.ndarray:
     """Median over size x size pixels."""
-    return cv2.medianBlur(array, size)
+    return _cv2().medianBlur(array, size)
 
 
 def gaussian(array: np.ndarray, *, sigma: float) -> np.ndarray:
     """Gaussian blur of a deviation in pixels."""
-    return cv2.GaussianBlur(array, (0, 0), sigma)
+    return _cv2().GaussianBlur(array, (0, 0), sigma)
 
 
 def bilateral(array: np.ndarray, *, spread: float) -> np.ndarray:
     """Bilateral filter over 9 x 9 pixels; spread in levels of 255."""
-    return cv2.bilateralFilter(array, 9, spread, 5)
+    return _cv2().bilateralFilter(array, 9, spread, 5)
 
 
 def non_local(array: np.ndarray, *, strength: float) -> np.ndarray:
     """Non-local means (Buades et al. 2005) by OpenCV; strength in levels of 255."""
     if array.shape[-1] == 1:
-        return cv2.fastNlMeansDenoising(array, None, strength, 5, 15)
-    return cv2.fastNlMeansDenoisingColored(array, None, strength, strength, 5, 15)
+        return _cv2().fastNlMeansDenoising(array, None, strength, 5, 15)
+    return _cv2().fastNlMeansDenoisingColored(array, None, strength, strength, 5, 15)
 
 
 def block_matching(array: np.ndarray, *, sigma: float) -> np.ndarray:
@@ -120,7 +124,7 @@ def crop(array: np.ndarray, *, share: float, place: tuple[float, float], flip: b
     rows, columns = max(1, round(share * height)), max(1, round(share * width))
     top, left = round(place[0] * (height - rows)), round(place[1] * (width - columns))
     part = np.ascontiguousarray(array[top : top + rows, left : left + columns])
-    made = cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC)
+    made = _cv2().resize(part, (width, height), interpolation=_cv2().INTER_CUBIC)
     return np.ascontiguousarray(made[:, ::-1]) if flip else made
 
 

@@ -173,6 +173,15 @@ class Canvas:
         return cls(**{**facts, **lists, "fit": fit})
 
     @property
+    def rims(self) -> tuple[tuple[Any, slice, slice], ...]:
+        """Where the margin is in whole pictures: above, below, left, right."""
+        rows, columns, whole = self._rows, self._columns, slice(None)
+        return (
+            (..., slice(rows.start), whole), (..., slice(rows.stop, None), whole),
+            (..., rows, slice(columns.start)), (..., rows, slice(columns.stop, None)),
+        )  # fmt: skip
+
+    @property
     def _rows(self) -> slice:
         return slice(self.top, self.top + self.window_height)
 

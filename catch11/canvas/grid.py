@@ -32,7 +32,7 @@ class Grid:
     def index(self, values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The nearest step of each value, a whole number from 0 to `levels`, as a float."""
         scale = self.levels / (self.high - self.low)
-        return ((values - self.low) * scale).round().clamp(0, self.levels)
+        return (values - self.low).mul_(scale).round_().clamp_(0, self.levels)
 
     def value(self, index: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The value of each step; float32 in gives exactly what a reader of the file computes."""
@@ -78,4 +78,6 @@ def psnr(
     window: Float[Tensor, "batch channel height width"],
 ) -> Float[Tensor, " batch"]:
     """Peak signal-to-noise ratio an image, in dB, peak 1; inf where nothing changed."""
-    return decibels((released - window).double().square().flatten(1).mean(1))
+    moved = (released - window).flatten(1)
+    total = torch.linalg.vector_norm(moved, dim=1, dtype=torch.float64).square()
+    return decibels(total / moved.shape[1])

@@ -39,8 +39,9 @@ class KeyedStream:
 
     def uniform(self, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
         """Uniform on [0, 1), 24 bits of precision, float32."""
-        words = self._words(math.prod(shape)) >> 8
-        return torch.from_numpy((words * np.float32(2.0**-24)).astype(np.float32)).reshape(shape)
+        words = (self._words(math.prod(shape)) >> 8).astype(np.float32)
+        words *= np.float32(2.0**-24)
+        return torch.from_numpy(words).reshape(shape)
 
     def normal(self, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
         """Standard normal by Box–Muller, float32; |value| ≤ 6.7 because 32 bits feed the radius."""
@@ -48,10 +49,17 @@ class KeyedStream:
         half = (count + 1) // 2
         words = self._words(2 * half)
         # +1 keeps the logarithm finite; the float64 quotient keeps all 32 bits of the tail.
-        radius = np.sqrt(-2.0 * np.log((words[:half] + 1.0) / _TWO_TO_32).astype(np.float32))
-        angle = words[half:].astype(np.float32) * np.float32(2.0 * math.pi / _TWO_TO_32)
-        values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
-        return torch.from_numpy(values.astype(np.float32, copy=False)).reshape(shape)
+        share = words[:half] + 1.0
+        share /= _TWO_TO_32
+        radius = np.log(share, out=share).astype(np.float32)
+        radius *= np.float32(-2.0)
+        np.sqrt(radius, out=radius)
+        angle = words[half:].astype(np.float32)
+        angle *= np.float32(2.0 * math.pi / _TWO_TO_32)
+        values = np.empty(2 * half, dtype=np.float32)
+        np.multiply(np.cos(angle, out=values[:half]), radius, out=values[:half])
+        np.multiply(np.sin(angle, out=values[half:]), radius, out=values[half:])
+        return torch.from_numpy(values[:count]).reshape(shape)
 
     def integers(self, high: int, shape: tuple[int, ...]) -> Int[Tensor, "..."]:
         """Uniform integers in [0, high), high ≤ 2**31; the bias of one in 2**32 / high is accepted."""

@@ -50,7 +50,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gibibyte of RGB
 MAX_BYTES = 1 << 28
 _EIGHT_BIT = "1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"
 _WHITE_IS_ZERO = 0  # TIFF 6.0, PhotometricInterpretation
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _TURNING = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _LONGEST = 1 << 24  # characters of a text that says which side is up
@@ -175,9 +175,9 @@ def quiet() -> Iterator[None]:
 def _without_texts(data: bytes) -> bytes:
     """A PNG without its colour profile and texts, which no pixel needs and which Pillow refuses
     beyond a mebibyte; of those that can say which side is up that stays. Other bytes as they are."""
-    if not data.startswith(_PNG):
+    if not data.startswith(PNG):
         return data
-    kept, place = [_PNG], len(_PNG)
+    kept, place = [PNG], len(PNG)
     while place + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, place)
         chunk = data[place : place + size + 12]
@@ -200,13 +200,14 @@ def _turn(kind: bytes, body: bytes) -> bytes:
         text = zlib.decompressobj().decompress(text, _LONGEST) if packed else text
         if name == b"XML:com.adobe.xmp":
             found = _XMP_TURN.search(text)
-            return b"" if found is None else _chunk(b"iTXt", name + bytes(5) + found[0])
-        return _chunk(b"eXIf", bytes.fromhex("".join(text.decode("ascii").split("\n")[3:])))
+            return b"" if found is None else chunk(b"iTXt", name + bytes(5) + found[0])
+        return chunk(b"eXIf", bytes.fromhex("".join(text.decode("ascii").split("\n")[3:])))
     except (zlib.error, ValueError):
         return b""
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A part of a PNG file."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 

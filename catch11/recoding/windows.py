@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -68,8 +69,9 @@ class WindowDomain(Domain[Tensor]):
                 remedy="divide 8-bit values by 255",
             )  # fmt: skip
         images = items.float()
-        if images.numel() and not (images.min() >= 0.0 and images.max() <= 1.0):
-            found = f"values from {float(images.min()):.3g} to {float(images.max()):.3g}"
+        low, high = images.aminmax() if images.numel() else (torch.zeros(1), torch.ones(1))
+        if not (low >= 0.0 and high <= 1.0):
+            found = f"values from {float(low):.3g} to {float(high):.3g}"
             raise InvalidArgument("images", expected="values in [0, 1]", found=found)
         if images.shape[1:] == canvas.shape:
             return images
@@ -83,7 +85,7 @@ class WindowDomain(Domain[Tensor]):
         return (window_bytes(item),)
 
     def rounded(self, made: Tensor) -> Tensor:
-        made = self.grid.round(self.grid.clip(made.float()))
+        made = self.grid.round(made.float())
         return made if self.seal is None else self.seal.cleared(made)
 
     def psnr(self, made: Tensor, clean: Tensor) -> float:
@@ -102,10 +104,13 @@ class WindowDomain(Domain[Tensor]):
             return canvas.place(sealed, self.seal.around(made)) if whole else sealed
         if not whole:
             return made
-        noise = made.new_empty(len(made), *canvas.size)
-        for place, stream in enumerate(margins()):
-            noise[place] = stream.uniform(canvas.size)
-        return canvas.place(made, self.grid.round(noise))
+        pictures = made.new_empty(len(made), *canvas.size)
+        for picture, stream in zip(pictures, margins(), strict=True):
+            drawn = stream.uniform(canvas.size)
+            for rim in canvas.rims:
+                picture[rim] = self.grid.round(drawn[rim])
+        canvas.window(pictures).copy_(made)
+        return pictures
 
 
 def usual_format(canvas: Canvas) -> Format:

@@ -40,6 +40,10 @@ class Form(ABC, Generic[Meant, Value]):
     def same(self, meant: Meant, read: Value) -> bool:
         """Whether a file reads back as it was meant."""
 
+    def intact(self, data: bytes, meant: Meant, canvas: Canvas) -> bool:
+        """Whether the bytes of a file read back as it was meant."""
+        return self.same(meant, self.decode(data, canvas))
+
     def window(self, data: bytes, canvas: Canvas) -> Tensor:
         """What the authorized model sees of a picture or sound, (channel, height, width) in pixel
         units."""

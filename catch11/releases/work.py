@@ -230,7 +230,7 @@ def _written(task: Task, file: _File) -> _File:
         file.path.write_bytes(meant)
         data = file.path.read_bytes()
     try:
-        intact = data == meant and form.same(value, form.decode(data, task.canvas))
+        intact = data == meant and form.intact(data, value, task.canvas)
     except ValueError:
         intact = False
     if not intact:

@@ -62,7 +62,9 @@ class TileSubspace:
     kept: Float[Tensor, "pixel direction"]
     gains: Float[Tensor, " direction"]
     spectrum: Float[Tensor, " pixel"]
-    _cache: dict[tuple[torch.dtype, torch.device], Tensor] = field(default_factory=dict, repr=False)
+    _cache: dict[tuple[torch.dtype, torch.device, bool], Tensor] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -79,11 +81,12 @@ class TileSubspace:
         """Number of insensitive directions of a window."""
         return self.ambient - self.grid[0] * self.grid[1] * self.kept.shape[1]
 
-    def seen(self, like: Tensor) -> Float[Tensor, "pixel direction"]:
-        """`kept` in the dtype and on the device of `like`, made once."""
-        key = (like.dtype, like.device)
+    def seen(self, like: Tensor, *, turned: bool = False) -> Float[Tensor, "..."]:
+        """`kept` in the dtype and on the device of `like`, made once. turned: (direction, pixel)."""
+        key = (like.dtype, like.device, turned)
         if key not in self._cache:
-            self._cache[key] = self.kept.to(like)
+            kept = self.kept.to(like)
+            self._cache[key] = kept.T.contiguous() if turned else kept
         return self._cache[key]
 
     def tiles(

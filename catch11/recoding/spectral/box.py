@@ -9,6 +9,7 @@ times the rounds.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,12 +43,6 @@ class Effort:
     retries: int = 2
 
 
-def _climb(ahead: Tensor, multiplier: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-    """One accelerated step on the dual: the point ahead and the multiplier behind it."""
-    grown = ahead + _STEP * residual
-    return grown + _MOMENTUM * (grown - multiplier), grown
-
-
 @torch.no_grad()
 def recode_tiles(
     front: Front,
@@ -75,12 +70,12 @@ def recode_tiles(
     gains = subspace.gains.to(window)
     allowed = effort.shift * float((centred * gains).norm())
     search = _Search(
-        x=subspace.tiles(window)[0],
-        direction=subspace.tiles(direction)[0],
         seen=seen,
+        turned=subspace.seen(window, turned=True),
         gains=gains,
         rim=(subspace.rim(window), subspace.rim(direction)),
         grid=grid,
+        rows=_Rows(subspace.tiles(torch.cat([window, direction])), seen.shape[1]),
     )
     tiles, amplitude = search.run(amplitude, goal=goal, allowed=allowed, effort=effort)
     return grid.round(subspace.untile(tiles[None], grid.clip(window + amplitude * direction)))
@@ -88,14 +83,14 @@ def recode_tiles(
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Search:
-    """The dual ascent on one image. multiplier: of the last round; ahead: where momentum points."""
+    """The dual ascent on one image."""
 
-    x: Float[Tensor, "tile pixel"]
-    direction: Float[Tensor, "tile pixel"]
     seen: Float[Tensor, "pixel direction"]
+    turned: Float[Tensor, "direction pixel"]
     gains: Float[Tensor, " direction"]
     rim: tuple[Float[Tensor, " rim"], Float[Tensor, " rim"]]
     grid: Grid
+    rows: "_Rows"
 
     def run(
         self, amplitude: float, *, goal: float, allowed: float, effort: Effort
@@ -107,64 +102,92 @@ class _Search:
         amplitude is held and tiles that have settled are left alone. Where that changed the
         distance, again, from where it stands.
         """
-        most = _REACH * amplitude
-        ahead = self.x.new_zeros(len(self.x), self.seen.shape[1])
-        multiplier = ahead
+        most, places = _REACH * amplitude, torch.arange(self.rows.count)
         for rounds in (_FIRST, *(_AGAIN,) * effort.retries):
             for _ in range(rounds):
-                point = self._point(slice(None), amplitude, ahead)
-                amplitude = self._louder(
-                    point, amplitude, goal=goal, most=most, within=effort.decibel / 2
-                )
-                residual = (self.x - point) @ self.seen
-                ahead, multiplier = _climb(ahead, multiplier, residual)
-            point, ahead, multiplier = self._settle(
-                ahead, multiplier, amplitude, allowed=allowed, rounds=effort.rounds
-            )
-            held = amplitude
-            amplitude = self._louder(point, held, goal=goal, most=most, within=effort.decibel)
+                self._round(self.rows.count, amplitude)
+                amplitude = self._louder(amplitude, goal=goal, most=most, within=effort.decibel / 2)
+            order = self._settle(amplitude, allowed=allowed, rounds=effort.rounds)
+            places, held = places[order], amplitude
+            amplitude = self._louder(held, goal=goal, most=most, within=effort.decibel)
             if amplitude == held:
                 break
-        return point, held
+        return self.rows.wide[2][places.argsort()], held
 
-    def _settle(
-        self, ahead: Tensor, multiplier: Tensor, amplitude: float, *, allowed: float, rounds: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """All tiles at a fixed amplitude, each until its own share of `allowed` is met."""
-        share = allowed / len(self.x) ** 0.5
-        live = torch.arange(len(self.x))
-        settled, ahead, multiplier = torch.empty_like(self.x), ahead.clone(), multiplier.clone()
+    def _round(self, count: int, amplitude: float) -> Float[Tensor, "row direction"]:
+        """point = clip(x + K · ahead + amplitude · direction) of the first rows, and one accelerated step on
+        the dual. Returns the residual."""
+        x, direction, point, ahead, multiplier = self.rows.first(count)
+        gap, residual, grown = (one[:count] for one in self.rows.scratch)
+        torch.addmm(x, ahead, self.turned, out=point).add_(direction, alpha=amplitude)
+        torch.sub(x, point.clamp_(self.grid.low, self.grid.high), out=gap)
+        torch.mm(gap, self.seen, out=residual)
+        torch.mul(residual, _STEP, out=grown).add_(ahead)
+        torch.sub(grown, multiplier, out=ahead).mul_(_MOMENTUM).add_(grown)
+        multiplier.copy_(grown)
+        return residual
+
+    def _settle(self, amplitude: float, *, allowed: float, rounds: int) -> Tensor:
+        """All tiles at a fixed amplitude, each until its own share of `allowed` is met; those that go on
+        stand before those that have settled. Returns the order in which they stand at the end."""
+        count = self.rows.count
+        share, order = allowed / count**0.5, list(range(count))
         for _ in range(rounds):
-            point = self._point(live, amplitude, ahead[live])
-            settled[live] = point
-            residual = (self.x[live] - point) @ self.seen
-            ahead[live], multiplier[live] = _climb(ahead[live], multiplier[live], residual)
-            live = live[(residual * self.gains).norm(dim=1) > share]
-            if not len(live):
+            on = ((self._round(count, amplitude) * self.gains).norm(dim=1) > share).tolist()
+            count = sum(on)
+            if not count:
                 break
-        return settled, ahead, multiplier
+            settled = [place for place in range(count) if not on[place]]
+            going = [place for place in range(count, len(on)) if on[place]]
+            for one, other in zip(settled, going, strict=True):
+                order[one], order[other] = order[other], order[one]
+            if going:
+                self.rows.swap(settled + going, going + settled)
+        x, _, point = self.rows.wide
+        torch.sub(x, point, out=self.rows.scratch[0])
+        return torch.tensor(order)
 
-    def _louder(
-        self, point: Tensor, amplitude: float, *, goal: float, most: float, within: float
-    ) -> float:
+    def _louder(self, amplitude: float, *, goal: float, most: float, within: float) -> float:
         """The amplitude to go on with: the same where the distance is `within` dB of the goal.
 
         Clipping makes the distance grow slower than the amplitude, hence the power.
         """
-        ratio = goal / self._distance(point, amplitude)
+        ratio = goal / self._distance(amplitude)
         if abs(20.0 * math.log10(ratio)) < within:
             return amplitude
         return min(amplitude * ratio**1.5, most)
 
-    def _point(self, tiles: slice | Tensor, amplitude: float, multiplier: Tensor) -> Tensor:
-        """clip(x + amplitude · direction + K · multiplier) of some tiles."""
-        target = torch.addmm(self.x[tiles], multiplier, self.seen.T)
-        target.add_(self.direction[tiles], alpha=amplitude)
-        return target.clamp_(self.grid.low, self.grid.high)
-
-    def _distance(self, point: Tensor, amplitude: float) -> float:
+    def _distance(self, amplitude: float) -> float:
         """Root mean square of x̃ - x over the window, the uncovered rim included."""
         x, direction = self.rim
-        rim = self.grid.clip(x + amplitude * direction) - x
-        total = float((point - self.x).square().sum()) + float(rim.square().sum())
-        return max((total / (self.x.numel() + x.numel())) ** 0.5, 1e-9)
+        gap = self.rows.scratch[0]
+        total = float(gap.mul_(gap).sum())
+        if len(x):
+            total += float((self.grid.clip(x + amplitude * direction) - x).square().sum())
+        return max((total / (gap.numel() + x.numel())) ** 0.5, 1e-9)
+
+
+class _Rows:
+    """What a round works in, a row a tile, made once: on pages of new memory its small steps took longer
+    than its two products.
+
+    wide: x, direction, point. narrow: where momentum points, the multiplier of the last round. scratch, of one
+    round: x - point, the residual, the next multiplier.
+    """
+
+    def __init__(self, both: Float[Tensor, "2 tile pixel"], directions: int) -> None:
+        _, self.count, pixels = both.shape
+        self.wide = torch.cat([both, both[:1]])
+        self.narrow = both.new_zeros(2, self.count, directions)
+        sizes = pixels, directions, directions
+        self.scratch = [both.new_empty(self.count, size) for size in sizes]
+
+    def first(self, count: int) -> Sequence[Tensor]:
+        """The parts of the state of the first rows, in place."""
+        return *self.wide[:, :count].unbind(), *self.narrow[:, :count].unbind()
+
+    def swap(self, places: list[int], others: list[int]) -> None:
+        """Put what stands at the other places here."""
+        to, come = torch.tensor([places, others], device=self.wide.device)
+        for one in (self.wide, self.narrow):
+            one.index_copy_(1, to, one.index_select(1, come))

@@ -2,6 +2,7 @@
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
 # make test-gateway  the long looks at the gateway: kill -9, PostgreSQL, schemathesis, the page
+# make bench  what things cost, as ratios, in some minutes: ONLY="recode deep", FULL=--full; then the page and plots of it
 # make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
 # make docs   the same, then build the pages into site/; a broken link or anchor is an error
 # make docs-serve  show them on http://127.0.0.1:8000
@@ -14,7 +15,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: demo test check test-timm test-gateway clean pages docs docs-serve
+.PHONY: demo test check test-timm test-gateway bench clean pages docs docs-serve
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +51,10 @@ test-timm:
 test-gateway: $(VENV)/.test
 	cd tests/serve/page && npm install --no-audit --no-fund || true
 	CATCH11_LONG=1 $(BIN)/python -m pytest tests/serve tests/client
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/suite.py $(if $(ONLY),--only $(ONLY)) $(FULL)
+	$(BIN)/python benchmarks/suite.py --page
 
 pages: $(VENV)/.base
 	$(BIN)/python -m catch11.cli.manual docs/reference/commands.md

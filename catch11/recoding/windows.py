@@ -124,4 +124,4 @@ def _kind(canvas: Canvas) -> str:
 
 def window_bytes(window: Float[Tensor, "channel height width"]) -> bytes:
     """The window as the bytes that key its noise: float32, little-endian."""
-    return window.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
+    return window.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).tobytes()

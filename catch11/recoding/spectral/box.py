@@ -65,7 +65,7 @@ def recode_tiles(
     direction = subspace.project(noise)
     amplitude = goal / float(direction.square().mean().sqrt())
     if not grid.bounded:
-        return window + amplitude * direction
+        return direction.mul_(amplitude).add_(window)
     centred = subspace.tiles(front.centred(window))[0] @ seen
     gains = subspace.gains.to(window)
     allowed = effort.shift * float((centred * gains).norm())

@@ -1,0 +1,28 @@
+"""The page of speed says what its records say, and every script of benchmarks/ that a page names is there."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+def test_the_page_of_speed_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import speed_page
+
+    rows = [json.loads(line) for line in (BENCHMARKS / "records" / "speed.jsonl").open()]
+    assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(rows)
+    sys.modules.pop("speed_page")
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.stem)
+def test_scripts_on_the_pages_exist(page: Path) -> None:
+    named = re.findall(r"benchmarks/(\w+\.py)", page.read_text(encoding="utf-8"))
+    missing = [name for name in named if not (BENCHMARKS / name).exists()]
+    assert not missing, f"{page.name} names {missing}"

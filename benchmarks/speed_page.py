@@ -30,10 +30,11 @@ def page(rows: Rows) -> str:
         "do not edit. `make bench` measures it again in some minutes, `make bench FULL=--full` on more pictures, `make bench ONLY=recode` one part.", "",
         f"Measured on {first['date']}: {first['cores']} cores shared with other work, {first['cpu']}, torch {first['torch']}, one thread.",
         "Times are processor time, since others' work disturbs the clock more. The two sides of a ratio take turns; n is the number of",
-        "pairs, and the brackets hold the smallest and the largest ratio. The other work slows both sides, by how much differs between",
+        "pairs, of so many pictures each, and the brackets hold the smallest and the largest ratio. The other work slows both sides, by how much differs between",
         "a product of matrices and a decoder: look at the brackets.", "",
         "## Beside what", "", *_ratios(rows), "",
-        "The floor of `recode` reads each photograph, resizes it bicubically to 256 x 256 and saves it as PNG with Pillow's own settings; two",
+        "**Read these weakly**: the first run was on two cores that some ten other processes shared, which slows large products of matrices, most of",
+        "spectral recoding, more than a decoder. Checking asks the model twice a picture. The floor of `recode` reads each photograph, resizes it bicubically to 256 x 256 and saves it as PNG with Pillow's own settings; two",
         "thirds or more of it is deflate, which `recode` does not use that way. The published arithmetic draws with torch's generator.", "",
         "## Counted and weighed", "", *_others(rows), "",
         "## How it grows", "",
@@ -77,16 +78,17 @@ def _growth(rows: Rows) -> Iterator[str]:
 
 def _plan(rows: Rows) -> Iterator[str]:
     """What 10⁹ pictures of 256 x 256 take, from what one took here."""
-    spectral, deep = (next(r for r in rows if r["what"] == what) for what in ("png8, 10 dB", "deep, answer kept"))  # fmt: skip
+    ways = {"png8, 10 dB": "spectral, png8", "deep, answer kept": "deep, answer, on processors"}
+    held = {row["what"]: row for row in rows if row["what"] in ways}
     size = next(r for r in rows if r["what"] == "bytes of a file")["value"]
     yield "One core's processor time for one picture, times a billion. Nothing here was run: a plan, from the records above."
     yield ""
     yield "| | core hours | nodes of 64 cores for 30 days | bytes written |"
     yield "|---|---|---|---|"
-    for name, row in (("spectral, png8", spectral), ("deep, answer, on processors", deep)):
+    for what, row in held.items():
         hours = row["ms"] / 1000 * IMAGES / 3600
-        yield f"| {name} | {hours:,.0f} | {hours / HOURS / CORES:.1f} | {size * IMAGES / 1e12:,.0f} TB |"
-    busy = 1000 / spectral["ms"] * CORES
+        yield f"| {ways[what]} | {hours:,.0f} | {hours / HOURS / CORES:.1f} | {size * IMAGES / 1e12:,.0f} TB |"
+    busy = 1000 / held["png8, 10 dB"]["ms"] * CORES
     yield ""
     yield f"- **What limits spectral**: processors. A node of {CORES} cores makes {busy:,.0f} pictures a second and writes {busy * size / 1e6:,.0f} MB of them, which one disk or bucket takes."
     yield "- **What limits deep**: forward and backward passes. On a GPU `benchmarks/gpu.py` says how many pictures a second; it was not at hand."

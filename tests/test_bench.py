@@ -16,7 +16,8 @@ def test_the_page_of_speed_is_generated(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.syspath_prepend(BENCHMARKS)
     import speed_page
 
-    rows = [json.loads(line) for line in (BENCHMARKS / "records" / "speed.jsonl").open()]
+    records = (BENCHMARKS / "records" / "speed.jsonl").read_text()
+    rows = [json.loads(line) for line in records.splitlines()]
     assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(rows)
     sys.modules.pop("speed_page")
 

@@ -243,7 +243,7 @@ class Dim:
      ({"at": "1,3", "agreement": "match<0.2"}, Closing, 255.0),
      ({"keep": "layer:1", "survive": (Dim(),)}, Approach, 32.0),  # the soft change is drawn anew each step
      ({"keep": "layer:1", "radius": "least"}, Schedule, 8.0)],
-    ids=str,
+    ids=["layer", "radius", "two maps", "survive", "least"],
 )  # fmt: skip
 def test_layers_are_closed_in_on_where_nothing_else_is_asked(
     net: nn.Sequential, key: Key, settings: dict[str, object], way: type, last: float

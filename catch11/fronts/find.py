@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -64,8 +65,10 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
             continue
         try:
             trials, norm = [], None
-            for values, one, made in ((probe, call, calls), (other, second, again)):
-                norm, seen = _norm_behind(one, made)
+            norms = _norm_behind(call, calls), _norm_behind(second, again)
+            call, second = (_anew(module, one) for one in (call, second))
+            for values, one, behind in zip((probe, other), (call, second), norms, strict=True):
+                norm, seen = _normed(behind, one.made)
                 trials.append(Trial(probe=values, call=one, made=seen))
             front = held_front(trials, canvas, norm, scaled=scaled)
             _check_only_reader(module, call, other, answer)
@@ -160,17 +163,40 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = True
 
 
-def _norm_behind(call: Call, calls: list[Call]) -> tuple[nn.Module | None, Tensor]:
-    """The BatchNorm that reads a layer, and what they put out together."""
-    for other in calls:
-        if isinstance(other.layer, NORMS) and other.given is call.made:
-            return other.layer, other.made
-    return None, call.made
+def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
+    """The BatchNorm that reads a layer."""
+    found = (one.layer for one in calls if isinstance(one.layer, NORMS) and one.given is call.made)
+    return next(found, None)
+
+
+@torch.no_grad()
+def _anew(module: nn.Module, call: Call) -> Call:
+    """The call with what the layer puts out, which an activation behind it may have written over."""
+    with evaluating(module):
+        return replace(call, made=call.layer(call.given))
+
+
+@torch.no_grad()
+def _normed(norm: nn.Module | None, made: Tensor) -> tuple[nn.Module | None, Tensor]:
+    """A BatchNorm and what it makes of a response, before an activation of its own; none where it does more."""
+    if not isinstance(norm, NORMS):
+        return None, made
+    if norm.running_mean is None:
+        return norm, norm(made)
+    plain = F.batch_norm(
+        made, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+    )
+    if type(norm) in NORMS:
+        return norm, plain
+    with evaluating(norm):
+        act = getattr(norm, "act", nn.Identity())
+        same = torch.allclose(norm(made), act(plain.clone()), rtol=1e-4, atol=1e-5)
+    return (norm, plain) if same else (None, made)
 
 
 def _check_only_reader(module: nn.Module, call: Call, other: Tensor, clean: Tensor) -> None:
     """Hold the layer's output and change the input: an output that moves has another source."""
-    handle = call.layer.register_forward_hook(lambda *_: call.made)
+    handle = call.layer.register_forward_hook(lambda *_: call.made.clone())
     try:
         held = run_probe(module, other)
     finally:

@@ -199,3 +199,33 @@ def test_output_tensor_is_found() -> None:
             return {"score": x.mean((1, 2, 3))}
 
     assert run_probe(Wrapped(), torch.ones(2, 3, 4, 4)).tolist() == [1.0, 1.0]
+
+
+class Busy(nn.BatchNorm2d):
+    """Like those of timm: an activation comes with it, and writes over what the norm made."""
+
+    def __init__(self, channels: int, *, more: float = 0.0) -> None:
+        super().__init__(channels)
+        self.act, self.more = nn.ReLU(inplace=True), more
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.act(super().forward(input)) + self.more
+
+
+@pytest.mark.parametrize("stem", ["norm", "bare", "busy", "odd"])
+def test_an_activation_that_writes_over_a_response(stem: str) -> None:
+    """The front is that of the same net whose activation writes elsewhere; a norm that does more stays out of it."""
+    torch.manual_seed(3)
+    conv, norm = nn.Conv2d(3, 6, 3, stride=2, padding=1), busy_norm(6)
+    behind: dict[str, tuple[nn.Module, ...]] = {
+        "norm": (norm, nn.ReLU(inplace=True)), "bare": (nn.Hardswish(inplace=True),),
+        "busy": (Busy(6),), "odd": (Busy(6, more=1.0),),
+    }  # fmt: skip
+    for one in behind[stem]:
+        if isinstance(one, Busy):
+            one.load_state_dict(norm.state_dict())
+    plain = (conv, norm, nn.ReLU()) if stem in ("norm", "busy") else (conv, nn.ReLU())
+    tail = (nn.Flatten(), nn.Linear(6 * 8 * 8, 4))
+    canvas = canvas_of(16, 16)
+    found = find_front(nn.Sequential(conv, *behind[stem], *tail), canvas)
+    assert found.fingerprint() == find_front(nn.Sequential(*plain, *tail), canvas).fingerprint()

@@ -76,8 +76,10 @@ def preparation(module: Any) -> tuple[Prepare, Canvas, tuple[str, ...]]:
 
 def _beside(spec: str, weights: str) -> dict[str, Any]:
     """What the config.json beside weights, as timm's hub folders have it, says of their model."""
+    if not weights.endswith(WEIGHTS):
+        return {}  # none at all among them, which have no folder
     path = Path(weights).expanduser().with_name("config.json")
-    if not weights.endswith(WEIGHTS) or not path.is_file():
+    if not path.is_file():
         return {}
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))

@@ -408,6 +408,8 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtra, match=r"^timm is needed .* pip install 'catch11\[timm\]'"):
         load_picture_model("timm:resnet18@random")
+    with pytest.raises(MissingExtra, match=r"^timm is needed"):
+        load_picture_model("timm:resnet18")
 
 
 def test_an_unknown_device_is_refused(tmp_path: Path) -> None:

@@ -1,27 +1,20 @@
 """Releases on Ray: chunks are read here, recoded and checked by workers, and committed here, in order.
 
-The lists are chained and signed by one hand, so one process keeps them; workers hold no ledger and no release. What they need
-(recoder, key, models) is put into the object store once, and they fetch it from there: it is in no argument of a
-task, and no log. What a worker that dies had at hand is done again by another; what was committed stands, so every
-source is released once, and a run that is stopped resumes like any other. A chunk gives the same bytes wherever it is
-done.
+The lists are chained and signed by one hand, so one process keeps them; workers hold no ledger and no release. What a
+worker that dies had at hand is done again by another; what was committed stands, so every source is released once, and
+a run that is stopped resumes like any other. A chunk gives the same bytes wherever it is done.
 """
 
-import os
-import pickle
-import socket
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from catch11.data.pictures import quiet
-from catch11.data.stores.frame import Source
-from catch11.errors import InvalidArgument, MissingExtra, ReleaseError, UnreadableSource
+from catch11.data.stores.frame import Given
+from catch11.errors import InvalidArgument, ReleaseError, UnreadableSource
 from catch11.recoding.threads import torch_threads
 from catch11.releases.durable import sync_file
 from catch11.releases.engine import Runner
@@ -29,37 +22,22 @@ from catch11.releases.form import digest
 from catch11.releases.ledger import Blank
 from catch11.releases.pipeline import Request, pipeline_of
 from catch11.releases.places import Places
+from catch11.releases.pool import Pool, pool
 from catch11.releases.work import TWICE, Done, Task, settled, standing, work
 
-_AHEAD = 2  # chunks under way for each worker: one that is worked on, one that waits
-_SECONDS = 5.0  # for an address to answer
-_RETRIES = 3  # of a chunk whose worker died
-
 Answer = tuple[Done, bytes | None]
+_Chunk = tuple[int, Sequence[str], list[Done] | None]
 
 
-class Given(Source):
-    """Sources whose bytes are at hand; why others cannot be read."""
+class Recoding:
+    """Does chunks, of sources whose bytes come with them."""
 
-    def __init__(self) -> None:
-        self.held: dict[str, bytes | str] = {}
-
-    def data(self, name: str) -> bytes:
-        data = self.held[name]
-        if isinstance(data, str):
-            raise UnreadableSource(name, data)
-        return data
-
-
-class Worker:
-    """Does chunks in a process of its own. packed: what it works with."""
-
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, asked: Request) -> None:
         self._source = Given()
-        self._asked: Request = replace(pickle.loads(packed), source=self._source)
+        self._asked = replace(asked, source=self._source)
         self._pipeline = pipeline_of(self._asked).open(Path(), self._asked)
 
-    def chunk(
+    def __call__(
         self, number: int, names: Sequence[str], data: Sequence[bytes | str], settings: str
     ) -> list[Answer]:
         """What became of some sources, and the bytes of their files."""
@@ -80,19 +58,6 @@ def _carried(one: Done) -> Answer:
     return replace(one, temporary=None), data
 
 
-@lru_cache(maxsize=1)
-def _worker(packed: Any) -> Worker:
-    """The worker of this process, for as long as the same is asked of it."""
-    import ray
-
-    return Worker(ray.get(packed))
-
-
-def _chunk(packed: Sequence[Any], *given: Any) -> list[Answer]:
-    # In a list a reference stays one: what it stands for does not come with the task.
-    return _worker(packed[0]).chunk(*given)
-
-
 @contextmanager
 def cluster(asked: Request, *, workers: int, address: str | None) -> Iterator[Runner]:
     """Workers of a Ray cluster, of this machine unless `address` names one, as what a release is run by.
@@ -103,35 +68,28 @@ def cluster(asked: Request, *, workers: int, address: str | None) -> Iterator[Ru
     kind = pipeline_of(asked)
     if not kind.suffixes:
         raise InvalidArgument("engine", expected=f"local for a {kind.noun}", found="ray")
-    ray = _ray()
-    own = not ray.is_initialized()
-    if own:
-        _join(ray, address, workers)
-    try:
-        # By cloudpickle, which takes the functions that models hold.
-        packed = [ray.put(ray.cloudpickle.dumps(replace(asked, source=None)))]
-        task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_chunk)
-        yield partial(_run, ray, partial(task.remote, packed), _AHEAD * workers)
-    finally:
-        if own:
-            ray.shutdown()
+    make = partial(Recoding, replace(asked, source=None))
+    device = str(getattr(asked.model, "device", "cpu"))
+    with pool(make, workers=workers, address=address, device=device) as held:
+        yield partial(_run, held)
 
 
-def _run(
-    ray: Any, begin: Callable[..., Any], most: int, task: Task, chunks: Sequence[Sequence[str]]
-) -> Iterator[list[Done]]:
-    """Results in the order of the chunks, at most so many under way: what is read waits for workers."""
-    ahead: deque[tuple[int, Sequence[str], Any]] = deque()
-    for number, names in enumerate(chunks):
-        found = settled(task, names)
-        if found is None:
-            data = [_data(task, name) for name in names]
-            found = begin(number, list(names), data, task.settings)
-        ahead.append((number, names, found))
-        if len(ahead) >= most:
-            yield _taken(ray, task, *ahead.popleft())
-    while ahead:
-        yield _taken(ray, task, *ahead.popleft())
+def _run(pool: Pool, task: Task, chunks: Sequence[Sequence[str]]) -> Iterator[list[Done]]:
+    """Results in the order of the chunks."""
+    calls = (_call(task, number, names) for number, names in enumerate(chunks))
+    for (number, _, found), answers in pool.each(calls, lambda chunk: chunk[1][0]):
+        yield _taken(task, number, answers) if found is None else found
+
+
+def _call(
+    task: Task, number: int, names: Sequence[str]
+) -> tuple[_Chunk, tuple[object, ...] | None]:
+    """A chunk, and what a worker is called with, where an earlier run left something to do."""
+    found = settled(task, names)
+    if found is not None:
+        return (number, names, found), None
+    data = [_data(task, name) for name in names]
+    return (number, names, None), (number, list(names), data, task.settings)
 
 
 def _data(task: Task, name: str) -> bytes | str:
@@ -141,17 +99,8 @@ def _data(task: Task, name: str) -> bytes | str:
         return error.reason
 
 
-def _taken(ray: Any, task: Task, number: int, names: Sequence[str], found: Any) -> list[Done]:
+def _taken(task: Task, number: int, answers: Sequence[Answer]) -> list[Done]:
     """A chunk's results, its files laid down here."""
-    if isinstance(found, list):
-        return found
-    try:
-        answers: list[Answer] = ray.get(found)
-    except ray.exceptions.RayTaskError as error:
-        raise _cause(error) from None
-    except ray.exceptions.RayError as error:
-        reason = f"a worker was lost more than {_RETRIES} times ({type(error).__name__})"
-        raise ReleaseError(names[0], reason, "what is listed stands; run the same again") from None
     done = []
     for index, (one, data) in enumerate(answers):
         held = standing(task, one.row.source, one.row.mac)
@@ -166,55 +115,17 @@ def _taken(ray: Any, task: Task, number: int, names: Sequence[str], found: Any) 
         else:
             path = None if data is None else _laid(task, f"{number}-{index}", data, one)
             done.append(replace(one, temporary=path))
+    for one in done:
+        if one.temporary is not None:
+            sync_file(one.temporary)
     return done
 
 
 def _laid(task: Task, name: str, data: bytes, one: Done) -> Path:
-    """A file that a worker made, on the disk, read back."""
+    """A file that a worker made, written and read back."""
     path = task.places.workroom / name
     path.write_bytes(data)
     if digest(path.read_bytes()) != one.row.sha256:
         reason = "the file read back differs from what was written"
         raise ReleaseError(one.row.source, reason, "check the disk")
-    sync_file(path)
     return path
-
-
-def _cause(error: Any) -> BaseException:
-    """What a worker raised, as it would have been raised here."""
-    return error.cause if isinstance(error.cause, BaseException) else error
-
-
-def _join(ray: Any, address: str | None, workers: int) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
-    if address is None:
-        ray.init(
-            num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False
-        )
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address != "auto":
-        try:
-            socket.create_connection((host, int(port)), timeout=_SECONDS).close()
-        except (OSError, ValueError):
-            raise InvalidArgument(
-                "address", expected="HOST:PORT of a Ray cluster that answers", found=address,
-                remedy="start one with `ray start --head`, or leave --address out",
-            ) from None  # fmt: skip
-    try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # noqa: BLE001 - of a dozen types
-        raise InvalidArgument(
-            "address", expected="a Ray cluster of the same versions that answers",
-            found=f"{address} ({type(error).__name__})",
-        ) from None  # fmt: skip
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("ray", "ray") from None
-    import ray.exceptions
-
-    return ray

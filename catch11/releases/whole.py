@@ -26,6 +26,7 @@ from catch11.releases.packing import laid_out, packed, sent
 from catch11.releases.pipeline import Long, Request
 from catch11.releases.places import one_sentence
 from catch11.releases.plan import Plan, Shard, planned
+from catch11.releases.pool import check_engine
 
 
 def release(
@@ -99,11 +100,7 @@ def _run_by(
     engine: str, asked: Request, workers: int, address: str | None
 ) -> Iterator[Runner | None]:
     """What chunks are done by; None for threads of this process."""
-    if engine not in ("local", "ray"):
-        raise InvalidArgument("engine", expected="local or ray", found=engine)
-    if engine == "local":
-        if address is not None:
-            raise InvalidArgument("address", expected="none without --engine ray", found=address)
+    if not check_engine(engine, address):
         yield None
         return
     from catch11.releases.cluster import cluster

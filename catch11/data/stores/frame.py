@@ -37,6 +37,19 @@ class Source(ABC):
         """Let go of files."""
 
 
+class Given(Source):
+    """Sources whose bytes are at hand, and why others cannot be read."""
+
+    def __init__(self) -> None:
+        self.held: Mapping[str, bytes | str] = {}
+
+    def data(self, name: str) -> bytes:
+        data = self.held[name]
+        if isinstance(data, str):
+            raise UnreadableSource(name, data)
+        return data
+
+
 class Held(ABC):
     """A packed release, open for reading; treated as a stranger's. column: as its list states it."""
 

@@ -1,0 +1,214 @@
+"""Pool: workers of Ray that hold one thing, which lies in the object store once, and answer calls on it.
+
+What the calls work with (key, models) is fetched from there by every worker: it is in no argument of a task, and no log.
+This process keeps it mapped, so that Ray spills it to no disk.
+"""
+
+import os
+import pickle
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from catch11 import __version__
+from catch11.errors import InvalidArgument, MissingExtra, ReleaseError
+
+_AHEAD = 3  # calls under way for each worker: one that is worked on, others that wait
+_SECONDS = 5.0  # for an address to answer
+_RETRIES = 3  # of a call whose worker died
+
+Kept = TypeVar("Kept")
+Tool = Callable[..., Any]
+
+
+class _Worker:
+    """Answers calls in a process of its own. packed: what makes the tool, in a list: so a reference stays one,
+    and what it stands for does not come along."""
+
+    def __init__(self, packed: Sequence[Any]) -> None:
+        self._packed = packed
+
+    def version(self) -> str:
+        return __version__
+
+    def call(self, *given: Any) -> Any:
+        return self._tool(*given)
+
+    @cached_property
+    def _tool(self) -> Tool:
+        import ray
+
+        made: Tool = pickle.loads(ray.get(self._packed[0]))()
+        return made
+
+
+class Pool:
+    """At most `workers` processes, which start with the first call; fewer while a cluster has no room for more."""
+
+    def __init__(self, ray: Any, make: Callable[[], Tool], *, workers: int, gpu: bool) -> None:
+        self._ray, self._make, self._gpu = ray, make, gpu
+        self._most = workers
+        self._all: list[Any] = []
+        self._starting: dict[Any, Any] = {}
+        self._calls: dict[Any, list[Any]] = {}
+
+    def _start(self) -> None:
+        # By cloudpickle, which takes the functions that models hold.
+        packed = self._ray.put(np.frombuffer(self._ray.cloudpickle.dumps(self._make), np.uint8))
+        self._pinned = self._ray.get(packed)
+        room = {"num_cpus": 1, "num_gpus": int(self._gpu)}
+        made = self._ray.remote(**room, max_restarts=-1, max_task_retries=_RETRIES)(_Worker)
+        self._all = [made.remote([packed]) for _ in range(self._most)]
+        self._starting = {one.version.remote(): one for one in self._all}
+
+    def begin(self, *given: Any) -> Any:
+        """Have the worker that has least to do do something; a ticket for what comes of it."""
+        if not self._all:
+            self._start()
+        self._look(wait=not self._calls)
+        worker = min(self._calls, key=lambda one: len(self._calls[one]))
+        ticket = worker.call.remote(*given)
+        self._calls[worker].append(ticket)
+        return ticket
+
+    def end(self, ticket: Any, doing: str) -> Any:
+        """What came of it; what a worker raised is raised here. doing: for a sentence. Raises ReleaseError where
+        workers were lost time and again."""
+        try:
+            return self._ray.get(ticket)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except self._ray.exceptions.RayError as error:
+            reason = f"a worker was lost more than {_RETRIES} times ({type(error).__name__})"
+            raise ReleaseError(doing, reason, "what is listed stands; run the same again") from None
+
+    def each(
+        self, calls: Iterable[tuple[Kept, tuple[Any, ...] | None]], doing: Callable[[Kept], str]
+    ) -> Iterator[tuple[Kept, Any]]:
+        """What comes of every call, in their order, beside what is kept with it; None of no call. Few are under
+        way, so that what calls read waits for workers."""
+        ahead: deque[tuple[Kept, Any]] = deque()
+        for kept, given in calls:
+            ahead.append((kept, None if given is None else self.begin(*given)))
+            if len(ahead) >= _AHEAD * self._most:
+                yield self._first(ahead, doing)
+        while ahead:
+            yield self._first(ahead, doing)
+
+    def _first(
+        self, ahead: deque[tuple[Kept, Any]], doing: Callable[[Kept], str]
+    ) -> tuple[Kept, Any]:
+        kept, ticket = ahead.popleft()
+        return kept, None if ticket is None else self.end(ticket, doing(kept))
+
+    def close(self) -> None:
+        """Let the workers go."""
+        for one in self._all:
+            self._ray.kill(one)
+
+    def _look(self, *, wait: bool) -> None:
+        """Which workers are there, and which calls are under way."""
+        if self._starting:
+            there, _ = self._ray.wait(
+                list(self._starting), num_returns=1 if wait else len(self._starting),
+                timeout=None if wait else 0,
+            )  # fmt: skip
+            for ticket in there:
+                _same_version(self.end(ticket, "ray"))
+                self._calls[self._starting.pop(ticket)] = []
+        for worker, tickets in self._calls.items():
+            if tickets:
+                _, left = self._ray.wait(tickets, num_returns=len(tickets), timeout=0)
+                self._calls[worker] = left
+
+
+@contextmanager
+def pool(
+    make: Callable[[], Tool], *, workers: int, address: str | None, device: str = "cpu"
+) -> Iterator[Pool]:
+    """Workers on this machine, or on the cluster at `address`, that each call `make` once for what they work with. device: cuda where
+    each needs a GPU.
+
+    Raises MissingExtra, InvalidArgument where nothing answers at the address or nothing there can work.
+    """
+    ray = _ray()
+    own = not ray.is_initialized()
+    if own:
+        _join(ray, address, workers)
+    try:
+        gpu = device.startswith("cuda")
+        for name, needed in (("CPU", True), ("GPU", gpu)):
+            if needed and ray.cluster_resources().get(name, 0) < 1:
+                raise InvalidArgument(
+                    "engine", expected=f"a Ray cluster with a {name}", found="none in it"
+                )
+        held = Pool(ray, make, workers=workers, gpu=gpu)
+        try:
+            yield held
+        finally:
+            held.close()
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def check_engine(engine: str, address: str | None) -> bool:
+    """Whether it is Ray that works. Raises InvalidArgument."""
+    if engine not in ("local", "ray"):
+        raise InvalidArgument("engine", expected="local or ray", found=engine)
+    if engine == "local" and address is not None:
+        raise InvalidArgument("address", expected="none without --engine ray", found=address)
+    return engine == "ray"
+
+
+def _same_version(found: str) -> None:
+    if found != __version__:
+        raise InvalidArgument(
+            "address", expected=f"a cluster with catch11 {__version__}, which gives the same bytes",
+            found=found,
+        )  # fmt: skip
+
+
+def _cause(error: Any) -> BaseException:
+    """What a worker raised, as it would have been raised here."""
+    return error.cause if isinstance(error.cause, BaseException) else error
+
+
+def _join(ray: Any, address: str | None, workers: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
+    if address is None:
+        ray.init(
+            num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False
+        )
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address != "auto":
+        try:
+            socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+        except (OSError, ValueError, OverflowError):
+            raise InvalidArgument(
+                "address", expected="HOST:PORT of a Ray cluster that answers", found=address,
+                remedy="start one with `ray start --head`, or leave --address out",
+            ) from None  # fmt: skip
+    try:
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except Exception as error:  # noqa: BLE001 - of a dozen types
+        raise InvalidArgument(
+            "address", expected="a Ray cluster of the same versions that answers",
+            found=f"{address} ({type(error).__name__})",
+        ) from None  # fmt: skip
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "ray") from None
+    import ray.exceptions
+
+    return ray

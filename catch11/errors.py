@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 
 class Catch11Error(Exception):
-    """Base of every error this package raises on purpose; its text is one clear sentence."""
+    """Base of every error this package raises on purpose; its text is one clear sentence. It goes from process to
+    process as it is, though constructors take facts."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[Catch11Error], args: tuple[object, ...]) -> Catch11Error:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class InvalidArgument(Catch11Error, ValueError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from catch11.attacks.cluster import Attacking, attacking
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import (
     Attack,
@@ -22,7 +23,7 @@ from catch11.attacks.pace import COSTS, Cost, Progress, Step, remaining
 from catch11.attacks.purify import AsIs
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
 from catch11.errors import InvalidArgument, MissingExtra, Unsuited
-from catch11.evaluation.cells import Cell, run_cells
+from catch11.evaluation.cells import Cell, run_cells, worked_out
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models
 from catch11.evaluation.record import Record
@@ -78,6 +79,9 @@ def attack_release(
     records: str | os.PathLike[str] | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Assault:
     """Run attacks on a release and judge each with each rival, through the rival's own pipeline.
 
@@ -91,7 +95,8 @@ def attack_release(
     files attackers learn from; further files of this one without it. records: a file of JSON lines, to
     which each attack's records are appended as it ends, and from which a stopped run goes on; with
     `model` it gets the whole matrix, the same files without an attack included. progress: called with
-    a `Step` as an attack begins and as it ends. Raises InvalidArgument
+    a `Step` as an attack begins and as it ends. engine: "ray" works out attacks that train nothing in `workers`
+    processes, of this machine or of the cluster at `address`. Raises InvalidArgument
     where an attack named here lacks knowledge.
     """
     until = None if effort.minutes is None else monotonic() + 60 * effort.minutes
@@ -109,7 +114,9 @@ def attack_release(
     session = _Session(asked, scene, kind, None if records is None else Path(records))
     whole = model is not None and records is not None
     plan, skipped = session.plan(attacks, plain=scene.plain and not whole)
-    made, late = session.run(plan, progress, until=until, named=attacks is not None)
+    by = attacking(scene.stands, effort.seed, engine=engine, workers=workers, address=address)
+    with by as session.work_out:
+        made, late = session.run(plan, progress, until=until, named=attacks is not None)
     matrix = session.unattacked() if whole else ()
     doubts = () if model is None else doubts_of_models(model, rivals)
     kept = tuple(str(text) for record in matrix for text in record.settings.get(_DOUBTS, ()))
@@ -122,7 +129,9 @@ class _Late(Exception):
 
 
 class _Session:
-    """One scene, its models and their roles, and the file that keeps what was worked out."""
+    """One scene, its models and their roles, and the file that keeps what was worked out. work_out: by what it is."""
+
+    work_out: Attacking
 
     def __init__(self, asked: Asked, scene: Scene, kind: str, path: Path | None) -> None:
         self.scene, self.models, self.kind, self._path = scene, asked.models, kind, path
@@ -183,6 +192,8 @@ class _Session:
         """Records of every attack, and those that nobody named and that turned out not to run, or
         that would have begun too late."""
         tell = progress or (lambda step: None)
+        done = frozenset[str]() if self._path is None else worked_out(self._path)
+        self.work_out.plan([one for one in plan if self._inputs.attack(one).id not in done])
         made: tuple[Record, ...] = ()
         ran: list[tuple[Cost, float]] = []
         skipped: list[tuple[str, str]] = []
@@ -221,13 +232,13 @@ class _Session:
         took = []
 
         def work() -> list[Record]:
-            begun, seed = monotonic(), self._asked.effort.seed
-            if until is not None and begun >= until:
+            begun = monotonic()
+            if until is not None and begun >= until and not self.work_out.begun(one):
                 raise _Late
             records = [
                 record
-                for stand in self.scene.stands
-                for found in one(stand.material, stand.jury, seed=seed)
+                for stand, findings in zip(self.scene.stands, self.work_out(one), strict=True)
+                for found in findings
                 for record in self._records(found, stand)
             ]
             took.append(monotonic() - begun)

@@ -15,6 +15,7 @@ from catch11.cli.frame import Answer, call, command, progress
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, path_of
 from catch11.cli.pace import Sayings
+from catch11.cli.recoding_options import Address, Engine, Processes
 from catch11.cli.scores import score_tables
 from catch11.cli.views import next_view
 
@@ -135,6 +136,9 @@ def attack(
             rich_help_panel=MORE,
         ),
     ] = None,
+    engine: Engine = "local",
+    workers: Processes = None,
+    address: Address = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -157,7 +161,7 @@ def attack(
         key=None if key is None else open_key(key), public=public, others=tuple(other or ()),
         labels=labels, learn=learn, records=records, ledger=ledger, target=target, limit=limit,
         question=question, training=training, control=control, seed=seed, minutes=minutes, quick=quick,
-        device=device, allow_code=allow_code,
+        engine=engine, workers=workers, address=address, device=device, allow_code=allow_code,
     )  # fmt: skip
     sayings = Sayings()
     with progress("attacking") as tick:

@@ -90,14 +90,21 @@ Workers = Annotated[
 Engine = Annotated[
     Literal["local", "ray"],
     typer.Option(
-        help="ray recodes in --workers processes of Ray, on this machine or on the cluster at --address; "
-        "the files are the same.", rich_help_panel=MORE,
+        help="ray works in --workers processes of Ray, on this machine or on the cluster at --address; "
+        "what comes of it is the same.", rich_help_panel=MORE,
+    ),
+]  # fmt: skip
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, show_default="as many as processors",
+        help="Processes, with --engine ray.", rich_help_panel=MORE,
     ),
 ]  # fmt: skip
 Address = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="A Ray cluster that runs; every machine in it gets the key.",
+        metavar="HOST:PORT", help="A Ray cluster that runs; every machine in it gets the key, or the models.",
         rich_help_panel=MORE,
     ),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from catch11.cli.options import (
     path_of,
     share,
 )
+from catch11.cli.recoding_options import Address, Engine, Processes
 from catch11.cli.scores import verification_view
 from catch11.cli.views import next_view
 
@@ -94,6 +95,9 @@ def verify(
             metavar="N", show_default="0", help="Of the Gaussian control.", rich_help_panel=MORE
         ),
     ] = None,
+    engine: Engine = "local",
+    workers: Processes = None,
+    address: Address = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,
 ) -> Answer:
@@ -114,6 +118,7 @@ def verify(
         key=None if key is None else open_key(key),
         copy=None if secret is None else open_secret(secret), ledger=ledger, prompt=prompt,
         max_drop=max_drop, max_rival=max_rival, limit=limit, batch=batch, seed=seed,
+        engine=engine, workers=workers, address=address,
         device=device, allow_code=allow_code,
     )  # fmt: skip
     with progress("verifying") as tick:

@@ -62,6 +62,11 @@ def run_cells(
     return tuple(record for cell in rows for record in done[cell.id])
 
 
+def worked_out(path: Path) -> frozenset[str]:
+    """Ids of the cells that a file holds whole."""
+    return frozenset(_held(path))
+
+
 def _marked(record: Record, cell: Cell, place: int, count: int) -> Record:
     mark = {_MARK: cell.id, "cell name": cell.name, _PLACE: f"{place} of {count}", **cell.settings}
     return replace(record, settings={**record.settings, **mark})

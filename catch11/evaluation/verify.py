@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -15,6 +16,7 @@ from catch11.copies.secretfile import Secret
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
 from catch11.errors import InvalidArgument, ReleaseError
+from catch11.evaluation.cluster import answering
 from catch11.evaluation.conditions import (
     Batch,
     Given,
@@ -70,6 +72,9 @@ def verify(
     seed: int = 0,
     command: str | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Verification:
     """Run the authorized model and its rivals, each through its own preprocessing, on the released
     pictures or sounds and, with `source`, on the clean ones, on Gaussian noise of the same PSNR and on
@@ -81,8 +86,9 @@ def verify(
     is used where it stands. key: the one it must be signed with; adds the front shift to what is
     re-measured. copy: the secret of `model`, a personalised or sealed copy; its clean and control scores
     are then those on scrambled or sealed pictures. max_drop, max_rival: shares; the largest loss of the authorized
-    model and the largest utility of a rival that pass. limit: files to judge, evenly spaced. Raises
-    ReleaseError, KeyMismatch, InvalidArgument.
+    model and the largest utility of a rival that pass. limit: files to judge, evenly spaced. engine: "ray" answers
+    batches in `workers` processes, of this machine or of the cluster at `address`. Raises ReleaseError,
+    KeyMismatch, InvalidArgument, MissingExtra.
     """
     check_limits(max_drop=max_drop, max_rival=max_rival, source=source, rivals=rivals)
     if isinstance(copy, CopySecret):
@@ -110,9 +116,9 @@ def verify(
     }
     if model.prompt is not None:
         settings["prompt"] = model.prompt
-    held = Verifiable(
+    held = partial(
+        Verifiable,
         models=windows.models,
-        answered=lambda: windows.answered(batches(entries, batch)),
         total=len(entries),
         run=Run(key=release.key, seed=seed, command=command, settings=settings),
         scores=lambda tally, models: [
@@ -126,7 +132,9 @@ def verify(
         unlabelled=unlabelled,
         unit="sounds" if release.canvas.sound else "images",
     )
-    return verified(held, max_drop=max_drop, max_rival=max_rival, progress=progress)
+    with answering(windows, engine=engine, workers=workers, address=address) as answered:
+        whole = held(answered=lambda: answered(batches(entries, batch)))
+        return verified(whole, max_drop=max_drop, max_rival=max_rival, progress=progress)
 
 
 def _unmeasured(model: Model, keep: Keep | None, *, sourced: bool) -> tuple[str, ...]:

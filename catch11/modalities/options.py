@@ -116,6 +116,9 @@ class VerifyOptions(Options):
     limit: int | None = None
     batch: int | None = None
     seed: int | None = None
+    engine: str = "local"
+    workers: int | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +144,6 @@ class AttackOptions(Options):
     seed: int | None = None
     minutes: float | None = None
     quick: bool = False
+    engine: str = "local"
+    workers: int | None = None
+    address: str | None = None

@@ -36,6 +36,9 @@ def verify(
     seed: int | None = None,
     command: str | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> Verification:
     """Run the authorized model and its rivals, each through its own pipeline, on a release and, with
     `source`, on the originals, on Gaussian noise of the same strength and on files without noise.
@@ -46,14 +49,15 @@ def verify(
     the secret of `model`, a personalised or sealed copy. ledger: the owner's list, beside `dst` unless given.
     prompt: what models that answer in words are asked. max_drop, max_rival: shares; the largest loss
     of the authorized model and the largest score of a rival that pass. limit: files to judge,
-    evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records.
+    evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records. engine: "ray" judges
+    pictures and sounds in `workers` processes, of this machine or of the cluster at `address`.
     What means nothing to the kind of data is refused. Raises ReleaseError, KeyMismatch,
     InvalidArgument, LabelsRefused.
     """
     options = VerifyOptions(
         rivals=tuple(rivals), source=source, labels=labels, target=target, key=key, copy=copy,
         ledger=ledger, prompt=prompt, max_drop=max_drop, max_rival=max_rival, limit=limit,
-        batch=batch, seed=seed,
+        batch=batch, seed=seed, engine=engine, workers=workers, address=address,
     )  # fmt: skip
     return commands.verify(dst, model, options, command=command, progress=progress)
 
@@ -82,6 +86,9 @@ def attack(
     quick: bool = False,
     command: str | None = None,
     progress: Progress | None = None,
+    engine: str = "local",
+    workers: int | None = None,
+    address: str | None = None,
 ) -> "Assault":
     """Attack a release and judge each attack with each rival, through the rival's own pipeline.
 
@@ -94,12 +101,12 @@ def attack(
     run goes on from. limit: files judged. training: further ones that attackers learn from. control:
     attack Gaussian noise of the same PSNR instead. minutes: after which no further attack begins.
     quick: only attacks that train nothing. progress: called with a `Step` as an attack begins and
-    ends. What means nothing to the kind of data is refused. Raises ReleaseError, InvalidArgument.
+    ends. engine, workers, address: as of `verify`, for attacks that train nothing. What means nothing to the kind of data is refused. Raises ReleaseError, InvalidArgument.
     """
     options = AttackOptions(
         rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
         public=public, others=tuple(others), labels=labels, learn=learn, records=records,
         ledger=ledger, target=target, question=question, limit=limit, training=training, control=control, seed=seed,
-        minutes=minutes, quick=quick,
+        minutes=minutes, quick=quick, engine=engine, workers=workers, address=address,
     )  # fmt: skip
     return commands.attack(dst, options, command=command, progress=progress)

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from catch11.data.pictures import quiet
-from catch11.data.stores.frame import Given
-from catch11.errors import InvalidArgument, ReleaseError, UnreadableSource
+from catch11.data.stores.frame import Bytes, Given, bytes_at
+from catch11.errors import InvalidArgument, ReleaseError
 from catch11.recoding.threads import torch_threads
 from catch11.releases.durable import sync_file
 from catch11.releases.engine import Runner
@@ -38,7 +38,7 @@ class Recoding:
         self._pipeline = pipeline_of(self._asked).open(Path(), self._asked)
 
     def __call__(
-        self, number: int, names: Sequence[str], data: Sequence[bytes | str], settings: str
+        self, number: int, names: Sequence[str], data: Sequence[Bytes], settings: str
     ) -> list[Answer]:
         """What became of some sources, and the bytes of their files."""
         key = self._asked.recoder.key
@@ -88,15 +88,8 @@ def _call(
     found = settled(task, names)
     if found is not None:
         return (number, names, found), None
-    data = [_data(task, name) for name in names]
+    data = [bytes_at(task.pipeline.data, name) for name in names]
     return (number, names, None), (number, list(names), data, task.settings)
-
-
-def _data(task: Task, name: str) -> bytes | str:
-    try:
-        return task.pipeline.data(name)
-    except UnreadableSource as error:
-        return error.reason
 
 
 def _taken(task: Task, number: int, answers: Sequence[Answer]) -> list[Done]:

@@ -4,13 +4,13 @@ What the calls work with (key, models) is fetched from there by every worker: it
 This process keeps it mapped, so that Ray spills it to no disk.
 """
 
+import logging
 import os
 import pickle
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,24 +27,20 @@ Tool = Callable[..., Any]
 
 
 class _Worker:
-    """Answers calls in a process of its own. packed: what makes the tool, in a list: so a reference stays one,
-    and what it stands for does not come along."""
+    """Answers calls in a process of its own."""
 
-    def __init__(self, packed: Sequence[Any]) -> None:
-        self._packed = packed
+    _tool: Tool | None = None
 
     def version(self) -> str:
         return __version__
 
-    def call(self, *given: Any) -> Any:
+    def call(self, packed: Sequence[Any], *given: Any) -> Any:
+        """packed: what makes the tool, in a list: so a reference stays one, and what it stands for does not come along."""
+        if self._tool is None:
+            import ray
+
+            self._tool = pickle.loads(ray.get(packed[0]))()
         return self._tool(*given)
-
-    @cached_property
-    def _tool(self) -> Tool:
-        import ray
-
-        made: Tool = pickle.loads(ray.get(self._packed[0]))()
-        return made
 
 
 class Pool:
@@ -52,7 +48,7 @@ class Pool:
 
     def __init__(self, ray: Any, make: Callable[[], Tool], *, workers: int, gpu: bool) -> None:
         self._ray, self._make, self._gpu = ray, make, gpu
-        self._most = workers
+        self.workers = workers
         self._all: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._calls: dict[Any, list[Any]] = {}
@@ -60,10 +56,10 @@ class Pool:
     def _start(self) -> None:
         # By cloudpickle, which takes the functions that models hold.
         packed = self._ray.put(np.frombuffer(self._ray.cloudpickle.dumps(self._make), np.uint8))
-        self._pinned = self._ray.get(packed)
+        self._packed, self._pinned = [packed], self._ray.get(packed)
         room = {"num_cpus": 1, "num_gpus": int(self._gpu)}
         made = self._ray.remote(**room, max_restarts=-1, max_task_retries=_RETRIES)(_Worker)
-        self._all = [made.remote([packed]) for _ in range(self._most)]
+        self._all = [made.remote() for _ in range(self.workers)]
         self._starting = {one.version.remote(): one for one in self._all}
 
     def begin(self, *given: Any) -> Any:
@@ -72,7 +68,7 @@ class Pool:
             self._start()
         self._look(wait=not self._calls)
         worker = min(self._calls, key=lambda one: len(self._calls[one]))
-        ticket = worker.call.remote(*given)
+        ticket = worker.call.remote(self._packed, *given)
         self._calls[worker].append(ticket)
         return ticket
 
@@ -95,7 +91,7 @@ class Pool:
         ahead: deque[tuple[Kept, Any]] = deque()
         for kept, given in calls:
             ahead.append((kept, None if given is None else self.begin(*given)))
-            if len(ahead) >= _AHEAD * self._most:
+            if len(ahead) >= _AHEAD * self.workers:
                 yield self._first(ahead, doing)
         while ahead:
             yield self._first(ahead, doing)
@@ -129,14 +125,14 @@ class Pool:
 
 @contextmanager
 def pool(
-    make: Callable[[], Tool], *, workers: int, address: str | None, device: str = "cpu"
+    make: Callable[[], Tool], *, workers: int | None, address: str | None, device: str = "cpu"
 ) -> Iterator[Pool]:
-    """Workers on this machine, or on the cluster at `address`, that each call `make` once for what they work with. device: cuda where
-    each needs a GPU.
+    """Workers on this machine, or on the cluster at `address`, that each call `make` once for what they work with. workers: as many as
+    this machine has processors, unless given. device: cuda where each needs a GPU.
 
     Raises MissingExtra, InvalidArgument where nothing answers at the address or nothing there can work.
     """
-    ray = _ray()
+    ray, workers = _ray(), workers or os.cpu_count() or 1
     own = not ray.is_initialized()
     if own:
         _join(ray, address, workers)
@@ -157,12 +153,14 @@ def pool(
             ray.shutdown()
 
 
-def check_engine(engine: str, address: str | None) -> bool:
-    """Whether it is Ray that works. Raises InvalidArgument."""
+def check_engine(engine: str, address: str | None, workers: int | None = None) -> bool:
+    """Whether it is Ray that works. workers: given where only Ray has any. Raises InvalidArgument."""
     if engine not in ("local", "ray"):
         raise InvalidArgument("engine", expected="local or ray", found=engine)
     if engine == "local" and address is not None:
         raise InvalidArgument("address", expected="none without --engine ray", found=address)
+    if engine == "local" and workers is not None:
+        raise InvalidArgument("workers", expected="none without --engine ray", found=workers)
     return engine == "ray"
 
 
@@ -183,7 +181,10 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
     if address is None:
         ray.init(
-            num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False
+            num_cpus=workers,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
         )
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -196,7 +197,7 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
                 remedy="start one with `ray start --head`, or leave --address out",
             ) from None  # fmt: skip
     try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - of a dozen types
         raise InvalidArgument(
             "address", expected="a Ray cluster of the same versions that answers",

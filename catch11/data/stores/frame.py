@@ -4,15 +4,16 @@ A store never learns what a release is: it is handed finished files, by the name
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from catch11.data.pictures import MAX_BYTES
-from catch11.errors import InvalidArgument, UnreadableSource
+from catch11.errors import Catch11Error, InvalidArgument, UnreadableSource
 
 Keeps = Literal["files", "samples", "rows"]
+Bytes = bytes | Catch11Error  # of a file, or why there are none
 LIST = ".manifest.jsonl"  # behind the name of a packed file whose list lies beside it
 
 
@@ -40,14 +41,22 @@ class Source(ABC):
 class Given(Source):
     """Sources whose bytes are at hand, and why others cannot be read."""
 
-    def __init__(self) -> None:
-        self.held: Mapping[str, bytes | str] = {}
+    def __init__(self, held: "Mapping[str, Bytes] | None" = None) -> None:
+        self.held = held or {}
 
     def data(self, name: str) -> bytes:
         data = self.held[name]
-        if isinstance(data, str):
-            raise UnreadableSource(name, data)
+        if isinstance(data, Catch11Error):
+            raise data
         return data
+
+
+def bytes_at(read: Callable[[Any], bytes], name: Any) -> Bytes:
+    """What is read of a name, to be handed on."""
+    try:
+        return read(name)
+    except Catch11Error as error:
+        return error
 
 
 class Held(ABC):

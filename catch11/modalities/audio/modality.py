@@ -26,12 +26,14 @@ AUDIO = Modality(
     reader=reader,
     verify=Action(
         run=verify,
-        takes=options("rivals source labels key ledger max_drop max_rival limit batch seed"),
+        takes=options(
+            "rivals source labels key ledger max_drop max_rival limit batch seed engine workers address"
+        ),
     ),
     attack=Takes(
         takes=options(
             "rivals model attacks source key public labels records ledger limit training control seed "
-            "minutes quick"
+            "minutes quick engine workers address"
         ),
         needs={
             "rivals": "at least one model, to attack sounds",

@@ -79,14 +79,14 @@ IMAGE = Modality(
     verify=Action(
         run=verify,
         takes=options(
-            "rivals source labels key copy ledger prompt max_drop max_rival limit batch seed"
+            "rivals source labels key copy ledger prompt max_drop max_rival limit batch seed engine workers address"
         ),
     ),
     attack=Takes(
         takes=options(
             "rivals model attacks source key public others labels learn records ledger "
             "limit training control seed question "
-            "minutes quick"
+            "minutes quick engine workers address"
         ),
         needs={"rivals": "at least one model"},
     ),

@@ -1,7 +1,7 @@
 """Recode: a recoder as a transform of pictures, for `Dataset.map`, torchvision and loaders of one's own."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,20 @@ from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
 from catch11.releases.form import form_of
 
+_TORCHVISION = "torchvision.tv_tensors"
+
 
 class Recode:
     """Recodes one picture at a time, to the bytes that `release` writes for it.
 
     Called with the bytes of a picture file, or a path, it returns the bytes of the released one; with a Pillow picture or
-    a uint8 tensor (channel, height, width), the same of canvas size. Called with a row (a mapping), it returns the row
-    with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps. Pixels that were
-    decoded before give the same file as long as they are what the file holds.
+    a uint8 tensor (channel, height, width), the same of canvas size; an Image of torchvision stays one. Called with a row (a
+    mapping), it returns the row with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps.
+    Called as torchvision's v2 calls, with a picture and more or with a tuple of them, it recodes the first and hands on the rest.
+    Pixels that were decoded before give the same file as long as they are what the file holds.
 
-    recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data, UnreadablePicture
-    where a picture cannot be read or the recoder withholds it.
+    recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data and for boxes and masks, which
+    would no longer fit, UnreadablePicture where a picture cannot be read or the recoder withholds it.
     """
 
     def __init__(self, recoder: Recoder[Any], *, column: str = "image") -> None:
@@ -44,16 +47,24 @@ class Recode:
     def __repr__(self) -> str:
         return f"Recode({self.recoder.method}, key {self.recoder.key.fingerprint[:16]}, column={self.column!r})"
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Any, *more: Any) -> Any:
+        if more:
+            return self((value, *more))
+        if isinstance(value, tuple | list):
+            first, *rest = value
+            _check_passed(rest)
+            return type(value)((self(first), *rest))
         if isinstance(value, Mapping):
             return self._row(value)
         if isinstance(value, Image.Image):
             return self._opened(self.file(_png(value)))
         if isinstance(value, Tensor):
-            picture = self._opened(self.file(_png(_picture(value))))
+            _check_passed([value])
+            picture = self._opened(self.file(_png(_picture(value.as_subclass(Tensor)))))
             pixels = torch.from_numpy(np.array(picture))
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-            return rearrange(pixels, "height width channel -> channel height width")
+            made = rearrange(pixels, "height width channel -> channel height width")
+            return made if type(value) is Tensor else _as(value, made)
         return self.file(value if isinstance(value, bytes) else read_source(value))
 
     def file(self, data: bytes) -> bytes:
@@ -75,11 +86,32 @@ class Recode:
         if self.column not in row:
             found = ", ".join(map(str, row))
             raise InvalidArgument("column", expected=f"a column {self.column}", found=found)
+        _check_passed(row.values())
         cell = row[self.column]
         if isinstance(cell, Mapping):
             data = cell.get("bytes") or read_source(cell.get("path") or "")
             return {**row, self.column: {"bytes": self.file(data), "path": None}}
         return {**row, self.column: self(cell)}
+
+
+def _check_passed(values: Iterable[Any]) -> None:
+    """Refuse what lies on the pixels of a picture: the recoded one has other pixels."""
+    for one in values:
+        name = type(one).__name__
+        if type(one).__module__.startswith(_TORCHVISION) and name not in ("Image", "Tensor"):
+            raise InvalidArgument(
+                "picture", expected="a picture without boxes or masks, which would no longer fit",
+                found=name, remedy="bring them to the canvas yourself, or leave them out",
+            )  # fmt: skip
+
+
+def _as(value: Tensor, made: Tensor) -> Any:
+    """The same kind of tensor."""
+    if not type(value).__module__.startswith(_TORCHVISION):
+        return made
+    from torchvision import tv_tensors
+
+    return tv_tensors.wrap(made, like=value)
 
 
 def _png(picture: Image.Image) -> bytes:

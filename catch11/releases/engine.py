@@ -208,8 +208,10 @@ def _fill(
     with Lines(where.manifest, mode=_PUBLIC) as public, workroom(where):
         manifest = ManifestWriter(public, key=key, header=header(task, recoder, naming))
         committer = Committer(where, ledger=task.ledger, manifest=manifest, names=names)
-        here, given = set(pipeline.names), task.ledger.files(task.settings).items()
-        committer.remember((source, file) for source, file in given if source in here)
+        given = task.ledger.files(task.settings)
+        committer.remember(
+            (one, given[one]) for one in (pipeline.names if given else ()) if one in given
+        )
         _commit_all(committer, task, chunks, run, progress)
         manifest.close()
     return committer

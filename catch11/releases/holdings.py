@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def opened(store: Store, path: Path) -> Holding:
     """A packed release. Raises ReleaseError where nothing there is one."""
     try:
         held = store.held(path)
-        lines = whole_lines(held.list())
+        lines = list(whole_lines(BytesIO(held.list())))
     except (Catch11Error, OSError, ValueError) as error:
         raise ReleaseError(path, f"no release can be read here ({_clause(error)})", _HELP) from None
     try:
@@ -138,7 +139,8 @@ def _kept(one: Holding, folder: str) -> Holding:
 
 def _lines(path: Path) -> list[bytes]:
     try:
-        return whole_lines(path.read_bytes())
+        with path.open("rb") as file:
+            return list(whole_lines(file))
     except OSError as error:
         reason = f"no manifest can be read here ({error.strerror})"
         raise ReleaseError(path, reason, "give a folder that `catch11 recode` wrote") from None

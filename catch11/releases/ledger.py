@@ -7,9 +7,10 @@ not confirm a guess. It holds source names all the same: keep it private (mode 0
 
 import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal
 
 from catch11.errors import ReleaseError
@@ -57,20 +58,21 @@ _TEXTS = {item.name for item in fields(Row)} - {*_NUMBERS, "agreement"}
 
 
 class Ledger:
-    """The ledger, open for one run or several: what it knows, and appending.
+    """The ledger, open for one run or several: what it knows, and appending. several: what is added is known from then
+    on; a single run asks of a source once, and need not hold it.
 
     Raises ReleaseError for a ledger of another key and for a line that is none.
     """
 
-    def __init__(self, lines: Lines, *, key: Key) -> None:
-        self._lines, self._key = lines, key
+    def __init__(self, lines: Lines, *, key: Key, several: bool = False) -> None:
+        self._lines, self._key, self._several = lines, key, several
         header = _header(key.fingerprint)
-        if not lines.kept:
+        if not lines.size:
             lines.append([header])
         self._rows: dict[tuple[str, str, str, str], Row] = {}
         self._sources: set[str] = set()
         self._strength: dict[str, Row] = {}
-        self._know(parse(lines.path, lines.kept or [header], key=key.fingerprint))
+        self._know(parse(lines.path, lines.kept(), key=key.fingerprint))
 
     def mac(self, data: bytes, *, of: str) -> str:
         """HMAC, in hex, of a source's bytes ("source") or window ("pixels")."""
@@ -108,7 +110,8 @@ class Ledger:
             if self._rows.get(place) != row:
                 new[place] = row
         self._lines.append([row.to_line() for row in new.values()])
-        self._know(new.values())
+        if self._several:
+            self._know(new.values())
 
     def _know(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -133,22 +136,30 @@ def content_mac(key: Key, data: bytes, *, of: str) -> str:
 
 def read_ledger(path: Path) -> list[Row]:
     """The rows of a ledger file, in order; the input is treated as hostile."""
+    return list(rows_in(path))
+
+
+def rows_in(path: Path) -> Iterator[Row]:
+    """As `read_ledger`, one by one."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            yield from parse(path, whole_lines(file))
     except OSError as error:
+        if isinstance(error, ReleaseError):
+            raise
         raise ReleaseError(path, f"the ledger cannot be read ({error.strerror})") from None
-    return parse(path, whole_lines(data))
 
 
-def parse(path: Path, lines: list[bytes], *, key: str | None = None) -> list[Row]:
+def parse(path: Path, lines: Iterable[bytes], *, key: str | None = None) -> Iterator[Row]:
     """Rows of a ledger's lines. Raises ReleaseError for another key's, naming the line else."""
-    header = _object(path, 1, lines[0] if lines else b"")
+    lines = iter(lines)
+    header = _object(path, 1, next(lines, b""))
     if header.get("catch11") != "ledger" or header.get("version") != VERSION:
         raise ReleaseError(path, "it is not a ledger", "give another file with --ledger")
     if key is not None and header.get("key") != key:
         remedy = "use that key, or give another file with --ledger"
         raise ReleaseError(path, "this ledger belongs to another key", remedy)
-    return [_row(path, number, line) for number, line in enumerate(lines[1:], start=2)]
+    return (_row(path, number, line) for number, line in enumerate(lines, start=2))
 
 
 # By hand: pydantic reads no names that are no UTF-8, which a ledger may hold, and would save two lines.
@@ -165,7 +176,8 @@ def _row(path: Path, number: int, line: bytes) -> Row:
     good &= all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers)
     if not good:
         raise _no_line(path, number)
-    return row
+    # Texts that every line repeats are held once.
+    return replace(row, settings=intern(row.settings), checked=intern(row.checked))
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 from catch11.errors import ReleaseError
@@ -14,7 +16,7 @@ except ImportError:  # no such module on Windows: two runs at once are then not 
 
 
 class Lines:
-    """The file, held open and locked; `kept` is what it held. Use as a context manager.
+    """The file, held open and locked. Use as a context manager.
 
     A last line cut short by a stop is removed on opening: it was never acknowledged. Raises
     ReleaseError where another process is writing.
@@ -25,9 +27,8 @@ class Lines:
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
         try:
             self._lock()
-            self.kept = whole_lines(path.read_bytes())
-            self.cut(self.kept)
-            if not self.kept:
+            self.cut(sum(len(line) + 1 for line in self.kept()))
+            if not self.size:
                 sync_folder(path.parent)
         except BaseException:
             os.close(self._handle)
@@ -39,22 +40,27 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         os.close(self._handle)
 
+    def kept(self) -> Iterator[bytes]:
+        """The whole lines that it holds, read one by one."""
+        with self.path.open("rb") as file:
+            yield from whole_lines(file)
+
     def append(self, lines: list[bytes]) -> None:
         """Add whole lines, durable when this returns; all of them or, on an error, none."""
         if not lines:
             return
-        os.lseek(self._handle, self._size, os.SEEK_SET)
+        os.lseek(self._handle, self.size, os.SEEK_SET)
         try:
             write_all(self._handle, b"".join(line + b"\n" for line in lines))
         except OSError:
-            os.ftruncate(self._handle, self._size)
+            os.ftruncate(self._handle, self.size)
             raise
-        self._size += _size(lines)
+        self.size += sum(len(line) + 1 for line in lines)
 
-    def cut(self, lines: list[bytes]) -> None:
-        """Keep only these lines, the first the file holds."""
-        self._size = _size(lines)
-        os.ftruncate(self._handle, self._size)
+    def cut(self, size: int) -> None:
+        """Keep only so many bytes, which end a line."""
+        self.size = size
+        os.ftruncate(self._handle, size)
 
     def _lock(self) -> None:
         if fcntl is None:
@@ -72,26 +78,29 @@ class Sheet(Lines):
     """The same in memory alone: what was written is `data`."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.data = path, b""
-        self.kept: list[bytes] = []
+        self.path, self.data, self.size = path, b"", 0
 
     def __exit__(self, *_: object) -> None:
         pass
 
     def append(self, lines: list[bytes]) -> None:
         self.data += b"".join(line + b"\n" for line in lines)
+        self.size = len(self.data)
 
-    def cut(self, lines: list[bytes]) -> None:
-        self.data = self.data[: _size(lines)]
+    def kept(self) -> Iterator[bytes]:
+        return whole_lines(BytesIO(self.data))
+
+    def cut(self, size: int) -> None:
+        self.data, self.size = self.data[:size], size
 
 
-def whole_lines(data: bytes) -> list[bytes]:
+def whole_lines(file: Iterable[bytes]) -> Iterator[bytes]:
     """The lines that were written to their end; a power cut can leave a tail of zeros as well."""
-    lines = data.split(b"\n")[:-1]
-    while lines and b"\0" in lines[-1]:
-        lines.pop()
-    return lines
-
-
-def _size(lines: list[bytes]) -> int:
-    return sum(len(line) + 1 for line in lines)
+    doubtful: list[bytes] = []
+    for line in file:
+        if not line.endswith(b"\n"):
+            return
+        doubtful.append(line[:-1])
+        if b"\0" not in line:
+            yield from doubtful
+            doubtful = []

@@ -12,7 +12,8 @@ the owner says by publishing the key (`public_key`).
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,12 +43,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A verified list: the header's facts, entries in order (the last line of a file counts)."""
+    """A verified list: the header's facts, entries in order (the last line of a file counts). size: bytes of its
+    lines but the closing one; last: hash of the last of those."""
 
     header: Mapping[str, Any]
     entries: Mapping[str, Entry]
     complete: bool
-    lines: tuple[bytes, ...] = field(repr=False)
+    size: int
+    last: str
 
 
 def signing_key(key: Key) -> Ed25519PrivateKey:
@@ -73,18 +76,22 @@ def read_manifest(path: Path, *, signer: str | None = None) -> Manifest:
     Raises ReleaseError naming the line that does not hold.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return verify_lines(path, whole_lines(file), signer=signer)
     except OSError as error:
+        if isinstance(error, ReleaseError):
+            raise
         reason = f"no manifest can be read here ({error.strerror})"
         raise ReleaseError(path, reason, "give a folder that `catch11 recode` wrote") from None
-    return verify_lines(path, whole_lines(data), signer=signer)
 
 
-def verify_lines(path: Path, lines: list[bytes], *, signer: str | None = None) -> Manifest:
+def verify_lines(path: Path, lines: Iterable[bytes], *, signer: str | None = None) -> Manifest:
     """As `read_manifest`, of lines already read."""
-    if not lines:
+    lines = iter(lines)
+    first = next(lines, None)
+    if first is None:
         raise ReleaseError(path, "the manifest is empty", "release again into a new folder")
-    header = _facts(path, 1, lines[0], kind="header")
+    header = _facts(path, 1, first, kind="header")
     if header.get("version") != VERSION:
         found = str(header.get("version"))[:20]
         raise ReleaseError(path, f"expected manifest version {VERSION}, found {found}")
@@ -94,8 +101,8 @@ def verify_lines(path: Path, lines: list[bytes], *, signer: str | None = None) -
         raise ReleaseError(path, found, "give the key that it was released under")
     public = _public(path, named)
     entries: dict[str, Entry] = {}
-    previous, closed = "", False
-    for number, line in enumerate(lines, start=1):
+    previous, last, closed, size = "", "", False, 0
+    for number, line in enumerate(chain([first], lines), start=1):
         facts = _facts(path, number, line)
         _verify(path, number, line, public)
         if facts.get("previous") != previous or closed:
@@ -110,7 +117,9 @@ def verify_lines(path: Path, lines: list[bytes], *, signer: str | None = None) -
                 raise ReleaseError(path, f"line {number} counts other files than are listed")
         elif number > 1:
             raise ReleaseError(path, f"line {number} is of no known kind")
-    return Manifest(header=header, entries=entries, complete=closed, lines=tuple(lines))
+        if not closed:
+            last, size = previous, size + len(line) + 1
+    return Manifest(header=header, entries=entries, complete=closed, size=size, last=last)
 
 
 def listed_bytes(root: Path, entry: Entry) -> bytes:
@@ -127,7 +136,7 @@ def listed_bytes(root: Path, entry: Entry) -> bytes:
 
 
 class ManifestWriter:
-    """Appends signed lines behind those of `lines`; `entries` grows with them.
+    """Appends signed lines behind those of `lines`. entries: of earlier runs.
 
     Raises ReleaseError where the folder holds a release with another header.
     """
@@ -135,27 +144,28 @@ class ManifestWriter:
     def __init__(self, lines: Lines, *, key: Key, header: Mapping[str, Any]) -> None:
         self._lines, self._signer = lines, signing_key(key)
         self._previous = ""
-        self.entries: dict[str, Entry] = {}
+        self.entries: Mapping[str, Entry] = {}
+        self._listed: set[str] = set()
         facts = {"kind": "header", "version": VERSION, "public_key": public_key(key), **header}
-        if not lines.kept:
+        if not lines.size:
             self._append([facts])
             return
-        held = verify_lines(lines.path, lines.kept)
+        held = verify_lines(lines.path, lines.kept())
         _same(lines.path, held.header, {**facts, "previous": ""})
-        kept = list(held.lines[:-1] if held.complete else held.lines)
-        lines.cut(kept)
-        self._previous = digest(kept[-1])
-        self.entries.update(held.entries)
+        lines.cut(held.size)
+        self._previous = held.last
+        self.entries = held.entries
+        self._listed.update(held.entries)
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """List files, durable when this returns; those listed alike already are left out."""
+        """List files, durable when this returns; those that an earlier run listed alike are left out."""
         new = [entry for entry in entries if self.entries.get(entry.file) != entry]
         self._append([_row(entry) for entry in new])
-        self.entries.update((entry.file, entry) for entry in new)
+        self._listed.update(entry.file for entry in new)
 
     def close(self) -> None:
         """Write the closing line: the list is whole."""
-        self._append([{"kind": "end", "files": len(self.entries)}])
+        self._append([{"kind": "end", "files": len(self._listed)}])
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         lines, previous = [], self._previous

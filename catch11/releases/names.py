@@ -86,4 +86,5 @@ def _short(base: str, suffix: str) -> str:
 
 
 def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    folded = unicodedata.normalize("NFC", name).casefold()
+    return name if folded == name else folded  # one text, held once

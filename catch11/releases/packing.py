@@ -4,6 +4,7 @@ Packing goes under a temporary name, is flushed and renamed, and then the folder
 file is held against the list.
 """
 
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -20,29 +21,29 @@ from catch11.releases.durable import sync_file, sync_folder
 from catch11.releases.engine import Summary
 from catch11.releases.form import form_of
 from catch11.releases.holdings import Holding, opened
-from catch11.releases.ledger import read_ledger
+from catch11.releases.ledger import rows_in
 from catch11.releases.manifest import NAME, read_manifest, verify_lines
 from catch11.releases.plan import PART, Shard
 
 
-def laid_out(shard: Shard, sink: Store | None, given: dict[str, Any]) -> list[bytes]:
-    """Lay out what an earlier run packed, where its folder is gone; the lines of its list, if any."""
+def laid_out(shard: Shard, sink: Store | None, given: dict[str, Any]) -> str:
+    """Lay out what an earlier run packed, where its folder is gone; the hash of its list, if any."""
     target = shard.target
     if target is not None:
         shutil.rmtree(_gone(target), ignore_errors=True)
     there = kind_at(shard.sent) != "none" if shard.sent else target is not None and target.exists()
     if not there:
-        return []
+        return ""
     if not given["resume"]:
         raise ReleaseError(
             shard.sent or target, "this is a release already", "resume it, or give a new name"
         )
     if shard.room.exists():
-        return []  # it stopped before that was packed, or sent, again
+        return ""  # it stopped before that was packed, or sent, again
     if shard.sent:
         _fetched(shard)
     if target is None or sink is None:
-        return []
+        return ""
     held = opened(sink, target)
     manifest = verify_lines(held.path, held.lines)
     files = {entry.file: entry.sha256 for entry in manifest.entries.values()}
@@ -50,7 +51,7 @@ def laid_out(shard: Shard, sink: Store | None, given: dict[str, Any]) -> list[by
     shutil.rmtree(laid, ignore_errors=True)
     unpack(_Checked(held, manifest.entries), files, laid)
     os.replace(laid, shard.room)
-    return held.lines
+    return _digest(shard.room / NAME)
 
 
 class _Checked(Held):
@@ -76,9 +77,7 @@ def _fetched(shard: Shard) -> None:
             os.replace(fetch(shard.sent + LIST, Path(folder)), beside(target))
 
 
-def packed(
-    shard: Shard, sink: Store, source: Source, done: Summary, before: list[bytes]
-) -> Summary:
+def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str) -> Summary:
     """Pack a finished folder, unless nothing in it changed; and take the folder away."""
     target, room = shard.target, shard.room
     assert target is not None
@@ -90,7 +89,7 @@ def packed(
         else beside(target)
     )
     held = read_manifest(room / NAME)
-    if list(held.lines) != before:
+    if _digest(room / NAME) != before:
         new = target.with_name(f"{target.name}.new")
         _remove(new)
         with quiet():
@@ -118,7 +117,7 @@ def _made(shard: Shard, held: Any, done: Summary) -> Made:
     listed = {entry.file: entry.sha256 for entry in held.entries.values()}
     files = {
         row.source: row.file
-        for row in read_ledger(done.ledger)
+        for row in rows_in(done.ledger)
         if row.outcome == "released"
         and row.settings == settings
         and listed.get(row.file) == row.sha256
@@ -143,6 +142,11 @@ def sent(shard: Shard, sink: Store | None) -> None:
         folder.rmdir()
         if folder.name.endswith(PART):
             break
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _gone(target: Path) -> Path:

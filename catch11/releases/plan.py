@@ -11,7 +11,7 @@ from catch11.data.stores import find as stores
 from catch11.data.stores.folders import FolderSource
 from catch11.data.stores.frame import Source, Store, Wanted
 from catch11.data.stores.hub import datasets
-from catch11.data.stores.remote import Where, fetch, is_remote, local, name_of
+from catch11.data.stores.remote import Where, fetch, is_remote, kind_at, local, name_of
 from catch11.data.stores.tables import arrow
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.holdings import ledger_path
@@ -62,6 +62,8 @@ def planned(
 ) -> Iterator[Plan | None]:
     """The plan, with a remote source fetched while it is open; None where a folder goes into a folder, as
     ever. Writes nothing. Raises InvalidArgument, ReleaseError."""
+    if is_remote(dst):
+        kind_at(str(dst))  # what cannot be reached is said before anything is made
     with TemporaryDirectory() as kept:
         address = str(src) if is_remote(src) and stores.remote_folder(str(src)) else ""
         if address:

@@ -53,7 +53,7 @@ class Bound:
 def open_ledger(path: Path, key: Key) -> Iterator[Ledger]:
     """A ledger that no other run writes meanwhile. Raises ReleaseError where one does."""
     with Lines(path, mode=0o600) as private:
-        yield Ledger(private, key=key)
+        yield Ledger(private, key=key, several=True)
 
 
 class Press:

@@ -32,16 +32,17 @@ def test_cut_anywhere_loses_only_the_cut_line(
     path.write_bytes(data[:length])
     kept = data[:length].split(b"\n")[:-1]
     with Lines(path, mode=0o600) as file:
-        assert file.kept == kept
+        assert list(file.kept()) == kept
         file.append(more)
-    assert whole_lines(path.read_bytes()) == kept + more
+    with path.open("rb") as read:
+        assert list(whole_lines(read)) == kept + more
 
 
 def test_zeros_of_a_power_cut_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"one\n" + bytes(5) + b"\n" + bytes(9))
     with Lines(path, mode=0o600) as file:
-        assert file.kept == [b"one"]
+        assert list(file.kept()) == [b"one"]
     assert path.read_bytes() == b"one\n"
 
 
@@ -49,7 +50,7 @@ def test_cut_drops_the_end(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     written(path, b"one", b"two")
     with Lines(path, mode=0o600) as file:
-        file.cut(file.kept[:1])
+        file.cut(len(b"one\n"))
         file.append([b"three"])
     assert path.read_bytes() == b"one\nthree\n"
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def _visible(dst: Path) -> set[str]:
 def _known(dst: Path) -> set[str]:
     """The files the ledger knows; a torn last line says nothing."""
     book = Path(f"{dst}.ledger.jsonl")
-    lines = whole_lines(book.read_bytes()) if book.exists() else []
+    lines = list(whole_lines(BytesIO(book.read_bytes()))) if book.exists() else []
     return {row.file for row in parse(book, lines)} if lines else set()
 
 

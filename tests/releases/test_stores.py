@@ -475,8 +475,17 @@ def test_an_address_that_does_not_answer(tmp_path: Path, recoder: SpectralRecode
     ) as error:
         release("shut://bucket/in", tmp_path / "out", recoder)
     assert "AKIA" not in str(error.value)
-    with pytest.raises(InvalidArgument, match="the package that reads gs://"):
-        release("gs://bucket/in", tmp_path / "out", recoder)
+    with pytest.raises(
+        InvalidArgument, match="gs://bucket/in: expected the package that reads gs://"
+    ):
+        release("gs://me:secret@bucket/in", tmp_path / "out", recoder)
+    with pytest.raises(
+        InvalidArgument, match="nil://bucket/in: expected an address of a kind that"
+    ):
+        release("nil://bucket/in", tmp_path / "out", recoder)
+    with pytest.raises(ReleaseError, match=r"cannot be reached \(PermissionError\)"):
+        release(folder(tmp_path / "in"), "shut://bucket/out", recoder, ledger=tmp_path / "l.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
 @pytest.mark.parametrize(

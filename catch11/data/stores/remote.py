@@ -38,8 +38,15 @@ def system(address: str) -> tuple[Any, str]:
     except ImportError as error:
         kind = address.partition("://")[0]
         raise InvalidArgument(
-            "address", expected=f"the package that reads {kind}://", found="none",
-            remedy=f"install it: {' '.join(str(error).split())[:80]}",
+            _shown(address), expected=f"the package that reads {kind}://", found="none",
+            remedy=" ".join(str(error).split())[:80].rstrip("."),
+        ) from None  # fmt: skip
+    except ValueError as error:
+        if not str(error).startswith("Protocol not known"):
+            raise _unreachable(address, error) from None
+        raise InvalidArgument(
+            _shown(address), expected="an address of a kind that fsspec knows (s3://, gs://, ...)",
+            found=f"{address.partition('://')[0]}://",
         ) from None  # fmt: skip
     except Exception as error:  # noqa: BLE001 - each system raises its own
         raise _unreachable(address, error) from None
@@ -109,6 +116,13 @@ def send(path: Path, address: str) -> None:
 
 
 def _unreachable(address: str, error: Exception) -> ReleaseError:
-    shown = address.partition("://")[0] + "://" + address.partition("://")[2].rpartition("@")[2]
     reason = f"it cannot be reached ({type(error).__name__})"
-    return ReleaseError(shown, reason, "look at the address and at the credentials for it")
+    return ReleaseError(
+        _shown(address), reason, "look at the address and at the credentials for it"
+    )
+
+
+def _shown(address: str) -> str:
+    """An address without the credentials that it may hold."""
+    kind, _, rest = address.partition("://")
+    return f"{kind}://{rest.rpartition('@')[2]}"

@@ -202,6 +202,7 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
         raise InvalidArgument(
             "address", expected="a Ray cluster of the same versions that answers",
             found=f"{address} ({type(error).__name__})",
+            remedy="where it asks for a token, set RAY_AUTH_MODE=token",
         ) from None  # fmt: skip
 
 

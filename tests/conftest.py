@@ -33,6 +33,24 @@ if os.environ.get("CATCH11_SHAPES", "1") != "0":
 
 pytest_plugins = ("tests.draws",)
 
+# What takes minutes is begun first, so that no worker ends long after the others.
+LONGEST = (
+    "tests/test_pages.py", "tests/releases/test_stops.py", "tests/releases/test_cluster.py", "tests/studies/test_beside.py",
+    "tests/studies/test_studies.py", "tests/cli/test_study_hub.py", "tests/studies/test_table4.py", "tests/studies/test_table3.py",
+    "tests/studies/test_keep.py", "tests/real/", "tests/theory/test_written.py", "tests/serve/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order by file; tests of a file stay as they stand."""
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST)
+        )
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def assets() -> Path:

@@ -19,6 +19,7 @@ def test_this_machine_is_sound() -> None:
 
 MODULES = {
     "argon2-cffi": "argon2",
+    "opencv-python-headless": "cv2",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }  # of packages whose module has another name

@@ -91,7 +91,7 @@ def test_a_form_that_does_not_read_back_is_noticed(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: Path
 ) -> None:
     form = type(read_release(out).form)
-    monkeypatch.setattr(form, "same", lambda self, meant, read: False)
+    monkeypatch.setattr(form, "intact", lambda self, data, meant, canvas: False)
     with pytest.raises(ReleaseError, match="the file read back differs from what was written"):
         release(world.source, tmp_path / "dst", world.recoder, **world.beside)
 

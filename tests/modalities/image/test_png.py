@@ -67,3 +67,15 @@ def test_cut_anywhere_it_is_refused_or_its_pixels_are_all_there() -> None:
             assert length > len(good) - 24  # checksum and closing chunk
         except ValueError as error:
             assert str(error).startswith("it ")  # noqa: PT017 - either is right
+
+
+@given(hnp.arrays(np.uint8, SHAPES), st.data())
+def test_a_file_is_intact_where_every_level_is_as_it_was_meant(
+    pixels: np.ndarray, draw: st.DataObject
+) -> None:
+    canvas, data = canvas_of(pixels), written(pixels)
+    meant = (torch.from_numpy(pixels).permute(2, 0, 1).float() / 255.0).contiguous()
+    assert PNG8.intact(data, meant, canvas)
+    place, flat = draw.draw(st.integers(0, pixels.size - 1)), meant.view(-1)
+    flat[place] += 1.0 / 255.0 if flat[place] < 0.5 else -1.0 / 255.0
+    assert not PNG8.intact(data, meant, canvas)

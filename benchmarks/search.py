@@ -2,13 +2,17 @@
 
 ResNet-20 authorized on CIFAR-10; ResNet-32, pretrained, is fine-tuned on labelled files (SGD .03, cosine,
 10 epochs, the best look at the test files). A line is a cell; WORK keeps files, so that a second run
-goes on. With --photographs, DeiT-tiny on photographs against rivals as they are. From the project's root:
+goes on. With --photographs, DeiT-tiny on photographs against rivals as they are; with --vision, the tiny
+models of tests/models/vlm, whose vision side is met. From the project's root:
 
     python benchmarks/search.py ASSETS --work WORK --within 0.3 0.1 --lessons 2000 --tests 500
+    python benchmarks/search.py ASSETS --work WORK --keep layer:layer3 --within 0.3 --lessons 0 --tests 24
     python benchmarks/search.py ASSETS --work WORK --within 0.1 --photographs 200 --rivals MODEL ...
+    python benchmarks/search.py ASSETS --work WORK --within 0.03 --vision internvl --tests 16 --tiles
 """
 
 import argparse
+import runpy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,6 +62,7 @@ def line_of(made: dict[str, Tensor]) -> dict[str, float]:
     change = made["change"].flatten(1)
     return {
         "n": len(made["steps"]),
+        "most": int(made["steps"].max()) + 1,
         "forwards": round(float(made["steps"].float().mean()) + 1, 1),
         "withheld": round(float((made["gaps"] < 0).float().mean()), 4),
         "distance": round(float(made["distances"].median()), 4),
@@ -70,12 +75,16 @@ def line_of(made: dict[str, Tensor]) -> dict[str, float]:
 def thumbnails(asked: argparse.Namespace, within: float, lines: Lines) -> None:
     """One tolerance on thumbnails, and what a fine-tuned rival reads."""
     model, key, rival = models(asked.assets)
-    (held, truth), (some, labels) = (
-        tests(asked.assets, asked.tests), lessons(asked.assets, asked.lessons),
-    )  # fmt: skip
-    recoder = DeepRecoder(model, key, keep="features", tolerance=within, chunk=PART)
-    made = searched(recoder, torch.cat([held, some]), asked.work / f"within{within:g}.pt")
+    held, truth = tests(asked.assets, asked.tests)
+    some, labels = lessons(asked.assets, asked.lessons) if asked.lessons else (held[:0], truth[:0])
+    recoder = DeepRecoder(model, key, keep=asked.keep, tolerance=within, chunk=PART)
+    name = "" if asked.keep == "features" else asked.keep.replace(":", "-")
+    made = searched(recoder, torch.cat([held, some]), asked.work / f"{name}within{within:g}.pt")
     files = made["points"]
+    found = {"kept": asked.keep, "within": within, **line_of(made), "same answers": share(answers(model, files[: len(held)]), answers(model, held))}  # fmt: skip
+    if not len(some):
+        lines.add(found)
+        return
     judged, learnt_from = files[: len(held)], files[len(held) :]
     see = rival.canvas.normalise
     course = Course(rate=0.03, epochs=10, half=False, low=0.0)
@@ -87,9 +96,7 @@ def thumbnails(asked: argparse.Namespace, within: float, lines: Lines) -> None:
 
     learnt = learn(fresh(rival), see(learnt_from), labels, course, look)
     lines.add({
-        "kept": "features", "within": within, **line_of(made),
-        "same answers": share(answers(model, judged), answers(model, held)),
-        "as is": share(answers(rival, judged), truth), "adapted": learnt.best, "area": max(areas),
+        **found, "as is": share(answers(rival, judged), truth), "adapted": learnt.best, "area": max(areas),
         "lessons": len(some), "tests": len(held),
     })  # fmt: skip
 
@@ -123,6 +130,21 @@ def photographs(asked: argparse.Namespace, within: float, lines: Lines) -> None:
     })  # fmt: skip
 
 
+def vision(asked: argparse.Namespace, within: float, lines: Lines) -> None:
+    """One tolerance on the vision side of a tiny model, before and behind its projection."""
+    tiny = runpy.run_path("tests/models/vlm/tiny.py")
+    side = 112 if asked.tiles else 56
+    query = "size=112x112&stack=0" if asked.tiles else "size=56x56&tokens=6"
+    model = tiny["tiny"](asked.vision, 0, query)
+    shown = tiny["windows"](tiny["pictures"](asked.tests, height=side, width=side))
+    recoder = DeepRecoder(
+        model, build_key(model, secret=bytes(32)), at="tower.vision,tower",
+        agreement=f"match<{within:g}", margin=0.05, radius=128.0, steps=300,
+    )  # fmt: skip
+    made = searched(recoder, recoder.domain.clean(shown), asked.work / f"{asked.vision}{side}within{within:g}.pt")  # fmt: skip
+    lines.add({"kept": asked.vision, "within": within, **line_of(made)})
+
+
 def _same(rival: Model, model: Model, made: Tensor, clean: Tensor) -> float:
     """The share of a rival's clean answers that it gives on the files."""
     a, b = (rival.preprocess(as_pictures(w, model.canvas)) for w in (made, clean))
@@ -134,15 +156,20 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--within", type=float, nargs="+", default=[0.3, 0.1])
+    parser.add_argument("--keep", default="features")
     parser.add_argument("--lessons", type=int, default=2000)
     parser.add_argument("--tests", type=int, default=500)
     parser.add_argument("--photographs", type=int, default=0)
     parser.add_argument("--rivals", nargs="*", default=[])
+    parser.add_argument("--vision", choices=("internvl", "qwen2_5_vl"))
+    parser.add_argument("--tiles", action="store_true", help="four of them, with --vision internvl")
     asked = parser.parse_args(words)
     torch.set_num_threads(1)
     lines = Lines(asked.work / "lines.jsonl")
     for within in asked.within:
-        (photographs if asked.photographs else thumbnails)(asked, within, lines)
+        (vision if asked.vision else photographs if asked.photographs else thumbnails)(
+            asked, within, lines
+        )
 
 
 if __name__ == "__main__":

@@ -95,9 +95,8 @@ def attack_release(
     files attackers learn from; further files of this one without it. records: a file of JSON lines, to
     which each attack's records are appended as it ends, and from which a stopped run goes on; with
     `model` it gets the whole matrix, the same files without an attack included. progress: called with
-    a `Step` as an attack begins and as it ends. engine: "ray" works out attacks that train nothing in `workers`
-    processes, of this machine or of the cluster at `address`. Raises InvalidArgument
-    where an attack named here lacks knowledge.
+    a `Step` as an attack begins and as it ends. engine: "ray" works out attacks that train nothing in
+    `workers` processes, here or at `address`. Raises InvalidArgument where an attack lacks knowledge.
     """
     until = None if effort.minutes is None else monotonic() + 60 * effort.minutes
     models = named((*(() if model is None else (model,)), *rivals))
@@ -115,8 +114,8 @@ def attack_release(
     whole = model is not None and records is not None
     plan, skipped = session.plan(attacks, plain=scene.plain and not whole)
     by = attacking(scene.stands, effort.seed, engine=engine, workers=workers, address=address)
-    with by as session.work_out:
-        made, late = session.run(plan, progress, until=until, named=attacks is not None)
+    with by as work_out:
+        made, late = session.run(plan, work_out, progress, until=until, named=attacks is not None)
     matrix = session.unattacked() if whole else ()
     doubts = () if model is None else doubts_of_models(model, rivals)
     kept = tuple(str(text) for record in matrix for text in record.settings.get(_DOUBTS, ()))
@@ -129,9 +128,7 @@ class _Late(Exception):
 
 
 class _Session:
-    """One scene, its models and their roles, and the file that keeps what was worked out. work_out: by what it is."""
-
-    work_out: Attacking
+    """One scene, its models and their roles, and the file that keeps what was worked out."""
 
     def __init__(self, asked: Asked, scene: Scene, kind: str, path: Path | None) -> None:
         self.scene, self.models, self.kind, self._path = scene, asked.models, kind, path
@@ -149,10 +146,7 @@ class _Session:
             **({"question": asked.question} if asked.question else {}),
             **kept_facts(asked.release),
         }
-        seed = asked.effort.seed
-        self._facts = Run(
-            key=asked.release.key, seed=seed, command=asked.command, settings=settings
-        )
+        self._facts = Run(key=asked.release.key, seed=asked.effort.seed, command=asked.command, settings=settings)  # fmt: skip
 
     def unattacked(self) -> tuple[Record, ...]:
         """The same items clean, as released, and under both controls, by every model."""
@@ -187,20 +181,21 @@ class _Session:
         return (*((AsIs(),) if plain else ()), *runs), tuple(out.items())
 
     def run(
-        self, plan: Sequence[Attack], progress: Progress | None, *, until: float | None, named: bool
-    ) -> tuple[tuple[Record, ...], Skipped]:
+        self, plan: Sequence[Attack], work_out: Attacking, progress: Progress | None,
+        *, until: float | None, named: bool,
+    ) -> tuple[tuple[Record, ...], Skipped]:  # fmt: skip
         """Records of every attack, and those that nobody named and that turned out not to run, or
         that would have begun too late."""
         tell = progress or (lambda step: None)
         done = frozenset[str]() if self._path is None else worked_out(self._path)
-        self.work_out.plan([one for one in plan if self._inputs.attack(one).id not in done])
+        work_out.plan([one for one in plan if self._inputs.attack(one).id not in done])
         made: tuple[Record, ...] = ()
         ran: list[tuple[Cost, float]] = []
         skipped: list[tuple[str, str]] = []
         for number, one in enumerate(plan):
             tell(Step(attack=one.name, done=number, total=len(plan)))
             try:
-                records, seconds = self._attacked(one, until)
+                records, seconds = self._attacked(one, work_out, until)
             except _Late:
                 why = f"not begun in the {self._asked.effort.minutes:g} minutes there were"
                 skipped.append((one.name, why))
@@ -225,7 +220,7 @@ class _Session:
         return one.unfit(self.scene.material) or next((why for why in kept_out if why), "")
 
     def _attacked(
-        self, one: Attack, until: float | None
+        self, one: Attack, work_out: Attacking, until: float | None
     ) -> tuple[tuple[Record, ...], float | None]:
         """An attack's records, of every stand, and the seconds it took unless a file held them.
         Raises _Late where it would have to begin after `until`."""
@@ -233,11 +228,11 @@ class _Session:
 
         def work() -> list[Record]:
             begun = monotonic()
-            if until is not None and begun >= until and not self.work_out.begun(one):
+            if until is not None and begun >= until and not work_out.begun(one):
                 raise _Late
             records = [
                 record
-                for stand, findings in zip(self.scene.stands, self.work_out(one), strict=True)
+                for stand, findings in zip(self.scene.stands, work_out(one), strict=True)
                 for found in findings
                 for record in self._records(found, stand)
             ]

@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catch11.cli.frame import Answer, call, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import Answer, call, command
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, path_of
 from catch11.cli.pace import Sayings

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_key, open_model
 from catch11.cli.recoding_options import Noise

@@ -8,7 +8,8 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from catch11.cli.frame import Answer, Tick, command, program, progress
+from catch11.cli.bar import Tick, progress
+from catch11.cli.frame import Answer, command, program
 from catch11.cli.scores import LEGEND, cell, remarks, score_tables
 from catch11.errors import InvalidArgument, MissingExtra
 

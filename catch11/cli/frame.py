@@ -1,4 +1,4 @@
-"""What every command shares: registration, --json and --debug, errors, exit status, progress.
+"""What every command shares: registration, --json and --debug, errors, exit status.
 
 A command is a function that parses its options, makes one library call and returns an `Answer`;
 the frame prints it. Exit status: 0 done, 1 a finding, 2 bad usage or input, 130 interrupted.
@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from itertools import zip_longest
 from pathlib import Path
 from shutil import which
-from typing import Annotated, Any, Literal, NoReturn, Protocol, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import typer
 from rich.console import Console, RenderableType
@@ -62,12 +62,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Tick(Protocol):
-    """Called with how much is done, of how much, what is at hand, and a line to leave behind."""
-
-    def __call__(self, done: int, total: int, what: str = "", said: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,27 +275,3 @@ def _option(argument: str, options: Collection[str]) -> str | None:
 def _say(sentence: str, *, kind: str = "") -> None:
     sign = f"[bold yellow]catch11 {kind}:[/]" if kind else "[bold red]catch11:[/]"
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"{sign} {escape(sentence)}")
-
-
-@contextmanager
-def progress(title: str) -> Iterator[Tick]:
-    """A callback (done, total) that draws a bar on standard error if that is a terminal; lines that
-    are said appear on it in any case."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if not sys.stderr.isatty():
-        yield lambda done, total, what="", said="": console.print(escape(said)) if said else None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    now = TextColumn("[dim]{task.description}")
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), Remaining(), now)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def tick(done: int, total: int, what: str = "", said: str = "") -> None:
-            if said:
-                bar.console.print(escape(said))
-            bar.update(task, completed=done, total=total, description=escape(what[-40:]))
-
-        yield tick

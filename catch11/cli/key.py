@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, ask_passphrase
 from catch11.cli.views import next_view

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from catch11.cli import recoding_options as how
-from catch11.cli.frame import FINDING, Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import FINDING, Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import (
     SPEC,

@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import Device
 from catch11.errors import InvalidArgument

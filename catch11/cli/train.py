@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.markup import escape
 
-from catch11.cli.frame import Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_model
 from catch11.cli.views import next_view

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from catch11.cli.frame import FINDING, Answer, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import FINDING, Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import SPEC, AllowCode, Device, open_model, share
 from catch11.errors import InvalidArgument

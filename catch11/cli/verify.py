@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Group
 
-from catch11.cli.frame import FINDING, Answer, call, command, progress
+from catch11.cli.bar import progress
+from catch11.cli.frame import FINDING, Answer, call, command
 from catch11.cli.help import MORE
 from catch11.cli.options import (
     SPEC,

@@ -1,6 +1,5 @@
 """Classes of unlike sizes: what a classifier finds of each, beside what the most frequent one would give."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,9 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from catch11.evaluation.interval import Interval, wilson
-from catch11.evaluation.metrics import auc
-
-CONFIDENCE = 0.95
+from catch11.evaluation.metrics import auc, balanced_accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +43,10 @@ def balance_of(
     )  # fmt: skip
 
 
-def balanced_accuracy(hits: Sequence[Sequence[bool]]) -> Interval:
-    """The mean of the classes' shares of hits; Wilson's ends of each, squared and added."""
-    shares = [wilson(sum(hit), len(hit)) for hit in hits]
-    value = sum(share.estimate for share in shares) / len(shares)
-    below = math.hypot(*(share.estimate - share.low for share in shares)) / len(shares)
-    above = math.hypot(*(share.high - share.estimate for share in shares)) / len(shares)
-    return Interval(
-        low=max(0.0, value - below), estimate=value, high=min(1.0, value + above),
-        confidence=CONFIDENCE,
-    )  # fmt: skip
-
-
 def _mean(areas: Sequence[Interval]) -> Interval:
     """Ends as if all areas erred together, which is the wider."""
     low, estimate, high = (
         sum(getattr(area, end) for area in areas) / len(areas)
         for end in ("low", "estimate", "high")
     )
-    return Interval(low=low, estimate=estimate, high=high, confidence=CONFIDENCE)
+    return Interval(low=low, estimate=estimate, high=high)

@@ -168,11 +168,17 @@ def balanced(scores: Numbers, truth: Sequence[bool], *, confidence: float = 0.95
         raise InvalidArgument("scores", expected="a score an item, and both answers", found=found)
     called = np.zeros(len(yes), dtype=bool)
     called[np.argsort(-rows, kind="stable")[: int(yes.sum())]] = True
-    sides = [(called & yes, yes), (~called & ~yes, ~yes)]
-    shares = [wilson(int(hit.sum()), int(of.sum()), confidence=confidence) for hit, of in sides]
-    value = sum(share.estimate for share in shares) / 2
-    below = math.hypot(*(share.estimate - share.low for share in shares)) / 2
-    above = math.hypot(*(share.high - share.estimate for share in shares)) / 2
+    return balanced_accuracy(
+        [called[yes].tolist(), (~called[~yes]).tolist()], confidence=confidence
+    )
+
+
+def balanced_accuracy(hits: Sequence[Sequence[bool]], *, confidence: float = 0.95) -> Interval:
+    """The mean of the classes' shares of hits; Wilson's ends of each, squared and added."""
+    shares = [wilson(sum(hit), len(hit), confidence=confidence) for hit in hits]
+    value = sum(share.estimate for share in shares) / len(shares)
+    below = math.hypot(*(share.estimate - share.low for share in shares)) / len(shares)
+    above = math.hypot(*(share.high - share.estimate for share in shares)) / len(shares)
     return Interval(low=value - below, estimate=value, high=value + above, confidence=confidence)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from catch11.evaluation.balance import balanced_accuracy
 from catch11.evaluation.classes import same_classes
 from catch11.evaluation.interval import Interval, paired_difference
-from catch11.evaluation.metrics import accuracy
+from catch11.evaluation.metrics import accuracy, balanced_accuracy
 from catch11.evaluation.record import Condition, Record, Role, Verdict, versions
 from catch11.keys.authorized import Authorized
 from catch11.releases.manifest import Entry

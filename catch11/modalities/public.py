@@ -101,7 +101,8 @@ def attack(
     run goes on from. limit: files judged. training: further ones that attackers learn from. control:
     attack Gaussian noise of the same PSNR instead. minutes: after which no further attack begins.
     quick: only attacks that train nothing. progress: called with a `Step` as an attack begins and
-    ends. engine, workers, address: as of `verify`, for attacks that train nothing. What means nothing to the kind of data is refused. Raises ReleaseError, InvalidArgument.
+    ends. engine, workers, address: as of `verify`, for attacks that train nothing. What means nothing to the
+    kind of data is refused. Raises ReleaseError, InvalidArgument.
     """
     options = AttackOptions(
         rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,

@@ -23,7 +23,8 @@ from catch11.releases.ledger import Blank
 from catch11.releases.pipeline import Request, pipeline_of
 from catch11.releases.places import Places
 from catch11.releases.pool import Pool, pool
-from catch11.releases.work import TWICE, Done, Task, settled, standing, work
+from catch11.releases.task import TWICE, Done, Task
+from catch11.releases.work import settled, standing, work
 
 Answer = tuple[Done, bytes | None]
 _Chunk = tuple[int, Sequence[str], list[Done] | None]

@@ -17,7 +17,7 @@ from catch11.releases.ledger import Ledger, Outcome, Row
 from catch11.releases.manifest import Entry, ManifestWriter
 from catch11.releases.names import Names
 from catch11.releases.places import Places
-from catch11.releases.work import Done
+from catch11.releases.task import Done
 
 _REASONS = 100  # that are told apart
 

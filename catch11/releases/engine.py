@@ -26,7 +26,8 @@ from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
 from catch11.releases.pipeline import Long, Pipeline, Request, pipeline_of
 from catch11.releases.places import Places, one_sentence, places, workroom
-from catch11.releases.work import Done, Task, refuse_second_strength, work
+from catch11.releases.task import Done, Task
+from catch11.releases.work import refuse_second_strength, work
 
 Progress = Callable[[int, int, str], None]
 Runner = Callable[[Task, Sequence[Sequence[str]]], Iterator[list[Done]]]

@@ -26,7 +26,7 @@ from catch11.releases.manifest import NAME, Entry, ManifestWriter
 from catch11.releases.names import Names, Naming
 from catch11.releases.pipeline import Request, pipeline_of
 from catch11.releases.places import Places
-from catch11.releases.work import Task
+from catch11.releases.task import Task
 
 _NOWHERE = Path("a release in memory")
 

@@ -252,28 +252,6 @@ def handed_out(store: Store, who: Bearer, job: str, action: str) -> None:
         noted(store, session, action, who.tenant, who.token, row.key_id, job)
 
 
-def known(store: Store) -> set[str]:
-    """All jobs."""
-    with store.reading() as session:
-        return set(session.scalars(select(JobRow.id)))
-
-
-def stale(store: Store, before: float) -> list[str]:
-    """Jobs that ended, or were left open, before a time."""
-    with store.begin() as session:
-        rows = select(JobRow.id).where(JobRow.updated < before, JobRow.state.in_((*ENDED, OPEN)))
-        return list(session.scalars(rows))
-
-
-def forget(store: Store, job: str) -> None:
-    """Take a job's rows away; the audit log keeps its lines."""
-    with store.begin() as session:
-        for part in session.scalars(select(PartRow).where(PartRow.job_id == job)):
-            session.delete(part)
-        session.flush()
-        session.delete(session.get_one(JobRow, job))
-
-
 def _check_room(session: Session, who: Bearer, busy: int, waiting: int) -> None:
     counts = func.count(), func.count().filter(JobRow.token_id == who.token)
     live, mine = session.execute(select(*counts).select_from(JobRow).where(JobRow.state.in_(_LIVE))).one()  # fmt: skip

@@ -18,7 +18,7 @@ from catch11.releases.ledger import Row, content_mac, read_ledger
 from catch11.releases.manifest import NAME
 from catch11.releases.press import Bound
 from catch11.releases.read import Release, read_release
-from catch11.releases.work import OTHERWISE, TWICE
+from catch11.releases.task import OTHERWISE, TWICE
 from catch11.serve.jobs import Outcome
 from catch11.serve.refusals import Refused
 from catch11.serve.settings import Place, make_private

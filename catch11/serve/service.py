@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from catch11.errors import InvalidArgument
-from catch11.serve import jobs, listing
+from catch11.serve import jobs, listing, retention
 from catch11.serve.asks import Ask
 from catch11.serve.batches import Batches, Waiting
 from catch11.serve.grants import Granted
@@ -76,7 +76,7 @@ class Service:
 
     def _start(self) -> None:
         make_private(self.settings.home / "jobs")
-        known = jobs.known(self.store)
+        known = retention.known(self.store)
         for place in (self.settings.home / "jobs").iterdir():
             if place.name not in known:  # of a request that a crash cut off
                 shutil.rmtree(place, ignore_errors=True)
@@ -214,12 +214,12 @@ class Service:
     async def _sweep(self) -> None:
         while True:
             before = time.time() - 3600.0 * self.settings.retain
-            for job in await asyncio.to_thread(jobs.stale, self.store, before):
+            for job in await asyncio.to_thread(retention.stale, self.store, before):
                 await asyncio.to_thread(self._remove, job)
             await asyncio.sleep(_SWEEP)
 
     def _remove(self, job: str) -> None:
-        jobs.forget(self.store, job)
+        retention.forget(self.store, job)
         shutil.rmtree(job_place(self.settings.home, job).root, ignore_errors=True)
 
     def _lock_folder(self) -> None:

@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from catch11.cli import app as whole
-from catch11.cli import frame, help
+from catch11.cli import bar, frame, help
 from catch11.cli.frame import program
 from catch11.cli.views import next_view
 from catch11.errors import InvalidArgument
@@ -162,13 +162,13 @@ def test_bare_json(words: Words) -> None:
 def test_progress_draws_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
-    with frame.progress("recoding") as tick:
+    with bar.progress("recoding") as tick:
         tick(1, 2)
     assert stream.getvalue() == ""
 
     monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    with frame.progress("recoding") as tick:
+    with bar.progress("recoding") as tick:
         tick(1, 2)
     assert "recoding" in stream.getvalue()
     assert "1/2" in stream.getvalue()

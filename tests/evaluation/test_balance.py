@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from catch11.evaluation.balance import balance_of, balanced_accuracy
+from catch11.evaluation.balance import balance_of
 from catch11.evaluation.interval import wilson
+from catch11.evaluation.metrics import balanced_accuracy
 
 
 def test_what_always_answers_the_most_frequent_class() -> None:

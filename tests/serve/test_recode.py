@@ -5,13 +5,16 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from catch11.modalities.options import RecodeOptions
-from catch11.modalities.recode import recode
+from catch11.modalities.recode import press, recode
+from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.releases.press import open_ledger
 from catch11.releases.read import read_release
 from catch11.serve.vault import revoke_key
 from tests.serve.gateway import Gateway, gateway, png, pngs, run_job, send
@@ -161,6 +164,34 @@ def test_a_picture_gives_the_same_file_whatever_comes_with_it(
     other = send(client, {"a.png": data, **pngs(2, 2400)}, keep="answer").json()["parts"][0]
     assert (other["outcome"], other["file"]) == ("withheld", "")
     assert "would make another file of it now" in other["reason"]
+
+
+def test_who_hands_files_out_searches_for_each_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step on several pictures rounds otherwise than one on each, so that files would hang on their company."""
+    together: list[int] = []
+    real = DeepRecoder.search
+    monkeypatch.setattr(
+        DeepRecoder,
+        "search",
+        lambda self, x, *rest: together.append(len(x)) or real(self, x, *rest),
+    )
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, data in pngs(5, 2500).items():
+        (source / name).write_bytes(data)
+    options = RecodeOptions(
+        method="deep", model=world.model, check=True, ledger=tmp_path / "ledger"
+    )
+    recode(source, tmp_path / "apart", world.key, options, apart=True)
+    pressed = press(world.key, RecodeOptions(method="deep", model=world.model, check=True))
+    with open_ledger(tmp_path / "pressed", world.key) as ledger:
+        pressed.make(pngs(5, 2500), ledger)
+    assert set(together) == {1}
+    together.clear()
+    recode(source, tmp_path / "out", world.key, replace(options, ledger=tmp_path / "other"))
+    assert max(together) == 5
 
 
 def test_keys_say_nothing_secret(open_gateway: Gateway, world: World) -> None:

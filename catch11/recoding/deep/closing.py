@@ -16,8 +16,8 @@ from torch import Tensor
 from catch11.recoding.deep.descent import LARGEST, LEVEL, Run, check_reach, rms
 
 _FIRST = 2.0  # root mean square of the first step, in 255ths
-_LOST = 1.0  # of a step along the slope, where what was remembered points uphill
-_FLAT = 1e-12  # of a pair's own curvature: below it a pair says nothing
+_ASTRAY = 1.0  # the same of a step along the slope, where what is remembered points uphill
+_STRAIGHT = 1e-12  # s·y over y·y of a pair, below which it tells no curvature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Closing:
         self._remember(run, slope)
         way = self._way(run, slope)
         uphill = _dot(way, slope) <= 0.0
-        way = torch.where(uphill, _LOST * LEVEL * slope / rms(slope).clamp_min(1e-20), way)
+        way = torch.where(uphill, _ASTRAY * LEVEL * slope / rms(slope).clamp_min(1e-20), way)
         way = way * (self.longest * LEVEL / rms(way).clamp_min(1e-20)).clamp_max(1.0)
         radius = self.last * LEVEL
         low, high = (run.start - radius).clamp_min(0.0), (run.start + radius).clamp_max(1.0)
@@ -85,5 +85,5 @@ def _dot(a: Tensor, b: Tensor) -> Float[Tensor, "batch 1 1 1"]:
 def _weight(s: Tensor, y: Tensor) -> Float[Tensor, "batch 1 1 1"]:
     """One over a pair's curvature; 0 where it curves downwards, so that it counts for nothing."""
     curve = _dot(s, y)
-    useful = curve > _FLAT * _dot(y, y)
+    useful = curve > _STRAIGHT * _dot(y, y)
     return torch.where(useful, 1.0 / curve.where(useful, torch.ones_like(curve)), 0.0)

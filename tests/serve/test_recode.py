@@ -172,11 +172,12 @@ def test_who_hands_files_out_searches_for_each_alone(
     """A step on several pictures rounds otherwise than one on each, so that files would hang on their company."""
     together: list[int] = []
     real = DeepRecoder.search
-    monkeypatch.setattr(
-        DeepRecoder,
-        "search",
-        lambda self, x, *rest: together.append(len(x)) or real(self, x, *rest),
-    )
+
+    def searched(self: DeepRecoder, windows: Any, streams: Any) -> Any:
+        together.append(len(windows))
+        return real(self, windows, streams)
+
+    monkeypatch.setattr(DeepRecoder, "search", searched)
     source = tmp_path / "source"
     source.mkdir()
     for name, data in pngs(5, 2500).items():

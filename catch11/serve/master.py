@@ -44,10 +44,14 @@ def _checked(text: str) -> str:
 def _from_keyring() -> str | None:
     try:
         import keyring
-        from keyring.errors import KeyringError
+        from keyring.errors import KeyringError, KeyringLocked
     except ImportError:
         return None
     try:
         return keyring.get_password(SERVICE, USER)
+    except KeyringLocked:
+        raise InvalidArgument(
+            "master", expected=_PLACES, found="a keyring that is locked", remedy="unlock it"
+        ) from None
     except KeyringError:
         return None  # no keyring on this machine

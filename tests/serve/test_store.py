@@ -1,11 +1,16 @@
 """The database: made by its migrations, opened by one master secret, holding nothing secret in the plain."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from keyring.backend import KeyringBackend
+from keyring.backends import fail, null
+from keyring.errors import KeyringLocked
 
 from catch11.errors import Catch11Error, InvalidArgument
 from catch11.serve.master import read_master
@@ -55,8 +60,44 @@ def test_master_from_file_environment_or_nowhere(
     with pytest.raises(InvalidArgument, match="16 characters or more, found 5"):
         read_master()
     monkeypatch.delenv("CATCH11_MASTER")
-    monkeypatch.setattr("catch11.serve.master._from_keyring", lambda: None)
+    keyring.set_keyring(null.Keyring())
     with pytest.raises(InvalidArgument, match="expected one in CATCH11_MASTER"):
         read_master()
-    monkeypatch.setattr("catch11.serve.master._from_keyring", lambda: MASTER)
+    keyring.set_keyring(fail.Keyring())  # a machine without any
+    with pytest.raises(InvalidArgument, match="expected one in CATCH11_MASTER"):
+        read_master()
+    keyring.set_keyring(Ring())
+    keyring.set_password("catch11", "gateway", MASTER)
     assert read_master() == MASTER
+    monkeypatch.setattr(Ring, "get_password", locked)
+    with pytest.raises(InvalidArgument, match="found a keyring that is locked"):
+        read_master()
+
+
+class Ring(KeyringBackend):
+    """A keyring of this process."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.held.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.held[service, username] = password
+
+
+def locked(ring: Ring, service: str, username: str) -> str | None:
+    raise KeyringLocked("it is locked")
+
+
+@pytest.fixture(autouse=True)
+def own_keyring() -> Iterator[None]:
+    """No test sees the keyring of whoever runs it."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(null.Keyring())
+    yield
+    keyring.set_keyring(before)

@@ -10,6 +10,7 @@ what an answer without a timetable would show. Needs the extra serve.
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import random
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from gateway import MODELS, PORT, Load, answered, ready, request, set_up
+from PIL import Image
 from scipy.stats import ks_2samp
 
 from catch11.evaluation.metrics import auc
@@ -53,8 +55,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     model = load_model(MODELS["digits"])
     key = build_key(model)
     count = 2 * asked.pictures
-    digits.write_pictures(digits.load_digits(), folder / "source", count=2 * count)
-    files = [(p.parent.name + p.name, p.read_bytes()) for p in sorted((folder / "source").rglob("*.png"))]  # fmt: skip
+    files = pictures()
     random.Random(asked.seed).shuffle(files)
     (home := folder / "home").mkdir()
     master = secrets.token_hex(32)
@@ -79,6 +80,17 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
         **vars(asked), "torch": torch.__version__, "load": os.getloadavg()[0],
         "engine": compared(own, out), "alone": compared(alone, out), "busy": compared(busy, out),
     }  # fmt: skip
+
+
+def pictures() -> list[tuple[str, bytes]]:
+    """All embedded digits as PNG files, by name."""
+    held = digits.load_digits()
+    pixels = (torch.cat([held.train, held.test]) * 255).round().to(torch.uint8)
+    files = []
+    for number, one in enumerate(pixels.permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(one).save(made := io.BytesIO(), "PNG")
+        files.append((f"{number:04}.png", made.getvalue()))
+    return files
 
 
 def compared(times: Times, out: set[str]) -> dict[str, Any]:

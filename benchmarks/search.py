@@ -74,17 +74,23 @@ def line_of(made: dict[str, Tensor]) -> dict[str, float]:
 
 def thumbnails(asked: argparse.Namespace, within: float, lines: Lines) -> None:
     """One tolerance on thumbnails, and what a fine-tuned rival reads."""
+    name = "" if asked.keep == "features" else asked.keep.replace(":", "-")
+    lines.add({"kept": asked.keep, "within": within, **taught(asked, within, DeepRecoder, name)})
+
+
+def taught(
+    asked: argparse.Namespace, within: float, kind: type[DeepRecoder], name: str
+) -> dict[str, object]:
+    """What a search by a recoder of this kind costs, and what a fine-tuned rival reads. name: of its cache."""
     model, key, rival = models(asked.assets)
     held, truth = tests(asked.assets, asked.tests)
     some, labels = lessons(asked.assets, asked.lessons) if asked.lessons else (held[:0], truth[:0])
-    recoder = DeepRecoder(model, key, keep=asked.keep, tolerance=within, chunk=PART)
-    name = "" if asked.keep == "features" else asked.keep.replace(":", "-")
+    recoder = kind(model, key, keep=asked.keep, tolerance=within, chunk=PART)
     made = searched(recoder, torch.cat([held, some]), asked.work / f"{name}within{within:g}.pt")
     files = made["points"]
-    found = {"kept": asked.keep, "within": within, **line_of(made), "same answers": share(answers(model, files[: len(held)]), answers(model, held))}  # fmt: skip
+    found = {**line_of(made), "same answers": share(answers(model, files[: len(held)]), answers(model, held))}  # fmt: skip
     if not len(some):
-        lines.add(found)
-        return
+        return found
     judged, learnt_from = files[: len(held)], files[len(held) :]
     see = rival.canvas.normalise
     course = Course(rate=0.03, epochs=10, half=False, low=0.0)
@@ -95,10 +101,10 @@ def thumbnails(asked: argparse.Namespace, within: float, lines: Lines) -> None:
         return score(net)
 
     learnt = learn(fresh(rival), see(learnt_from), labels, course, look)
-    lines.add({
+    return {
         **found, "as is": share(answers(rival, judged), truth), "adapted": learnt.best, "area": max(areas),
         "lessons": len(some), "tests": len(held),
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def area(net: nn.Module, images: Tensor, truth: Tensor) -> float:

@@ -82,6 +82,7 @@ def _demo(host: str, port: int) -> Answer:
     from catch11.serve.demo import demo_gateway
     from catch11.serve.run import run
 
+    typer.echo("training the smallest of the models that it compares; half a minute", err=True)
     with demo_gateway() as shown:
         address = f"http://{host}:{port}/#token={shown.token}"
         typer.echo(

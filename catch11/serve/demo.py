@@ -15,6 +15,7 @@ from catch11.serve.store import open_store
 from catch11.serve.tokens import create_token
 from catch11.serve.vault import Models, add_key
 from catch11.studies.nets.lite import lite
+from catch11.studies.nets.pupil import pupil
 from catch11.studies.photographs import write_pictures
 
 NETS = "py:catch11.studies.nets.lite:lite"
@@ -33,13 +34,15 @@ class Demo:
 
 @contextmanager
 def demo_gateway() -> Iterator[Demo]:
-    """Lite0 authorized, Lite1 and Lite2 beside it; nothing is downloaded. Raises MissingExtra."""
+    """Lite0 authorized; Lite1, Lite2 and a small net that is trained now beside it. Nothing is downloaded.
+    Raises MissingExtra."""
     key = build_key(lite(0))
+    small = pupil().spec
     with TemporaryDirectory(prefix="catch11-demo-") as folder:
         home = Path(folder)
         write_pictures(home / "samples", count=SAMPLES)
         store = open_store(f"sqlite:///{home / 'gateway.db'}", secrets.token_hex(32), cost=_COST)
-        models = Models(model=f"{NETS}0", rivals=(f"{NETS}1", f"{NETS}2"))
+        models = Models(model=f"{NETS}0", rivals=(f"{NETS}1", f"{NETS}2", small))
         add_key(store, "EfficientNet-Lite0", key, models=models)
         add_grant(store, "EfficientNet-Lite0", "demo", keep=("answer", "scores", "all"), purpose="demo", quota=20)  # fmt: skip
         token = create_token(store, "demo", ["recode", "verify", "admin"], days=1.0)

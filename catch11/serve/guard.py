@@ -5,8 +5,11 @@ A token is looked at before the first byte of a body is.
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from catch11.errors import Catch11Error
 from catch11.serve.refusals import Refused, Unauthorized
 from catch11.serve.service import Service
+from catch11.serve.tokens import Bearer
 
 log = logging.getLogger(__name__)
 HEADERS: Mapping[str, str] = {
@@ -29,6 +33,9 @@ HEADERS: Mapping[str, str] = {
 _PRIVATE = {**HEADERS, "cache-control": "no-store"}
 _FAULT = "the gateway failed at this request; tell its operator when it happened."
 _QUERY = 4096  # bytes of a path and its query
+_HEAD = 16 << 10  # bytes of all headers
+_BESIDE = 8  # requests that a token may have under way beside its jobs: a page follows and lists
+_RATE = 1024.0  # bytes a second that a body comes with at least, after `slow` seconds
 
 
 class Guard:
@@ -36,6 +43,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
+        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,12 +53,10 @@ class Guard:
         try:
             who = await self._bearer(scope)
             scope.setdefault("state", {})["bearer"] = who
-            most = self._service.settings.body if who is None else min(
-                self._service.settings.body, who.limits.total + (1 << 20)
-            )  # fmt: skip
-            body = _Body(receive, most if who is not None else 1 << 16, self._service.settings.slow)
+            body = _Body(receive, self._most(scope, who), self._service.settings.slow)
             body.check(scope)
-            await self._app(scope, body.receive, answer.send)
+            with self._live(who):
+                await self._app(scope, body.receive, answer.send)
         except Refused as error:
             await answer.refuse(error)
         except HTTPException as error:
@@ -63,8 +69,37 @@ class Guard:
             log.error("%s %s: %s", scope["method"], answer.route, type(error).__name__)
             await answer.refuse(Refused(_FAULT, status=500))
 
+    def _most(self, scope: Scope, who: Bearer | None) -> int:
+        """Bytes that a body may have: of a job, or of one file where that is all it is."""
+        if who is None:
+            return 1 << 16
+        file = scope["method"] == "PUT" and "/parts/" in str(scope["path"])
+        most = who.limits.size if file else who.limits.total + (1 << 20)
+        return min(self._service.settings.body, most)
+
+    @contextmanager
+    def _live(self, who: Bearer | None) -> Iterator[None]:
+        """One more request under way of a token. Raises Refused where it has too many."""
+        token, most = (
+            ("", math.inf) if who is None else (who.token, who.limits.concurrent + _BESIDE)
+        )
+        if self._under_way[token] >= most:
+            raise Refused(
+                f"this token may have {most} requests under way; ask again when one has ended.",
+                status=429, wait=1.0,
+            )  # fmt: skip
+        self._under_way[token] += 1
+        try:
+            yield
+        finally:
+            self._under_way[token] -= 1
+            if not self._under_way[token]:
+                del self._under_way[token]
+
     async def _bearer(self, scope: Scope) -> Any:
         path = str(scope["path"])
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _HEAD:
+            raise Refused(f"the headers: expected at most {_HEAD} bytes, found more.", status=431)
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _QUERY:
             raise Refused(f"the address: expected at most {_QUERY} bytes, found more.", status=414)
         if not path.startswith("/v1/"):
@@ -87,7 +122,7 @@ class _Body:
 
     def __init__(self, receive: Receive, most: int, slow: float) -> None:
         self._receive, self._most, self._slow = receive, most, slow
-        self._size, self._more = 0, True
+        self._size, self._more, self._begun = 0, True, time.monotonic()
 
     def check(self, scope: Scope) -> None:
         """Raises Refused for a body that states that it is too large."""
@@ -106,6 +141,9 @@ class _Body:
             )
             raise HTTPException(408, sentence) from None
         self._size += len(message.get("body", b""))
+        if time.monotonic() - self._begun > self._slow + self._size / _RATE:
+            sentence = f"the body: expected {_RATE:g} bytes a second, found fewer; send it again"
+            raise HTTPException(408, sentence)
         self._more = bool(message.get("more_body", False))
         if self._size > self._most:
             raise HTTPException(413, self._large)

@@ -1,11 +1,18 @@
 """Running a gateway: uvicorn on one process, stopped gracefully."""
 
 import logging
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from catch11.serve.app import make_app
 from catch11.serve.service import Service
+from catch11.serve.wire import PunctualProtocol
 
 _STOP = 20  # seconds that open requests may take to end
 
@@ -13,9 +20,36 @@ _STOP = 20  # seconds that open requests may take to end
 def run(service: Service, *, host: str, port: int, certificate: str | None = None, key: str | None = None) -> None:  # fmt: skip
     """Serve until a signal. The log names routes' addresses and statuses, and no header and no body."""
     logging.getLogger("catch11.serve").setLevel(logging.INFO)
-    uvicorn.run(
-        make_app(service), host=host, port=port, log_level="warning", access_log=False,
-        server_header=False, timeout_graceful_shutdown=_STOP, timeout_keep_alive=15,
-        h11_max_incomplete_event_size=32 << 10, limit_concurrency=1000,
-        ssl_certfile=certificate, ssl_keyfile=key,
-    )  # fmt: skip
+    with _terminable(), _spooling(service.settings.home / "spool"):
+        uvicorn.run(
+            make_app(service), host=host, port=port, log_level="warning", access_log=False,
+            server_header=False, timeout_graceful_shutdown=_STOP, timeout_keep_alive=15,
+            http=PunctualProtocol, h11_max_incomplete_event_size=32 << 10, limit_concurrency=1000,
+            ssl_certfile=certificate, ssl_keyfile=key,
+        )  # fmt: skip
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more at its end; a termination then unwinds
+    what surrounds it, as an interruption does."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _spooling(folder: Path) -> Iterator[None]:
+    """Uploads that are under way lie beside the jobs: /tmp may be memory, and small."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

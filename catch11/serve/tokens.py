@@ -1,6 +1,8 @@
 """API tokens: shown once, kept as argon2id hashes, with scopes, limits, an end and a last use."""
 
+import base64
 import hashlib
+import hmac
 import json
 import secrets
 import time
@@ -22,7 +24,7 @@ from catch11.serve.tables import TokenRow
 SCOPES = ("recode", "verify", "admin")
 MARK = "c11"
 DAY = 86400.0
-_ID, _SECRET = 6, 32  # bytes
+_ID, _SECRET, _SALT, _SEAL = 6, 32, 16, 9  # bytes
 _REMEMBERED = 4096  # tokens whose hash was checked, so that argon2 runs once a token and process
 _USED = 60.0  # seconds between two notes of a token's last use
 _HASHER = PasswordHasher()  # argon2id, RFC 9106's second choice
@@ -75,10 +77,10 @@ def create_token(
         raise InvalidArgument("scope", expected=expected, found=", ".join(scopes) or "none")
     if not 0.0 < days <= 3660.0:
         raise InvalidArgument("days", expected="above 0, at most 3660", found=days)
-    name, secret = secrets.token_hex(_ID), secrets.token_urlsafe(_SECRET)
-    now = time.time()
+    name, salt, drawn = secrets.token_hex(_ID), secrets.token_bytes(_SALT), secrets.token_urlsafe(_SECRET)  # fmt: skip
+    secret, now = drawn + _seal(drawn, salt), time.time()
     row = TokenRow(
-        id=name, tenant=tenant, hashed=_HASHER.hash(secret), scopes=",".join(sorted(set(scopes))),
+        id=name, tenant=tenant, hashed=_HASHER.hash(secret, salt=salt), scopes=",".join(sorted(set(scopes))),
         limits=json.dumps(asdict(limits or Limits())), created=now, expires=now + days * DAY,
         used=None, ended=None,
     )  # fmt: skip
@@ -127,6 +129,21 @@ def check_tenant(name: str) -> str:
     return name
 
 
+def _seal(drawn: str, salt: bytes) -> str:
+    """What ends a token's secret. Who made it up fails here at once, and keeps nobody waiting for
+    a slow hash; who has the salt has the database."""
+    digest = hashlib.blake2b(drawn.encode("utf-8", "replace"), key=salt, digest_size=_SEAL).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def _sealed(secret: str, hashed: str) -> bool:
+    """Whether a secret ends as the token's own does. hashed: in argon2's form, with the salt."""
+    told = hashed.split("$")[-2]
+    length = len(_seal("", b""))
+    wanted = _seal(secret[:-length], base64.b64decode(told + "=" * (-len(told) % 4)))
+    return hmac.compare_digest(wanted.encode(), secret[-length:].encode("utf-8", "replace"))
+
+
 class Doorkeeper:
     """Checks tokens; the slow hash once a token, its end and revocation at every request."""
 
@@ -162,16 +179,24 @@ class Doorkeeper:
             if self._checked.get(mark) == hashed:
                 self._checked.move_to_end(mark)
                 return True
-        try:
-            with self._hashing:
-                _HASHER.verify(hashed, secret)
-        except (VerificationError, InvalidHashError):
+        if not _sealed(secret, hashed):
+            return False
+        with self._hashing:
+            good = self._verified(hashed, secret)
+        if not good:
             return False
         with self._lock:
             self._checked[mark] = hashed
             while len(self._checked) > _REMEMBERED:
                 self._checked.popitem(last=False)
         return True
+
+    @staticmethod
+    def _verified(hashed: str, secret: str) -> bool:
+        try:
+            return _HASHER.verify(hashed, secret)
+        except (VerificationError, InvalidHashError):
+            return False
 
     def _note_use(self, name: str, now: float) -> None:
         if now - self._noted.get(name, 0.0) < _USED:

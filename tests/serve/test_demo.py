@@ -26,7 +26,7 @@ def test_a_photograph_of_the_demo_is_released_and_read_by_lite0_alone() -> None:
                 for one in (data, file)
             )
         folder = shown.samples
-    assert [one["model"] for one in before] == [f"efficientnet-lite{n}" for n in range(3)]
+    assert [one["model"] for one in before] == [*(f"efficientnet-lite{n}" for n in range(3)), "small-net"]  # fmt: skip
     same = [one["answer"] == two["answer"] for one, two in zip(before, after, strict=True)]
-    assert same == [True, False, False]
+    assert same[:3] == [True, False, False]
     assert not folder.exists()

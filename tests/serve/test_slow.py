@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from catch11.serve import run
 from catch11.serve.guard import Guard
 from catch11.serve.refusals import Unauthorized
 from catch11.serve.service import Service
@@ -216,3 +219,23 @@ def test_made_up_secrets_reach_no_slow_hash(store: Store, monkeypatch: pytest.Mo
         with pytest.raises(Unauthorized):
             door.bearer(head + wrong)
     assert len(hashed) == 1
+
+
+def test_a_termination_unwinds_what_surrounds_the_gateway(tmp_path: Path) -> None:
+    """uvicorn raises the signal once more at its end: folders that end with the run are gone all the same."""
+    unwound = []
+    with pytest.raises(SystemExit) as ended:
+        try:
+            with run._terminable():
+                signal.raise_signal(signal.SIGTERM)
+        finally:
+            unwound.append(True)
+    assert (ended.value.code, unwound) == (143, [True])
+
+
+def test_uploads_under_way_lie_beside_the_jobs(tmp_path: Path) -> None:
+    before = tempfile.gettempdir()
+    with run._spooling(tmp_path / "spool"), tempfile.TemporaryFile() as held:
+        assert held
+        assert Path(tempfile.gettempdir()) == tmp_path / "spool"
+    assert tempfile.gettempdir() == before

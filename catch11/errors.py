@@ -21,9 +21,14 @@ class InvalidArgument(Catch11Error, ValueError):
     """An argument outside its range, of the wrong shape, or contradicting another."""
 
     def __init__(self, name: str, *, expected: str, found: object, remedy: str = "") -> None:
-        self.name = name
+        self.name, self._said = name, (expected, found, remedy)
         tail = f"; {remedy}" if remedy else ""
         super().__init__(f"{name}: expected {expected}, found {found}{tail}.")
+
+    def called(self, name: str) -> "InvalidArgument":
+        """The same of an argument as its user calls it."""
+        expected, found, remedy = self._said
+        return InvalidArgument(name, expected=expected, found=found, remedy=remedy)
 
 
 class NoFront(Catch11Error, ValueError):

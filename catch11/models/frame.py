@@ -104,7 +104,8 @@ class Model:
         """
         if self.module is None:
             reason = next(iter(self.notes), "torch cannot run it")
-            raise ModelRefused(self.spec, f"no gradient: {reason.rstrip('.')}")
+            why = f"no gradient: {reason.rstrip('.')}"
+            raise ModelRefused(self.spec, why, "--keep all needs none")
         parts = pixel_values.split(1) if self.alone else (pixel_values,)
         made = [first_tensor(self.module(part)) for part in parts]
         return made[0] if len(made) == 1 else torch.cat(made)

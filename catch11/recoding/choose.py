@@ -61,7 +61,8 @@ def recoder_for(
     things = {"model": model, "copy": copy}
     for name, how in _THINGS.items():
         if things[name] is None and name in slots and slots[name].default is MISSING:
-            raise InvalidArgument(f"--method {chosen}", expected=f"{how} beside it", found="none")
+            word = f"--method {chosen}" if keep is None else f"--keep {keep}"
+            raise InvalidArgument(word, expected=f"{how} beside it", found="none")
     own = [name for name in slots if name not in ("key", *_THINGS)]
     options |= {"keep": keep} if keep is not None and "keep" in own else {}
     for name in options:

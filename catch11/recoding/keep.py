@@ -93,7 +93,8 @@ def parse_keep(text: str, tolerance: float | None = None) -> Keep:
     """
     what, colon, layer = text.partition(":")
     if what not in _MORE or bool(colon) != (what == LAYER) or bool(layer) != bool(colon):
-        raise InvalidArgument("keep", expected=KNOWN, found=repr(text), remedy=nearest(what, _MORE))
+        near = "write layer:NAME" if what == LAYER else nearest(what.lower(), _MORE)
+        raise InvalidArgument("keep", expected=KNOWN, found=repr(text), remedy=near)
     usual = _TOLERANCES.get(what)
     if tolerance is None or usual is None:
         if tolerance is not None:

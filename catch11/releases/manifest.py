@@ -151,6 +151,10 @@ class ManifestWriter:
             self._append([facts])
             return
         held = verify_lines(lines.path, lines.kept())
+        if not held.entries:  # a run that ended before its first file binds nobody
+            lines.cut(0)
+            self._append([facts])
+            return
         _same(lines.path, held.header, {**facts, "previous": ""})
         lines.cut(held.size)
         self._previous = held.last

@@ -4,13 +4,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key, build_key
 from catch11.recoding.choose import recoder_for
 from catch11.recoding.deep.agreement import Agreement
 from catch11.recoding.deep.recoder import DeepRecoder
+from catch11.recoding.deep.target import Target
 from catch11.recoding.keep import Keep, keep_asked, keep_of, parse_keep
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from tests.recoding.deep.test_deep import CANVAS, WINDOWS, small_net
@@ -100,10 +101,12 @@ def test_expert_words_say_which_keep_they_are(net: nn.Sequential, key: Key) -> N
     ("options", "sentence"),
     [
         ({"keep": "feature"}, "keep: expected answer, .* or all, found 'feature'; nearest: features"),
-        ({"keep": "layer"}, "keep: expected answer"),
+        ({"keep": "layer"}, "keep: expected answer.*write layer:NAME"),
+        ({"keep": "ALL"}, "keep: expected answer.*nearest: all"),
+        ({"keep": "features", "model": None}, "--keep features: expected --model MODEL beside it"),
         ({"keep": "layer:"}, "keep: expected answer"),
         ({"keep": "features:1"}, "keep: expected answer"),
-        ({"keep": "layer:00"}, "at: .*module's name .*found 00; nearest: 0"),
+        ({"keep": "layer:00"}, "keep: .*module's name .*found 00; nearest: 0"),
         ({"keep": "answer", "tolerance": 0.1}, "tolerance: .*found --keep answer"),
         ({"keep": "scores", "tolerance": 0.0}, "tolerance: expected above 0"),
         ({"tolerance": 0.1}, "tolerance: .*found no --keep"),
@@ -120,12 +123,48 @@ def test_refuses(net: nn.Sequential, key: Key, options: dict[str, Any], sentence
                     else {"model": net, "method": "deep", **options})  # fmt: skip
 
 
-def test_a_model_without_a_linear_layer_has_no_features() -> None:
-    bare = nn.Sequential(nn.Flatten(), nn.Softmax(1)).eval()
-    from catch11.recoding.deep.target import Target
+class Odd(nn.Module):
+    """A net whose parts are defined in another order than they run, with a part that does not run."""
 
-    with pytest.raises(InvalidArgument, match="a model with a last linear layer"):
-        Target(bare, CANVAS, {"features": 1.0})
+    def __init__(self, *, bare: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        side = (WINDOWS.shape[2] // 4) * (WINDOWS.shape[3] // 4)
+        self.head = nn.Linear(4 * side, 5)
+        self.stem = nn.Conv2d(WINDOWS.shape[1], 4, 4, 4)
+        self.body = nn.Sequential(nn.GELU(), nn.Flatten())
+        self.aux = nn.Linear(4 * side, 5)
+        self.bare = bare
+
+    def forward(self, values: Tensor) -> Tensor:
+        found: Tensor = self.body(self.stem(values))
+        made: Tensor = found @ self.head.weight.T if self.bare else self.head(found)
+        return made
+
+
+def test_features_are_what_the_linear_layer_reads_that_runs_last() -> None:
+    """Neither what was defined last, nor the picture."""
+    model = Odd().eval()
+    read = Target(model, CANVAS, {"features": 1.0}).read(WINDOWS)
+    with torch.no_grad():
+        wanted = model.body(model.stem(CANVAS.normalise(WINDOWS)))
+    torch.testing.assert_close(read.maps[0], wanted)
+    assert read.maps[0].flatten(1).shape[1] < WINDOWS[0].numel()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Flatten(), nn.Softmax(1)),
+        nn.Sequential(nn.Flatten(), nn.Linear(WINDOWS[0].numel(), 5)),
+        Odd(bare=True),
+    ],
+    ids=["no linear layer", "one alone", "a bare product behind the front"],
+)
+def test_a_model_without_a_last_linear_layer_has_no_features(model: nn.Module) -> None:
+    """What a front alone reads is the picture."""
+    with pytest.raises(InvalidArgument, match=r"a model with a last linear layer.*need none"):
+        Target(model.eval(), CANVAS, {"features": 1.0})
 
 
 @pytest.mark.parametrize("text", ["answer", "scores", "features", "layer:a.b", "all"])

@@ -213,6 +213,13 @@ def test_other_header_is_refused(path: Path, key: Key, change: dict[str, Any]) -
     assert path.read_bytes() == before
 
 
+def test_a_list_without_a_file_binds_nobody(path: Path, key: Key) -> None:
+    """What a run left that failed before its first file."""
+    written(path, key)
+    again = written(path, key, *ENTRIES, method="deep")
+    assert again == written(path.with_name("fresh.jsonl"), key, *ENTRIES, method="deep")
+
+
 @pytest.mark.parametrize(
     ("text", "safe"),
     [("a/b.png", True), ("ä.png", True), ("a..b", True), ("", False), ("..", False), ("a/../b", False),

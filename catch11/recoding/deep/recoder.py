@@ -137,9 +137,11 @@ class DeepRecoder(Recoder[Tensor]):
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """The authorized models with what is matched of them; the key's own first."""
-        first = Target(
-            self.model, self.key.canvas, parse_at(self.at if self._plain else self.keeps.at)
-        )
+        at = self.at if self._plain else self.keeps.at
+        try:
+            first = Target(self.model, self.key.canvas, parse_at(at))
+        except InvalidArgument as error:
+            raise error if self._plain or error.name != "at" else error.called("keep") from None
         return (first, *_targets("also", self.also, self.key))
 
     @cached_property

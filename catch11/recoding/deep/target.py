@@ -1,5 +1,6 @@
 """The maps of an authorized model that a deep recoder matches, read by hooks, differentiable."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,14 +138,7 @@ class Target:
         half = precision == "bfloat16"
         autocast = torch.autocast(windows.device.type, torch.bfloat16, enabled=half)
         with noted(self._layers.values()) as seen, autocast:
-            values = self.canvas.normalise(windows)
-            if words is not None:
-                assert isinstance(self.module, Reciting)
-                logits = self.module.recite(values, words)
-            elif isinstance(self.model, nn.Module):
-                logits = first_tensor(self.model(values))
-            else:
-                logits = self.model.forward(values)
+            logits = self._answer(self.canvas.normalise(windows), words)
         maps = tuple(self._map(name, seen) for name in self.names)
         return Reading(logits=logits.float(), maps=maps, words=words)
 
@@ -189,11 +183,49 @@ class Target:
 
     @cached_property
     def _last_linear(self) -> nn.Module:
+        """The linear layer that runs last, wherever it was defined. What runs last and first is the front,
+        whose input is the picture."""
         assert self.module is not None
-        layers = [m for m in self.module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        if not layers:
-            raise InvalidArgument("at", expected="a model with a last linear layer", found="none")
-        return layers[-1]
+        linear = [m for m in self.module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        ran = self._run(linear)
+        if len(ran) < 2:
+            raise InvalidArgument(
+                "at", expected="a model with a last linear layer behind its first", found="none",
+                remedy="--keep answer, scores and all need none",
+            )  # fmt: skip
+        return ran[-1]
+
+    def _run(self, modules: Sequence[nn.Module]) -> list[nn.Module]:
+        """Those of some modules that run, in the order in which they last do."""
+        ran: dict[nn.Module, None] = {}
+        here = threading.get_ident()
+
+        def note(module: nn.Module, *_: object) -> None:
+            if threading.get_ident() == here:
+                ran.pop(module, None)
+                ran[module] = None
+
+        hooks = [module.register_forward_hook(note) for module in modules]
+        try:
+            with torch.no_grad():
+                grey = torch.full((1, *self.canvas.shape), 0.5, device=self.device)
+                values, module = self.canvas.normalise(grey), self.module
+                self._answer(
+                    values, module.words_of(values) if isinstance(module, Reciting) else None
+                )
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return list(ran)
+
+    def _answer(self, values: Tensor, words: Tensor | None) -> Tensor:
+        """Logits of normalised windows; of a reciting module along `words`."""
+        if words is not None:
+            assert isinstance(self.module, Reciting)
+            return self.module.recite(values, words)
+        if isinstance(self.model, nn.Module):
+            return first_tensor(self.model(values))
+        return self.model.forward(values)
 
 
 def _stacked(parts: Sequence[Reading]) -> Reading:

@@ -4,6 +4,7 @@ Every step is one transaction that demands the state it starts from, so that no 
 not by two threads, and not before and after a crash.
 """
 
+import hashlib
 import json
 import secrets
 import time
@@ -29,6 +30,12 @@ OPEN, QUEUED, RUNNING = "open", "queued", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
 _LIVE = (OPEN, QUEUED, RUNNING)
+_OTHER = (
+    "Idempotency-Key: expected the same request as the one that it was first given with, found other files "
+    "or another ask; give each request a key of its own."
+)
+Sent = tuple[str, str]
+"""The name of a file and the SHA-256 of its bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,23 +66,38 @@ def new_id() -> str:
 
 
 def create(
-    store: Store, who: Bearer, ask: Ask, *, again: str | None = None, busy: int,
-    name: str | None = None,
-) -> str:  # fmt: skip
-    """A new job, or that of the same request asked before; its id. Raises Refused, Forbidden."""
-    name = name or new_id()
+    store: Store, who: Bearer, ask: Ask, *, again: str | None = None, parts: Sequence[Sent] = (),
+    busy: int, name: str | None = None,
+) -> tuple[str, bool]:  # fmt: skip
+    """The id of a new job, or of that of the same request asked before; whether it is new.
+
+    again: the client's name of the request. parts: its files, where they come with it. Raises Refused where
+    that name stands for another request, Forbidden.
+    """
+    name, asked = name or new_id(), _digest(ask, parts) if again is not None else None
     try:
         with store.begin() as session:
             if again is not None:
                 same = (JobRow.tenant == who.tenant, JobRow.again == again)
-                if (known := session.scalar(select(JobRow.id).where(*same))) is not None:
-                    return known
+                if (known := session.scalar(select(JobRow).where(*same))) is not None:
+                    if known.asked != asked:
+                        raise Refused(_OTHER)
+                    return known.id, False
             granted = admitted(session, who, ask, busy=busy)
-            session.add(job_row(name, who, ask, granted, state=OPEN, again=again))
+            row = job_row(name, who, ask, granted, state=OPEN)
+            row.again, row.asked = again, asked
+            session.add(row)
             noted(store, session, "job create", who.tenant, who.token, granted.key, name)
     except IntegrityError:  # the same request at the same moment
-        return create(store, who, ask, again=again, busy=busy)
-    return name
+        if again is None:
+            raise
+        return create(store, who, ask, again=again, parts=parts, busy=busy)
+    return name, True
+
+
+def _digest(ask: Ask, parts: Sequence[Sent]) -> str:
+    said = [ask.model_dump(), *parts]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def admitted(session: Session, who: Bearer, ask: Ask, *, busy: int, waiting: int = 0) -> Granted:
@@ -88,14 +110,13 @@ def admitted(session: Session, who: Bearer, ask: Ask, *, busy: int, waiting: int
 
 
 def job_row(
-    name: str, who: Bearer, ask: Ask, granted: Granted, *, state: str, total: int = 0,
-    again: str | None = None,
-) -> JobRow:  # fmt: skip
+    name: str, who: Bearer, ask: Ask, granted: Granted, *, state: str, total: int = 0
+) -> JobRow:
     """A job in some state."""
     return JobRow(
         id=name, tenant=who.tenant, key_id=granted.key, grant_id=granted.id, token_id=who.token,
         ask=json.dumps(facts_of(ask, granted)), state=state, total=total, done=total, error="",
-        again=again, created=time.time(), updated=time.time(),
+        again=None, asked=None, created=time.time(), updated=time.time(),
     )  # fmt: skip
 
 
@@ -127,6 +148,13 @@ def open_job(store: Store, tenant: str, job: str) -> tuple[str, int, int]:
         parts = select(func.count(), func.coalesce(func.sum(PartRow.size), 0))
         count, size = session.execute(parts.where(PartRow.job_id == job)).one()
         return key.modality, int(count), int(size)
+
+
+def state_of(store: Store, job: str) -> str | None:
+    """The state of a job; None where there is none."""
+    with store.reading() as session:
+        row = session.get(JobRow, job)
+        return None if row is None else row.state
 
 
 def add_part(store: Store, job: str, part: Stored) -> None:
@@ -180,9 +208,11 @@ def claim(store: Store, *, busy: Collection[tuple[str, str]] = ()) -> Work | Non
 
 
 def progress(store: Store, job: str, done: int) -> str:
-    """Note how far a job is; its state, which another may have changed."""
+    """Note how far a job is; its state, which another may have changed: of one that was deleted, cancelled."""
     with store.begin() as session:
-        row = session.get_one(JobRow, job, with_for_update=True)
+        row = session.get(JobRow, job, with_for_update=True)
+        if row is None:
+            return CANCELLED
         if row.state == RUNNING:
             row.done, row.updated = min(done, row.total), time.time()
         return row.state

@@ -20,10 +20,15 @@ def stale(store: Store, before: float) -> list[str]:
         return list(session.scalars(rows))
 
 
-def forget(store: Store, job: str) -> None:
-    """Take a job's rows away; the audit log keeps its lines."""
+def forget(store: Store, job: str, *, state: str | None = None) -> bool:
+    """Take a job's rows away; the audit log keeps its lines. False where there are none, or it is in
+    another state than the one given."""
     with store.begin() as session:
+        row = session.get(JobRow, job, with_for_update=True)
+        if row is None or state not in (None, row.state):
+            return False
         for part in session.scalars(select(PartRow).where(PartRow.job_id == job)):
             session.delete(part)
         session.flush()
-        session.delete(session.get_one(JobRow, job))
+        session.delete(row)
+        return True

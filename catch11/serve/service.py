@@ -6,10 +6,11 @@ import logging
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, TypeVar
 
 from catch11.errors import InvalidArgument
@@ -55,6 +56,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._held: IO[bytes] | None = None
+        self._lock, self._filling = Lock(), set[str]()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -103,10 +105,38 @@ class Service:
 
     def begin(self, who: Bearer, ask: Ask, again: str | None = None) -> str:
         """A new job that takes parts. Raises Refused."""
+        return self._begun(who, ask, again)[0]
+
+    def _begun(
+        self, who: Bearer, ask: Ask, again: str | None, parts: Sequence[jobs.Sent] = ()
+    ) -> tuple[str, bool]:
         self._refuse_late()
-        job = jobs.create(self.store, who, ask, again=again, busy=self.settings.busy)
-        make_private(job_place(self.settings.home, job).source)
-        return job
+        job, new = jobs.create(self.store, who, ask, again=again, parts=parts, busy=self.settings.busy)  # fmt: skip
+        if new:
+            make_private(job_place(self.settings.home, job).source)
+        return job, new
+
+    @contextmanager
+    def filling(
+        self, who: Bearer, ask: Ask, again: str | None, parts: Sequence[jobs.Sent]
+    ) -> Iterator[tuple[str, bool]]:
+        """A job whose files, `parts`, come with its request; whether it is this request that brings them. The
+        same request at the same time does not, and what a crash cut off is taken up. A block that raises takes
+        its own job away again. Raises Refused."""
+        with self._lock:
+            job, new = self._begun(who, ask, again, parts)
+            mine = new or (job not in self._filling and jobs.state_of(self.store, job) == jobs.OPEN)
+            if mine:
+                self._filling.add(job)
+        try:
+            yield job, mine
+        except BaseException:
+            if mine:
+                self._remove(job, state=jobs.OPEN)
+            raise
+        finally:
+            if mine:
+                self._filling.discard(job)
 
     def expect(self, who: Bearer, ask: Ask) -> Granted:
         """What a request stands on that is worked off as it comes. Raises Refused."""
@@ -218,9 +248,9 @@ class Service:
                 await asyncio.to_thread(self._remove, job)
             await asyncio.sleep(_SWEEP)
 
-    def _remove(self, job: str) -> None:
-        retention.forget(self.store, job)
-        shutil.rmtree(job_place(self.settings.home, job).root, ignore_errors=True)
+    def _remove(self, job: str, *, state: str | None = None) -> None:
+        if retention.forget(self.store, job, state=state):
+            shutil.rmtree(job_place(self.settings.home, job).root, ignore_errors=True)
 
     def _lock_folder(self) -> None:
         make_private(self.settings.home)

@@ -80,7 +80,8 @@ class TokenRow(Base):
 
 
 class JobRow(Base):
-    """A job. ask: JSON of what was asked. again: the client's name of the request, to ask it twice.
+    """A job. ask: JSON of what was asked. again: the client's name of the request, to ask it twice; asked:
+    a digest of what it said then, ask and files.
 
     state: open (takes parts), queued, running, done, failed, cancelled.
     """
@@ -101,6 +102,7 @@ class JobRow(Base):
     done: Mapped[int]
     error: Mapped[str] = mapped_column(Text)
     again: Mapped[str | None] = mapped_column(String(NAME))
+    asked: Mapped[str | None] = mapped_column(String(HASH))
     created: Mapped[float]
     updated: Mapped[float]
 

@@ -5,6 +5,7 @@ Between two files a worker asks whether the key still stands and the job is stil
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -128,10 +129,15 @@ class Workers:
         except Interrupted:
             state = jobs.CANCELLED
         except Exception as error:  # noqa: BLE001 - whatever it is, one job fails and the next is taken
-            # The sentence of an error may name a model or a path: the log gets its class alone.
-            log.error("job %s failed: %s", work.id, type(error).__name__)
-            jobs.fail(self.store, work, sentence(error))
-            state = jobs.FAILED
+            if jobs.progress(self.store, work.id, 0) != jobs.RUNNING:
+                state = jobs.CANCELLED  # its files went from under it
+            else:
+                # The sentence of an error may name a model or a path: the log gets its class alone.
+                log.error("job %s failed: %s", work.id, type(error).__name__)
+                jobs.fail(self.store, work, sentence(error))
+                state = jobs.FAILED
+        if state == jobs.CANCELLED and jobs.state_of(self.store, work.id) is None:
+            shutil.rmtree(job_place(self.settings.home, work.id).root, ignore_errors=True)
         self.told(Told(work.id, state))
 
     def recode(self, work: jobs.Work) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,40 @@ def test_the_same_request_is_the_same_job(open_gateway: Gateway) -> None:
     assert open_gateway.other.post("/v1/recode", files=files, headers=headers).json()["id"] not in jobs  # fmt: skip
 
 
+def test_a_request_by_anothers_name_is_refused(open_gateway: Gateway) -> None:
+    client, headers = open_gateway.client, {"idempotency-key": "request-two"}
+
+    def ask(data: bytes, **form: str) -> Any:
+        return client.post("/v1/recode", files=[("file", ("a.png", data))], data=form, headers=headers)  # fmt: skip
+
+    first = ask(png(0, 310))
+    assert first.status_code == 200, first.text
+    for other in (ask(png(1, 311)), ask(png(0, 310), keep="scores"), client.post("/v1/jobs", json={}, headers=headers)):  # fmt: skip
+        assert (other.status_code, "Idempotency-Key: expected the same" in other.text) == (
+            422,
+            True,
+        )
+    assert ask(png(0, 310)).json()["id"] == first.json()["id"]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_one_of_many_with_one_name_at_once_wins(open_gateway: Gateway, good: bool) -> None:
+    """Each brings other files: one job, and a sentence for all others; none of them takes it away. Where
+    all bring the same that cannot be used, each is told so."""
+    headers = {"idempotency-key": f"request-three-{good}"}
+
+    def ask(number: int) -> Any:
+        name = f"{number % 3}.png" if good else "a.txt"
+        files = [("file", (name, png(0, 320 + number % 3))) if good else ("file", (name, b"words"))]
+        return open_gateway.client.post("/v1/recode", files=files, headers=headers)
+
+    with ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(ask, range(9)))
+    codes = sorted(one.status_code for one in answers)
+    assert codes == ([200] * 3 + [422] * 6 if good else [415] * 9), [one.text for one in answers]
+    assert len({one.json()["id"] for one in answers if one.status_code == 200}) == good
+
+
 def test_two_strengths_of_one_picture_are_refused(open_gateway: Gateway) -> None:
     data = png(3, 400)
     assert send(open_gateway.client, {"a.png": data}, keep="all").status_code == 200
@@ -245,6 +280,21 @@ def test_cancelled_and_deleted(open_gateway: Gateway) -> None:
     assert client.post(f"/v1/jobs/{job}/start").status_code == 409
     assert client.delete(f"/v1/jobs/{job}").status_code == 204
     assert client.get(f"/v1/jobs/{job}").status_code == 404
+
+
+def test_a_running_job_that_is_deleted_ends_quietly(
+    open_gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = open_gateway.client
+    job = run_job(client, pngs(24, 6000), keep="scores")
+    while client.get(f"/v1/jobs/{job}").json()["state"] == "queued":
+        time.sleep(0.01)
+    for _ in range(2):
+        assert client.delete(f"/v1/jobs/{job}").status_code == 204
+    other = run_job(client, pngs(1, 6100), keep="scores")  # it waits for the ledger of the first
+    assert ended(client, other)["state"] == "done"
+    assert "failed" not in caplog.text
+    assert not (open_gateway.service.settings.home / "jobs" / job).exists()
 
 
 def test_quota_of_what_gives_the_subspace_away(world: World, tmp_path: Path) -> None:

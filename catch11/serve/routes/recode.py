@@ -1,6 +1,7 @@
 """POST /v1/recode: files in, a release out, in one request."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -13,13 +14,13 @@ from starlette.datastructures import UploadFile as Upload
 
 from catch11.releases.names import Naming
 from catch11.releases.press import Press
-from catch11.serve import jobs, listing
+from catch11.serve import jobs
 from catch11.serve.asks import Ask, Method, Word
 from catch11.serve.batches import MOST, Answered, Waiting
 from catch11.serve.jobs import Outcome
 from catch11.serve.outcomes import unusable
 from catch11.serve.outcomes import zipped as zip_bytes
-from catch11.serve.refusals import Refused
+from catch11.serve.refusals import Refused, Unknown
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, Recoding
 from catch11.serve.routes.jobs import WholeJob, bundle_of
 from catch11.serve.service import Service
@@ -66,13 +67,18 @@ async def recode(
         )
     ask = Ask(key=key, purpose=purpose, keep=keep, method=method, names=names)
     zipped = "application/zip" in accept
+    found = None
     if again is None and (one := await asyncio.to_thread(_waiting, service, who, ask, file, not zipped)):  # fmt: skip
         if (answer := await _worked_off(service, one)) is not None:
             return _at_once(answer, zipped=zipped)
-        job = one.id
-    else:
+        found = await service.ended(who, one.id, within=service.settings.wait)
+    while found is None:
         job = await asyncio.to_thread(_taken, service, who, ask, file, again)
-    found = await service.ended(who, job, within=service.settings.wait)
+        try:
+            found = await service.ended(who, job, within=service.settings.wait)
+        except Unknown:  # of the same request, which was refused: this one finds out itself
+            if again is None:
+                raise
     like, files = (found["key"], found["keep"], method), found["total"]
     leaves = begun + service.tempo.due(like, time.monotonic() - begun, files=files)
     await asyncio.sleep(max(0.0, leaves - time.monotonic()))
@@ -119,11 +125,11 @@ def _at_once(answer: Answered, *, zipped: bool) -> Response:
 def _taken(
     service: Service, who: Bearer, ask: Ask, files: Sequence[Upload], again: str | None
 ) -> str:
-    """A started job with all files in it. What was begun and refused half-way is taken away again."""
-    job = service.begin(who, ask, again)
-    if listing.view(service.store, who.tenant, job, parts=False)["state"] != jobs.OPEN:
-        return job
-    try:
+    """A job with all files in it, started, or that of the same request, which another brings its files."""
+    parts = [(_name(one), _digest(one)) for one in files] if again is not None else []
+    with service.filling(who, ask, again, parts) as (job, mine):
+        if not mine:
+            return job
         for one in files:
             if len(files) == 1 and _is_zip(one):
                 for name, member in unpacked(one.file, who.limits):
@@ -131,11 +137,14 @@ def _taken(
             else:
                 service.receive(who, job, _name(one), one.file)
         service.start(who, job)
-    except BaseException:
-        service.drop(who, job)
-        service.drop(who, job)  # once to end it, once to take it away
-        raise
     return job
+
+
+def _digest(file: Upload) -> str:
+    file.file.seek(0)
+    found = hashlib.file_digest(file.file, "sha256").hexdigest()  # type: ignore[arg-type]
+    file.file.seek(0)
+    return found
 
 
 def _name(file: Upload) -> str:

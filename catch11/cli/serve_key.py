@@ -33,7 +33,7 @@ def add(
     db: Db = None,
     master: Master = None,
 ) -> Answer:
-    """Seal a key in the vault, with the names of its models and the secret of its copy.
+    """Seal a key in the vault, with the names of its models and the secret of its copy. One key has one name.
 
     With a MODEL, deep files can be had, and the model checks every file. The key file itself is not
     touched: keep it elsewhere, or destroy it.
@@ -135,9 +135,10 @@ def rotate(
     db: Db = None,
     master: Master = None,
 ) -> Answer:
-    """Give a key a new secret, for the same model; its grants move, with their quotas begun anew.
+    """Give a key a new secret, for the same model; its grants move, with what was spent of their quotas.
 
-    The old one takes no more jobs. Licensees notice nothing: the model is the same.
+    The old one takes no more jobs. Licensees notice nothing: the model is the same. What a tenant had of the old one
+    is withheld: two files of one source together give it away.
 
     Example: catch11 serve key rotate deit
     """

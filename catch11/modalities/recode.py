@@ -21,6 +21,7 @@ from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import Summary, planned
+from catch11.releases.ledger import Marks
 from catch11.releases.press import Press
 from catch11.releases.preview import Preview
 from catch11.releases.preview import preview as reckoned
@@ -35,18 +36,18 @@ _DEEP = names("also against quiet")
 
 def recode(
     src: Folder, dst: Folder, key: Key, options: RecodeOptions, *, apart: bool = False,
-    progress: Progress | None = None,
+    marks: Key | Marks | None = None, progress: Progress | None = None,
 ) -> Summary:  # fmt: skip
     """Recode a source for the model that a key is of; see `catch11.release`.
 
     apart: each item for itself, as who hands files out to others needs it. What is in a file does not hang on
-    what came with it, and a second strength withholds that item alone. Raises InvalidArgument, KeyMismatch, ReleaseError.
+    what came with it, and a second strength withholds that item alone. marks: see there. Raises InvalidArgument, KeyMismatch, ReleaseError.
     """
     asked = _asked(src, key, options, apart=apart)
     with torch_threads(asked.recoder.threads):
         return release(
             src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=not apart,
-            progress=progress, **asked.given,
+            marks=marks, progress=progress, **asked.given,
         )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from catch11.data.pictures import quiet
 from catch11.data.selection import batches
 from catch11.data.stores.frame import Source
 from catch11.errors import InvalidArgument
+from catch11.keys.key import Key
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
 from catch11.recoding.keep import EVERYTHING, Keep
 from catch11.releases.commit import Committer, Refusal
-from catch11.releases.ledger import Ledger, Row
+from catch11.releases.ledger import Ledger, Marks, Row
 from catch11.releases.lines import Lines
 from catch11.releases.manifest import ManifestWriter
 from catch11.releases.names import Names, Naming
@@ -84,6 +85,7 @@ def release(
     long: Long = "truncate",
     most: int | None = None,
     strict: bool = True,
+    marks: Key | Marks | None = None,
     progress: Progress | None = None,
     run: Runner | None = None,
 ) -> Summary:
@@ -97,7 +99,8 @@ def release(
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     columns: of texts in a CSV or TSV. long: what becomes of a document that the model, or `most`
     tokens, has no room for: "truncate" or "refuse". strict: a source that the ledger knows at other settings
-    stops the release; else it alone is withheld. progress: called with (done, total, source). run: by
+    stops the release; else it alone is withheld. marks: what the ledger knows sources by, if not the
+    key. progress: called with (done, total, source). run: by
     what chunks are done, if not by `workers` threads.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
@@ -115,7 +118,7 @@ def release(
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
         with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
             task = Task(
-                places=where, pipeline=pipeline, canvas=key.canvas, ledger=Ledger(private, key=key),
+                places=where, pipeline=pipeline, canvas=key.canvas, ledger=Ledger(private, key=marks or key),
                 settings=settings_id(recoder, pipeline), check=check, strict=strict,
             )  # fmt: skip
             refuse_second_strength(task)

@@ -8,11 +8,12 @@ not confirm a guess. It holds source names all the same: keep it private (mode 0
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from sys import intern
 from typing import Any, Literal
 
+from catch11.crypto.stream import KeyedStream, keyed_stream
 from catch11.errors import ReleaseError
 from catch11.keys.key import Key
 from catch11.releases.lines import Lines, whole_lines
@@ -57,6 +58,19 @@ _NUMBERS = ("psnr", "front_shift", "distance")
 _TEXTS = {item.name for item in fields(Row)} - {*_NUMBERS, "agreement"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What a ledger knows sources by where it is not the key alone: of several keys of one model, whose
+    files of one source must not meet. fingerprint: what its first line says. secret: of the HMACs."""
+
+    fingerprint: str
+    secret: bytes = field(repr=False)
+
+    def stream(self, *parts: bytes, purpose: str) -> KeyedStream:
+        """As of a key."""
+        return keyed_stream(self.secret, purpose, *parts)
+
+
 class Ledger:
     """The ledger, open for one run or several: what it knows, and appending. several: what is added is known from then
     on; a single run asks of a source once, and need not hold it.
@@ -64,7 +78,7 @@ class Ledger:
     Raises ReleaseError for a ledger of another key and for a line that is none.
     """
 
-    def __init__(self, lines: Lines, *, key: Key, several: bool = False) -> None:
+    def __init__(self, lines: Lines, *, key: Key | Marks, several: bool = False) -> None:
         self._lines, self._key, self._several = lines, key, several
         header = _header(key.fingerprint)
         if not lines.size:
@@ -129,7 +143,7 @@ class Blank(Ledger):
         self._key, self._rows, self._sources, self._strength = key, {}, set(), {}
 
 
-def content_mac(key: Key, data: bytes, *, of: str) -> str:
+def content_mac(key: Key | Marks, data: bytes, *, of: str) -> str:
     """As `Ledger.mac`, under a key."""
     return key.stream(data, purpose=f"ledger {of}").bytes(32).hex()
 

@@ -20,7 +20,7 @@ from catch11.kinds import fetched, kind_of
 from catch11.recoding.frame import Recoder
 from catch11.recoding.threads import torch_threads
 from catch11.releases.engine import header, in_threads, settings_id
-from catch11.releases.ledger import Blank, Ledger, Row
+from catch11.releases.ledger import Blank, Ledger, Marks, Row
 from catch11.releases.lines import Lines, Sheet
 from catch11.releases.manifest import NAME, Entry, ManifestWriter
 from catch11.releases.names import Names, Naming
@@ -50,7 +50,7 @@ class Bound:
 
 
 @contextmanager
-def open_ledger(path: Path, key: Key) -> Iterator[Ledger]:
+def open_ledger(path: Path, key: Key | Marks) -> Iterator[Ledger]:
     """A ledger that no other run writes meanwhile. Raises ReleaseError where one does."""
     with Lines(path, mode=0o600) as private:
         yield Ledger(private, key=key, several=True)

@@ -16,11 +16,12 @@ from catch11.data.stores.frame import Wanted
 from catch11.data.stores.hub import SPLITS
 from catch11.data.stores.remote import Where
 from catch11.errors import InvalidArgument
+from catch11.keys.key import Key
 from catch11.kinds import fetched, kind_of
 from catch11.recoding.frame import Recoder
 from catch11.releases import engine as local
 from catch11.releases.engine import Progress, Runner, Summary
-from catch11.releases.ledger import read_ledger
+from catch11.releases.ledger import Marks, read_ledger
 from catch11.releases.names import Naming
 from catch11.releases.packing import laid_out, packed, sent
 from catch11.releases.pipeline import Long, Request
@@ -47,6 +48,7 @@ def release(
     long: Long = "truncate",
     most: int | None = None,
     strict: bool = True,
+    marks: Key | Marks | None = None,
     progress: Progress | None = None,
     engine: str = "local",
     address: str | None = None,
@@ -68,7 +70,8 @@ def release(
     written do not depend on it. read: how a picture or sound comes to the canvas, if not as usual.
     long: what becomes of a document that the model, or `most`
     tokens, has no room for: "truncate" or "refuse". strict: whether a source that the ledger knows at other settings stops
-    the release; else it alone is withheld. progress: called with (done, total, source). engine: "ray"
+    the release; else it alone is withheld. marks: what the ledger knows sources by, if not the key, by this
+    process alone. progress: called with (done, total, source). engine: "ray"
     recodes in `workers` processes of Ray, of this machine, or of the cluster at `address`: see `cluster`.
 
     A run that was stopped resumes where it stood; sources that cannot be read are skipped with a
@@ -77,7 +80,7 @@ def release(
     given: dict[str, Any] = {
         "format": format, "model": model, "check": check, "names": names, "workers": workers,
         "resume": resume, "read": read, "long": long, "most": most, "strict": strict,
-        "progress": progress,
+        "marks": marks, "progress": progress,
     }  # fmt: skip
     asked = Request(
         recoder=recoder, model=model, check=check, read=read, long=long, most=most

@@ -71,12 +71,12 @@ class Waiting:
     @property
     def pair(self) -> Pair:
         """Whose ledger it is about."""
-        return self.who.tenant, self.granted.key
+        return self.who.tenant, self.granted.ledger
 
     @property
     def like(self) -> tuple[str, ...]:
         """What requests have in common that are worked off together."""
-        return (*self.pair, self.granted.keep, self.granted.method)
+        return (self.who.tenant, self.granted.key, self.granted.keep, self.granted.method)
 
 
 class _Cut(NamedTuple):
@@ -229,7 +229,7 @@ class Batches:
                 name = content_mac(opened.key, whole, of="source") + Path(part).suffix.lower()
                 held[name], named[-1][part] = data, name
         ledger = ledger_of(self._settings.home, *first.pair)
-        book = self._ledgers.opened(first.pair, ledger, opened.key)
+        book = self._ledgers.opened(first.pair, ledger, opened.marks)
         made = self._press(first, opened).make(held, book)
         mine = [{part: made[name] for part, name in each.items()} for each in named]
         return list(zip(some, mine, strict=True))

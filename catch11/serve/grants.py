@@ -32,6 +32,7 @@ class Granted:
 
     id: str
     key: str
+    ledger: str
     modality: str
     purpose: str
     keep: str
@@ -143,7 +144,7 @@ def find_grant(
     if found == "scramble" and "all" not in grant.keep.split(","):
         raise Forbidden("method scramble keeps all, and your grant does not say so.")
     return Granted(
-        id=grant.id, key=held.id, modality=held.modality, purpose=grant.purpose, keep=chosen, method=found,
+        id=grant.id, key=held.id, ledger=held.ledger, modality=held.modality, purpose=grant.purpose, keep=chosen, method=found,
         counted=found in COUNTED and not sealed,
     )  # fmt: skip
 

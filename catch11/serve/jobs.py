@@ -51,11 +51,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A job as a worker needs it. ask: with keep and method as the grant gave them."""
+    """A job as a worker needs it. ledger: the id of that of its key. ask: with keep and method as the grant gave them."""
 
     id: str
     tenant: str
     key: str
+    ledger: str
     token: str
     ask: dict[str, Any]
 
@@ -193,17 +194,18 @@ def submit(store: Store, tenant: str, job: str) -> None:
 
 
 def claim(store: Store, *, busy: Collection[tuple[str, str]] = ()) -> Work | None:
-    """The next job, now running. busy: (tenant, key) whose ledger another job writes."""
+    """The next job, now running. busy: (tenant, ledger) that another job writes."""
     with store.begin() as session:
-        rows = session.scalars(
-            select(JobRow)
+        rows = session.execute(
+            select(JobRow, KeyRow.ledger)
+            .join(KeyRow, KeyRow.id == JobRow.key_id)
             .where(JobRow.state == QUEUED)
             .order_by(JobRow.created)
             .limit(len(busy) * 64 + 8)
         ).all()
-        for row in rows:
-            if (row.tenant, row.key_id) not in busy and _step(session, row.id, QUEUED, RUNNING):
-                return Work(id=row.id, tenant=row.tenant, key=row.key_id, token=row.token_id, ask=json.loads(row.ask))  # fmt: skip
+        for row, ledger in rows:
+            if (row.tenant, ledger) not in busy and _step(session, row.id, QUEUED, RUNNING):
+                return Work(id=row.id, tenant=row.tenant, key=row.key_id, ledger=ledger, token=row.token_id, ask=json.loads(row.ask))  # fmt: skip
     return None
 
 
@@ -237,11 +239,12 @@ def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
         return True
 
 
-def queued(store: Store, tenant: str, key: str) -> bool:
-    """Whether a job of this tenant and key waits for its turn."""
+def queued(store: Store, tenant: str, ledger: str) -> bool:
+    """Whether a job of this tenant and ledger waits for its turn."""
     with store.reading() as session:
-        mine = (JobRow.state == QUEUED, JobRow.tenant == tenant, JobRow.key_id == key)
-        return session.scalar(select(JobRow.id).where(*mine).limit(1)) is not None
+        mine = (JobRow.state == QUEUED, JobRow.tenant == tenant, KeyRow.ledger == ledger)
+        found = select(JobRow.id).join(KeyRow, KeyRow.id == JobRow.key_id).where(*mine).limit(1)
+        return session.scalar(found) is not None
 
 
 def fail(store: Store, work: Work, sentence: str) -> None:

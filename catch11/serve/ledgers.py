@@ -6,11 +6,11 @@ from pathlib import Path
 from threading import Condition, RLock
 
 from catch11.keys.key import Key
-from catch11.releases.ledger import Ledger
+from catch11.releases.ledger import Ledger, Marks
 from catch11.releases.press import open_ledger
 
 Pair = tuple[str, str]
-"""A tenant and the id of a key."""
+"""A tenant and the id of the ledger of a key."""
 _OPEN = 8
 
 
@@ -46,7 +46,7 @@ class Ledgers:
             if wanted:
                 self.jobs.notify_all()
 
-    def opened(self, pair: Pair, path: Path, key: Key) -> Ledger:
+    def opened(self, pair: Pair, path: Path, key: Key | Marks) -> Ledger:
         """A pair's ledger, held open for the next run too; for who has the pair. Raises ReleaseError."""
         with self._lock:
             held = self._held.pop(pair, None)

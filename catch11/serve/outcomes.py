@@ -14,7 +14,7 @@ from pathlib import Path
 
 from catch11.keys.key import Key
 from catch11.releases.durable import sync_file
-from catch11.releases.ledger import Row, content_mac, read_ledger
+from catch11.releases.ledger import Marks, Row, content_mac, read_ledger
 from catch11.releases.manifest import NAME
 from catch11.releases.press import Bound
 from catch11.releases.read import Release, read_release
@@ -22,11 +22,12 @@ from catch11.releases.task import OTHERWISE, TWICE
 from catch11.serve.jobs import Outcome
 from catch11.serve.refusals import Refused
 from catch11.serve.settings import Place, make_private
+from catch11.serve.vault import Opened
 
 WITHHELD = "it was withheld"
 AGAIN = (
-    "it was released to you before with other settings, and two strengths of one source together give it "
-    "away; ask for the same settings, or leave it out"
+    "it was released to you before with other settings or under another key, and two files of one source "
+    "together give it away; ask for the same settings, use that file, or leave it out"
 )
 CHANGED = (
     "it was released to you before, and the gateway would make another file of it now; use that one"
@@ -34,8 +35,9 @@ CHANGED = (
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def outcomes(place: Place, ledger: Path, key: Key, names: Sequence[str]) -> list[Outcome]:
+def outcomes(place: Place, ledger: Path, opened: Opened, names: Sequence[str]) -> list[Outcome]:
     """What became of each part of a finished job, in order."""
+    key = opened.key
     release = read_release(place.release)
     listed = {entry.file: entry.sha256 for entry in release.entries}
     rows: dict[str, list[Row]] = {name: [] for name in names}
@@ -43,7 +45,7 @@ def outcomes(place: Place, ledger: Path, key: Key, names: Sequence[str]) -> list
     for row in read_ledger(ledger):
         if (owner := names[0] if alone else _part_of(row.source, rows)) is not None:
             rows[owner].append(row)
-    return [_outcome(place, key, name, rows[name], listed) for name in names]
+    return [_outcome(place, opened.marks, name, rows[name], listed) for name in names]
 
 
 def one_file(place: Place, key: Key, names: Sequence[str]) -> Path | None:
@@ -155,13 +157,13 @@ def _rows(release: Release, ledger: Path, names: Sequence[str] | None) -> list[R
 
 
 def _outcome(
-    place: Place, key: Key, name: str, rows: Sequence[Row], listed: dict[str, str]
+    place: Place, marks: Key | Marks, name: str, rows: Sequence[Row], listed: dict[str, str]
 ) -> Outcome:
     """Of one part: released if any of its items was."""
     for row in rows:
         if row.outcome == "released" and row.file and listed.get(row.file) == row.sha256:
             return Outcome(name=name, outcome="released", file=row.file, sha256=row.sha256)
-    mac = content_mac(key, (place.source / name).read_bytes(), of="source")
+    mac = content_mac(marks, (place.source / name).read_bytes(), of="source")
     told = [row for row in rows if row.mac in (mac, "")] or rows
     return _lost(name, told)
 

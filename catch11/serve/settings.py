@@ -64,11 +64,11 @@ def job_place(home: Path, job: str) -> Place:
     return Place(home / "jobs" / job)
 
 
-def ledger_of(home: Path, tenant: str, key: str) -> Path:
-    """The private list of all that a tenant had of a key: no two strengths of one source, ever."""
+def ledger_of(home: Path, tenant: str, ledger: str) -> Path:
+    """The private list of all that a tenant had of the keys of a model: no two strengths of one source, ever."""
     folder = home / "ledgers"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder / f"{tenant}.{key}.jsonl"
+    return folder / f"{tenant}.{ledger}.jsonl"
 
 
 def make_private(path: Path) -> Path:

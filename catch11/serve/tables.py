@@ -27,7 +27,9 @@ class KeyRow(Base):
     """A key. state: active, retired (rotated: no new jobs), revoked (refused at once).
 
     sealed_key, sealed_secret, sealed_models: the key file's bytes, the copy's secret, and the names by
-    which the authorized model and its rivals are loaded. public: JSON of what anybody may know.
+    which the authorized model and its rivals are loaded. public: JSON of what anybody may know. front: the
+    fingerprint of what a key is of. ledger: which ledgers its files stand in, one of all keys of one front; sealed_ledger:
+    what those know sources by, if not this key, kept when it is revoked.
     """
 
     __tablename__ = "keys"
@@ -37,9 +39,12 @@ class KeyRow(Base):
     modality: Mapped[str] = mapped_column(String(NAME))
     state: Mapped[str] = mapped_column(String(ID))
     public: Mapped[str] = mapped_column(Text)
+    front: Mapped[str | None] = mapped_column(String(HASH))
+    ledger: Mapped[str] = mapped_column(String(ID))
     sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     sealed_models: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_ledger: Mapped[bytes | None] = mapped_column(LargeBinary)
     created: Mapped[float]
     ended: Mapped[float | None]
 

@@ -16,6 +16,7 @@ from catch11.crypto.passphrase import COST, encrypt
 from catch11.errors import InvalidArgument
 from catch11.keys.file import key_bytes, key_from_bytes
 from catch11.keys.key import SECRET_BYTES, Key
+from catch11.releases.ledger import Marks
 from catch11.releases.manifest import public_key
 from catch11.serve.audit import check, note, rechain
 from catch11.serve.refusals import Refused, Revoked, Unknown
@@ -38,11 +39,14 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Opened:
-    """A key as it is worked with, in memory alone; its repr shows none of it."""
+    """A key as it is worked with, in memory alone; its repr shows none of it. marks: what its ledgers know
+    sources by."""
 
     id: str
     name: str
+    ledger: str
     key: Key = field(repr=False)
+    marks: Key | Marks = field(repr=False)
     secret: Secret | None = field(repr=False)
     models: Models = field(repr=False)
 
@@ -50,7 +54,8 @@ class Opened:
 def add_key(
     store: Store, name: str, key: Key, *, models: Models, secret: Secret | None = None
 ) -> str:
-    """Seal a key under a name of its own; its id. Raises InvalidArgument."""
+    """Seal a key under a name of its own; its id. Its files stand in the ledgers of all keys of the same
+    model, revoked ones too: no second strength by another name. Raises InvalidArgument."""
     if not name or len(name) > 80 or not name.isprintable() or "/" in name:
         raise InvalidArgument(
             "name", expected="1 to 80 printable characters, no /", found=repr(name)
@@ -59,6 +64,16 @@ def add_key(
     with store.begin() as session:
         if session.scalar(select(KeyRow).where(KeyRow.name == name)) is not None:
             raise InvalidArgument("name", expected="one that no key has", found=name)
+        rows = session.scalars(select(KeyRow).order_by(KeyRow.created)).all()
+        for one in rows:
+            same = one.fingerprint == row.fingerprint and _copy(one) == _copy(row)
+            if same and one.state != REVOKED:
+                raise InvalidArgument(
+                    "key", expected="one that the vault does not hold", found=f"the {one.state} {one.name}",
+                    remedy="use that one, or make a key of another secret",
+                )  # fmt: skip
+        known = (one for one in rows if one.sealed_ledger or one.sealed_key)
+        _join(store, row, next((r for r in known if _front(store, r) == row.front), None), key)
         session.add(row)
         note(store, session, "key add", key=key.fingerprint, detail=name)
     return row.id
@@ -114,6 +129,7 @@ def rotate_key(store: Store, name: str, *, by: str = "operator") -> str:
         new = _sealed(
             store, secrets.token_hex(8), row.name, fresh, models=held.models, secret=held.secret
         )
+        _join(store, new, row, fresh)
         row.name, row.state, row.ended = f"{row.name} until {new.created:.3f}", RETIRED, new.created
         session.flush()
         session.add(new)
@@ -135,7 +151,7 @@ def reseal(store: Store, master: str, *, cost: int = COST) -> int:
     with store.begin() as session:
         rows = session.scalars(select(KeyRow)).all()
         for row in rows:
-            for column in ("key", "secret", "models"):
+            for column in ("key", "secret", "models", "ledger"):
                 if held := getattr(row, f"sealed_{column}"):
                     plain = open_at(held, store.data_key, "keys", row.id, column)
                     again = seal_at(plain, fresh.data_key, "keys", row.id, column)
@@ -182,11 +198,46 @@ def _moved(session: Session, grant: GrantRow, key: str) -> None:
     """The same grant of another key; the old one ends, and stays for the jobs that name it."""
     if grant.ended is not None:
         return
-    facts = {name: getattr(grant, name) for name in ("tenant", "purpose", "keep", "quota")}
+    facts = {name: getattr(grant, name) for name in ("tenant", "purpose", "keep", "quota", "spent")}
     grant.ended = time.time()
     session.add(
-        GrantRow(id=secrets.token_hex(8), key_id=key, spent=0, created=grant.ended, ended=None, **facts)
+        GrantRow(id=secrets.token_hex(8), key_id=key, created=grant.ended, ended=None, **facts)
     )  # fmt: skip
+
+
+def _join(store: Store, row: KeyRow, other: KeyRow | None, key: Key) -> None:
+    """Have a new key write the ledgers of another of its model, or ones of its own."""
+    if other is None:
+        marks = Marks(fingerprint=key.fingerprint, secret=secrets.token_bytes(SECRET_BYTES))
+    else:
+        row.ledger = other.ledger
+        found = _marks(store, other)
+        marks = Marks(fingerprint=found.fingerprint, secret=found.secret)
+    plain = bytes.fromhex(marks.fingerprint) + marks.secret
+    row.sealed_ledger = seal_at(plain, store.data_key, "keys", row.id, "ledger")
+
+
+def _marks(store: Store, row: KeyRow) -> Key | Marks:
+    if row.sealed_ledger is None:  # its ledgers are older than those that keys share
+        return _key(store, row)
+    plain = open_at(row.sealed_ledger, store.data_key, "keys", row.id, "ledger")
+    return Marks(fingerprint=plain[:-SECRET_BYTES].hex(), secret=plain[-SECRET_BYTES:])
+
+
+def _copy(row: KeyRow) -> str | None:
+    """The public name of the copy that a key's files are sealed for, if so."""
+    found: str | None = json.loads(row.public)["sealed"]
+    return found
+
+
+def _front(store: Store, row: KeyRow) -> str | None:
+    if row.front is None and row.sealed_key:
+        row.front = _key(store, row).front_fingerprint
+    return row.front
+
+
+def _key(store: Store, row: KeyRow) -> Key:
+    return key_from_bytes(open_at(row.sealed_key, store.data_key, "keys", row.id, "key"))
 
 
 def _sealed(
@@ -202,7 +253,7 @@ def _sealed(
     }  # fmt: skip
     return KeyRow(
         id=name, name=title, fingerprint=key.fingerprint, modality=key.modality, state=ACTIVE,
-        public=json.dumps(public), sealed_key=sealed(key_bytes(key), "key"),
+        public=json.dumps(public), front=key.front_fingerprint, ledger=name, sealed_key=sealed(key_bytes(key), "key"),
         sealed_secret=None if secret is None else sealed(secret_bytes(secret), "secret"),
         sealed_models=sealed(json.dumps(asdict(models)).encode(), "models"),
         created=time.time(), ended=None,
@@ -218,7 +269,9 @@ def _opened(store: Store, row: KeyRow) -> Opened:
     return Opened(
         id=row.id,
         name=row.name,
-        key=key_from_bytes(opened(row.sealed_key, "key")),
+        ledger=row.ledger,
+        key=_key(store, row),
+        marks=_marks(store, row),
         secret=None if held is None else secret_from_bytes(opened(held, "secret")),
         models=Models(**{**models, "rivals": tuple(models["rivals"])}),
     )

@@ -110,7 +110,7 @@ class Workers:
             try:
                 self._work(work)
             finally:
-                self.ledgers.free((work.tenant, work.key))
+                self.ledgers.free((work.tenant, work.ledger))
 
     def _next(self) -> jobs.Work | None:
         with self.ledgers.jobs:
@@ -118,7 +118,7 @@ class Workers:
             if work is None:
                 self.ledgers.jobs.wait(_POLL)
             else:
-                self.ledgers.take((work.tenant, work.key))
+                self.ledgers.take((work.tenant, work.ledger))
             return work
 
     def _work(self, work: jobs.Work) -> None:
@@ -144,7 +144,7 @@ class Workers:
         """One job, from its uploads to its bundle. Raises Interrupted, Catch11Error."""
         place = job_place(self.settings.home, work.id)
         opened = self.vault.opened(work.key)
-        ledger = ledger_of(self.settings.home, work.tenant, work.key)
+        ledger = ledger_of(self.settings.home, work.tenant, work.ledger)
         names = [part["name"] for part in listing.view(self.store, work.tenant, work.id)["parts"]]
         told = [0.0]
 
@@ -161,10 +161,10 @@ class Workers:
 
         options = replace(self.options(work.ask, opened), ledger=ledger)
         source = one_file(place, opened.key, names) or place.source
-        self.ledgers.close((work.tenant, work.key))
-        recode(source, place.release, opened.key, options, apart=True, progress=tick)
+        self.ledgers.close((work.tenant, work.ledger))
+        recode(source, place.release, opened.key, options, apart=True, marks=opened.marks, progress=tick)  # fmt: skip
         write_lists(place, ledger, opened.key, names)
-        found = outcomes(place, ledger, opened.key, names)
+        found = outcomes(place, ledger, opened, names)
         self.vault.check(work.key)
         jobs.finish(self.store, work, found)
 

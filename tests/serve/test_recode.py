@@ -17,7 +17,8 @@ from catch11.modalities.recode import press, recode
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.releases.press import open_ledger
 from catch11.releases.read import read_release
-from catch11.serve.vault import revoke_key
+from catch11.serve.grants import add_grant
+from catch11.serve.vault import Models, add_key, revoke_key, rotate_key
 from tests.serve.gateway import Gateway, gateway, png, pngs, run_job, send
 from tests.world import World, build_world
 
@@ -176,6 +177,24 @@ def test_two_strengths_of_one_picture_are_refused(open_gateway: Gateway) -> None
     assert (beside[-1]["outcome"], "other settings" in beside[-1]["reason"]) == ("withheld", True)
     assert all("other settings" not in part["reason"] for part in beside[:-1])
     assert send(open_gateway.other, {"b.png": data}, keep="answer").status_code == 200
+
+
+def test_no_second_strength_after_a_rotation_or_of_another_key(
+    world: World, tmp_path: Path
+) -> None:
+    data, other = png(3, 400), replace(world.key, secret=bytes(range(1, 33)))
+    with gateway(world, tmp_path / "home", quota=100) as made:
+        store, client = made.service.store, made.client
+        assert send(client, {"a.png": data}, keep="all").json()["parts"][0]["file"]
+        rotate_key(store, "ours")
+        add_key(store, "beside", other, models=Models(model=world.ours, code=True))
+        add_grant(store, "beside", "a", keep=("all", "answer"), quota=100)
+        for key, keep in (("ours", "all"), ("ours", "answer"), ("beside", "answer")):
+            again = send(client, {"b.png": data}, key=key, keep=keep)
+            assert (again.status_code, "under another key" in again.text) == (409, True), again.text
+            job = ended(client, run_job(client, {"c.png": data}, key=key, keep=keep))
+            assert (job["state"], job["parts"][0]["file"]) == ("done", ""), job
+        assert send(client, {"d.png": png(3, 470)}, key="beside", keep="all").status_code == 200
 
 
 def test_a_picture_gives_the_same_file_whatever_comes_with_it(

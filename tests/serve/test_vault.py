@@ -1,5 +1,6 @@
 """The vault: sealed at rest, opened in memory, rotated, revoked at once; grants; the audit chain."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,43 @@ def test_names_are_unique(store: Store, key: Key, held: str) -> None:
         add_key(store, "a/b", key, models=Models())
 
 
+def test_one_key_has_one_name(store: Store, key: Key, held: str) -> None:
+    with pytest.raises(
+        InvalidArgument, match="does not hold, found the active digits; use that one"
+    ):
+        add_key(store, "other", key, models=Models(model=MODEL))
+    revoke_key(store, "digits")
+    add_key(store, "other", key, models=Models(model=MODEL))
+
+
+def test_keys_of_one_model_write_the_same_ledgers(store: Store, key: Key, held: str) -> None:
+    """Rotated, of another secret, revoked and brought back, under another master secret: what a tenant had
+    is known by the same marks, and they are not the key's."""
+    vault = Vault(store)
+    first = vault.opened(held)
+    assert first.marks.stream(b"a", purpose="b").bytes(8) != key.stream(b"a", purpose="b").bytes(8)
+    other = replace(key, secret=bytes(range(32)))
+    names = [rotate_key(store, "digits"), add_key(store, "beside", other, models=Models())]
+    for name in ("beside", "digits", held):
+        revoke_key(store, name)
+    names.append(add_key(store, "again", key, models=Models()))
+    reseal(store, "another master secret", cost=10)
+    found = Vault(store).opened(names[-1])
+    assert (found.ledger, found.marks) == (first.ledger, first.marks)
+    with store.begin() as session:
+        assert {row for (row,) in session.execute(text("select ledger from keys"))} == {held}
+    assert first.marks.secret not in whole(store)
+
+
+def test_ledgers_from_before_keys_shared_them_go_on(store: Store, key: Key, held: str) -> None:
+    with store.begin() as session:
+        session.execute(text("update keys set front = null, sealed_ledger = null"))
+    assert Vault(store).opened(held).marks is not None
+    found = Vault(store).opened(rotate_key(store, "digits"))
+    assert (found.ledger, found.marks.fingerprint) == (held, key.fingerprint)
+    assert found.marks.stream(b"a", purpose="b").bytes(8) == key.stream(b"a", purpose="b").bytes(8)
+
+
 def test_revoked_is_refused_at_once_and_wiped(store: Store, held: str) -> None:
     vault = Vault(store)
     vault.opened(held)
@@ -88,7 +126,9 @@ def test_revoked_is_refused_at_once_and_wiped(store: Store, held: str) -> None:
 
 
 def test_rotation_makes_another_key_of_the_same_model(store: Store, key: Key, held: str) -> None:
-    add_grant(store, "digits", "acme", keep=("answer", "all"), quota=5)
+    grant = add_grant(store, "digits", "acme", keep=("answer", "all"), quota=5)
+    with store.begin() as session:
+        spend(session, grant, 3)
     new = rotate_key(store, key.fingerprint[:12])
     vault = Vault(store)
     fresh, old = vault.opened(new), vault.opened(held)
@@ -98,7 +138,8 @@ def test_rotation_makes_another_key_of_the_same_model(store: Store, key: Key, he
     assert [one["state"] for one in list_keys(store)] == ["retired", "active"]
     (granted,) = granted_keys(store, "acme")
     assert granted["id"] == new
-    assert granted["grants"][0]["keep"] == ["answer", "all"]
+    (facts,) = granted["grants"]
+    assert (facts["keep"], facts["left"]) == (["answer", "all"], 2), "the subspace is the model's"
 
 
 def test_resealing_changes_both_secrets_and_keeps_what_they_held(

@@ -1,7 +1,8 @@
 """Grants: what a tenant may have of a key, for a stated purpose.
 
 Spectral and scramble output gives the key's subspace away: three chosen pictures span that of a small
-transformer. So files of those recoders are had within a quota that the grant states, 0 unless said;
+transformer. So files of those recoders are had within a quota that the grant states, 0 unless said: as many
+as were sent, or, where there are more, as many rows and documents as were given out;
 deep files, and files sealed for one copy, are not counted.
 """
 
@@ -149,15 +150,15 @@ def find_grant(
     )  # fmt: skip
 
 
-def spend(session: Session, grant: str, files: int) -> None:
-    """Take files from a grant's quota, all or none. Raises Forbidden."""
+def spend(session: Session, grant: str, count: int) -> None:
+    """Take files, rows or documents from a grant's quota, all or none. Raises Forbidden."""
     done = session.execute(
         update(GrantRow)
-        .where(GrantRow.id == grant, GrantRow.spent + files <= GrantRow.quota)
-        .values(spent=GrantRow.spent + files)
+        .where(GrantRow.id == grant, GrantRow.spent + count <= GrantRow.quota)
+        .values(spent=GrantRow.spent + count)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise Forbidden(
-            "spectral and scramble files come within the quota of your grant, which these would pass; "
-            "keep less (answer, scores or features), or ask the operator."
+            "spectral and scramble files come within the quota of your grant, each row of a table and each "
+            "document counted, which these would pass; send fewer, keep less (answer, scores or features), or ask the operator."
         )

@@ -220,8 +220,9 @@ def progress(store: Store, job: str, done: int) -> str:
         return row.state
 
 
-def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
-    """From running to done, with what became of its parts; False if it was not running any more."""
+def finish(store: Store, work: Work, outcomes: Sequence[Outcome], *, items: int = 0) -> bool:
+    """From running to done, with what became of its parts; False if it was not running any more. items: rows
+    or documents in what it hands out, of which each counts. Raises Forbidden where the quota does not reach."""
     with store.begin() as session:
         if not _step(session, work.id, RUNNING, DONE):
             return False
@@ -234,6 +235,8 @@ def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
             row.outcome, row.file, row.released, row.reason = facts
         job = session.get_one(JobRow, work.id)
         job.done = job.total
+        if work.ask["counted"] and items > job.total:
+            spend(session, job.grant_id, items - job.total)
         detail = f"{work.id}: {len(outcomes)} files"
         noted(store, session, "job done", work.tenant, work.token, work.key, detail)
         return True

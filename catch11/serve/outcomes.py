@@ -54,6 +54,14 @@ def one_file(place: Place, key: Key, names: Sequence[str]) -> Path | None:
     return place.source / names[0] if table else None
 
 
+def items(place: Place) -> int:
+    """How many rows or documents, pictures or sounds, a release holds."""
+    release = read_release(place.release)
+    if release.modality != "table":
+        return len(release)
+    return sum(len(release.item(entry)) for entry in release.entries)
+
+
 def write_lists(place: Place, ledger: Path, key: Key, names: Sequence[str]) -> None:
     """The job's own ledger, without what was measured, and the release in one file; durable."""
     release = read_release(place.release)

@@ -52,8 +52,8 @@ class KeyRow(Base):
 class GrantRow(Base):
     """What a tenant may have of a key, for one purpose.
 
-    keep: what files may keep, comma between. quota, spent: files that may be had, and were, from recoders
-    whose output gives the key's subspace away.
+    keep: what files may keep, comma between. quota, spent: files, rows of tables and documents that may be had, and
+    were, from recoders whose output gives the key's subspace away.
     """
 
     __tablename__ = "grants"

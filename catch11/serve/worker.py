@@ -21,7 +21,7 @@ from catch11.modalities.recode import recode
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask
 from catch11.serve.ledgers import Ledgers
-from catch11.serve.outcomes import one_file, outcomes, write_lists
+from catch11.serve.outcomes import items, one_file, outcomes, write_lists
 from catch11.serve.refusals import Refused
 from catch11.serve.settings import Settings, job_place, ledger_of
 from catch11.serve.store import Store
@@ -166,7 +166,7 @@ class Workers:
         write_lists(place, ledger, opened.key, names)
         found = outcomes(place, ledger, opened, names)
         self.vault.check(work.key)
-        jobs.finish(self.store, work, found)
+        jobs.finish(self.store, work, found, items=items(place))
 
     def options(self, ask: Mapping[str, Any], opened: Opened) -> RecodeOptions:
         """What the engine is asked with a key. ask: with keep and method as the grant gave them."""

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from catch11.modalities.options import RecodeOptions
 from catch11.modalities.recode import recode
+from catch11.releases.read import read_release
 from catch11.serve.app import make_app
 from catch11.serve.grants import add_grant
 from catch11.serve.service import Service
@@ -34,7 +35,7 @@ def test_a_job_of_each_kind(kind: str, store: Store, tmp_path: Path) -> None:
     columns = tuple(world.beside.get("columns", ()))
     less = "features" if kind == "texts" else "answer"
     add_key(store, kind, key, models=Models(model="given"))
-    add_grant(store, kind, "a", keep=("all", less), quota=100)
+    add_grant(store, kind, "a", keep=("all", less), quota=1000)
     service = Service(store, Settings(home=tmp_path / "home", threads=1, slot=0.01))
     service.workers._models["given"] = model
     token = create_token(store, "a", ["recode", "verify"])
@@ -81,3 +82,33 @@ def test_a_file_of_another_kind_is_refused(store: Store, tmp_path: Path) -> None
         refused = client.put(f"/v1/jobs/{job}/parts/a.csv", content=b"a,b\n1,2\n")
         assert refused.status_code == 415
         assert ".wav" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["tables", "texts"])
+def test_each_row_and_document_is_spent(kind: str, store: Store, tmp_path: Path) -> None:
+    world = WORLDS[kind](tmp_path / "source")
+    # Tiny nets answer otherwise at the usual strength, which the check withholds.
+    ask = {"columns": world.beside["columns"], "psnr": 90.0} if kind == "texts" else {}
+    add_key(store, kind, world.recoder.key, models=Models(model="given"))
+    service = Service(store, Settings(home=tmp_path / "home", threads=1, slot=0.01))
+    service.workers._models["given"] = world.beside["check"]
+    headers = {"authorization": f"Bearer {create_token(store, 'a', ['recode'])}"}
+    sent = files_below(world.source)
+    with TestClient(make_app(service), headers=headers) as client:
+        for quota, state in ((len(sent), "failed"), (1000, "done")):
+            add_grant(store, kind, "a", keep=("all",), quota=quota)
+            job = run_job(client, sent, **ask)
+            while (found := client.get(f"/v1/jobs/{job}").json())["state"] not in (
+                "done",
+                "failed",
+            ):
+                time.sleep(0.02)
+            assert found["state"] == state, found["error"]
+            left = client.get("/v1/keys").json()[0]["grants"][0]["left"]
+            if state == "failed":
+                assert ("quota" in found["error"], left) == (True, 0)
+                assert client.get(f"/v1/jobs/{job}/release").status_code == 409
+    release = read_release(tmp_path / "home" / "jobs" / job / "release")
+    rows = [len(release.item(e)) if kind == "tables" else 1 for e in release.entries]
+    assert sum(rows) > len(sent)
+    assert left == 1000 - len(sent) - sum(rows), "of the first run the files alone were spent"

@@ -13,7 +13,7 @@ from catch11.cli.serve_options import Db, Home, Master, open_gateway
 def verify(home: Home = None, db: Db = None, master: Master = None) -> Answer:
     """Hold every line of the audit log against the line before it.
 
-    Exit status 1 where a line was changed, removed or swapped. A whole older copy of the database
+    Exit status 1 where a line was changed, removed or swapped, or the log's head is missing. A whole older copy of the database
     cannot show: note the number of lines elsewhere.
 
     Example: catch11 serve audit verify

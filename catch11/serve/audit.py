@@ -1,11 +1,10 @@
 """The audit log: one line a request that touched a key, each bound to the line before it.
 
 mac = HMAC-SHA-256(subkey of the data key, previous mac and the line). Who can write to the database and has
-not the master secret can neither change, remove nor swap a line unseen. What cannot show is a
+not the master secret can neither change, remove nor swap a line unseen, nor all of them: the head is there from the beginning. What cannot show is a
 whole older copy of the database put back: note the number of lines elsewhere.
 """
 
-import hashlib
 import hmac
 import json
 import time
@@ -14,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catch11.crypto.envelope import subkey
-from catch11.serve.store import Store
+from catch11.errors import Catch11Error
+from catch11.serve.store import Store, audit_mac, head_mac
 from catch11.serve.tables import AuditHead, AuditRow
 
 _DETAIL = 400  # characters
@@ -35,10 +34,8 @@ def note_all(store: Store, session: Session, lines: Sequence[Mapping[str, str]])
     if not lines:
         return
     head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
-    if head is None:
-        head = AuditHead(id=1, number=0, mac="")
-        session.add(head)
-        head.mac = _head_mac(store, 0, "")
+    if head is None:  # a new one would fit the lines that follow
+        raise LostHead
     previous = _last(session, head.number)
     for line in lines:
         detail = line["detail"][:_DETAIL]
@@ -46,8 +43,18 @@ def note_all(store: Store, session: Session, lines: Sequence[Mapping[str, str]])
         row.mac = previous = _mac(store, row, previous)
         session.add(row)
         head.number = row.number
-    head.mac = _head_mac(store, head.number, previous)
+    head.mac = head_mac(store.data_key, head.number, previous)
     session.flush()
+
+
+class LostHead(Catch11Error, RuntimeError):
+    """What cannot be noted is not done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the audit log: expected the head that was written when the vault was made, found none; put the "
+            "database back from a copy."
+        )
 
 
 def check(store: Store) -> tuple[int, str]:
@@ -62,10 +69,14 @@ def check(store: Store) -> tuple[int, str]:
             if not hmac.compare_digest(row.mac, _mac(store, row, previous)):
                 return count, f"line {row.number} was changed, or is not the line that stood there"
             previous, count = row.mac, count + 1
-    stated = 0 if head is None else head.number
-    if stated != count:
-        return count, f"lines after {count} were removed: {stated} were written"
-    if head is not None and not hmac.compare_digest(head.mac, _head_mac(store, count, previous)):
+    if head is None:
+        return (
+            count,
+            "the head of the log, written when the vault was made, was removed, and maybe lines with it",
+        )
+    if head.number != count:
+        return count, f"lines after {count} were removed: {head.number} were written"
+    if not hmac.compare_digest(head.mac, head_mac(store.data_key, count, previous)):
         return count, "the count of lines was changed"
     return count, ""
 
@@ -76,9 +87,7 @@ def rechain(store: Store, session: Session) -> None:
     for row in session.scalars(select(AuditRow).order_by(AuditRow.number)):
         row.mac = previous = _mac(store, row, previous)
         count = row.number
-    head = session.get(AuditHead, 1)
-    if head is not None:
-        head.mac = _head_mac(store, count, previous)
+    session.get_one(AuditHead, 1).mac = head_mac(store.data_key, count, previous)
     session.flush()
 
 
@@ -89,13 +98,4 @@ def _last(session: Session, number: int) -> str:
 
 def _mac(store: Store, row: AuditRow, previous: str) -> str:
     facts = [row.number, row.at, row.tenant, row.token, row.key, row.action, row.detail, previous]
-    return _keyed(store, "line", json.dumps(facts))
-
-
-def _head_mac(store: Store, number: int, mac: str) -> str:
-    return _keyed(store, "head", f"{number} {mac}")
-
-
-def _keyed(store: Store, purpose: str, text: str) -> str:
-    key = subkey(store.data_key, "audit", purpose)
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return audit_mac(store.data_key, "line", json.dumps(facts))

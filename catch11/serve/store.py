@@ -4,6 +4,8 @@ SQLite unless a URL says otherwise. Every transaction of SQLite that may write t
 beginning, so that two never wait for each other in a circle.
 """
 
+import hashlib
+import hmac
 import os
 import sqlite3
 import time
@@ -18,10 +20,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from catch11.crypto.envelope import new_data_key
+from catch11.crypto.envelope import new_data_key, subkey
 from catch11.crypto.passphrase import COST, Unusable, decrypt, encrypt
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.serve.tables import VaultRow
+from catch11.serve.tables import AuditHead, KeyRow, TokenRow, VaultRow
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _POOL = 16  # connections that stay open, and as many more at once
@@ -123,11 +125,26 @@ def _data_key(engine: Engine, master: str, cost: int) -> bytes:
             key = new_data_key()
             wrapped = encrypt(key, master, cost=cost)
             session.add(VaultRow(id=1, wrapped=wrapped, created=time.time()))
-            return key
-        try:
-            return decrypt(row.wrapped, master)
-        except Unusable:
-            raise WrongMaster from None
+        else:
+            try:
+                key = decrypt(row.wrapped, master)
+            except Unusable:
+                raise WrongMaster from None
+        # Nothing was ever done with it: every key and token has its line.
+        if not any(session.scalar(select(one).limit(1)) for one in (AuditHead.id, KeyRow.id, TokenRow.id)):  # fmt: skip
+            session.add(AuditHead(id=1, number=0, mac=head_mac(key, 0, "")))
+        return key
+
+
+def head_mac(data_key: bytes, number: int, mac: str) -> str:
+    """What the audit log's head says of so many lines, of which this is the last one's mac."""
+    return audit_mac(data_key, "head", f"{number} {mac}")
+
+
+def audit_mac(data_key: bytes, purpose: str, text: str) -> str:
+    """HMAC-SHA-256 under a subkey of the data key, hex."""
+    key = subkey(data_key, "audit", purpose)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 class WrongMaster(Catch11Error, ValueError):

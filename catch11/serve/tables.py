@@ -143,7 +143,7 @@ class AuditRow(Base):
 
 
 class AuditHead(Base):
-    """How many lines there are and the mac of the last: a log that was cut shows."""
+    """How many lines there are and the mac of the last, from the beginning: a log that was cut shows."""
 
     __tablename__ = "audit_head"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from catch11.cli import app
 from catch11.copies.secretfile import Secret
-from catch11.errors import InvalidArgument
+from catch11.errors import Catch11Error, InvalidArgument
 from catch11.keys.key import Key, build_key
 from catch11.models.load import load_picture_model
 from catch11.serve.audit import check
@@ -237,7 +239,9 @@ def test_bad_tokens(store: Store, said: dict[str, object], match: str) -> None:
         revoke_token(store, "nonsense")
 
 
+GONE = "the head of the log, written when the vault was made, was removed, and maybe lines with it"
 DAMAGE = {
+    "beheaded": "delete from audit_head",
     "changed": "update audit set detail = 'other' where number = 2",
     "swapped": "update audit set number = case number when 2 then -3 when 3 then -2 end where number in (2, 3)",
     "removed": "delete from audit where number = 2",
@@ -259,6 +263,23 @@ def test_the_audit_log_shows_what_was_done_to_it(store: Store, name: str) -> Non
     lines, wrong = check(store)
     assert wrong
     assert lines <= 4
+
+
+def test_a_log_without_its_head_is_a_finding_and_takes_no_lines(
+    store: Store, tmp_path: Path
+) -> None:
+    assert check(store) == (0, "")
+    create_token(store, "a", ["recode"])
+    with store.begin() as session:
+        for table in ("audit", "audit_head"):
+            session.execute(text(f"delete from {table}"))
+    again = open_store(f"sqlite:///{tmp_path / 'gateway.db'}", MASTER, cost=10)
+    assert check(again) == (0, GONE)
+    with pytest.raises(Catch11Error, match="found none; put the database back"):
+        create_token(again, "b", ["recode"])
+    asked = ["serve", "audit", "verify", "--home", str(tmp_path)]
+    done = CliRunner().invoke(app, asked, env={"CATCH11_MASTER": MASTER})
+    assert (done.exit_code, f"0 lines hold; {GONE}" in " ".join(done.output.split())) == (1, True)
 
 
 def test_a_cut_with_its_head_put_back_shows_nothing_less_than_a_lost_line(store: Store) -> None:

@@ -29,6 +29,10 @@ def create(
         int | None,
         typer.Option(metavar="N", show_default="40 million", help="Of a picture, at most.", rich_help_panel=MORE),
     ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(metavar="N", show_default="40 million", help="Of a sound, all channels, at most.", rich_help_panel=MORE),
+    ] = None,
     rate: Annotated[
         int | None,
         typer.Option(metavar="N", show_default="600", help="Requests a minute.", rich_help_panel=MORE),
@@ -48,7 +52,13 @@ def create(
     store = open_gateway(home, db, master)
     from catch11.serve.tokens import Limits, create_token
 
-    asked = {"size": size, "pixels": pixels, "rate": rate, "concurrent": concurrent}
+    asked = {
+        "size": size,
+        "pixels": pixels,
+        "samples": samples,
+        "rate": rate,
+        "concurrent": concurrent,
+    }
     limits = Limits(**{name: value for name, value in asked.items() if value is not None})
     scopes = scope or ["recode", "verify"]
     token = create_token(store, tenant, scopes, days=days, limits=limits)

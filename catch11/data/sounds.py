@@ -9,9 +9,11 @@ window is kept. Empty, truncated and not finite files are refused with a reason.
 import math
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -28,7 +30,11 @@ _MOST = (
 # Sizes of a data chunk whose writer could not go back: FFFFFFFF of ffmpeg, 7FFFF000 of SoX, 80000000
 # of arecord, all above MAX_BYTES; or none, and none of the whole file.
 _ENDLESS, _UNSTATED = 0x7FFFF000, (b"\0\0\0\0", b"\xff\xff\xff\xff")
+_BLOCK = 1 << 18  # samples of each channel decoded at a time
 _TURNS = 1 << 14  # largest factor of a resampling: the filter has twenty taps for each
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,11 +54,25 @@ def open_clip(path: str | os.PathLike[str]) -> Clip:
     return decode_clip(data, path=path)
 
 
-def decode_clip(data: bytes, *, path: object = "sound") -> Clip:
-    """As `open_clip`, of bytes."""
+def decode_clip(data: bytes, *, path: object = "sound", canvas: Canvas | None = None) -> Clip:
+    """As `open_clip`, of bytes. canvas: keep what its window needs alone, so that a long sound takes no memory."""
+    return _read(data, path, lambda file: _decoded(file, canvas))
+
+
+def sound_size(data: bytes, *, path: object = "sound") -> int:
+    """The samples of all channels that a sound states; nothing is decoded. Raises as `decode_clip` does."""
+    return _read(data, path, lambda file: int(file.frames) * int(file.channels))
+
+
+def _read(data: bytes, path: object, use: Callable[[Any], Result]) -> Result:
     soundfile = _soundfile()
     try:
-        return _decoded(soundfile, data)
+        if not data.startswith((b"RIFF", b"fLaC", b"OggS")):
+            raise _Bad("it is not a RIFF wave file, FLAC or Ogg")
+        with soundfile.SoundFile(
+            BytesIO(_whole(data) if data.startswith(b"RIFF") else data)
+        ) as file:
+            return use(file)
     except _Bad as error:
         raise UnreadableSound(path, str(error)) from None
     except soundfile.LibsndfileError as error:
@@ -88,7 +108,7 @@ def resample(samples: Float[np.ndarray, " time"], rate: int, to: int) -> Float[n
 def heard(clip: Clip, *, rate: int, samples: int) -> Float[np.ndarray, " time"]:
     """The window a model hears: resampled, clipped, cut or followed by silence; float32."""
     # What lies beyond the window is not resampled: a long recording costs no more than a short one.
-    most = math.ceil((samples + 1) * clip.rate / rate) + 64
+    most = _reach(clip.rate, rate, samples)
     try:
         made = resample(clip.samples[:most], clip.rate, rate)
     except ValueError as error:
@@ -109,24 +129,31 @@ class _Bad(Exception):
     """Why a file is not a usable sound; one clause."""
 
 
-def _decoded(soundfile: ModuleType, data: bytes) -> Clip:
-    if not data.startswith((b"RIFF", b"fLaC", b"OggS")):
-        raise _Bad("it is not a RIFF wave file, FLAC or Ogg")
-    if data.startswith(b"RIFF"):
-        data = _whole(data)
-    with soundfile.SoundFile(BytesIO(data)) as file:
-        if file.channels > CHANNELS or file.samplerate > RATE:
-            raise _Bad(f"it states {file.channels} channels at {file.samplerate} samples a second")
-        if file.frames * file.channels > _MOST:
-            raise _Bad(f"it states more than {_MOST} samples")
-        values = file.read(dtype="float64", always_2d=True)
-        if len(values) < file.frames:
-            raise _Bad(f"it is cut short: {len(values)} of {file.frames} samples are there")
-    if not len(values):
+def _decoded(file: Any, canvas: Canvas | None) -> Clip:
+    rate, frames = int(file.samplerate), int(file.frames)
+    if file.channels > CHANNELS or rate > RATE:
+        raise _Bad(f"it states {file.channels} channels at {rate} samples a second")
+    if frames * file.channels > _MOST:
+        raise _Bad(f"it states more than {_MOST} samples")
+    most = frames if canvas is None else _reach(rate, canvas.rate, canvas.window_width)
+    kept, done = [np.zeros(0, dtype=np.float32)], 0
+    while done < frames:
+        block = file.read(min(_BLOCK, frames - done), dtype="float64", always_2d=True)
+        if not len(block):
+            raise _Bad(f"it is cut short: {done} of {frames} samples are there")
+        if not np.isfinite(block).all():
+            raise _Bad("it holds samples that are no numbers")
+        if done < most:
+            kept.append(block[: most - done].mean(axis=1).astype(np.float32))
+        done += len(block)
+    if not done:
         raise _Bad("it holds no samples")
-    if not np.isfinite(values).all():
-        raise _Bad("it holds samples that are no numbers")
-    return Clip(samples=values.mean(axis=1).astype(np.float32), rate=file.samplerate)
+    return Clip(samples=np.concatenate(kept), rate=rate)
+
+
+def _reach(rate: int, to: int, samples: int) -> int:
+    """How many samples at a rate a window of so many at another hangs on."""
+    return math.ceil((samples + 1) * rate / to) + 64
 
 
 def _whole(data: bytes) -> bytes:

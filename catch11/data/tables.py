@@ -27,6 +27,7 @@ from catch11.errors import MissingExtra, UnreadablePicture, UnreadableTable
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _MOST = 1 << 24  # cells of a file
+_UNPACKED = 1 << 30  # bytes of a Parquet file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +153,14 @@ def _csv(data: bytes) -> Table:
 def _parquet(data: bytes) -> Table:
     arrow, parquet = _pyarrow()
     try:
+        stated = parquet.ParquetFile(io.BytesIO(data)).metadata
+        size = sum(
+            stated.row_group(group).total_byte_size for group in range(stated.num_row_groups)
+        )
+        if stated.num_rows * stated.num_columns > _MOST or size > _UNPACKED:
+            raise ValueError(
+                f"it states more than {_MOST} cells, or {_UNPACKED >> 20} MiB unpacked"
+            )
         found = parquet.read_table(io.BytesIO(data))
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"it is no Parquet file ({str(error)[:80]})") from None

@@ -32,11 +32,13 @@ _HASHER = PasswordHasher()  # argon2id, RFC 9106's second choice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one token may ask. size: bytes of a file. pixels: of a picture. parts: files of a job.
+    """What one token may ask. size: bytes of a file. pixels: of a picture. samples: of a sound, all
+    channels. parts: files of a job.
     total: bytes of a job, unpacked. rate: requests a minute. concurrent: jobs not yet done."""
 
     size: int = 32 << 20
     pixels: int = 40_000_000
+    samples: int = 40_000_000
     parts: int = 10_000
     total: int = 4 << 30
     rate: int = 600

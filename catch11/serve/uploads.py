@@ -8,13 +8,15 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
 from catch11.data.pictures import picture_size, quiet
+from catch11.data.sounds import sound_size
 from catch11.errors import UnreadableSource
-from catch11.kinds import IMAGE
+from catch11.kinds import AUDIO, IMAGE
 from catch11.modalities.known import named
 from catch11.releases.manifest import safe_path
 from catch11.serve.refusals import Refused
@@ -121,7 +123,7 @@ def _empty(name: str) -> Refused:
 
 
 def check_content(data: bytes, name: str, *, kind: str, limits: Limits) -> None:
-    """Raises Refused for a file that is not of this kind of data, or a picture that is too large."""
+    """Raises Refused for a file that is not of this kind of data, or a picture or sound that is too large."""
     modality = named(kind)
     if kind != IMAGE:
         if Path(name).suffix.lower() not in modality.suffixes:
@@ -130,6 +132,8 @@ def check_content(data: bytes, name: str, *, kind: str, limits: Limits) -> None:
                 f"{name[:60]}: expected {modality.sources} ({known}), found another suffix.",
                 status=415,
             )
+        if kind == AUDIO:
+            _check_sound(data, name, limits)
         return
     try:
         with quiet():
@@ -141,6 +145,16 @@ def check_content(data: bytes, name: str, *, kind: str, limits: Limits) -> None:
             f"{name[:60]}: expected at most {limits.pixels} pixels, found {width} x {height}; make it smaller.",
             status=413,
         )
+
+
+def _check_sound(data: bytes, name: str, limits: Limits) -> None:
+    """One that cannot be read is skipped with its reason, like a table."""
+    with suppress(UnreadableSource):
+        if (found := sound_size(data, path=name[:60])) > limits.samples:
+            raise Refused(
+                f"{name[:60]}: expected at most {limits.samples} samples in all channels, found {found}; cut it.",
+                status=413,
+            )
 
 
 def unpacked(file: IO[bytes], limits: Limits) -> Iterator[tuple[str, Readable]]:

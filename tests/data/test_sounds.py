@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from catch11.canvas.plain import sound_canvas
-from catch11.data.sounds import Clip, decode_clip, encode_clip, fit_clip, heard, open_clip, resample
+from catch11.data.sounds import (
+    Clip,
+    decode_clip,
+    encode_clip,
+    fit_clip,
+    heard,
+    open_clip,
+    resample,
+    sound_size,
+)
 from catch11.errors import MissingExtra, UnreadableSound
 
 WAVE = (0.5 * np.sin(np.arange(200) / 7)).astype(np.float64)
@@ -211,3 +220,30 @@ def test_a_rate_without_a_usable_ratio_is_refused() -> None:
         resample(np.zeros(9, np.float32), 1048573, 1048571)
     with pytest.raises(UnreadableSound, match="no usable ratio"):
         heard(Clip(samples=np.zeros(9, np.float32), rate=1048573), rate=1048571, samples=9)
+
+
+def test_a_long_sound_takes_no_memory_and_gives_the_same_window() -> None:
+    """Eight million samples, of which the window needs a thousandth: blocks of them are held at a time."""
+    import tracemalloc
+
+    long = np.zeros((1 << 23, 1), dtype=np.int16)
+    long[:20000, 0] = np.random.default_rng(1).integers(-3000, 3000, 20000)
+    made = BytesIO()
+    soundfile.write(made, long, 44100, format="FLAC")
+    canvas = sound_canvas((1, 1, 4000), rate=16000)
+    whole = fit_clip(decode_clip(made.getvalue()), canvas)
+    tracemalloc.start()
+    clip = decode_clip(made.getvalue(), canvas=canvas)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.array_equal(fit_clip(clip, canvas), whole)
+    assert peak < 32 << 20, peak
+    assert sound_size(made.getvalue()) == 1 << 23
+
+
+def test_a_long_sound_that_is_cut_after_its_window_is_refused() -> None:
+    made = BytesIO()
+    soundfile.write(made, np.zeros((1 << 20, 1), dtype=np.int16), 44100, format="WAV")
+    canvas = sound_canvas((1, 1, 4000), rate=16000)
+    with pytest.raises(UnreadableSound, match="cut short"):
+        decode_clip(made.getvalue()[: 1 << 19], canvas=canvas)

@@ -189,3 +189,21 @@ def test_pandas_is_not_sent_after_a_type_that_is_gone(pandas: str | None, left: 
 def test_a_parquet_file_that_is_none() -> None:
     with pytest.raises(UnreadableTable, match="no Parquet file"):
         read(b"PAR1 no", "a.parquet")
+
+
+def test_a_parquet_bomb_is_refused_by_what_it_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 MiB of zeros as a column of one byte, and a page that unpacks to more than is allowed: neither is read."""
+    from catch11.data import tables
+
+    def packed(count: int) -> bytes:
+        stream = BytesIO()
+        column = pyarrow.array(np.zeros(count, dtype=np.int8))
+        parquet.write_table(pyarrow.table({"a": column}), stream)
+        return stream.getvalue()
+
+    monkeypatch.setattr(parquet, "read_table", None)
+    with pytest.raises(UnreadableTable, match="states more than 16777216 cells"):
+        decode_table(packed((1 << 24) + 1), path="a.parquet")
+    monkeypatch.setattr(tables, "_UNPACKED", 10)
+    with pytest.raises(UnreadableTable, match="unpacked"):
+        decode_table(packed(1000), path="a.parquet")

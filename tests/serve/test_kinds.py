@@ -1,10 +1,12 @@
 """Every kind of data goes through the gateway as through the library."""
 
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -16,7 +18,7 @@ from catch11.serve.grants import add_grant
 from catch11.serve.service import Service
 from catch11.serve.settings import Settings
 from catch11.serve.store import Store
-from catch11.serve.tokens import create_token
+from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
 from tests.releases.worlds import WORLDS
 from tests.serve.gateway import run_job
@@ -112,3 +114,32 @@ def test_each_row_and_document_is_spent(kind: str, store: Store, tmp_path: Path)
     rows = [len(release.item(e)) if kind == "tables" else 1 for e in release.entries]
     assert sum(rows) > len(sent)
     assert left == 1000 - len(sent) - sum(rows), "of the first run the files alone were spent"
+
+
+def test_a_sound_that_states_too_much_is_refused_before_it_is_decoded(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100,000 times what it is packed in, the second channel counted too; what states nothing of use is
+    skipped, as ever."""
+    import soundfile
+
+    bomb = io.BytesIO()
+    soundfile.write(bomb, np.zeros((1 << 20, 2), dtype=np.int16), 44100, format="FLAC")
+    world = WORLDS["sounds"](tmp_path / "source")
+    add_key(store, "sounds", world.recoder.key, models=Models())
+    add_grant(store, "sounds", "a", keep=("all",), quota=100)
+    service = Service(store, Settings(home=tmp_path / "home"))
+    limits = Limits(samples=(1 << 21) - 1)
+    headers = {"authorization": f"Bearer {create_token(store, 'a', ['recode'], limits=limits)}"}
+    monkeypatch.setattr(soundfile.SoundFile, "read", None)
+    with TestClient(make_app(service), headers=headers) as client:
+        job = client.post("/v1/jobs", json={}).json()["id"]
+        for answer in (
+            client.put(f"/v1/jobs/{job}/parts/a.flac", content=bomb.getvalue()),
+            client.post("/v1/recode", files={"file": ("a.flac", bomb.getvalue())}),
+        ):
+            assert answer.status_code == 413, answer.text
+            assert (
+                "at most 2097151 samples in all channels, found 2097152" in answer.json()["error"]
+            )
+        assert client.put(f"/v1/jobs/{job}/parts/b.flac", content=b"fLaC").status_code == 200

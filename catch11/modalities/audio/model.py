@@ -69,7 +69,7 @@ class AudioModel(Model):
 
     def read(self, data: bytes, path: str, canvas: Canvas) -> np.ndarray:
         """A source file as the release reads it; see `release.sources.Read`."""
-        clip = decode_clip(data, path=path)
+        clip = decode_clip(data, path=path, canvas=None if self.features else canvas)
         if not self.features:
             return fit_clip(clip, canvas)
         return self._hear(clip)[0].permute(1, 2, 0).numpy()

@@ -24,4 +24,4 @@ class Sounds(Windows):
 
 def read_sound(data: bytes, path: str, canvas: Canvas) -> np.ndarray:
     """The window of a sound that a model of waves reads: float32, (sample + 1) / 2."""
-    return fit_clip(decode_clip(data, path=path), canvas)
+    return fit_clip(decode_clip(data, path=path, canvas=canvas), canvas)

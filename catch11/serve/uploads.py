@@ -211,7 +211,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
             f"the archive: expected at most {limits.total} bytes unpacked, found {total}.",
             status=413,
         )
-    names = [entry.filename.casefold() for entry in entries]
+    names = [entry.filename for entry in entries]
     if len(set(names)) != len(names):
         raise Refused("the archive: expected each name once, found one twice.", status=409)
     for entry in entries:

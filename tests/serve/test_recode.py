@@ -131,6 +131,21 @@ def test_the_same_request_is_the_same_job(open_gateway: Gateway) -> None:
     assert open_gateway.other.post("/v1/recode", files=files, headers=headers).json()["id"] not in jobs  # fmt: skip
 
 
+def test_names_of_other_case_are_two_files_in_a_form_and_in_a_zip(open_gateway: Gateway) -> None:
+    """The engine gives them names that no file system takes for one."""
+    files, held = {"a.png": png(0, 305), "A.png": png(1, 306)}, io.BytesIO()
+    with zipfile.ZipFile(held, "w") as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    for sent in (files, {"both.zip": held.getvalue()}):
+        answer = send(open_gateway.client, sent, keep="all")
+        assert answer.status_code == 200, answer.text
+        parts = answer.json()["parts"]
+        assert {part["name"] for part in parts} == set(files)
+        given = [part["file"].casefold() for part in parts if part["file"]]
+        assert len(set(given)) == len(given) > 0
+
+
 def test_a_request_by_anothers_name_is_refused(open_gateway: Gateway) -> None:
     client, headers = open_gateway.client, {"idempotency-key": "request-two"}
 

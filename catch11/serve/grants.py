@@ -151,7 +151,9 @@ def find_grant(
 
 
 def spend(session: Session, grant: str, count: int) -> None:
-    """Take files, rows or documents from a grant's quota, all or none. Raises Forbidden."""
+    """Take files, rows or documents from a grant's quota, all or none; of one whose key was rotated, from the one in
+    its place. Raises Forbidden."""
+    grant = _heir(session, grant)
     done = session.execute(
         update(GrantRow)
         .where(GrantRow.id == grant, GrantRow.spent + count <= GrantRow.quota)
@@ -162,3 +164,22 @@ def spend(session: Session, grant: str, count: int) -> None:
             "spectral and scramble files come within the quota of your grant, each row of a table and each "
             "document counted, which these would pass; send fewer, keep less (answer, scores or features), or ask the operator."
         )
+
+
+def _heir(session: Session, grant: str) -> str:
+    row, ledger = session.execute(
+        select(GrantRow, KeyRow.ledger)
+        .join(KeyRow, KeyRow.id == GrantRow.key_id)
+        .where(GrantRow.id == grant)
+    ).one()
+    if row.ended is None:
+        return grant
+    found = session.scalar(
+        select(GrantRow.id)
+        .join(KeyRow, KeyRow.id == GrantRow.key_id)
+        .where(
+            KeyRow.ledger == ledger, KeyRow.state == ACTIVE, GrantRow.tenant == row.tenant,
+            GrantRow.purpose == row.purpose, GrantRow.ended.is_(None),
+        )
+    )  # fmt: skip
+    return found or grant

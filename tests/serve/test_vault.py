@@ -142,6 +142,10 @@ def test_rotation_makes_another_key_of_the_same_model(store: Store, key: Key, he
     assert granted["id"] == new
     (facts,) = granted["grants"]
     assert (facts["keep"], facts["left"]) == (["answer", "all"], 2), "the subspace is the model's"
+    with store.begin() as session:
+        spend(session, grant, 2)  # of a job that was begun before
+    with pytest.raises(Forbidden, match="within the quota"), store.begin() as session:
+        spend(session, grant, 1)
 
 
 def test_resealing_changes_both_secrets_and_keeps_what_they_held(

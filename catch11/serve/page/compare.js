@@ -1,14 +1,13 @@
 // One recoded file: original and released side by side, who reads what, how far apart they are.
 import { call, path, save } from "./api.js";
-import { button, make } from "./parts.js";
+import { button, lostBecause, make } from "./parts.js";
 
 const SIDE = 256;
 
 export function card(part, source, job, key, seconds) {
   const box = make("article", { className: "card" }, make("h3", { textContent: part.name }));
   if (part.outcome !== "released") {
-    const why = part.reason === "it was withheld" ? "the model would have answered otherwise, or no file was found" : part.reason;
-    box.append(make("p", { textContent: `${part.outcome === "skipped" ? "Not used" : "Withheld"}: ${why}.` }));
+    box.append(make("p", { textContent: `${part.outcome === "skipped" ? "Not used" : "Withheld"}: ${lostBecause(part)}.` }));
     return box;
   }
   const address = `/v1/jobs/${job}/files/${path(part.file)}`;

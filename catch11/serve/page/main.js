@@ -7,6 +7,7 @@ import { openRecode } from "./recode.js";
 
 const VIEWS = { recode: openRecode, jobs: openJobs, admin: openAdmin };
 let me = null;
+let left = new AbortController(); // of the view that is open
 
 async function enter() {
   me = await get("/v1/me");
@@ -28,7 +29,9 @@ async function view() {
     else link.removeAttribute("aria-current");
   }
   say("");
-  await VIEWS[name]();
+  left.abort();
+  left = new AbortController();
+  await VIEWS[name](left.signal);
 }
 
 $("sign-in").addEventListener("submit", (event) => {

@@ -48,10 +48,14 @@ export async function tried(work) {
   try {
     return await work();
   } catch (error) {
-    wrong(error);
+    if (error.name !== "AbortError") wrong(error); // the view was left
     return undefined;
   }
 }
+
+// Why a file was not released. A reason to withhold tells what the model answered, so the gateway states none.
+export const lostBecause = (part) =>
+  part.reason === "it was withheld" ? "the model would have answered otherwise, or no file was found" : part.reason;
 
 export function button(text, does, label = text) {
   const made = make("button", { type: "button", className: "plain", textContent: text });

@@ -1,6 +1,7 @@
 // The first view: files in, a card each out.
 import { call, follow, get, path, save } from "./api.js";
 import { card } from "./compare.js";
+import { sent } from "./jobs.js";
 import { $, button, make, say, tried, wrong } from "./parts.js";
 
 const WORDS = {
@@ -9,6 +10,7 @@ const WORDS = {
   features: "what its last layer reads too",
   all: "everything its first layer sees (counted against your quota)",
 };
+const OF_ONE_FILE = [409, 413, 415, 422]; // statuses
 let keys = [];
 
 export async function openRecode() {
@@ -46,20 +48,16 @@ async function recode(files) {
       keep: document.querySelector("input[name=keep]:checked")?.value,
     };
     const { id } = await (await call("/v1/jobs", { method: "POST", json: ask })).json();
-    const refused = [];
-    for (const [index, file] of files.entries()) {
-      say(`Sending ${index + 1} of ${files.length}`);
-      try {
-        await call(`/v1/jobs/${id}/parts/${path(file.webkitRelativePath || file.name)}`, { method: "PUT", body: file });
-      } catch (error) {
-        refused.push(error.message);
-      }
+    let refused;
+    try {
+      refused = await upload(id, files);
+      if (refused.length === files.length) throw new Error(refused[0].reason);
+      await call(`/v1/jobs/${id}/start`, { method: "POST" });
+    } catch (error) {
+      await call(`/v1/jobs/${id}`, { method: "DELETE" }).catch(() => {});
+      throw new Error(`Nothing was recoded: ${error.message}`);
     }
-    if (refused.length === files.length) {
-      await call(`/v1/jobs/${id}`, { method: "DELETE" });
-      throw new Error(refused[0]);
-    }
-    await call(`/v1/jobs/${id}/start`, { method: "POST" });
+    sent(id, refused);
     if (files.length > 20) {
       location.hash = "#jobs";
       return;
@@ -71,15 +69,40 @@ async function recode(files) {
   }
 }
 
+const nameOf = (file) => file.webkitRelativePath || file.name;
+
+// All files to the gateway; those that it did not take, each with the reason. Whatever concerns more than one file
+// stops it: a job without some of its files would look whole.
+async function upload(id, files) {
+  const refused = [];
+  for (const [index, file] of files.entries()) {
+    const name = nameOf(file);
+    say(`Sending ${index + 1} of ${files.length}`);
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      refused.push({ name, reason: "expected a file that can be read here, found a folder or one that was changed" });
+      continue;
+    }
+    try {
+      await call(`/v1/jobs/${id}/parts/${path(name)}`, { method: "PUT", body: file });
+    } catch (error) {
+      if (!OF_ONE_FILE.includes(error.status)) throw error;
+      refused.push({ name, reason: error.message });
+    }
+  }
+  return refused;
+}
+
 function show(job, files, refused, seconds) {
-  if (job.state !== "done") throw new Error(job.error || `The job is ${job.state}.`);
-  const named = new Map(files.map((file) => [file.webkitRelativePath || file.name, file]));
+  if (job.state !== "done") throw new Error(job.error || `The job is ${job.state}; see Jobs.`);
+  const named = new Map(files.map((file) => [nameOf(file), file]));
   const written = job.parts.filter((part) => part.outcome === "released").length;
-  say(`Done: ${written} of ${job.total} released.`);
+  say(`Done: ${written} of ${files.length} released.`);
   const all = button(`Download all ${written} with their list`, () => save(`/v1/jobs/${job.id}/release`, `${job.id}.zip`));
   $("results").replaceChildren(
     ...(written ? [make("p", {}, all)] : []),
-    ...refused.map((text) => make("p", { className: "error", textContent: text })),
+    ...refused.map((one) => make("article", { className: "card" }, make("h3", { textContent: one.name }), make("p", { className: "error", textContent: `Not taken: ${one.reason}` }))),
     ...job.parts.map((part) => card(part, named.get(part.name), job.id, $("key").value, seconds / job.total)),
   );
 }

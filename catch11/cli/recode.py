@@ -144,7 +144,7 @@ def recode(
     if server is not None:
         if dry_run:
             raise InvalidArgument("dry_run", expected="no --server beside it", found=server)
-        return _by(server, Path(src), Path(dst), options, key)
+        return _by(server, src, dst, options, key)
     if key is None:
         raise InvalidArgument("key", expected="a key file, or --server URL", found="neither")
     opened, came, goes = open_key(key), path_of(src), path_of(dst)
@@ -171,7 +171,7 @@ def recode(
     return Answer(facts=done.to_dict(), view=view, status=status)
 
 
-def _by(server: str, src: Path, dst: Path, options: "RecodeOptions", key: Path | None) -> Answer:
+def _by(server: str, src: str, dst: str, options: "RecodeOptions", key: Path | None) -> Answer:
     """The same by a gateway."""
     from catch11.client import Gateway
     from catch11.client.recode import recode as run
@@ -179,6 +179,6 @@ def _by(server: str, src: Path, dst: Path, options: "RecodeOptions", key: Path |
     named = None if key is None else str(key)
     token = os.environ.get("CATCH11_TOKEN", "")
     with Gateway(server, token) as gateway, progress("recoding") as tick:
-        done = run(gateway, src, dst, options, key=named, progress=tick)
+        done = run(gateway, path_of(src), path_of(dst), options, key=named, progress=tick)
     status = FINDING if done.empty else 0
     return Answer(facts=done.to_dict(), view=summary_view(done, dst), status=status)

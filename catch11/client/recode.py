@@ -10,13 +10,16 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from catch11.client.gateway import Gateway, GatewayError, told_once
-from catch11.data.folder import walk
-from catch11.errors import InvalidArgument
+from catch11.data.stores.folders import FolderSource
+from catch11.data.stores.frame import Source
+from catch11.data.stores.remote import Where
+from catch11.errors import InvalidArgument, UnreadableSource
+from catch11.kinds import fetched, kind_of
 from catch11.modalities.options import RecodeOptions
 from catch11.recoding.keep import EVERYTHING
 from catch11.releases.commit import Refusal
@@ -24,52 +27,96 @@ from catch11.releases.durable import sync_file
 from catch11.releases.engine import Summary
 from catch11.releases.manifest import NAME, listed_bytes
 from catch11.releases.places import Places, places
+from catch11.releases.plan import PART, Shard
 from catch11.releases.read import read_release
+from catch11.releases.whole import made_of, stored
 
 Progress = Callable[[int, int, str], None]
 # What a client has a say in; see the gateway's Ask.
 _ASKED = (
     "keep", "tolerance", "method", "psnr", "survive", "look", "format", "names", "columns", "long", "half",
 )  # fmt: skip
-_HERE = ("ledger", "resume", "check", "device", "allow_code")  # of which nothing goes out
+_HERE = ("ledger", "resume", "check", "to")  # of which nothing goes out
 _SKIPPED = (413, 415, 422)  # of a file that the gateway cannot use
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A file to be sent."""
+class _OneFile(Source):
+    """A source that is one file, of any kind of data."""
 
-    name: str
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self._path, self.names = path, (path.name,)
 
-    @property
-    def data(self) -> bytes:
-        return self.path.read_bytes()
+    def data(self, name: str) -> bytes:
+        return self._path.read_bytes()
 
 
 def recode(
     gateway: Gateway,
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
+    src: Where,
+    dst: Where,
     options: RecodeOptions | None = None,
     *,
     key: str | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Have a gateway recode `src` into the release folder `dst`.
+    """Have a gateway recode `src` into `dst`: folders, files, zips and tars, which are opened and packed here.
 
     key: by its name there; may be left out where the token has one. What was stopped goes on when it is
     called again. Raises GatewayError, ReleaseError, InvalidArgument.
     """
     options = RecodeOptions() if options is None else options
     ask = asked(options, key)
-    where = places(src, dst, options.ledger, resume=options.resume, files=True)
-    sources = _sources(Path(os.path.realpath(src)))
+    held = _key_of(gateway, key, options)
+    to, ledger, resume = options.to, options.ledger, options.resume
     tick = progress or (lambda done, total, what: None)
+    packed = fetched(kind_of(held["modality"], argument="key").pipeline).suffixes
+    columns = options.columns if packed else ()
+    with stored(src, dst, held["modality"], to=to, ledger=ledger, columns=columns) as plan:
+        if plan is None:
+            where = places(src, dst, ledger, resume=resume, files=True)
+            root = Path(os.path.realpath(src))
+            source = _OneFile(root) if root.is_file() else FolderSource(root)
+            return _made(gateway, source, where, ask, tick)
+        for store in (plan.source, plan.sink):
+            if store is not None and store.keeps != "files":
+                raise InvalidArgument(
+                    "SRC", expected="a folder, a file, a zip or a tar with --server", found=store.name,
+                    remedy="write its pictures into a folder, or recode it on the machine that has the key",
+                )  # fmt: skip
+
+        def made(source: Source, shard: Shard) -> Summary:
+            where = places(None, shard.room, shard.ledger, resume=True)
+            return _made(gateway, source, where, ask, tick)
+
+        return made_of(plan, made, resume=resume)
+
+
+def _made(
+    gateway: Gateway, source: Source, where: Places, ask: Mapping[str, Any], tick: Progress
+) -> Summary:
+    """A release folder by the gateway."""
     with told_once(str(where.release)):
-        job, skipped = _sent(gateway, where, ask, sources, tick)
+        job, skipped = _sent(gateway, where, ask, source, tick)
         found = _waited(gateway, job, tick)
         return _fetched(gateway, where, found, skipped)
+
+
+def _key_of(gateway: Gateway, key: str | None, options: RecodeOptions) -> dict[str, Any]:
+    """What the gateway says of the key that is meant. Raises InvalidArgument, GatewayError."""
+    known = gateway.granted_keys()
+    if key is not None:
+        known = [one for one in known if key in (one["id"], one["name"]) or (len(key) >= 8 and one["fingerprint"].startswith(key))]  # fmt: skip
+    if not known:
+        raise GatewayError("no grant of yours names such a key; GET /v1/keys lists those that do.")
+    if len(known) > 1:
+        names = ", ".join(one["name"] for one in known)
+        raise InvalidArgument("key", expected=f"one of {names}", found=key or "none")
+    if options.check and not known[0]["checked"]:
+        raise InvalidArgument(
+            "check", expected="a key whose model the gateway has", found=f"{known[0]['name']}, which has none there",
+            remedy="leave --check out, or have the operator add the key with its --model",
+        )  # fmt: skip
+    return known[0]
 
 
 def asked(options: RecodeOptions, key: str | None) -> dict[str, Any]:
@@ -86,52 +133,57 @@ def asked(options: RecodeOptions, key: str | None) -> dict[str, Any]:
     return ask
 
 
-def _sources(source: Path) -> list[_Source]:
-    if source.is_file():
-        return [_Source(source.name, source)]
-    return [_Source(name, source / name) for name in walk(source).files]
-
-
 def _note_of(where: Places) -> Path:
-    return where.release.with_name(f"{where.release.name}.gateway.json")
+    return where.release.with_name(f"{where.release.name.removesuffix(PART)}.gateway.json")
 
 
 def _sent(
-    gateway: Gateway, where: Places, ask: Mapping[str, Any], sources: list[_Source], tick: Progress
+    gateway: Gateway, where: Places, ask: Mapping[str, Any], source: Source, tick: Progress
 ) -> tuple[str, dict[str, str]]:
     """The job with all files in it, begun now or before; why some could not be used."""
+    lost = dict(source.problems)
     digest = hashlib.sha256(json.dumps([gateway.url, ask], sort_keys=True).encode())
-    for one in sources:
-        digest.update(
-            f"\0{one.name}\0{hashlib.sha256(one.data).hexdigest()}".encode(
-                "utf-8", "surrogateescape"
-            )
-        )
+    for name in source.names:
+        held = hashlib.sha256(data).hexdigest() if (data := _read(source, name, lost)) else ""
+        digest.update(f"\0{name}\0{held}".encode("utf-8", "surrogateescape"))
     named = digest.hexdigest()
     known = _known(gateway, where, named)
     if known is not None and known[0]["state"] != "open":
         return known[0]["id"], known[1]
     again = f"{named[:40]}.{os.urandom(8).hex()}"
     job = known[0]["id"] if known is not None else gateway.create(ask, again=again)
-    skipped: dict[str, str] = {} if known is None else known[1]
+    skipped = lost if known is None else known[1] | lost
     _write_note(where, {"request": named, "job": job, "skipped": skipped})
     there = set() if known is None else {part["name"] for part in known[0]["parts"]}
-    for number, one in enumerate(sources):
-        tick(number, 2 * len(sources), one.name)
-        if one.name not in there:
-            try:
-                gateway.upload(job, one.name, one.data)
-            except GatewayError as error:
-                if error.status not in _SKIPPED:
-                    raise
-                skipped[one.name] = str(error)
+    total = 2 * len(source.names)
+    for number, name in enumerate(source.names):
+        tick(number, total, name)
+        if name in there or name in lost or (data := _read(source, name, skipped)) is None:
+            continue
+        try:
+            gateway.upload(job, name, data)
+        except GatewayError as error:
+            if error.status not in _SKIPPED:
+                raise
+            skipped[name] = str(error)
+        else:
+            there.add(name)
     _write_note(where, {"request": named, "job": job, "skipped": skipped})
-    if len(skipped) == len(sources):
+    if not there:
         first = next(iter(skipped.values()), "the source holds no files")
         gateway.cancel(job)
         raise GatewayError(f"no file can be used: {first}")
     gateway.start(job)
     return job, skipped
+
+
+def _read(source: Source, name: str, lost: dict[str, str]) -> bytes | None:
+    """The bytes of a source; None, and why in `lost`, where there are none."""
+    try:
+        return source.data(name)
+    except UnreadableSource as error:
+        lost[name] = error.reason
+        return None
 
 
 def _known(

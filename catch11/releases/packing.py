@@ -26,7 +26,7 @@ from catch11.releases.manifest import NAME, read_manifest, verify_lines
 from catch11.releases.plan import PART, Shard
 
 
-def laid_out(shard: Shard, sink: Store | None, given: dict[str, Any]) -> str:
+def laid_out(shard: Shard, sink: Store | None, *, resume: bool) -> str:
     """Lay out what an earlier run packed, where its folder is gone; the hash of its list, if any."""
     target = shard.target
     if target is not None:
@@ -34,7 +34,7 @@ def laid_out(shard: Shard, sink: Store | None, given: dict[str, Any]) -> str:
     there = kind_at(shard.sent) != "none" if shard.sent else target is not None and target.exists()
     if not there:
         return ""
-    if not given["resume"]:
+    if not resume:
         raise ReleaseError(
             shard.sent or target, "this is a release already", "resume it, or give a new name"
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from catch11.data.stores.frame import Wanted
+from catch11.data.stores.frame import Source, Wanted
 from catch11.data.stores.hub import SPLITS
 from catch11.data.stores.remote import Where
 from catch11.errors import InvalidArgument
@@ -86,15 +86,24 @@ def release(
         recoder=recoder, model=model, check=check, read=read, long=long, most=most
     )  # fmt: skip
     with (
-        stored(src, dst, recoder, to=to, ledger=ledger, columns=columns) as plan,
+        stored(src, dst, recoder.key.modality, to=to, ledger=ledger, columns=columns) as plan,
         _run_by(engine, asked, workers, address) as run,
     ):
         given["run"] = run
         if plan is None:
             return local.release(src, dst, recoder, ledger=ledger, columns=columns, **given)
-        done = [_shard(plan, shard, recoder, given) for shard in plan.shards]
-        if plan.several and plan.sink is not None and plan.sink.name == "datasets":
-            _splits(plan)
+
+        def made(source: Source, shard: Shard) -> Summary:
+            return local.release(source, shard.room, recoder, ledger=shard.ledger, **given)
+
+        return made_of(plan, made, resume=resume)
+
+
+def made_of(plan: Plan, make: Callable[[Source, Shard], Summary], *, resume: bool) -> Summary:
+    """Every shard of a plan, packed. make: the release folder of an opened shard, in its room, with its ledger."""
+    done = [_shard(plan, shard, make, resume) for shard in plan.shards]
+    if plan.several and plan.sink is not None and plan.sink.name == "datasets":
+        _splits(plan)
     return done[0] if len(done) == 1 else _together(done, plan)
 
 
@@ -116,16 +125,14 @@ def _run_by(
 
 @contextmanager
 def stored(
-    src: Where, dst: Where, recoder: Recoder[Any], *, to: str | None, ledger: Where | None,
+    src: Where, dst: Where, modality: str, *, to: str | None, ledger: Where | None,
     columns: Sequence[str] = (),
 ) -> Iterator[Plan | None]:  # fmt: skip
     """The plan of a release from or into a store; None where there is none of either."""
-    suffixes = fetched(kind_of(recoder.key.modality, argument="key").pipeline).suffixes
+    suffixes = fetched(kind_of(modality, argument="key").pipeline).suffixes
     if not suffixes:
         if to not in (None, "folder"):
-            raise InvalidArgument(
-                "to", expected=f"folder for a key of {recoder.key.modality}", found=to
-            )
+            raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
         yield None
         return
     if len(columns) > 1:
@@ -135,15 +142,15 @@ def stored(
         yield plan
 
 
-def _shard(plan: Plan, shard: Shard, recoder: Recoder[Any], given: dict[str, Any]) -> Summary:
+def _shard(plan: Plan, shard: Shard, make: Callable[[Source, Shard], Summary], resume: bool) -> Summary:  # fmt: skip
     """Release one shard and pack it."""
     source, sink = plan.open(shard), plan.sink
     try:
         with one_sentence(shard.target or shard.room):
             shard.ledger.parent.mkdir(parents=True, exist_ok=True)
             shard.room.parent.mkdir(parents=True, exist_ok=True)
-            before = laid_out(shard, sink, given)
-        done = local.release(source, shard.room, recoder, ledger=shard.ledger, **given)
+            before = laid_out(shard, sink, resume=resume)
+        done = make(source, shard)
         with one_sentence(shard.target or shard.room):
             if sink is not None and shard.target is not None:
                 done = packed(shard, sink, source, done, before)

@@ -1,8 +1,10 @@
 """A release by a gateway is the release that the library makes, whatever stopped on the way."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,13 @@ from catch11.client import Gateway as Door
 from catch11.client import GatewayError
 from catch11.client.recode import recode
 from catch11.errors import InvalidArgument, ReleaseError
+from catch11.keys.key import build_key
 from catch11.modalities.options import RecodeOptions
 from catch11.modalities.recode import recode as here
 from catch11.releases.read import read_release, sources_of
+from catch11.serve.grants import add_grant
+from catch11.serve.tokens import create_token
+from catch11.serve.vault import Models, add_key
 from tests.serve.gateway import Gateway, gateway, png, pngs
 from tests.serve.test_stops import free_port, wait_for
 from tests.world import World, build_world
@@ -142,6 +148,8 @@ def test_by_the_command(served: Any, source: Path, tmp_path: Path) -> None:
         ([], {}, "token: expected the gateway's token in CATCH11_TOKEN"),
         ([], {"CATCH11_TOKEN": "c11_none"}, "expected a valid token"),
         (["--radius", "4"], {"CATCH11_TOKEN": token}, "--radius: expected none with --server"),
+        (["--device", "cuda"], {"CATCH11_TOKEN": token}, "--device: expected none with --server"),
+        (["--allow-code"], {"CATCH11_TOKEN": token}, "--allow-code: expected none with --server"),
         (["--dry-run"], {"CATCH11_TOKEN": token}, "--dry-run: expected no --server"),
         (["--key", "other"], {"CATCH11_TOKEN": token}, "no grant of yours names such a key"),
     ):  # fmt: skip
@@ -150,6 +158,53 @@ def test_by_the_command(served: Any, source: Path, tmp_path: Path) -> None:
         assert token not in failed.stderr
     missing = run(app, ["recode", str(source), str(tmp_path / "new")])
     assert (missing.exit_code, "--key: expected a key file, or --server URL" in missing.stderr) == (2, True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("zip", "zip"), ("tar", ""), ("", "tar"), ("", "zip")]
+)
+def test_archives_are_opened_and_packed_as_here(
+    served: Any, tmp_path: Path, before: str, after: str
+) -> None:
+    """The same bytes, whatever the source and the release lie in; and again, where it stands."""
+    _made, url, token, world = served
+    folder = tmp_path / "few"
+    for name, data in pngs(3, 60).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "empty.png").touch()
+    src = Path(shutil.make_archive(str(folder), before, folder)) if before else folder
+    out, local = (tmp_path / f"{name}.{after}".rstrip(".") for name in ("out", "local"))
+    options = RecodeOptions(method="spectral", keep="all")
+    with Door(url, token) as door:
+        done = recode(door, src, out, options)
+        again = recode(door, src, out, options)
+    assert (done.written + done.withheld, done.skipped) == (3, 1)
+    assert (again.written, again.reused) == (0, done.written)
+    here(src, local, world.key, replace(options, model=world.model, check=True, workers=1))
+    assert (out.is_file(), out.is_dir()) == (bool(after), not after)
+    assert (out.read_bytes() == local.read_bytes()) if after else (files(out) == files(local))
+    held = read_release(out)
+    assert len(sources_of(held, tmp_path / f"{out.name}.ledger.jsonl")) == done.written
+    assert not [*tmp_path.glob("*.part")]
+
+
+def test_what_cannot_be_the_same_is_refused(served: Any, source: Path, tmp_path: Path) -> None:
+    made, url, token, world = served
+    pytest.importorskip("pyarrow", reason="needs the extra data")
+    import pyarrow
+    import pyarrow.parquet
+
+    table = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"image": [png(1, 1)]}), table)
+    add_key(made.service.store, "bare", build_key(world.model, energy=1e-2), models=Models())
+    add_grant(made.service.store, "bare", "c", keep=("all",), quota=10)
+    with Door(url, token) as door, pytest.raises(InvalidArgument, match="expected a folder, a file, a zip or a tar with --server, found parquet"):  # fmt: skip
+        recode(door, table, tmp_path / "out.parquet", key="ours")
+    bare = create_token(made.service.store, "c", ["recode"])
+    with Door(url, bare) as door, pytest.raises(InvalidArgument, match="check: expected a key whose model the gateway has, found bare"):  # fmt: skip
+        recode(door, source, tmp_path / "out", RecodeOptions(check=True))
+    assert not [*tmp_path.glob("out*")]
 
 
 @pytest.mark.parametrize("url", ["http://example.org", "ftp://127.0.0.1", "nonsense", ""])

@@ -115,6 +115,49 @@ def test_a_job_is_watched_fetched_in_ranges_and_verified(open_gateway: Gateway) 
     assert len(roles) == 2
 
 
+def test_a_range_that_cannot_be_given_is_one_sentence(open_gateway: Gateway) -> None:
+    client = open_gateway.client
+    job = send(client, {"a.png": png(2, 905)}).json()["id"]
+    for name in ("release", "ledger", "files/manifest.jsonl"):
+        path = f"/v1/jobs/{job}/{name}"
+        size = len(client.get(path).content)
+        assert client.get(path, headers={"range": "bytes=0-1"}).status_code == 206
+        past = client.get(path, headers={"range": f"bytes={size}-"})
+        assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{size}")
+        assert f"within the {size} bytes" in past.json()["error"]
+        for wrong in ("bytes=5-3", "bytes=x", "parts=0-1", "bytes"):
+            bad = client.get(path, headers={"range": wrong})
+            assert bad.status_code == 400
+            assert "expected bytes=FIRST-LAST" in bad.json()["error"]
+
+
+def test_a_form_takes_what_a_job_takes(open_gateway: Gateway) -> None:
+    client, data = open_gateway.client, png(3, 906)
+    asked = {"keep": "all", "psnr": "12", "format": "tensor", "names": "opaque"}
+    (form,) = send(client, {"a.png": data}, **asked).json()["parts"]
+    assert form["outcome"] == "released"
+    assert form["file"].endswith(".safetensors")
+    again = run_job(client, {"a.png": data}, **{**asked, "psnr": 12.0})
+    (part,) = ended(client, again)["parts"]
+    assert (part["file"], part["sha256"]) == (form["file"], form["sha256"])
+    for name, value in (("psnr", "loud"), ("format", "gif"), ("half", "maybe"), ("steps", "9"), ("columns", "x" * 999)):  # fmt: skip
+        refused = send(client, {"a.png": data}, **{name: value})
+        assert refused.status_code == 422
+        assert name in refused.json()["error"]
+
+
+def test_a_form_that_breaks_off_is_refused(open_gateway: Gateway) -> None:
+    head = {"content-type": "multipart/form-data; boundary=b0"}
+    part = b'--b0\r\ncontent-disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    whole = part + png(1, 907) + b"\r\n--b0--\r\n"
+    for path in ("/v1/recode", "/v1/answers"):
+        assert open_gateway.client.post(path, content=whole, headers=head).status_code == 200
+        for cut in (8, 40, 300):
+            answer = open_gateway.client.post(path, content=whole[:-cut], headers=head)
+            assert answer.status_code == 400, answer.text
+            assert "the form: expected its last boundary" in answer.json()["error"]
+
+
 def test_answers_tell_no_confidence_of_the_authorized_model(open_gateway: Gateway) -> None:
     said = open_gateway.client.post("/v1/answers", files={"file": ("a.png", png(2, 5))})
     assert said.status_code == 200, said.text

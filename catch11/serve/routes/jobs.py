@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse, JSONServerSentEvent
 
@@ -19,6 +19,7 @@ from catch11.serve.asks import Ask
 from catch11.serve.outcomes import bundle
 from catch11.serve.refusals import Unknown
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, JobId, Recoding
+from catch11.serve.routes.ranges import PARTS, RANGES, Ranged
 from catch11.serve.service import Service
 from catch11.serve.settings import job_place
 
@@ -143,16 +144,16 @@ async def events(job: JobId, service: Gateway, who: Recoding) -> EventSourceResp
     return EventSourceResponse(told(), ping=_KEEPALIVE)
 
 
-@router.get("/{job}/release", response_class=FileResponse)
+@router.get("/{job}/release", response_class=Ranged, responses=PARTS, openapi_extra=RANGES)
 def release(job: JobId, service: Gateway, who: Recoding) -> Response:
     """All files of a job and their signed list, as a zip; takes up where it stopped with a Range."""
     jobs.handed_out(service.store, who, job, "fetch release")
-    return FileResponse(
-        bundle_of(service, job), media_type="application/zip", filename=f"{job}.zip"
-    )
+    return Ranged(bundle_of(service, job), media_type="application/zip", filename=f"{job}.zip")
 
 
-@router.get("/{job}/files/{name:path}", response_class=FileResponse)
+@router.get(
+    "/{job}/files/{name:path}", response_class=Ranged, responses=PARTS, openapi_extra=RANGES
+)
 def file(job: JobId, name: Name, service: Gateway, who: Recoding) -> Response:
     """One released file, or manifest.jsonl, the signed list of them; with a Range, a part of it."""
     jobs.handed_out(service.store, who, job, "fetch file")
@@ -160,14 +161,14 @@ def file(job: JobId, name: Name, service: Gateway, who: Recoding) -> Response:
     if name != NAME and (name not in known or not name):
         raise Unknown("file", name)
     path = there(job_place(service.settings.home, job).release / name)
-    return FileResponse(path, filename=path.name)
+    return Ranged(path, filename=path.name)
 
 
-@router.get("/{job}/ledger", response_class=FileResponse)
+@router.get("/{job}/ledger", response_class=Ranged, responses=PARTS, openapi_extra=RANGES)
 def ledger(job: JobId, service: Gateway, who: Recoding) -> Response:
     """Which source became which file, as JSON lines: the private list beside a release."""
     jobs.handed_out(service.store, who, job, "fetch ledger")
-    return FileResponse(
+    return Ranged(
         there(job_place(service.settings.home, job).ledger), media_type="application/jsonl"
     )
 

@@ -7,28 +7,48 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Header, UploadFile
+from fastapi import APIRouter, File, Header, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, Response
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import ConfigDict, Field
 from starlette.datastructures import UploadFile as Upload
 
-from catch11.releases.names import Naming
 from catch11.releases.press import Press
 from catch11.serve import jobs
-from catch11.serve.asks import Ask, Method, Word
+from catch11.serve.asks import Ask
 from catch11.serve.batches import MOST, Answered, Waiting
 from catch11.serve.jobs import Outcome
 from catch11.serve.outcomes import unusable
 from catch11.serve.outcomes import zipped as zip_bytes
 from catch11.serve.refusals import Refused, Unknown
+from catch11.serve.routes.forms import WholeForm
 from catch11.serve.routes.given import REFUSALS, Again, Gateway, Recoding
 from catch11.serve.routes.jobs import WholeJob, bundle_of
 from catch11.serve.service import Service
 from catch11.serve.tokens import Bearer
 from catch11.serve.uploads import ZIP, unpacked
 
-router = APIRouter(prefix="/v1", tags=["recode"])
+router = APIRouter(prefix="/v1", tags=["recode"], route_class=WholeForm)
 _MANY = 500  # files of one request; more go into a job
+_RUN = {"key", "purpose", "keep", "method", "names"}  # what requests of one run may state
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """A field of a form is left out, or a text: it cannot be null."""
+    for one in schema["properties"].values():
+        some = [kind for kind in one.pop("anyOf", ()) if kind != {"type": "null"}]
+        if some:
+            one.update(some[0])
+            del one["default"]
+
+
+class Form(Ask):
+    """Files, and what a job may ask for."""
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    file: list[UploadFile] = Field(
+        min_length=1, description="One file, several, or a zip of files."
+    )
 
 
 @router.post(
@@ -46,26 +66,19 @@ _MANY = 500  # files of one request; more go into a job
 async def recode(
     service: Gateway,
     who: Recoding,
-    file: Annotated[
-        list[UploadFile], File(min_length=1, description="One file, several, or a zip of files.")
-    ],
-    key: Annotated[Word | SkipJsonSchema[None], Form()] = None,
-    purpose: Annotated[Word | SkipJsonSchema[None], Form()] = None,
-    keep: Annotated[Word | SkipJsonSchema[None], Form()] = None,
-    method: Annotated[Method | SkipJsonSchema[None], Form()] = None,
-    names: Annotated[Naming, Form()] = "keep",
+    asked: Annotated[Form, File()],
     accept: Annotated[str, Header(max_length=400)] = "application/json",
     again: Again = None,
 ) -> Response:
     """Recode files and wait for them. A withheld file and a written one are answered alike, at the same
     moments. Asked for JSON, the job that was done answers, whose files can be fetched; asked for a zip, the
-    release, of which nothing is kept. More than 500 files, further options, and progress are for jobs."""
-    begun = time.monotonic()
+    release, of which nothing is kept. More than 500 files and progress are for jobs."""
+    begun, file = time.monotonic(), asked.file
     if len(file) > _MANY:
         raise Refused(
             f"file: expected at most {_MANY}, found {len(file)}; make a job of them.", status=413
         )
-    ask = Ask(key=key, purpose=purpose, keep=keep, method=method, names=names)
+    ask = Ask(**asked.model_dump(exclude={"file"}))
     zipped = "application/zip" in accept
     found = None
     if again is None and (one := await asyncio.to_thread(_waiting, service, who, ask, file, not zipped)):  # fmt: skip
@@ -79,7 +92,7 @@ async def recode(
         except Unknown:  # of the same request, which was refused: this one finds out itself
             if again is None:
                 raise
-    like, files = (found["key"], found["keep"], method), found["total"]
+    like, files = (found["key"], found["keep"], ask.method), found["total"]
     leaves = begun + service.tempo.due(like, time.monotonic() - begun, files=files)
     await asyncio.sleep(max(0.0, leaves - time.monotonic()))
     return await asyncio.to_thread(_answer, service, who, found, zipped=zipped)
@@ -88,9 +101,10 @@ async def recode(
 def _waiting(
     service: Service, who: Bearer, ask: Ask, files: Sequence[Upload], kept: bool
 ) -> Waiting | None:
-    """A request for the next run; None where it takes a job: archives, many files, and data whose files
-    have parts."""
-    if len(files) > MOST or any(_is_zip(one) for one in files):
+    """A request for the next run; None where it takes a job: archives, many files, data whose files
+    have parts, and options that a run is not held open for."""
+    further = ask.model_dump(exclude_defaults=True).keys() - _RUN
+    if further or len(files) > MOST or any(_is_zip(one) for one in files):
         return None
     granted = service.expect(who, ask)
     if not Press.takes(granted.modality):

@@ -19,13 +19,14 @@ from catch11.serve.asks import Ask, Word
 from catch11.serve.grants import find_grant
 from catch11.serve.outcomes import one_file
 from catch11.serve.refusals import Refused
+from catch11.serve.routes.forms import WholeForm
 from catch11.serve.routes.given import REFUSALS, Gateway, Verifying
 from catch11.serve.service import Service
 from catch11.serve.settings import job_place
 from catch11.serve.tokens import Bearer
 from catch11.serve.uploads import check_content
 
-router = APIRouter(prefix="/v1", tags=["verify"], responses=REFUSALS)
+router = APIRouter(prefix="/v1", tags=["verify"], responses=REFUSALS, route_class=WholeForm)
 _SHOWN = ("model", "role", "condition", "metric", "value", "low", "high", "n", "confidence")
 
 

@@ -166,7 +166,7 @@ HOSTILE_REQUESTS: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", "/v1/jobs", {"json": {"method": "nonsense"}}, 422),
     ("POST", "/v1/jobs", {"json": {"keep": "layer:conv"}}, 403),
     ("POST", "/v1/recode", {"content": b"x" * 100}, 422),
-    ("POST", "/v1/recode", {"content": b"--x\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422),
+    ("POST", "/v1/recode", {"content": b"--x\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400),
     ("POST", "/v1/recode", {"content": b"no boundary", "headers": {"content-type": "multipart/form-data"}}, 400),
     ("POST", "/v1/recode", {"files": [("file", ("a.png", GOOD))], "headers": {"idempotency-key": "a b"}}, 422),
     ("POST", "/v1/verify", {"json": {"job": "../../etc"}}, 404),

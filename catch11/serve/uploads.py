@@ -181,6 +181,18 @@ def unpacked(file: IO[bytes], limits: Limits) -> Iterator[tuple[str, Readable]]:
                 yield entry.filename, _Member(entry.filename, member)
 
 
+def unpack(file: IO[bytes], root: Path, limits: Limits) -> None:
+    """Write the files of a zip below a folder, unread. Raises Refused."""
+    for name, member in unpacked(file, limits):
+        try:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            _copied(member, root / name, limits.size, name, durable=False)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise Refused(
+                f"{name[:60]}: expected a file or a folder of this name, found both.", status=409
+            ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Member:
     """A member of an archive as it is read; damage in it is a refusal."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from catch11.keys.key import build_key
 from catch11.modalities.options import RecodeOptions
 from catch11.modalities.recode import press, recode
 from catch11.recoding.deep.recoder import DeepRecoder
@@ -156,6 +158,35 @@ def test_a_form_that_breaks_off_is_refused(open_gateway: Gateway) -> None:
             answer = open_gateway.client.post(path, content=whole[:-cut], headers=head)
             assert answer.status_code == 400, answer.text
             assert "the form: expected its last boundary" in answer.json()["error"]
+
+
+def test_a_release_that_is_sent_is_verified_if_the_key_signed_it(
+    open_gateway: Gateway, world: World, tmp_path: Path
+) -> None:
+    client = open_gateway.client
+    job = send(client, pngs(4, 940)).json()["id"]
+    whole = client.get(f"/v1/jobs/{job}/release").content
+
+    def verified(data: bytes, **form: str) -> Any:
+        return client.post("/v1/verify/release", files={"file": ("r.zip", data)}, data=form)
+
+    found = verified(whole, key="ours")
+    assert found.status_code == 200, found.text
+    facts = found.json()
+    assert not facts["failed"]
+    assert 0 < facts["files"] <= 4
+    assert facts["records"], "without its sources, what others make of it"
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.png").write_bytes(png(1, 941))
+    strange = build_key(world.model, energy=1e-2)
+    recode(tmp_path / "source", tmp_path / "other", strange, RecodeOptions(method="spectral"))
+    other = Path(shutil.make_archive(str(tmp_path / "other"), "zip", tmp_path / "other"))
+    for data in (other.read_bytes(), whole[:-30], png(1, 1), b"x"):
+        refused = verified(data)
+        assert 400 <= refused.status_code < 500
+        assert "expected a" in refused.json()["error"]
+    assert not [*open_gateway.service.settings.home.glob("tmp*")], "nothing of it is kept"
+    assert open_gateway.other.post("/v1/verify/release", files={"file": ("r.zip", whole)}, data={"key": "none"}).status_code == 403  # fmt: skip
 
 
 def test_answers_tell_no_confidence_of_the_authorized_model(open_gateway: Gateway) -> None:

@@ -1,6 +1,9 @@
 """What models answer to a release, and to one picture: through the evaluation, as `catch11 verify` does."""
 
-from typing import Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Annotated, Any
 
 import torch
 from fastapi import APIRouter, File, Form, UploadFile
@@ -14,6 +17,8 @@ from catch11.kinds import IMAGE
 from catch11.modalities import commands
 from catch11.modalities.options import VerifyOptions
 from catch11.models.frame import Model
+from catch11.releases.manifest import signer_of
+from catch11.releases.read import read_release
 from catch11.serve import jobs, listing
 from catch11.serve.asks import Ask, Word
 from catch11.serve.grants import find_grant
@@ -24,7 +29,8 @@ from catch11.serve.routes.given import REFUSALS, Gateway, Verifying
 from catch11.serve.service import Service
 from catch11.serve.settings import job_place
 from catch11.serve.tokens import Bearer
-from catch11.serve.uploads import check_content
+from catch11.serve.uploads import check_content, unpack
+from catch11.serve.vault import Opened
 
 router = APIRouter(prefix="/v1", tags=["verify"], responses=REFUSALS, route_class=WholeForm)
 _SHOWN = ("model", "role", "condition", "metric", "value", "low", "high", "n", "confidence")
@@ -70,19 +76,60 @@ def _verified(service: Service, who: Bearer, asked: Asked) -> Verified:
     with service.store.begin() as session:
         key = jobs.own(session, who.tenant, asked.job).key_id
     opened = service.vault.opened(key)
+    place = job_place(service.settings.home, asked.job)
+    names = [part["name"] for part in listing.view(service.store, who.tenant, asked.job)["parts"]]
+    options = VerifyOptions(
+        source=one_file(place, opened.key, names) or place.source, ledger=place.ledger, limit=asked.limit,
+    )  # fmt: skip
+    return _scored(service, opened, place.release, options)
+
+
+@router.post("/verify/release")
+async def verify_release(
+    service: Gateway,
+    who: Verifying,
+    file: Annotated[UploadFile, File(description="A zip of a release, its list at the top.")],
+    key: Annotated[Word | SkipJsonSchema[None], Form()] = None,
+    limit: Annotated[int | SkipJsonSchema[None], Form(ge=1, le=100_000)] = None,
+) -> Verified:
+    """Score a release that is sent: one whose list a key of the tenant's signed. Nothing of it is kept."""
+    return await service.heavily(_uploaded, service, who, file.file, key, limit)
+
+
+def _uploaded(
+    service: Service, who: Bearer, file: IO[bytes], key: str | None, limit: int | None
+) -> Verified:
+    opened = _opened(service, who, Ask(key=key).key, "verify upload")
+    with TemporaryDirectory(dir=service.settings.home) as folder:
+        unpack(file, Path(folder), who.limits)
+        try:
+            read_release(folder, signer=signer_of(opened.key))
+        except Catch11Error:
+            raise Refused(
+                "the release: expected a whole list, manifest.jsonl, signed with this key, found another or none; "
+                "send the zip as it was made, or name its key."
+            ) from None
+        return _scored(service, opened, Path(folder), VerifyOptions(limit=limit))
+
+
+def _opened(service: Service, who: Bearer, key: str | None, action: str) -> Opened:
+    """A key that the tenant may use, noted."""
+    with service.store.begin() as session:
+        granted = find_grant(session, who.tenant, key=key, purpose=None, keep=None, method=None)
+        jobs.noted(service.store, session, action, who.tenant, who.token, granted.key, "")
+    return service.vault.opened(granted.key)
+
+
+def _scored(service: Service, opened: Opened, release: Path, options: VerifyOptions) -> Verified:
+    """What the models of a key get from a release. Raises Refused."""
     model = service.workers.model(opened)
     if model is None:
         raise Refused(
             "this key has no model at the gateway, so nothing can be verified here.", status=409
         )
-    place = job_place(service.settings.home, asked.job)
-    names = [part["name"] for part in listing.view(service.store, who.tenant, asked.job)["parts"]]
-    options = VerifyOptions(
-        rivals=tuple(service.workers.rivals(opened)), key=opened.key, copy=opened.secret,
-        source=one_file(place, opened.key, names) or place.source, ledger=place.ledger, limit=asked.limit,
-    )  # fmt: skip
+    asked = replace(options, rivals=tuple(service.workers.rivals(opened)), key=opened.key, copy=opened.secret)  # fmt: skip
     try:
-        return _told(commands.verify(place.release, model, options))
+        return _told(commands.verify(release, model, asked))
     except Catch11Error as error:
         raise Refused(
             f"nothing to verify: {type(error).__name__}; is there a released file?", status=409
@@ -117,11 +164,7 @@ def _read(service: Service, who: Bearer, data: bytes, name: str, key: str | None
         raise Refused(
             f"{name[:60]}: expected at most {who.limits.size} bytes, found more.", status=413
         )
-    ask = Ask(key=key)
-    with service.store.begin() as session:
-        granted = find_grant(session, who.tenant, key=ask.key, purpose=None, keep=None, method=None)
-        jobs.noted(service.store, session, "answers", who.tenant, who.token, granted.key, "")
-    opened = service.vault.opened(granted.key)
+    opened = _opened(service, who, Ask(key=key).key, "answers")
     model = service.workers.model(opened)
     if model is None or opened.key.modality != IMAGE or opened.key.private:
         raise Refused("answers are for keys of pictures whose model the gateway has.", status=409)

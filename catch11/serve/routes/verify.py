@@ -34,15 +34,14 @@ from catch11.serve.vault import Opened
 
 router = APIRouter(prefix="/v1", tags=["verify"], responses=REFUSALS, route_class=WholeForm)
 _SHOWN = ("model", "role", "condition", "metric", "value", "low", "high", "n", "confidence")
+Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Asked(BaseModel):
     """Which release to verify: that of a job of the tenant's."""
 
     job: str = Field(min_length=1, max_length=64)
-    limit: int | None = Field(
-        None, ge=1, le=100_000, description="Judge so many files, evenly spaced."
-    )
+    limit: Count | None = Field(None, description="Judge so many files, evenly spaced.")
 
 
 class Verified(BaseModel):
@@ -90,7 +89,7 @@ async def verify_release(
     who: Verifying,
     file: Annotated[UploadFile, File(description="A zip of a release, its list at the top.")],
     key: Annotated[Word | SkipJsonSchema[None], Form()] = None,
-    limit: Annotated[int | SkipJsonSchema[None], Form(ge=1, le=100_000)] = None,
+    limit: Annotated[Count | SkipJsonSchema[None], Form()] = None,
 ) -> Verified:
     """Score a release that is sent: one whose list a key of the tenant's signed. Nothing of it is kept."""
     return await service.heavily(_uploaded, service, who, file.file, key, limit)

@@ -229,6 +229,8 @@ BAD = (
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --model onnx:{}/copy.onnx --check", "the model that the copy was sealed from"),
     Bad("recode {}/source {}/x --key {}/dense.key --secret {}/a.secret", "--secret: expected the secret of a sealed copy of the key's model, found that of another copy"),
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --format tensor", "png8 for a sealed copy, which opens 8-bit values, found tensor"),
+    Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --format png16", "png8 for a sealed copy, which opens 8-bit values, found png16"),
+    Bad("recode {}/source {}/x --key {}/my.key --format png16", "format: expected one of png8, tensor, wav16, wav32, found png16"),
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --method scramble", "of a personalised copy for method scramble, found that of a sealed one"),
     Bad("verify {}/out --model PATCH", "which opens it, found py:catch11.studies.nets.digits:patch"),
     Bad("verify {}/plain --model onnx:{}/copy.onnx", "expected no sealed copy, found onnx:"),

@@ -13,6 +13,8 @@ from PIL import Image
 
 from catch11.copies.seal import SealSecret
 from catch11.copies.secretfile import load_secret
+from catch11.errors import ModelRefused
+from catch11.models.files.sidecar import seal_named
 from catch11.models.load import load_picture_model
 from catch11.studies.nets import digits
 from tests.cli.test_commands import DENSE, PATCH, run
@@ -294,3 +296,7 @@ def test_a_program_of_torch_reads_them_too(place: Path, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     found = {r["condition"]: r["value"] for r in done.json["records"] if r["metric"] == "agreement"}
     assert found["nte"] == 1.0
+    facts = json.loads((tmp_path / "copy.json").read_text())
+    (tmp_path / "copy.json").write_text(json.dumps(facts | {"sealed": "b" * 32}))
+    with pytest.raises(ModelRefused, match="the JSON beside it says seal bbbbbbbbbbbbbbbb;"):
+        seal_named(copy, str(tmp_path / "copy.pt2"), None)

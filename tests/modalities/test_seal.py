@@ -26,7 +26,7 @@ from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import plain_canvas
 from catch11.copies.seal import SealSecret, seal_secret
 from catch11.data.windows import to_pixels
-from catch11.errors import InvalidArgument
+from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.image import seal as module
 from catch11.modalities.image.seal import check_levels, seal
@@ -95,21 +95,20 @@ def test_a_stock_pipeline_gets_what_the_model_says(name: str, tmp_path: Path) ->
     whole = model.canvas.place(secret.as_read(windows), secret.around(meant))
     pictures = [Image.fromarray(to_pixels(image)) for image in whole]
     session = onnxruntime.InferenceSession(tmp_path / "copy.onnx")
-    copies = [load_picture_model(f"onnx:{tmp_path / 'copy.onnx'}")]
+    copy = load_picture_model(f"onnx:{tmp_path / 'copy.onnx'}")
     programs = []
     if name == "EfficientNet":  # one takes long enough
         seal(model, tmp_path / "copy.pt2", secret=secret)
         programs = [torch.export.load(tmp_path / "copy.pt2").module()]
-        copies.append(load_picture_model(f"torch:{tmp_path / 'copy.pt2'}", allow_code=True))
     said = model.logits(model.canvas.normalise(meant))
     apart = (said[None] - said[:, None]).abs().amax(2) + torch.eye(32)
     assert float(apart.min()) > 100 * OFF  # each picture is answered in its own way
-    assert {copy.sealed for copy in copies} == {secret.fingerprint}
+    assert copy.sealed == secret.fingerprint
     for some in (slice(0, 1), slice(0, 32)):
         values = own(images=pictures[some], return_tensors="pt")["pixel_values"]
         (found,) = session.run(None, {"pixel_values": values.numpy()})
         every = [torch.from_numpy(found), *(program(values)["logits"] for program in programs)]
-        every += [copy.logits(copy.preprocess(pictures[some])) for copy in copies]
+        every.append(copy.logits(copy.preprocess(pictures[some])))
         for logits in every:
             torch.testing.assert_close(logits, said[some], rtol=0, atol=OFF)
 
@@ -197,6 +196,18 @@ def test_what_no_exporter_writes_is_refused(
     assert "\n" not in said
     assert tuple(capfd.readouterr()) == ("", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_beside_anothers_json_is_refused(tmp_path: Path) -> None:
+    """Bare copies bear their seal's name too: it would say that it opens what it does not."""
+    secret = seal(net_model(), tmp_path / "copy.onnx")
+    beside = tmp_path / "copy.json"
+    facts = json.loads(beside.read_text())
+    for other, said in ({"sealed": "b" * 32}, "seal " + "b" * 16), ({"sealed": ""}, "no seal"):
+        beside.write_text(json.dumps(facts | other))
+        match = f"for seal {secret.fingerprint[:16]}, and the JSON beside it says {said};"
+        with pytest.raises(ModelRefused, match=match):
+            load_picture_model(f"onnx:{tmp_path / 'copy.onnx'}")
 
 
 def test_a_json_that_says_otherwise_stays(tmp_path: Path) -> None:

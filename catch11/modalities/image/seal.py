@@ -19,7 +19,7 @@ from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.fronts.find import first_tensor
 from catch11.models.answer import cause_line
-from catch11.models.files.sidecar import canvas_facts, stated_canvas
+from catch11.models.files.sidecar import SEAL, canvas_facts, stated_canvas
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 from catch11.models.onnx.export import export_graph, newer, quiet, save_graph
@@ -61,9 +61,11 @@ def seal(model: Model, path: str | Path, *, secret: SealSecret | bytes | None = 
             if len(graph.graph.output) > 1:
                 facts |= {"output": model.output}
                 _check_beside(path, facts)
+            graph.metadata_props.add(key=SEAL, value=secret.fingerprint)
             save_graph(graph, rough)
         else:
-            torch.export.save(_program(model, secret), rough)
+            extra = {SEAL: secret.fingerprint}
+            torch.export.save(_program(model, secret), rough, extra_files=extra)
         rough.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         _check_copy(f"{kind}:{rough}", probes)
         for made in sorted(Path(folder).iterdir()):

@@ -28,6 +28,7 @@ from catch11.evaluation.conditions import Given, Sources, find_sources, find_tru
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.questions import question_of
 from catch11.evaluation.verify import verify
+from catch11.keys.authorized import seal_of
 from catch11.models.frame import Model
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.manifest import Entry
@@ -66,6 +67,11 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     truth = None
     if not first.speaks:
         truth, _ = find_truth(release, sources, asked.labels, names=first.labels)
+    if truth is None and seal_of(asked.model):
+        raise InvalidArgument(
+            "labels", expected="them, to judge a sealed copy by", found="none",
+            remedy="it reads no clean picture, so its own answers to the source are no truth",
+        )  # fmt: skip
     entries = release.entries
     if truth is not None:
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)

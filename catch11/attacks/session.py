@@ -30,7 +30,8 @@ from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named, roles_of
 from catch11.evaluation.score import Run, kept_facts, release_id, to_record
 from catch11.evaluation.verification import Verification
-from catch11.keys.authorized import Authorized
+from catch11.evaluation.verify import check_opens
+from catch11.keys.authorized import Authorized, seal_of
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
 from catch11.releases.read import read_release
@@ -38,6 +39,11 @@ from catch11.releases.read import read_release
 Skipped = tuple[tuple[str, str], ...]
 ORDINARY = Effort()
 _UNTRAINED = "no names, or those of attacks that train nothing"
+_SEALED = (
+    "a sealed copy reads neither public pictures nor restored ones; recode the same sources with the "
+    "same options but --secret, and attack that release with the model that was sealed: it is what "
+    "the copy opens"
+)
 _DOUBTS = "doubts"  # the setting in which a record keeps warnings
 
 
@@ -101,6 +107,8 @@ def attack_release(
     until = None if effort.minutes is None else monotonic() + 60 * effort.minutes
     models = named((*(() if model is None else (model,)), *rivals))
     release = read_release(dst)
+    if model is not None:
+        check_opens(release, model)
     kind = release.modality
     asked = Asked(
         dst=Path(dst), release=release, models=models, model=model, rivals=rivals, key=key,
@@ -217,6 +225,8 @@ class _Session:
         kept_out = (
             self.scene.kept_out.get(name, "") for name in (one.name, *sorted(one.knowledge))
         )
+        if "weights" in one.knowledge and seal_of(self._asked.model):
+            return _SEALED
         return one.unfit(self.scene.material) or next((why for why in kept_out if why), "")
 
     def _attacked(

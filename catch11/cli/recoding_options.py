@@ -66,8 +66,9 @@ To = Annotated[
     ),
 ]  # fmt: skip
 Format = Annotated[
-    Literal["png8", "tensor", "wav16", "wav32"] | None,
+    str | None,
     typer.Option(
+        metavar="[png8|tensor|wav16|wav32]",
         show_default="png8, wav16; tensor where no picture or sound holds it",
         help="Of the files. Stock pipelines read png8 and wav16; wav32 (floats) and tensor keep more.",
         rich_help_panel=MORE,

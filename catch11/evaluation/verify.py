@@ -43,6 +43,7 @@ from catch11.evaluation.verification import (
     check_limits,
     verified,
 )
+from catch11.keys.authorized import Authorized, seal_of
 from catch11.keys.key import Key
 from catch11.models.frame import Model
 from catch11.recoding.keep import Keep
@@ -145,13 +146,20 @@ def _unmeasured(model: Model, keep: Keep | None, *, sourced: bool) -> tuple[str,
     return (not_measured(keep, why),) if keep is not None and why else ()
 
 
+def check_opens(release: Release, model: Authorized) -> str:
+    """The seal of a release, empty where it has none. Raises InvalidArgument unless its authorized
+    model is the copy that opens it, or no copy."""
+    seal, own = str(release.facts.get("sealed", "")), seal_of(model)
+    if own != seal:
+        expected = f"the sealed copy {seal[:16]}, which opens it" if seal else "no sealed copy"
+        found = f"{model.spec}, the sealed copy {own[:16]}" if own else model.spec
+        raise InvalidArgument("model", expected=expected, found=found)
+    return seal
+
+
 def _check_seal(release: Release, model: Model, copy: Secret | None, *, sourced: bool) -> None:
     """Raises InvalidArgument unless model and secret are of the seal of the release."""
-    seal = str(release.facts.get("sealed", ""))
-    if model.sealed != seal:
-        expected = f"the sealed copy {seal[:16]}, which opens it" if seal else "no sealed copy"
-        found = f"{model.spec}, the sealed copy {model.sealed[:16]}" if model.sealed else model.spec
-        raise InvalidArgument("model", expected=expected, found=found)
+    seal = check_opens(release, model)
     if isinstance(copy, SealSecret) and copy.fingerprint != seal:
         raise InvalidArgument(
             "secret", expected=f"that of the sealed copy {seal[:16]}" if seal else "none of a sealed copy",

@@ -1,5 +1,6 @@
 """What of a model's output is its answer, in how many classes, and whether it answers many at once."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from catch11.fronts.find import named_tensors
 Run = Callable[[Tensor], Mapping[str, Tensor]]
 """Normalised windows to what a model puts out, by name."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 ALIKE = 2e-3  # of the largest logit; a batch and a picture alone differ by rounding only
 
 
@@ -123,5 +125,14 @@ def indices(count: int) -> tuple[str, ...]:
 
 def first_line(error: BaseException) -> str:
     """The first words of another library's error, fit for the inside of a sentence."""
-    text = " ".join(str(error).split()).rstrip(".")
+    text = " ".join(_COLOURS.sub("", str(error)).split()).rstrip(".")
     return text[:200] or type(error).__name__
+
+
+def cause_line(error: BaseException) -> str:
+    """The same of the error that began it, of which it takes the first line: what lies around it says
+    only which step failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return first_line(RuntimeError(lines[0])) if lines else type(error).__name__

@@ -59,7 +59,8 @@ def adapted(spec: str, *, device: str, allow_code: bool) -> object:
     )
     if not isinstance(model, Model):
         return model
-    return replace(model, private=is_marked(rest) or model.private, sealed=seal_named(rest))
+    sealed = seal_named(model.spec, rest, getattr(model.graph, "model", None))
+    return replace(model, private=is_marked(rest) or model.private, sealed=sealed)
 
 
 def parse_spec(spec: str) -> tuple[str, str]:

@@ -35,6 +35,9 @@ class WindowDomain(Domain[Tensor]):
     purpose: ClassVar[str] = "recode"
 
     def __init__(self, key: Key, *, format: Format, copy: Secret | None = None) -> None:
+        if isinstance(copy, SealSecret) and format != "png8":
+            expected = "png8 for a sealed copy, which opens 8-bit values"
+            raise InvalidArgument("format", expected=expected, found=format)
         self.format, self.grid = format, grid_of(format)
         kind = _kind(key.canvas)
         others = [one for name, one in _FORMATS.items() if name != kind]
@@ -46,12 +49,6 @@ class WindowDomain(Domain[Tensor]):
         if copy is not None:
             copy.check_key(key)
         if isinstance(copy, SealSecret):
-            if format != "png8":
-                raise InvalidArgument(
-                    "format",
-                    expected="png8 for a sealed copy, which opens 8-bit values",
-                    found=format,
-                )
             self.seal = copy
         elif copy is not None:
             self.scramble = copy.scramble

@@ -13,6 +13,8 @@ from PIL import Image
 
 from catch11.copies.seal import SealSecret
 from catch11.copies.secretfile import load_secret
+from catch11.errors import ModelRefused
+from catch11.models.files.sidecar import seal_named
 from catch11.models.load import load_picture_model
 from catch11.studies.nets import digits
 from tests.cli.test_commands import DENSE, PATCH, run
@@ -219,6 +221,7 @@ class Bad(NamedTuple):
 BAD = (
     Bad("seal PATCH -o {}/x.safetensors --secret {}/n.secret", "a file that ends in .onnx or .pt2, found x.safetensors"),
     Bad("seal PATCH -o {}/copy.onnx --secret {}/n.secret", "expected a new file, found"),
+    Bad("seal PATCH -o {}/nowhere/x.onnx --secret {}/n.secret", "expected a file in a folder that exists, found"),
     Bad("seal PATCH -o {}/x.onnx --secret {}/p.secret", "the secret of a sealed copy, or a new file, found that of a personalised one"),
     Bad("seal DENSE -o {}/x.onnx --secret {}/a.secret", "the secret of this model's copy, or a new file, found that of another model's"),
     Bad("seal onnx:{}/copy.onnx -o {}/x.onnx --secret {}/n.secret", "a model of pictures that is no copy, found a sealed copy"),
@@ -228,11 +231,17 @@ BAD = (
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --model onnx:{}/copy.onnx --check", "the model that the copy was sealed from"),
     Bad("recode {}/source {}/x --key {}/dense.key --secret {}/a.secret", "--secret: expected the secret of a sealed copy of the key's model, found that of another copy"),
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --format tensor", "png8 for a sealed copy, which opens 8-bit values, found tensor"),
+    Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --format png16", "png8 for a sealed copy, which opens 8-bit values, found png16"),
+    Bad("recode {}/source {}/x --key {}/my.key --format png16", "format: expected one of png8, tensor, wav16, wav32, found png16"),
     Bad("recode {}/source {}/x --key {}/my.key --secret {}/a.secret --method scramble", "of a personalised copy for method scramble, found that of a sealed one"),
     Bad("verify {}/out --model PATCH", "which opens it, found py:catch11.studies.nets.digits:patch"),
     Bad("verify {}/plain --model onnx:{}/copy.onnx", "expected no sealed copy, found onnx:"),
     Bad("verify {}/out --model onnx:{}/copy.onnx --source {}/source", "--secret: expected the secret of the sealed copy, with a source, found none"),
     Bad("verify {}/out --model onnx:{}/copy.onnx --secret {}/b.secret", "found that of another copy"),
+    Bad("attack {}/out --model PATCH --rival DENSE --source {}/source", "which opens it, found py:catch11.studies.nets.digits:patch"),
+    Bad("attack {}/plain --model onnx:{}/copy.onnx --rival DENSE --source {}/source", "expected no sealed copy, found onnx:"),
+    Bad("attack {}/out --model onnx:{}/copy.onnx --rival DENSE --source {}/source --public {}/source --attack licensee-decoder", "recode the same sources with the same options but --secret, and attack that release"),
+    Bad("attack {}/flat-out --model onnx:{}/copy.onnx --rival DENSE --source {}/flat", "labels: expected them, to judge a sealed copy by, found none"),
     Bad("verify {}/plain --model PATCH --secret {}/a.secret", "expected none of a sealed copy, found that of another copy"),
 )  # fmt: skip
 
@@ -246,6 +255,11 @@ def crowded(place: Path) -> Path:
     save_secret(seal_secret(load_picture_model(PATCH), secret=bytes(32)), place / "b.secret")
     assert run("key", DENSE, "-o", place / "dense.key").status == 0
     assert run("recode", place / "source", place / "plain", "--key", place / "my.key").status == 0
+    (place / "flat").mkdir()
+    for number, path in enumerate(sorted((place / "source").glob("**/*.png"))[:4]):
+        shutil.copy(path, place / "flat" / f"{number}.png")
+    words = ("--key", place / "my.key", "--secret", place / "a.secret")
+    assert run("recode", place / "flat", place / "flat-out", *words).status == 0
     return place
 
 
@@ -263,7 +277,13 @@ def test_bad_input_is_one_sentence(bad: Bad, crowded: Path) -> None:
 
 @pytest.mark.slow
 def test_a_program_of_torch_reads_them_too(place: Path, tmp_path: Path) -> None:
-    """The same secret, another format; loading a program is by leave."""
+    """The same secret, another format, beside the first, with the same JSON; loading a program is by
+    leave."""
+    for name in ("copy.onnx", "copy.json"):
+        shutil.copy(place / name, tmp_path)
+    done = run("seal", PATCH, "-o", tmp_path / "copy.pt2", "--secret", tmp_path / "other.secret")
+    assert done.status == 2
+    assert "copy.json, which says otherwise" in done.err
     done = run("seal", PATCH, "-o", tmp_path / "copy.pt2", "--secret", place / "a.secret", "--json")
     assert done.status == 0, done.err
     assert not done.json["new"]
@@ -276,3 +296,7 @@ def test_a_program_of_torch_reads_them_too(place: Path, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     found = {r["condition"]: r["value"] for r in done.json["records"] if r["metric"] == "agreement"}
     assert found["nte"] == 1.0
+    facts = json.loads((tmp_path / "copy.json").read_text())
+    (tmp_path / "copy.json").write_text(json.dumps(facts | {"sealed": "b" * 32}))
+    with pytest.raises(ModelRefused, match="the JSON beside it says seal bbbbbbbbbbbbbbbb;"):
+        seal_named(copy, str(tmp_path / "copy.pt2"), None)

@@ -4,28 +4,32 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from catch11.copies.seal import SealSecret, seal_secret
 from catch11.crypto.opening import Opening
 from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.fronts.find import first_tensor
-from catch11.models.answer import first_line
-from catch11.models.files.sidecar import canvas_facts, stated_canvas
+from catch11.models.answer import cause_line
+from catch11.models.files.sidecar import SEAL, canvas_facts, stated_canvas
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
-from catch11.models.onnx.export import export_graph, newer, save_graph
+from catch11.models.onnx.export import export_graph, newer, quiet, save_graph
 from catch11.models.onnx.opening import put_before
 
 KINDS = {".onnx": "onnx", ".pt2": "torch"}
 _NEAR = 0.25  # of a level: how far from a whole one a recovered level may lie
 _SAME = 1e-3  # of the largest logit; two runtimes add in another order
+_TELLING = 10  # times that: how far a wrong opening must move an answer to be seen
+_GRAINS = (1, 4, 0)  # of the pictures that a copy is tried on: flat, coarse, and as fine as they go
 _TIMES = 4  # the weights that writing a copy holds at once, at most
 
 
@@ -46,18 +50,24 @@ def seal(model: Model, path: str | Path, *, secret: SealSecret | bytes | None = 
             found=f"that of another model's, {secret.fingerprint[:16]}",
         )  # fmt: skip
     facts = _facts(model, secret)
+    _check_beside(path, facts)
     check_levels(model, secret)
+    probes = probes_of(model, secret)
     with _refused(model.spec, path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         rough = Path(folder) / path.name
         _check_memory(model)
         if kind == "onnx":
             graph = put_before(_graph(model), secret.opener)
-            facts |= {"output": model.output} if len(graph.graph.output) > 1 else {}
+            if len(graph.graph.output) > 1:
+                facts |= {"output": model.output}
+                _check_beside(path, facts)
+            graph.metadata_props.add(key=SEAL, value=secret.fingerprint)
             save_graph(graph, rough)
         else:
-            torch.export.save(_program(model, secret), rough)
+            extra = {SEAL: secret.fingerprint}
+            torch.export.save(_program(model, secret), rough, extra_files=extra)
         rough.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        _check_copy(f"{kind}:{rough}", model, secret)
+        _check_copy(f"{kind}:{rough}", probes)
         for made in sorted(Path(folder).iterdir()):
             if made.suffix != ".json":
                 made.chmod(0o600)  # it holds the key
@@ -71,10 +81,30 @@ def check_place(path: Path) -> str:
     if kind is None:
         known = " or ".join(KINDS)
         raise InvalidArgument("output", expected=f"a file that ends in {known}", found=path.name)
-    for one in (path, path.with_suffix(".json")):
-        if one.exists():
-            raise InvalidArgument("output", expected="a new file", found=f"{one}, which exists")
+    if not path.parent.is_dir():
+        raise InvalidArgument(
+            "output", expected="a file in a folder that exists", found=path, remedy=f"make {path.parent}"
+        )  # fmt: skip
+    if path.exists():
+        raise InvalidArgument("output", expected="a new file", found=f"{path}, which exists")
     return kind
+
+
+def _check_beside(path: Path, facts: dict[str, Any]) -> None:
+    """Raises InvalidArgument where there is a JSON of that name that says anything else: a copy of the
+    other format has the same."""
+    beside = path.with_suffix(".json")
+    if not beside.exists():
+        return
+    try:
+        same = json.loads(beside.read_text(encoding="utf-8")) == facts
+    except (OSError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise InvalidArgument(
+            "output", expected="a new file, or one beside the same model's copy under the same secret",
+            found=f"{beside}, which says otherwise", remedy="give the copy another name",
+        )  # fmt: skip
 
 
 def check_levels(model: Model, secret: SealSecret) -> None:
@@ -140,7 +170,10 @@ def _program(model: Model, secret: SealSecret) -> Any:
     count = 1 if model.alone else 2
     axes = None if model.alone else ({0: torch.export.Dim("batch")},)
     net = _plain(model, Opening(secret.opener).eval())
-    return torch.export.export(net, (torch.zeros(count, *model.canvas.shape),), dynamic_shapes=axes)
+    with quiet():
+        return torch.export.export(
+            net, (torch.zeros(count, *model.canvas.shape),), dynamic_shapes=axes
+        )
 
 
 def _plain(model: Model, opening: nn.Module) -> nn.Module:
@@ -149,14 +182,44 @@ def _plain(model: Model, opening: nn.Module) -> nn.Module:
     return _Copy(opening, model.module.cpu()).eval()
 
 
-def _check_copy(spec: str, model: Model, secret: SealSecret) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Probes:
+    """Sealed pictures, what the model says of the pictures they hold, and how far off is too far."""
+
+    sealed: list[Any] = field(repr=False)
+    meant: Float[Tensor, "batch classes"]
+    allowed: float
+
+
+def probes_of(model: Model, secret: SealSecret) -> Probes:
+    """What a copy is tried on. Raises InvalidArgument for a model whose answers to pictures and to
+    noise are so alike that a copy which opens nothing would pass."""
+    generator = torch.Generator().manual_seed(11)
+    channels, *size = model.canvas.shape
+    windows = torch.empty(len(_GRAINS), channels, *size)
+    for window, grain in zip(windows, _GRAINS, strict=True):
+        sides = [min(grain or side, side) for side in size]
+        levels = torch.randint(0, 256, (1, channels, *sides), generator=generator) / 255
+        window[:] = functional.interpolate(levels, size)[0]
+    sealed = _pictures(secret.as_read(windows), model)
+    meant = model.logits(model.preprocess(_pictures(secret.cleared(windows), model)))
+    allowed = _SAME * float(meant.abs().max())
+    apart = float((model.logits(model.preprocess(sealed)) - meant).abs().max())
+    if not apart > _TELLING * allowed:
+        raise InvalidArgument(
+            "model", expected="answers that tell a picture from noise, to try its copy by",
+            found=f"logits up to {allowed / _SAME:.3g} that differ by {apart:.3g} at most",
+            remedy="the copy could open files wrongly and nobody would see: give the trained weights",
+        )  # fmt: skip
+    return Probes(sealed=sealed, meant=meant, allowed=allowed)
+
+
+def _check_copy(spec: str, probes: Probes) -> None:
     """Raises RuntimeError unless the copy says of sealed pictures what the model says of the pictures."""
     copy = load_picture_model(spec, allow_code=True)
-    generator = torch.Generator().manual_seed(11)
-    windows = torch.randint(0, 256, (3, *model.canvas.shape), generator=generator) / 255
-    meant = model.logits(model.preprocess(_pictures(secret.cleared(windows), model)))
-    said = copy.logits(copy.preprocess(_pictures(secret.as_read(windows), copy)))
-    if meant.shape != said.shape or not (meant - said).abs().max() <= _SAME * meant.abs().max():
+    said = copy.logits(copy.preprocess(probes.sealed))
+    same = said.shape == probes.meant.shape
+    if not same or not (probes.meant - said).abs().max() <= probes.allowed:
         raise RuntimeError("the copy that was written does not answer as the model does")
 
 
@@ -179,7 +242,7 @@ def _check_memory(model: Model) -> None:
 def _refused(spec: str, path: Path) -> Iterator[None]:
     """Whatever goes wrong with a format as one sentence that names the other one."""
     (other,) = {*KINDS} - {path.suffix.lower()}
-    remedy = f"write the other format, -o {path.stem}{other}"
+    remedy = f"write the other format, -o {path.with_suffix(other)}"
     try:
         yield
     except (InvalidArgument, MissingExtra):
@@ -187,5 +250,5 @@ def _refused(spec: str, path: Path) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - exporters raise anything
         raise InvalidArgument(
             "output", expected=f"a copy of {spec} as {path.suffix}",
-            found=f"none ({first_line(error)})", remedy=remedy,
+            found=f"none ({cause_line(error)})", remedy=remedy,
         ) from None  # fmt: skip

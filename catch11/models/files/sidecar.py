@@ -2,6 +2,7 @@
 
 import json
 import math
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,7 @@ from catch11.models.answer import indices, named_labels
 from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
 MARK = "catch11-copy.json"  # beside a copy: says that it is one, and nothing secret
+SEAL = "catch11.sealed"  # under which a sealed copy holds its name, as its JSON does under "sealed"
 EXAMPLE = (
     '{"input_size": [3, 224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
 )
@@ -81,12 +83,26 @@ def is_marked(rest: str) -> bool:
     return False
 
 
-def seal_named(rest: str) -> str:
-    """The seal that the JSON beside a model file, by its spec without the kind, says it opens."""
+def seal_named(spec: str, rest: str, graph: Any) -> str:
+    """The seal that a model file, by its spec without the kind, opens: it stands in the file and in the
+    JSON beside it. graph: of ONNX, as it was read. Raises ModelRefused where the two differ."""
     path = Path(rest).expanduser()
     if path.suffix.lower() not in (".onnx", ".pt2") or not path.with_suffix(".json").is_file():
         return ""
-    return str(read_sidecar(path).get("sealed", ""))
+    stated, written = str(read_sidecar(path).get("sealed", "")), ""
+    if graph is not None:
+        written = next((one.value for one in graph.metadata_props if one.key == SEAL), "")
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/extra/{SEAL}")]
+            written = archive.read(names[0]).decode(errors="replace") if names else ""
+    if stated != written:
+        mine, beside = (f"seal {one[:16]}" if one else "no seal" for one in (written, stated))
+        raise ModelRefused(
+            spec, f"it was written for {mine}, and the JSON beside it says {beside}",
+            "put the JSON that was written with it beside it",
+        )  # fmt: skip
+    return stated
 
 
 def canvas_facts(canvas: Canvas) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """torch modules written as ONNX graphs, and graphs brought to a newer set of operators."""
 
+import contextlib
+import io
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,25 @@ import torch
 from torch import nn
 
 from catch11.errors import MissingExtra
-from catch11.models.answer import first_line
+from catch11.models.answer import cause_line, first_line
 from catch11.models.onnx.file import import_onnx
 from catch11.models.onnx.opening import OPSET
 
 LIMIT = 1 << 31  # bytes that one protobuf file holds
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Exporters that remark on every package that is not there, and print a graph that they cannot
+    write: what went wrong is in the error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def export_graph(module: nn.Module, windows: torch.Tensor, *, free: bool) -> Any:
@@ -23,12 +40,9 @@ def export_graph(module: nn.Module, windows: torch.Tensor, *, free: bool) -> Any
     free: the batch axis. Raises RuntimeError, with a clause, where torch cannot write it.
     """
     onnx = import_onnx()
-    # It remarks on every package that is not there.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     axes = ({0: torch.export.Dim("batch")},) if free else None
     try:
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-            warnings.simplefilter("ignore")
+        with quiet(), tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
             made = torch.onnx.export(
                 module, (windows,), dynamo=True, opset_version=OPSET, dynamic_shapes=axes,
@@ -40,7 +54,7 @@ def export_graph(module: nn.Module, windows: torch.Tensor, *, free: bool) -> Any
     except ImportError:
         raise MissingExtra("onnxscript", "onnx") from None
     except Exception as error:  # noqa: BLE001 - the exporter raises anything
-        raise RuntimeError(f"torch does not export it to ONNX ({first_line(error)})") from None
+        raise RuntimeError(f"torch does not export it to ONNX ({cause_line(error)})") from None
 
 
 def newer(model: Any) -> Any:

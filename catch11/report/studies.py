@@ -30,7 +30,7 @@ def _parts(shown: Pivot) -> Iterator[str]:
     for first, rows in groupby(shown.rows.items(), key=lambda row: row[0][0]):
         held = list(rows)
         columns = [title for title in shown.columns if any(title in cells for _, cells in held)]
-        yield from (f"## {first.capitalize()}", "")
+        yield from (f"## {first[:1].upper()}{first[1:]}", "")
         yield "| " + " | ".join((*shown.heads[1:], *columns)) + " |"
         yield "|" + "---|" * (len(shown.heads) - 1 + len(columns))
         for labels, cells in held:

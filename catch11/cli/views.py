@@ -96,7 +96,10 @@ def _kept(done: "Summary") -> list[str]:
     """What was kept, how nearly, and what keeping more would need."""
     far = done.distance
     near = f" (median {far[0]:.3g}, worst {far[1]:.3g})" if far else ""
-    return _folded(f"kept      {done.keep.near}{near}; {done.keep.more}")
+    kept = f"{done.keep.near}{near}"
+    if done.empty:
+        kept = f"nothing, as no file was released; {done.keep.near} was asked for"
+    return _folded(f"kept      {kept}; {done.keep.more}")
 
 
 def _reasons(done: "Summary") -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 from catch11.cli import app as whole
 from catch11.cli import bar, frame, help
 from catch11.cli.frame import program
-from catch11.cli.views import next_view
+from catch11.cli.views import next_view, summary_view
 from catch11.errors import InvalidArgument
+from catch11.recoding.keep import Keep
+from catch11.releases.engine import Summary
 
 SECRET = "the secret that no message may show"
 
@@ -229,3 +232,13 @@ def test_the_next_command_is_one_that_the_shell_finds(
     monkeypatch.setattr("catch11.cli.frame.which", lambda name: on_path)
     assert program() == shown
     assert next_view("next:", "inspect", "a").splitlines()[-1] == f"{shown} inspect a"
+
+
+def test_nothing_released_is_nothing_kept(tmp_path: Path) -> None:
+    made = Summary(written=0, reused=0, withheld=3, skipped=0, manifest=tmp_path, ledger=tmp_path,
+                   keep=Keep(what="features", tolerance=0.1))  # fmt: skip
+    assert "kept      nothing, as no file was released; features within 0.1" in summary_view(
+        made, "out"
+    )
+    one = replace(made, written=1, distance=(0.09, 0.1))
+    assert "kept      features within 0.1 (median 0.09, worst 0.1)" in summary_view(one, "out")

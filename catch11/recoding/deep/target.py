@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +19,9 @@ from catch11.recoding.deep.hooks import Noted, noted
 from catch11.recoding.keep import nearest
 
 Precision = Literal["float32", "bfloat16"]
+
+# The linear layer of a module that runs last, found once: a target is made a picture here and there.
+_LAST: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
 LOGITS = "logits"
 FEATURES = "features"
@@ -187,12 +191,16 @@ class Target:
         whose input is the picture."""
         assert self.module is not None
         linear = [m for m in self.module.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        known = _LAST.get(self.module)
+        if any(one is known for one in linear):
+            return known  # type: ignore[return-value]
         ran = self._run(linear)
         if len(ran) < 2:
             raise InvalidArgument(
                 "at", expected="a model with a last linear layer behind its first", found="none",
                 remedy="--keep answer, scores and all need none",
             )  # fmt: skip
+        _LAST[self.module] = ran[-1]
         return ran[-1]
 
     def _run(self, modules: Sequence[nn.Module]) -> list[nn.Module]:

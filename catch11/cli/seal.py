@@ -63,7 +63,12 @@ def seal(
     made = known or seal_secret(opened)
     if known is None:
         save_secret(made, secret, passphrase=ask_passphrase(secret, new=True) if encrypt else None)
-    write(opened, output, secret=made)
+    try:
+        write(opened, output, secret=made)
+    except BaseException:
+        if known is None:
+            secret.unlink(missing_ok=True)  # of a copy that there is not
+        raise
     spec = f"{'onnx' if output.suffix.lower() == '.onnx' else 'torch'}:{output}"
     facts = {
         "copy": spec, "seal": made.fingerprint, "secret": str(secret), "new": known is None,

@@ -20,7 +20,7 @@ class Meeting(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.met = threading.Barrier(2)
+        self.met = threading.Barrier(1)  # until the targets are made, which run it too
 
     def forward(self, values: Tensor) -> Tensor:
         self.met.wait(timeout=20)
@@ -42,6 +42,7 @@ def test_two_threads_read_one_model_at_once() -> None:
     model = net()
     windows = torch.rand(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     targets = Target(model, CANVAS, {"0": 1.0}), Target(model, CANVAS, {"features": 1.0})
+    model[1].met = threading.Barrier(2)  # type: ignore[assignment]
     found = together(*(lambda t=t, w=w: t.read(w).maps[0] for t, w in zip(targets, windows, strict=True)))  # fmt: skip
     first = [model[0](CANVAS.normalise(one)) for one in windows]
     assert torch.equal(found[0], first[0])

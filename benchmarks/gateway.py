@@ -84,7 +84,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     else:
         write_pictures(source, count=asked.pictures)
     options = RecodeOptions(method=asked.method, model=model, check=True, workers=asked.workers)
-    recode(source, folder / "meant", key, options)
+    recode(source, folder / "meant", key, options, apart=True)  # as a gateway makes them
     files = [(str(p.relative_to(source)), p.read_bytes()) for p in sorted(source.rglob("*")) if p.is_file()]  # fmt: skip
     stems = {str(Path(entry.file).with_suffix("")): (entry.file, entry.sha256) for entry in read_release(folder / "meant").entries}  # fmt: skip
     meant = {name: stems.get(str(Path(name).with_suffix("")), ("", "")) for name, _ in files}

@@ -21,7 +21,7 @@ from catch11.keys.key import Key
 from catch11.modalities.recode import press
 from catch11.releases.ledger import content_mac
 from catch11.releases.press import Bound, Made, Press
-from catch11.serve import jobs
+from catch11.serve import jobs, turns
 from catch11.serve.asks import Ask
 from catch11.serve.finished import Finished, afford, record
 from catch11.serve.grants import Granted
@@ -261,7 +261,7 @@ class Batches:
             if one.answer.exception() is not None or not one.answer.result().done.kept:
                 shutil.rmtree(self._place(one.id).root, ignore_errors=True)
         pair = some[0].pair
-        if wanted := jobs.queued(self._store, *pair):
+        if wanted := turns.queued(self._store, *pair):
             self._later = {pair: time.monotonic() + _YIELD}
         self._ledgers.free(pair, wanted=wanted)
 

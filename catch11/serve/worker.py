@@ -18,7 +18,7 @@ from catch11.modalities.known import named
 from catch11.modalities.open import loaded
 from catch11.modalities.options import Options, RecodeOptions
 from catch11.modalities.recode import recode
-from catch11.serve import jobs, listing
+from catch11.serve import jobs, listing, turns
 from catch11.serve.asks import Ask
 from catch11.serve.ledgers import Ledgers
 from catch11.serve.outcomes import items, one_file, outcomes, write_lists
@@ -59,7 +59,7 @@ class Workers:
 
     def start(self) -> None:
         """Take up what an earlier run left, and begin."""
-        if left := jobs.recover(self.store):
+        if left := turns.recover(self.store):
             log.info("%d jobs taken up again", left)
         for number in range(self.settings.workers):
             thread = Thread(target=self._run, name=f"worker-{number}", daemon=True)
@@ -112,16 +112,16 @@ class Workers:
             finally:
                 self.ledgers.free((work.tenant, work.ledger))
 
-    def _next(self) -> jobs.Work | None:
+    def _next(self) -> turns.Work | None:
         with self.ledgers.jobs:
-            work = jobs.claim(self.store, busy=self.ledgers.busy)
+            work = turns.claim(self.store, busy=self.ledgers.busy)
             if work is None:
                 self.ledgers.jobs.wait(_POLL)
             else:
                 self.ledgers.take((work.tenant, work.ledger))
             return work
 
-    def _work(self, work: jobs.Work) -> None:
+    def _work(self, work: turns.Work) -> None:
         state = jobs.RUNNING
         try:
             self.recode(work)
@@ -129,18 +129,18 @@ class Workers:
         except Interrupted:
             state = jobs.CANCELLED
         except Exception as error:  # noqa: BLE001 - whatever it is, one job fails and the next is taken
-            if jobs.progress(self.store, work.id, 0) != jobs.RUNNING:
+            if jobs.state_of(self.store, work.id) != jobs.RUNNING:
                 state = jobs.CANCELLED  # its files went from under it
             else:
                 # The sentence of an error may name a model or a path: the log gets its class alone.
                 log.error("job %s failed: %s", work.id, type(error).__name__)
-                jobs.fail(self.store, work, sentence(error))
+                turns.fail(self.store, work, sentence(error))
                 state = jobs.FAILED
         if state == jobs.CANCELLED and jobs.state_of(self.store, work.id) is None:
             shutil.rmtree(job_place(self.settings.home, work.id).root, ignore_errors=True)
         self.told(Told(work.id, state))
 
-    def recode(self, work: jobs.Work) -> None:
+    def recode(self, work: turns.Work) -> None:
         """One job, from its uploads to its bundle. Raises Interrupted, Catch11Error."""
         place = job_place(self.settings.home, work.id)
         opened = self.vault.opened(work.key)
@@ -155,7 +155,7 @@ class Workers:
             if now - told[0] >= _TELL:
                 told[0] = now
                 self.vault.check(work.key)
-                if jobs.progress(self.store, work.id, done) != jobs.RUNNING:
+                if turns.progress(self.store, work.id, done) != jobs.RUNNING:
                     raise Interrupted
                 self.told(Told(work.id, jobs.RUNNING))
 
@@ -166,7 +166,7 @@ class Workers:
         write_lists(place, ledger, opened.key, names)
         found = outcomes(place, ledger, opened, names)
         self.vault.check(work.key)
-        jobs.finish(self.store, work, found, items=items(place))
+        turns.finish(self.store, work, found, items=items(place))
 
     def options(self, ask: Mapping[str, Any], opened: Opened) -> RecodeOptions:
         """What the engine is asked with a key. ask: with keep and method as the grant gave them."""

@@ -15,6 +15,7 @@ from catch11.models.answer import indices, named_labels
 from catch11.models.canvases import Prepare, canvas_prepare, resample_name
 
 MARK = "catch11-copy.json"  # beside a copy: says that it is one, and nothing secret
+_NAME = 128  # bytes of it
 SEAL = "catch11.sealed"  # under which a sealed copy holds its name, as its JSON does under "sealed"
 EXAMPLE = (
     '{"input_size": [3, 224, 224], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
@@ -95,7 +96,9 @@ def seal_named(spec: str, rest: str, graph: Any) -> str:
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(f"/extra/{SEAL}")]
-            written = archive.read(names[0]).decode(errors="replace") if names else ""
+            if names:
+                with archive.open(names[0]) as held:  # a stranger's: no more than a name
+                    written = held.read(_NAME).decode(errors="replace")
     if stated != written:
         mine, beside = (f"seal {one[:16]}" if one else "no seal" for one in (written, stated))
         raise ModelRefused(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch import nn
 
 import tests.world
@@ -24,6 +25,7 @@ from catch11.errors import InvalidArgument, ReleaseError, SecondStrength, Unread
 from catch11.evaluation.verify import verify
 from catch11.keys.file import save_key
 from catch11.keys.key import build_key
+from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.ledger import read_ledger
 from catch11.releases.whole import release
@@ -238,7 +240,7 @@ def test_verify_and_attack_come_to_the_same_records(root: Path) -> None:
 
 @pytest.mark.skipif(os.environ.get("CATCH11_SHAPES") != "0", reason="the test before it runs it")
 def test_scored_alike(cluster: Path, tmp_path: Path) -> None:
-    """A file that was changed and a source that is gone are told alike too; attacks that train stay here."""
+    """A file that was changed and a source that is gone are told alike too; attacks that train stay here. Deep files are answered alike."""
     ray.cloudpickle.register_pickle_by_value(
         tests.world
     )  # how its models prepare, which workers cannot import
@@ -267,6 +269,16 @@ def test_scored_alike(cluster: Path, tmp_path: Path) -> None:
         made.append(found_.to_dict())
     assert made[0] == made[1]
     assert {record["attack"] for record in made[0]["records"]} >= {"blur", "project-out"}
+    deep = DeepRecoder(world.model, world.key, keep="scores")
+    kept = []
+    for name, by in (("here", {}), ("ray", on_ray)):
+        done = release(world.source, tmp_path / name / "out", deep, check=world.model, **by)
+        files = sorted((tmp_path / name / "out").glob("*.png"))
+        assert done.written == len(files) == 7
+        pictures = world.model.preprocess([Image.open(file) for file in files])
+        kept.append(world.model.answers(pictures).tolist())
+    assert kept[0] == kept[1]
+    assert len(set(kept[0])) > 1
 
 
 def test_bad_engines_and_addresses(tmp_path: Path, fill: Fill, small: SpectralRecoder) -> None:

@@ -75,10 +75,10 @@ class KeyMismatch(Catch11Error, ValueError):
 
 
 class KeyFileError(Catch11Error, ValueError):
-    """A key file that cannot be read as one."""
+    """A key file, or another that only its owner may read, that cannot be read as one. what: it should be."""
 
-    def __init__(self, path: object, reason: str) -> None:
-        super().__init__(f"{path}: not a usable key file: {reason}.")
+    def __init__(self, path: object, reason: str, what: str = "key") -> None:
+        super().__init__(f"{path}: not a usable {what} file: {reason}.")
 
 
 class ModelRefused(Catch11Error, ValueError):

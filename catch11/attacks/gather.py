@@ -35,6 +35,7 @@ from catch11.releases.manifest import Entry
 from catch11.releases.read import Release, read_release
 
 Windows = Float[Tensor, "_ channel height width"]
+Opener = Callable[[Windows], Windows]
 _UNLEARNED = (
     "a control has no originals of the lessons to add noise to; without them it learns from "
     "further files of the release"
@@ -76,12 +77,13 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     if truth is not None:
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
     judged, rest = _split(entries, effort)
-    ours = _shots(release, judged, sources, truth, effort)
+    opener = asked.copy.opened if asked.copy is not None and asked.opened else _as_it_is
+    ours = _shots(release, judged, sources, truth, effort, opener)
     kept_out = {NearDuplicates.name: _UNMOVED} if effort.control else {}
     if asked.learn is None:
-        extra = _shots(release, rest, sources, truth, effort)
+        extra = _shots(release, rest, sources, truth, effort, opener)
     else:
-        extra = _lessons(asked.learn, release, asked.labels, first.labels, effort)
+        extra = _lessons(asked.learn, release, asked.labels, first.labels, effort, opener)
         if effort.control:
             extra = replace(extra, labels=None)
             kept_out["labels"] = _UNLEARNED
@@ -110,17 +112,29 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     if asked.question is not None:
         question = question_of(asked.question)
         material, jury = posed(question, material, jury, labels=ours.labels, names=first.labels)
+        yes = sum(int(t.sum()) for t in jury.truth.values()) // max(1, len(jury.truth))
+        if not 0 < yes < len(judged):
+            raise InvalidArgument(
+                "question", expected="files of which some answer yes and some no",
+                found=f"{yes} yes of {len(judged)}", remedy="ask another, or attack more files",
+            )  # fmt: skip
         said = (*said, f"asked was: {question.text}")
     learned = material.labelled or material.pairs
     return Scene(
         stands=(Stand(material=material, jury=jury),),
         count=len(judged),
-        verify=asked.verified(verify, labels=asked.labels, limit=len(judged), seed=effort.seed),
+        verify=asked.verified(
+            verify, labels=asked.labels, limit=len(judged), seed=effort.seed, copy=asked.copy
+        ),
         digest=_digest(release, sources, truth, withheld, len(judged)),
         learned=0 if learned is None else len(learned[0]),
         kept_out=kept_out,
         said=said,
     )  # fmt: skip
+
+
+def _as_it_is(windows: Windows) -> Windows:
+    return windows
 
 
 def _digest(
@@ -152,18 +166,21 @@ def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...],
 
 
 def _lessons(
-    folder: Folder, release: Release, labels: Given, names: Sequence[str], effort: Effort
-) -> Shots:
+    folder: Folder, release: Release, labels: Given, names: Sequence[str], effort: Effort,
+    opener: Opener,
+) -> Shots:  # fmt: skip
     """Labelled files of another release for the same model, evenly spaced."""
     other = read_release(folder)
     if other.canvas != release.canvas:
         raise InvalidArgument("learn", expected="a release of the same canvas", found=str(folder))
+    if opener is not _as_it_is and other.facts.get("sealed") != release.facts.get("sealed"):
+        raise InvalidArgument("learn", expected="a release for the same sealed copy", found=folder)
     truth, _ = find_truth(other, None, labels, names=names)
     if truth is None:
         raise InvalidArgument("learn", expected="labels of its files", found="none")
     entries = tuple(entry for entry in other.entries if truth.of(entry.file) is not None)
     return _shots(
-        other, spread(entries, effort.training), None, truth, replace(effort, control=False)
+        other, spread(entries, effort.training), None, truth, replace(effort, control=False), opener
     )
 
 
@@ -173,8 +190,9 @@ def _shots(
     sources: Sources | None,
     truth: Labels | None,
     effort: Effort,
+    opener: Opener,
 ) -> Shots:
-    windows, clean = release.windows(entries), None
+    windows, clean = opener(release.windows(entries)), None
     if sources is not None:
         shots = [torch.zeros(0, *release.canvas.shape)]
         for entry in entries:
@@ -267,11 +285,13 @@ def _same(release: Release, canvas: Canvas, files: Sequence[str]) -> Windows:
 def _query(asked: Asked, release: Release, judged: Shots) -> Callable[[Tensor], Tensor] | None:
     """The data owner's recoder as an oracle; of a spectral release it can be built from the key."""
     owner = asked.recoder
+    if asked.sealed and asked.copy is None:
+        return None  # the owner answers with sealed files, which takes the secret
     if owner is None and asked.key is not None and release.method == SpectralRecoder.method:
         strength = 10.0
         if judged.clean is not None:
             strength = float(psnr(judged.windows, judged.clean).median())
-        owner = SpectralRecoder(asked.key, psnr=strength, format=release.form.name)
+        owner = SpectralRecoder(asked.key, psnr=strength, format=release.form.name, copy=asked.copy)
     return None if owner is None else partial(_recoded, owner)
 
 

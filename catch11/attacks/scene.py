@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from catch11.attacks.effort import Effort
-from catch11.attacks.frame import Jury, Material
+from catch11.attacks.frame import Jury, Knowledge, Material
+from catch11.copies.seal import SealSecret
 from catch11.errors import InvalidArgument
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.verification import Verification
@@ -17,18 +18,22 @@ from catch11.recoding.frame import Recoder
 from catch11.releases.read import Release
 
 Folder = str | os.PathLike[str]
+_LICENSED: frozenset[Knowledge] = frozenset({"weights", "front"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Asked:
     """A release, and all that is given beside it; see `attack_release`. models: by name, the
-    authorized one first where it is there."""
+    authorized one first where it is there. copy: the secret of the copy that the release is sealed for; opened:
+    whether its files are attacked as that copy opens them, by its licensee."""
 
     dst: Path
     release: Release
     models: Mapping[str, Any]
     model: Any
     rivals: Sequence[Any]
+    copy: SealSecret | None = None
+    opened: bool = False
     source: Path | None = None
     ledger: Path | None = None
     key: Key | None = None
@@ -46,6 +51,19 @@ class Asked:
     def beside(self) -> str:
         """What tells records of a question from those of the release itself; empty without one."""
         return f", asked {self.question}" if self.question else ""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the release is for a sealed copy."""
+        return bool(self.release.facts.get("sealed"))
+
+    def holds(self, knowledge: frozenset[Knowledge]) -> bool:
+        """Whether attacks that know this much attack these files. Of sealed ones, where they can be opened,
+        the licensee attacks what its copy opens, who holds the authorized model and its front, and
+        third parties the files as they are."""
+        if self.copy is None:
+            return True
+        return bool(knowledge & _LICENSED) if self.opened else "weights" not in knowledge
 
     def verified(
         self, verify: Callable[..., Verification], **more: object

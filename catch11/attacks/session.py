@@ -22,10 +22,13 @@ from catch11.attacks.inputs import read_inputs
 from catch11.attacks.pace import COSTS, Cost, Progress, Step, remaining
 from catch11.attacks.purify import AsIs
 from catch11.attacks.scene import Asked, Folder, Scene, Stand
+from catch11.copies.seal import SealSecret
+from catch11.copies.secretfile import Secret
 from catch11.errors import InvalidArgument, MissingExtra, Unsuited
 from catch11.evaluation.cells import Cell, run_cells, worked_out
 from catch11.evaluation.conditions import Given
 from catch11.evaluation.doubts import FEW, doubts_of_models
+from catch11.evaluation.questions import question_of
 from catch11.evaluation.record import Record
 from catch11.evaluation.roles import named, roles_of
 from catch11.evaluation.score import Run, kept_facts, release_id, to_record
@@ -34,15 +37,14 @@ from catch11.evaluation.verify import check_opens
 from catch11.keys.authorized import Authorized, seal_of
 from catch11.keys.key import Key
 from catch11.recoding.frame import Recoder
-from catch11.releases.read import read_release
+from catch11.releases.read import Release, read_release
 
 Skipped = tuple[tuple[str, str], ...]
 ORDINARY = Effort()
 _UNTRAINED = "no names, or those of attacks that train nothing"
 _SEALED = (
-    "a sealed copy reads neither public pictures nor restored ones; recode the same sources with the "
-    "same options but --secret, and attack that release with the model that was sealed: it is what "
-    "the copy opens"
+    "a sealed copy reads neither public pictures nor restored ones; give --secret with the model that "
+    "was sealed: it attacks what the copy opens"
 )
 _DOUBTS = "doubts"  # the setting in which a record keeps warnings
 
@@ -75,6 +77,7 @@ def attack_release(
     key: Key | None = None,
     recoder: Recoder | None = None,
     model: Authorized | None = None,
+    copy: Secret | None = None,
     labels: Given = None,
     target: str | None = None,
     question: str | None = None,
@@ -95,7 +98,8 @@ def attack_release(
     every attack that what is given here allows. source: the clean items, which are the truth where
     there are no labels, give the PSNR of restorations, and pairs to learn from. key: gives the front
     (white-box attackers) and, with `recoder` or a spectral release, queries. model: the authorized
-    model, judged beside the rivals; of texts the only one. labels: of pictures and sounds. target: of
+    model, judged beside the rivals; of texts the only one. copy: the secret of the copy that the release is sealed for,
+    beside the model that was sealed: the licensee attacks what the copy opens, and third parties the files as they are. labels: of pictures and sounds. target: of
     tables the column with the class, of texts with the score of each pair. public: other items.
     others: further releases of the same sources. learn: a release for the same model whose labelled
     files attackers learn from; further files of this one without it. records: a file of JSON lines, to
@@ -107,28 +111,66 @@ def attack_release(
     until = None if effort.minutes is None else monotonic() + 60 * effort.minutes
     models = named((*(() if model is None else (model,)), *rivals))
     release = read_release(dst)
-    if model is not None:
-        check_opens(release, model)
+    secret = _secret(release, model, copy)
     kind = release.modality
     asked = Asked(
-        dst=Path(dst), release=release, models=models, model=model, rivals=rivals, key=key,
+        dst=Path(dst), release=release, models=models, model=model, rivals=rivals, key=key, copy=secret,
         source=None if source is None else Path(source),
         ledger=None if ledger is None else Path(ledger),
         recoder=recoder, labels=labels, target=target, question=question, public=public, others=others, learn=learn,
         effort=effort, command=command,
     )  # fmt: skip
-    scene: Scene = home(kind).gather(asked)
-    session = _Session(asked, scene, kind, None if records is None else Path(records))
-    whole = model is not None and records is not None
-    plan, skipped = session.plan(attacks, plain=scene.plain and not whole)
-    by = attacking(scene.stands, effort.seed, engine=engine, workers=workers, address=address)
-    with by as work_out:
-        made, late = session.run(plan, work_out, progress, until=until, named=attacks is not None)
-    matrix = session.unattacked() if whole else ()
+    views = (asked,) if secret is None else (asked, replace(asked, opened=True))
+    path = None if records is None else Path(records)
+    sessions = [_Session(one, home(kind).gather(one), kind, path) for one in views]
+    first = sessions[0]
+    whole = model is not None and path is not None
+    plans = [
+        one.plan(attacks, plain=one is first and first.scene.plain and not whole)
+        for one in sessions
+    ]
+    made: tuple[Record, ...] = ()
+    late: Skipped = ()
+    done, total = 0, sum(len(plan) for plan, _ in plans)
+    for session, (plan, _) in zip(sessions, plans, strict=True):
+        tell = _among(progress, done, total)
+        held = session.scene.stands
+        by = attacking(held, effort.seed, engine=engine, workers=workers, address=address)
+        with by as work_out:
+            found, missed = session.run(plan, work_out, tell, until=until, named=attacks is not None)  # fmt: skip
+        made, late, done = (*made, *found), (*late, *missed), done + len(plan)
+    matrix = first.unattacked() if whole else ()
     doubts = () if model is None else doubts_of_models(model, rivals)
     kept = tuple(str(text) for record in matrix for text in record.settings.get(_DOUBTS, ()))
-    warnings = tuple(dict.fromkeys((*_warnings(scene, effort), *doubts, *kept)))
+    warnings = tuple(dict.fromkeys((*_warnings(first.scene, effort), *doubts, *kept)))
+    skipped = tuple(dict.fromkeys(row for _, rows in plans for row in rows))
     return Assault(records=(*matrix, *made), warnings=warnings, skipped=(*skipped, *late))
+
+
+def _secret(release: Release, model: Authorized | None, copy: Secret | None) -> SealSecret | None:
+    """The secret that opens a release. Raises InvalidArgument unless it and the model are of its seal."""
+    if copy is None:
+        if model is not None:
+            check_opens(release, model)
+        return None
+    if not isinstance(copy, SealSecret):
+        raise InvalidArgument(
+            "secret", expected="that of a sealed copy", found="that of a personalised one"
+        )
+    if model is None or seal_of(model):
+        raise InvalidArgument(
+            "model", expected="the model that was sealed, beside the secret of its copy",
+            found="none" if model is None else f"{model.spec}, the copy",
+        )  # fmt: skip
+    check_opens(release, model, copy)
+    return copy
+
+
+def _among(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """Steps of some attacks as steps of all; done: those before them."""
+    if progress is None:
+        return None
+    return lambda step: progress(replace(step, done=step.done + done, total=total))
 
 
 class _Late(Exception):
@@ -152,6 +194,7 @@ class _Session:
             "public": scene.public,
             "control": asked.effort.control,
             **({"question": asked.question} if asked.question else {}),
+            **({"read": "opened" if asked.opened else "sealed"} if asked.sealed else {}),
             **kept_facts(asked.release),
         }
         self._facts = Run(key=asked.release.key, seed=asked.effort.seed, command=asked.command, settings=settings)  # fmt: skip
@@ -169,7 +212,8 @@ class _Session:
         they are come first."""
         first = AsIs.name if self.scene.plain else ""
         names = attack_names(self.kind) if attacks is None else tuple(attacks)
-        chosen = [attack_of(name, self.kind)() for name in names if name != first]
+        every = [attack_of(name, self.kind)() for name in names if name != first]
+        chosen = [one for one in every if self._asked.holds(one.knowledge)]
         if attacks is None:
             chosen.sort(key=lambda one: COSTS[one.cost])
         out = {one.name: why for one in chosen if (why := self._unfit(one))}
@@ -225,8 +269,11 @@ class _Session:
         kept_out = (
             self.scene.kept_out.get(name, "") for name in (one.name, *sorted(one.knowledge))
         )
-        if "weights" in one.knowledge and seal_of(self._asked.model):
+        if "weights" in one.knowledge and self._asked.sealed and not self._asked.opened:
             return _SEALED
+        asked = self._asked.question
+        if asked and question_of(asked).look and not {"labels", "weights"} <= one.knowledge:
+            return "no class says what a picture looks like: heads of the licensee are asked alone"
         return one.unfit(self.scene.material) or next((why for why in kept_out if why), "")
 
     def _attacked(
@@ -246,6 +293,8 @@ class _Session:
                 for found in findings
                 for record in self._records(found, stand)
             ]
+            if not records and self._path is not None:
+                raise Unsuited(one.name, "has nothing to try on these files")
             took.append(monotonic() - begun)
             return records
 
@@ -260,12 +309,17 @@ class _Session:
             to_record(
                 measured, self._facts, model=found.rival, role=self.roles.get(found.rival, "ga"),
                 condition="nte" if plain else "attack", attack=None if plain else found.attack,
-                knowledge=() if plain else found.knowledge, psnr=found.psnr, ssim=found.ssim,
+                knowledge=() if plain else self._knowledge(found), psnr=found.psnr, ssim=found.ssim,
                 fingerprint=None if model is None else model.fingerprint,
                 settings={**settings, "of": stand.of} if stand.of else settings,
             )
             for measured in found.measures
         ]  # fmt: skip
+
+    def _knowledge(self, found: Finding) -> tuple[str, ...]:
+        """Who opens sealed files is the licensee, whatever else it uses."""
+        opens = {"weights"} if self._asked.opened else set[str]()
+        return tuple(sorted({*found.knowledge, *opens}))
 
     def _kept(self, cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
         if self._path is None:

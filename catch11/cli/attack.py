@@ -14,7 +14,7 @@ from rich.table import Table
 from catch11.cli.bar import progress
 from catch11.cli.frame import Answer, call, command
 from catch11.cli.help import MORE
-from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, path_of
+from catch11.cli.options import SPEC, AllowCode, Device, Ledger, open_key, open_secret, path_of
 from catch11.cli.pace import Sayings
 from catch11.cli.recoding_options import Address, Engine, Processes
 from catch11.cli.scores import score_tables
@@ -35,6 +35,15 @@ def attack(
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="The authorized model, judged beside the rivals."),
+    ] = None,
+    secret: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The secret of the copy that the release is sealed for, with --model the model that was "
+            "sealed: the licensee's attacks read what the copy opens, all others the files as they are.",
+            rich_help_panel=MORE,
+        ),
     ] = None,
     source: Annotated[
         Path | None,
@@ -158,7 +167,7 @@ def attack(
     from catch11.modalities.options import AttackOptions
 
     options = AttackOptions(
-        rivals=tuple(rival or ()), model=model, attacks=tuple(attack or ()), source=source,
+        rivals=tuple(rival or ()), model=model, attacks=tuple(attack or ()), copy=None if secret is None else open_secret(secret), source=source,
         key=None if key is None else open_key(key), public=public, others=tuple(other or ()),
         labels=labels, learn=learn, records=records, ledger=ledger, target=target, limit=limit,
         question=question, training=training, control=control, seed=seed, minutes=minutes, quick=quick,

@@ -72,6 +72,19 @@ def verify(
         ),
     ] = None,
     secret: Secret = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            show_default="what the list says",
+            help="Of pictures and sounds, with --source: what each file must keep: answer, scores, "
+            "features, layer:NAME or all; see recode.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="How near, see recode.", rich_help_panel=MORE),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Judge N files, evenly spaced.")
     ] = None,
@@ -105,7 +118,7 @@ def verify(
     """Score a release: the authorized model, its rivals, and controls, each through its own pipeline.
 
     With --source also how near the scores and features of MODEL stay. Exit status 1 if a limit is
-    crossed, or a file disagrees with the manifest, the ledger or what the release says it keeps.
+    crossed, or a file disagrees with the manifest, the ledger or what it shall keep.
 
     Example: catch11 verify released --model hf:models/deit-tiny-patch16-224 --source photos
     --rival onnx:models/squeezenet1_1.onnx --labels labels.csv --max-drop 0.02 --max-rival 0.05
@@ -117,7 +130,7 @@ def verify(
     options = VerifyOptions(
         rivals=tuple(rival or ()), source=None if source is None else path_of(source), labels=labels, target=target,
         key=None if key is None else open_key(key),
-        copy=None if secret is None else open_secret(secret), ledger=ledger, prompt=prompt,
+        copy=None if secret is None else open_secret(secret), keep=keep, tolerance=tolerance, ledger=ledger, prompt=prompt,
         max_drop=max_drop, max_rival=max_rival, limit=limit, batch=batch, seed=seed,
         engine=engine, workers=workers, address=address,
         device=device, allow_code=allow_code,

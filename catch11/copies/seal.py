@@ -8,6 +8,7 @@ an HMAC of the window, so that equal windows give equal files and no nonce serve
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -21,6 +22,7 @@ from catch11.canvas.grid import GRIDS
 from catch11.crypto.opening import NONCE_BITS, Opener
 from catch11.crypto.stream import keyed_stream
 from catch11.errors import InvalidArgument
+from catch11.fronts.front import Front
 from catch11.keys.authorized import Authorized, is_private, seal_of
 from catch11.keys.key import SECRET_BYTES, Key, front_fingerprint
 from catch11.kinds import IMAGE
@@ -72,6 +74,14 @@ class SealSecret:
                 found=f"that of another copy, {self.fingerprint[:16]}",
             )  # fmt: skip
 
+    def check_front(self, front: Front, canvas: Canvas) -> None:
+        """Raises InvalidArgument unless a model's front is that of the model that was sealed."""
+        if front_fingerprint(front, canvas) != self.original:
+            raise InvalidArgument(
+                "model", expected=f"the model that was sealed as {self.fingerprint[:16]}, or its copy",
+                found="one with another first layer",
+            )  # fmt: skip
+
     def cleared(
         self, windows: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
@@ -84,14 +94,14 @@ class SealSecret:
     ) -> Float[Tensor, "batch channel height width"]:
         """Windows as their files hold them, and the copy reads them."""
         levels = GRID.index(windows).to(torch.uint8).flatten(1) & self._mask
-        return _windows(torch.stack([self._seal(row) for row in levels.cpu()]), windows)
+        return _windows(_each(self._seal, levels.cpu()), windows)
 
     def opened(
         self, windows: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
         """Sealed windows as the copy opens them."""
         levels = GRID.index(windows).to(torch.uint8).flatten(1).cpu()
-        return _windows(torch.stack([self._open(row) for row in levels]), windows)
+        return _windows(_each(self._open, levels), windows)
 
     def intact(self, windows: Float[Tensor, "batch channel height width"]) -> list[bool]:
         """Whether each sealed window carries the nonce of what it opens to, as none does that was
@@ -152,6 +162,10 @@ def seal_secret(model: Authorized, *, secret: bytes | None = None) -> SealSecret
         secret=secrets.token_bytes(SECRET_BYTES) if secret is None else secret,
         canvas=model.canvas, original=front_fingerprint(model.front(), model.canvas),
     )  # fmt: skip
+
+
+def _each(made: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    return torch.stack([made(row) for row in rows]) if len(rows) else rows
 
 
 def _windows(levels: Tensor, like: Tensor) -> Tensor:

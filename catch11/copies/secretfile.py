@@ -41,7 +41,7 @@ def save_secret(
     passphrase: encrypts the file. cost: log2 of scrypt's N, 10 to 19. An existing file is never
     overwritten. Raises KeyFileError, InvalidArgument.
     """
-    save_private(secret_bytes(secret), path, passphrase=passphrase, cost=cost)
+    save_private(secret_bytes(secret), path, passphrase=passphrase, cost=cost, what="secret")
 
 
 def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) -> Secret:

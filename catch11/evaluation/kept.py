@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.errors import Catch11Error
+from catch11.errors import Catch11Error, InvalidArgument
 from catch11.evaluation.metrics import bootstrap
 from catch11.evaluation.score import Measured, Tally
+from catch11.keys.authorized import seal_of
 from catch11.models.frame import Model
 from catch11.recoding.deep.agreement import Agreement, Kind
 from catch11.recoding.deep.kept import cosines, nats, readings
@@ -20,7 +21,9 @@ from catch11.recoding.deep.target import LOGITS, Reading, Target, parse_at
 from catch11.recoding.keep import ALL, FEATURES, LAYER, SCORES, Keep
 
 KL = "KL, nats"
+SHIFT = "front shift"  # of the first layer's response, which is measured where `all` is asked for
 _SCORE = 0.1  # how far a score may lie from the clean one, where nothing else is said
+_MEASURED = {SCORES: KL, ALL: SHIFT}
 Values = dict[str, list[float]]
 # How the distance of answers is measured, by the outputs of a head, and what it is called.
 _HEADS: dict[int, tuple[Kind, str]] = {
@@ -48,6 +51,8 @@ def measures(
 def _measured(model: Model, keep: Keep | None, made: Tensor, clean: Tensor) -> dict[str, float]:
     promised = keep.at if keep is not None and keep.what in (FEATURES, LAYER) else ""
     found: dict[str, float] = {}
+    if keep is not None and keep.what == ALL and keep.tolerance is not None:
+        found[SHIFT] = float(model.front().relative_shift(made, clean))
     usual = LOGITS if model.speaks else FEATURES
     for place in dict.fromkeys(one for one in (promised, usual) if one):
         with suppress(Catch11Error):
@@ -73,16 +78,31 @@ def _scores(model: Model, windows: Tensor) -> Reading:
     return Reading(logits=model.logits(model.canvas.normalise(windows)), maps=())
 
 
-def unmeasured(model: Model, keep: Keep | None) -> str:
-    """Why this model cannot say how near files are to what they keep; empty where it can."""
+def refusal(model: Model, keep: Keep | None) -> Catch11Error | None:
+    """Why this model cannot say how near files are to what they keep; None where it can."""
     if keep is None or keep.tolerance is None or keep.what == SCORES:
-        return ""
+        return None
+    if seal_of(model):
+        return InvalidArgument(
+            "keep", expected="answer or scores of a sealed copy, which shows nothing else", found=keep.text,
+            remedy="give --secret with the model that was sealed",
+        )  # fmt: skip
     grey = torch.full((1, *model.canvas.shape), 0.5)
     try:
-        _of_maps(model, keep.at, grey, grey)
+        _measured_by(model, keep, grey)
+    except InvalidArgument as error:
+        return error.called("keep")
     except Catch11Error as error:
-        return str(error)
-    return ""
+        return error
+    return None
+
+
+def _measured_by(model: Model, keep: Keep, grey: Tensor) -> None:
+    """Raises where a model does not show what is kept."""
+    if keep.what == ALL:
+        model.front()
+    else:
+        _of_maps(model, keep.at, grey, grey)
 
 
 def answers_kept(
@@ -110,9 +130,9 @@ def unsourced(keep: Keep | None) -> tuple[str, ...]:
     return (not_measured(keep, "that takes the sources (--source)"),)
 
 
-def not_measured(keep: Keep, why: str) -> str:
+def not_measured(keep: Keep, why: object) -> str:
     """The warning of a verification."""
-    return f"whether {keep.near} is kept was not measured: {why}"
+    return f"whether {keep.near} is kept was not measured: {str(why).removesuffix('.')}"
 
 
 def broken(
@@ -122,21 +142,23 @@ def broken(
     alike: Iterable[bool],
     *,
     measure: str = "",
+    said: str = "the list says that it keeps",
 ) -> list[tuple[str, str]]:
-    """Files that do not keep what the list says, each with the reason. alike: whether the authorized
+    """Files that do not keep what they should, each with the reason. alike: whether the authorized
     model answers each as it answers its source. measure: the distance that counts, where what is kept
-    does not name it."""
-    if keep is None or keep.what == ALL:
+    does not name it. said: who says that it is kept."""
+    if keep is None or (keep.what == ALL and SHIFT not in found):
         return []
-    name = measure or (KL if keep.what == SCORES else f"distance of {keep.at}")
+    name = measure or _MEASURED.get(keep.what, f"distance of {keep.at}")
     distances: Sequence[float | None] = found.get(name) or [None] * len(files)
     lines = []
     for file, distance, same in zip(files, distances, alike, strict=True):
-        why = keep.broken(distance)
-        if not same:
+        # Of silence and blank pictures nothing is near anything: their own response is zero.
+        why = keep.broken(distance if distance is not None and math.isfinite(distance) else None)
+        if not same and keep.what != ALL:
             why = "the authorized model answers otherwise than on the source"
         if why is not None:
-            lines.append((file, f"{why}; the list says that {keep.near} is kept"))
+            lines.append((file, f"{why}; {said} {keep.near}"))
     return lines
 
 
@@ -144,8 +166,9 @@ def kept_measures(tally: Tally, *, seed: int) -> list[Measured]:
     """Each measure of what was kept, its mean over the files with a bootstrap interval."""
     return [
         Measured(
-            metric=name, n=len(values),
-            value=bootstrap(np.mean, values, generator=torch.Generator().manual_seed(seed)),
+            metric=name, n=len(finite),
+            value=bootstrap(np.mean, finite, generator=torch.Generator().manual_seed(seed)),
         )
         for name, values in tally.kept.items()
+        if (finite := [value for value in values if math.isfinite(value)])
     ]  # fmt: skip

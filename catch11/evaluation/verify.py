@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from catch11.copies.seal import SealSecret
 from catch11.copies.secretfile import Secret
 from catch11.data.labels import Labels
 from catch11.data.selection import batches, spread
+from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.evaluation.cluster import answering
 from catch11.evaluation.conditions import (
@@ -31,9 +32,10 @@ from catch11.evaluation.kept import (
     kept_measures,
     measures,
     not_measured,
-    unmeasured,
+    refusal,
     unsourced,
 )
+from catch11.evaluation.record import Condition
 from catch11.evaluation.roles import named
 from catch11.evaluation.score import Run, Tally, class_scores, kept_facts, release_id
 from catch11.evaluation.verification import (
@@ -46,13 +48,14 @@ from catch11.evaluation.verification import (
 from catch11.keys.authorized import Authorized, seal_of
 from catch11.keys.key import Key
 from catch11.models.frame import Model
-from catch11.recoding.keep import Keep
+from catch11.recoding.keep import ALL, Keep, parse_keep
 from catch11.releases.ledger import Row
 from catch11.releases.manifest import signer_of
-from catch11.releases.read import Release, read_release
+from catch11.releases.read import Release, read_release, unlisted
 from catch11.releases.windows import same_canvas
 
 _DECIBEL = 1e-3  # a re-read PSNR this far from the ledger's is another file's
+_RESPONSE = 0.1  # relative; how near the first layer's response stays where `all` is asked for
 _SHIFT = 1e-3  # relative; the ledger's shift is float32 of another batch size
 
 
@@ -66,6 +69,8 @@ def verify(
     ledger: str | os.PathLike[str] | None = None,
     key: Key | None = None,
     copy: Secret | None = None,
+    keep: str | None = None,
+    tolerance: float | None = None,
     max_drop: float | None = None,
     max_rival: float | None = None,
     limit: int | None = None,
@@ -86,7 +91,8 @@ def verify(
     words or not, to the prompt they were loaded with. ledger: the owner's list; the one beside `dst`
     is used where it stands. key: the one it must be signed with; adds the front shift to what is
     re-measured. copy: the secret of `model`, a personalised or sealed copy; its clean and control scores
-    are then those on scrambled or sealed pictures. max_drop, max_rival: shares; the largest loss of the authorized
+    are then those on scrambled or sealed pictures. With the secret of a sealed copy `model` may be the model that was
+    sealed: it reads what the copy would open. keep, tolerance: what files are held to in place of what the list says. max_drop, max_rival: shares; the largest loss of the authorized
     model and the largest utility of a rival that pass. limit: files to judge, evenly spaced. engine: "ray" answers
     batches in `workers` processes, of this machine or of the cluster at `address`. Raises ReleaseError,
     KeyMismatch, InvalidArgument, MissingExtra.
@@ -96,6 +102,7 @@ def verify(
         copy.check_front(model.front(), model.canvas)
     release = read_release(dst, signer=signer_of(key))
     _check_seal(release, model, copy, sourced=source is not None)
+    asked = _asked(model, keep, tolerance, sourced=source is not None)
     if not release.entries:
         raise ReleaseError(dst, "the release lists no files", "release something first")
     same_canvas(model, release.canvas)
@@ -104,7 +111,7 @@ def verify(
     truth, unlabelled = _truth(model, release, sources, labels)
     windows = _Windows(
         release=release, models=named((model, *rivals)), sources=sources, truth=truth, rows=rows,
-        copy=copy, key=key, seed=seed,
+        copy=copy, key=key, seed=seed, keep=asked or release.keep, asked=asked is not None,
     )  # fmt: skip
     entries = spread(release.entries, limit)
     settings: dict[str, Any] = {
@@ -115,6 +122,8 @@ def verify(
         "labels": truth.source if truth else None,
         **kept_facts(release),
     }
+    if asked is not None:
+        settings["asked"] = asked.near
     if model.prompt is not None:
         settings["prompt"] = model.prompt
     held = partial(
@@ -126,7 +135,7 @@ def verify(
             *class_scores(tally, models),
             *(one.by(next(iter(models)), "nte") for one in kept_measures(tally, seed=seed)),
         ],
-        said=_unmeasured(model, release.keep, sourced=sources is not None),
+        said=(*unlisted(release), *_unmeasured(model, windows.keep, sourced=sources is not None)),
         complete=release.complete,
         sourced=sources is not None,
         withheld=withheld,
@@ -142,29 +151,58 @@ def _unmeasured(model: Model, keep: Keep | None, *, sourced: bool) -> tuple[str,
     """Why it cannot be said whether files keep what the list says."""
     if not sourced:
         return unsourced(keep)
-    why = unmeasured(model, keep)
+    why = refusal(model, keep)
     return (not_measured(keep, why),) if keep is not None and why else ()
 
 
-def check_opens(release: Release, model: Authorized) -> str:
-    """The seal of a release, empty where it has none. Raises InvalidArgument unless its authorized
-    model is the copy that opens it, or no copy."""
+def _asked(
+    model: Model, keep: str | None, tolerance: float | None, *, sourced: bool
+) -> Keep | None:
+    """What files are to be held to. Raises InvalidArgument where that cannot be measured."""
+    if keep is None:
+        if tolerance is not None:
+            raise InvalidArgument("tolerance", expected="--keep beside it", found="no --keep")
+        return None
+    asked = parse_keep(keep, tolerance)
+    if asked.what == ALL:
+        asked = replace(asked, tolerance=_RESPONSE)
+    if not sourced:
+        raise InvalidArgument(
+            "keep", expected="the sources (--source), to measure it by", found="none"
+        )
+    if why := refusal(model, asked):
+        raise why
+    return asked
+
+
+def check_opens(release: Release, model: Authorized, copy: Secret | None = None) -> str:
+    """The seal of a release, empty where it has none. Raises InvalidArgument unless its authorized model
+    is the copy that opens it, or no copy; with the copy's secret, the model that was sealed will do."""
     seal, own = str(release.facts.get("sealed", "")), seal_of(model)
+    if isinstance(copy, SealSecret):
+        if copy.fingerprint != seal:
+            raise InvalidArgument(
+                "secret", expected=f"that of the sealed copy {seal[:16]}" if seal else "none of a sealed copy",
+                found=f"that of another copy, {copy.fingerprint[:16]}",
+            )  # fmt: skip
+        if not own:
+            copy.check_front(model.front(), model.canvas)
+            return seal
     if own != seal:
         expected = f"the sealed copy {seal[:16]}, which opens it" if seal else "no sealed copy"
         found = f"{model.spec}, the sealed copy {own[:16]}" if own else model.spec
-        raise InvalidArgument("model", expected=expected, found=found)
+        remedy = (
+            "whoever has its --secret may give the model that was sealed"
+            if seal and not own
+            else ""
+        )
+        raise InvalidArgument("model", expected=expected, found=found, remedy=remedy)
     return seal
 
 
 def _check_seal(release: Release, model: Model, copy: Secret | None, *, sourced: bool) -> None:
     """Raises InvalidArgument unless model and secret are of the seal of the release."""
-    seal = check_opens(release, model)
-    if isinstance(copy, SealSecret) and copy.fingerprint != seal:
-        raise InvalidArgument(
-            "secret", expected=f"that of the sealed copy {seal[:16]}" if seal else "none of a sealed copy",
-            found=f"that of another copy, {copy.fingerprint[:16]}",
-        )  # fmt: skip
+    seal = check_opens(release, model, copy)
     if seal and not isinstance(copy, SealSecret) and (sourced or copy is not None):
         raise InvalidArgument(
             "secret", expected="the secret of the sealed copy, with a source", found="none",
@@ -198,6 +236,8 @@ class _Windows:
     copy: Secret | None
     key: Key | None
     seed: int
+    keep: Keep | None
+    asked: bool
 
     def answered(self, parts: Iterable[Sequence[Any]]) -> Iterator[tuple[int, Tally]]:
         """Each batch, read and answered; files without a label are left out where others have one."""
@@ -222,8 +262,11 @@ class _Windows:
             fine = not self.release.form.exact_for_stock_pipelines and condition != "clean"
             for name, model in self.models.items():
                 windows = made.windows[condition]
-                if self.copy is not None and name == authorized and condition != "nte":
-                    given = window_answers(model, self.copy.as_read(windows))
+                if self._opens and name == authorized:
+                    shown = as_pictures(self._read(windows, condition), self.release.canvas)
+                    given = answers(model, shown)
+                elif self.copy is not None and name == authorized and condition != "nte":
+                    given = window_answers(model, self._read(windows, condition))
                 elif fine and name == authorized:
                     given = window_answers(model, windows)
                 else:
@@ -235,28 +278,44 @@ class _Windows:
     def _measure(self, made: Batch, tally: Tally) -> None:
         """What the authorized model still gets of the files, and which break what the list says."""
         name, model = next(iter(self.models.items()))
-        clean, keep = made.windows["clean"], self.release.keep
-        clean = clean if self.copy is None else self.copy.as_read(clean)
-        found = measures(model, keep, made.windows["nte"], clean)
+        seen, clean = (self._read(made.windows[which], which) for which in ("nte", "clean"))
+        found = measures(model, self.keep, seen, clean)
         for measure, values in found.items():
             tally.kept[measure] += values
         answered = (tally.answers[name, condition] for condition in ("nte", "clean"))
         alike = [a == b for a, b in zip(*answered, strict=True)]
-        tally.problems += broken(keep, made.files, found, alike)
+        said = "asked was" if self.asked else "the list says that it keeps"
+        tally.problems += broken(self.keep, made.files, found, alike, said=said)
+
+    @property
+    def _opens(self) -> bool:
+        """Whether the authorized model is the one that was sealed, and reads what its copy would open."""
+        return isinstance(self.copy, SealSecret) and not seal_of(next(iter(self.models.values())))
+
+    def _read(self, windows: Tensor, condition: Condition) -> Tensor:
+        """What the authorized model reads of windows: scrambled or sealed ones where it is a copy, and of
+        sealed files what they hold where it is the model that was sealed."""
+        if self.copy is None:
+            return windows
+        if self._opens:
+            assert isinstance(self.copy, SealSecret)
+            return self.copy.opened(windows) if condition == "nte" else self.copy.cleared(windows)
+        return windows if condition == "nte" else self.copy.as_read(windows)
 
     def _disagreements(self, made: Batch) -> list[tuple[str, str]]:
         """Files whose re-read PSNR or front shift is not the one in the ledger, or whose seal does not
         hold."""
-        if "clean" not in made.windows or not made.files:
-            return []
-        clean, released = made.windows["clean"], made.windows["nte"]
-        decibels: Sequence[float] = made.psnr["nte"]
-        seen, found = clean, []
-        if isinstance(self.copy, SealSecret):
+        found, released = [], made.windows["nte"]
+        if isinstance(self.copy, SealSecret) and made.files:
             held = zip(made.files, self.copy.intact(released), strict=True)
             found = [
                 (file, "it was changed after it was sealed") for file, good in held if not good
             ]
+        if "clean" not in made.windows or not made.files:
+            return found
+        seen = clean = made.windows["clean"]
+        decibels: Sequence[float] = made.psnr["nte"]
+        if isinstance(self.copy, SealSecret):
             released, seen = self.copy.opened(released), self.copy.cleared(clean)
             decibels = psnr(released, clean).tolist()
         elif self.copy is not None:

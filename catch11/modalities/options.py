@@ -34,7 +34,8 @@ class Options:
             if value == field.default or name in Options.__slots__:
                 continue
             if name not in known:
-                raise InvalidArgument(name, expected=f"no such option for {kind}", found="it")
+                called = "secret" if name == "copy" else name
+                raise InvalidArgument(called, expected=f"no such option for {kind}", found="it")
             found[name] = value
         return found
 
@@ -109,6 +110,8 @@ class VerifyOptions(Options):
     target: str | None = None
     key: Key | None = None
     copy: Secret | None = None
+    keep: str | None = None
+    tolerance: float | None = None
     ledger: Folder | None = None
     prompt: str | None = None
     max_drop: float | None = None
@@ -127,6 +130,7 @@ class AttackOptions(Options):
 
     rivals: tuple[Named, ...] = ()
     model: Named | None = None
+    copy: Secret | None = None
     attacks: tuple[str, ...] = ()
     source: Folder | None = None
     key: Key | None = None

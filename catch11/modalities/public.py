@@ -27,6 +27,8 @@ def verify(
     target: str | None = None,
     key: Key | None = None,
     copy: Secret | None = None,
+    keep: str | None = None,
+    tolerance: float | None = None,
     ledger: Folder | None = None,
     prompt: str | None = None,
     max_drop: float | None = None,
@@ -46,7 +48,8 @@ def verify(
     labels: a CSV of `file,label`, or the mapping; class folders are recognised. target: of tables
     and texts, the source's column with the class or score. Without either a model's own clean answer
     is the truth. key: the release must be signed with it; of pictures, adds the front shift. copy:
-    the secret of `model`, a personalised or sealed copy. ledger: the owner's list, beside `dst` unless given.
+    the secret of `model`, a personalised or sealed copy; of a sealed one `model` may be the model that was sealed. keep, tolerance: what files
+    are held to, in place of what the list says. ledger: the owner's list, beside `dst` unless given.
     prompt: what models that answer in words are asked. max_drop, max_rival: shares; the largest loss
     of the authorized model and the largest score of a rival that pass. limit: files to judge,
     evenly spaced. batch: files at a time. seed: of the Gaussian control. command: kept in records. engine: "ray" judges
@@ -56,7 +59,7 @@ def verify(
     """
     options = VerifyOptions(
         rivals=tuple(rivals), source=source, labels=labels, target=target, key=key, copy=copy,
-        ledger=ledger, prompt=prompt, max_drop=max_drop, max_rival=max_rival, limit=limit,
+        keep=keep, tolerance=tolerance, ledger=ledger, prompt=prompt, max_drop=max_drop, max_rival=max_rival, limit=limit,
         batch=batch, seed=seed, engine=engine, workers=workers, address=address,
     )  # fmt: skip
     return commands.verify(dst, model, options, command=command, progress=progress)
@@ -67,6 +70,7 @@ def attack(
     *,
     rivals: Sequence[Authorized] = (),
     model: Authorized | None = None,
+    copy: Secret | None = None,
     attacks: Sequence[str] = (),
     source: Folder | None = None,
     key: Key | None = None,
@@ -92,7 +96,8 @@ def attack(
 ) -> "Assault":
     """Attack a release and judge each attack with each rival, through the rival's own pipeline.
 
-    model: the authorized one, judged beside them. attacks: names; all that what is given here
+    model: the authorized one, judged beside them. copy: the secret of the copy that the release is sealed for, with the
+    model that was sealed: its licensee attacks what the copy opens, others the files as they are. attacks: names; all that what is given here
     allows, unless given. source: the originals: judge restorations, and pairs to learn from. key:
     for attackers who know the front. public: data that attackers compare with and learn from.
     others: further releases of the same sources. labels, target, ledger: as of `verify`. learn: a
@@ -105,7 +110,7 @@ def attack(
     kind of data is refused. Raises ReleaseError, InvalidArgument.
     """
     options = AttackOptions(
-        rivals=tuple(rivals), model=model, attacks=tuple(attacks), source=source, key=key,
+        rivals=tuple(rivals), model=model, copy=copy, attacks=tuple(attacks), source=source, key=key,
         public=public, others=tuple(others), labels=labels, learn=learn, records=records,
         ledger=ledger, target=target, question=question, limit=limit, training=training, control=control, seed=seed,
         minutes=minutes, quick=quick, engine=engine, workers=workers, address=address,

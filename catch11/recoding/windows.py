@@ -35,6 +35,10 @@ class WindowDomain(Domain[Tensor]):
     purpose: ClassVar[str] = "recode"
 
     def __init__(self, key: Key, *, format: Format, copy: Secret | None = None) -> None:
+        if isinstance(copy, SealSecret) and key.canvas.sound:
+            raise InvalidArgument(
+                "secret", expected="none for sounds, which are not sealed", found="one"
+            )
         if isinstance(copy, SealSecret) and format != "png8":
             expected = "png8 for a sealed copy, which opens 8-bit values"
             raise InvalidArgument("format", expected=expected, found=format)

@@ -19,7 +19,7 @@ from catch11.data.stores.remote import Where, fetch, is_remote, local
 from catch11.errors import Catch11Error, ReleaseError, UnreadableSource
 from catch11.releases.form import digest
 from catch11.releases.lines import whole_lines
-from catch11.releases.manifest import NAME, Entry, listed_bytes
+from catch11.releases.manifest import ANEW, NAME, Entry, listed_bytes
 
 _HELP = "give what `catch11 recode` wrote"
 
@@ -157,13 +157,9 @@ def _reader(held: Held, path: Path) -> Callable[[Entry], bytes]:
         except (UnreadableSource, Catch11Error) as error:
             reason = getattr(error, "reason", str(error).rstrip("."))
             where = f"{path}/{entry.file}"
-            raise ReleaseError(
-                where, f"it is listed and cannot be read ({reason})", "release it again"
-            ) from None
+            raise ReleaseError(where, f"it is listed and cannot be read ({reason})", ANEW) from None
         if digest(data) != entry.sha256:
-            raise ReleaseError(
-                f"{path}/{entry.file}", "its bytes are not the ones listed", "release it again"
-            )
+            raise ReleaseError(f"{path}/{entry.file}", "its bytes are not the ones listed", ANEW)
         return data
 
     return read

@@ -27,6 +27,7 @@ from catch11.releases.lines import Lines, whole_lines
 
 NAME = "manifest.jsonl"
 VERSION = 1
+ANEW = "get it again from whoever released it"
 _MARK, _END = b',"signature":"', b'"}'
 _TAIL = len(_MARK) + 128 + len(_END)
 
@@ -129,9 +130,9 @@ def listed_bytes(root: Path, entry: Entry) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         reason = f"it is listed and cannot be read ({error.strerror})"
-        raise ReleaseError(path, reason, "release it again") from None
+        raise ReleaseError(path, reason, ANEW) from None
     if digest(data) != entry.sha256:
-        raise ReleaseError(path, "its bytes are not the ones listed", "release it again")
+        raise ReleaseError(path, "its bytes are not the ones listed", ANEW)
     return data
 
 

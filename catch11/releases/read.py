@@ -18,7 +18,7 @@ from catch11.recoding.keep import Keep, keep_of
 from catch11.releases.form import Form, form_of
 from catch11.releases.holdings import Holding, holdings
 from catch11.releases.ledger import Row, read_ledger
-from catch11.releases.manifest import Entry, verify_lines
+from catch11.releases.manifest import ANEW, NAME, Entry, verify_lines
 
 Value = TypeVar("Value")
 
@@ -83,7 +83,7 @@ class Release:
         try:
             return how(self.data(entry), self.canvas)
         except ValueError as error:
-            raise ReleaseError(self.root / entry.file, f"{error}", "release it again") from None
+            raise ReleaseError(self.root / entry.file, f"{error}", ANEW) from None
 
 
 def read_release(dst: str | os.PathLike[str], *, signer: str | None = None) -> Release:
@@ -158,6 +158,20 @@ def _one(holding: Holding, signer: str | None) -> Release:
         files=holding.files,
         others=holding.beside,
     )
+
+
+def unlisted(release: Release) -> tuple[str, ...]:
+    """The warning that files lie in a release's folder which its list does not name; empty without any."""
+    if not (release.root / NAME).is_file():
+        return ()
+    listed = {entry.file for entry in release.entries}
+    found = sorted(path.relative_to(release.root).as_posix() for path in release.root.rglob(f"*{release.form.suffix}"))  # fmt: skip
+    more = [file for file in found if file not in listed]
+    if not more:
+        return ()
+    names = ", ".join(more[:3]) + (f" and {len(more) - 3} more" if len(more) > 3 else "")
+    held = "1 file is" if len(more) == 1 else f"{len(more)} files are"
+    return (f"{held} in the folder and not in the signed list, and not judged: {names}",)
 
 
 def sources_of(

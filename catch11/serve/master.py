@@ -22,7 +22,7 @@ def read_master(file: Path | None = None, *, make: bool = False) -> str:
     if path is not None:
         if make and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_private(secrets.token_hex(32).encode() + b"\n", path)
+            save_private(secrets.token_hex(32).encode() + b"\n", path, what="master secret")
         return _checked(load_private(path, _text, passphrase=None, what="master secret"))
     given = os.environ.get(VARIABLE) or _from_keyring()
     if not given:

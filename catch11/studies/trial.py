@@ -58,8 +58,8 @@ class Trial:
     psnr: dB asked of the spectral, clipped and Gaussian methods; the family's own where None.
     format: png8 is read by each model through its own preprocessing; tensor, floats outside the
     box too, as values of the window. energy: share of the front that the key lets in, the family's own
-    where None. least: directions that the published recoder takes whatever they cost. keep: what deep files keep; spectral ones keep "all"; "sealed"
-    are those for a sealed copy, and "opened" what it makes of them; "originals" are not recoded.
+    where None. least: directions that the published recoder takes whatever they cost. keep: what deep files keep, within `tolerance` where
+    that is not the usual one; spectral ones keep "all"; "sealed" are those for a sealed copy, and "opened" what it makes of them; "originals" are not recoded.
     """
 
     place: Place
@@ -74,6 +74,7 @@ class Trial:
     part: Part = "test"
     tag: str = ""
     keep: str = ""
+    tolerance: float | None = None
 
     @classmethod
     def of(cls, cell: Cell, place: Place, **changes: Any) -> "Trial":
@@ -255,8 +256,9 @@ def _deep(trial: Trial, clean: Windows) -> Made:
     radius: float | Literal["auto"] = DIGITS_RADIUS if trial.place.config == "digits" else "auto"
     chunk = 16 if trial.family in PHOTOGRAPHS else 64
     recoder = DeepRecoder(
-        trial.model, trial.key, keep=trial.keep or None, radius=radius, tag=trial.tag, chunk=chunk
-    )
+        trial.model, trial.key, keep=trial.keep or None, tolerance=trial.tolerance, radius=radius,
+        tag=trial.tag, chunk=chunk,
+    )  # fmt: skip
     with counted(trial.model) as passes:
         made = [recoder(w) for w in clean.split(chunk)]
     reasons = [reason for part in made for reason in part.reasons]

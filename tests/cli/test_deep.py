@@ -85,7 +85,7 @@ def test_what_is_kept_is_stated_measured_and_verified(place: Path, tmp_path: Pat
     other = run(*words, tmp_path / "swapped")
     assert other.status == 1
     reasons = [why for _, why in other.json["problems"]]
-    assert any("the list says that scores within 0.2 is kept" in why for why in reasons)
+    assert any("the list says that it keeps scores within 0.2" in why for why in reasons)
 
 
 def test_a_keep_that_nobody_knows(place: Path, tmp_path: Path) -> None:

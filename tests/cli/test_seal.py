@@ -44,9 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _recode(place: Path, out: Path, *more: object, secret: str = "a.secret"):
+def _recode(place: Path, out: Path, *more: object, source: str = "source"):
     return run(
-        "recode", place / "source", out, "--key", place / "my.key", "--secret", place / secret,
+        "recode", place / source, out, "--key", place / "my.key", "--secret", place / "a.secret",
         "--model", PATCH, "--check", "--psnr", 8, *more,
     )  # fmt: skip
 
@@ -114,16 +114,19 @@ def test_the_owner_verifies_with_it(place: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", ["answer", "scores", "features"])
-def test_what_was_kept_is_measured_through_the_copy(keep: str, place: Path, tmp_path: Path) -> None:
-    """Scores take no gradient; features cannot be read in a graph, and that is said."""
-    out = tmp_path / "out"
+def test_what_was_kept_is_measured_through_the_copy(
+    keep: str, crowded: Path, tmp_path: Path
+) -> None:
+    """Scores take no gradient; features cannot be read in a graph, and that is said: whoever has the
+    secret reads them with the model that was sealed, which is told the same of the rest."""
+    out, place = tmp_path / "out", crowded
     done = _recode(
         place, out, "--method", "deep", "--radius", 64, "--keep", keep,
-        *(("--steps", 400, "--tolerance", 0.3) if keep != "answer" else ()),
+        *(("--steps", 400, "--tolerance", 0.3) if keep != "answer" else ()), source="flat",
     )  # fmt: skip
     assert done.status == 0, done.err
     done = run(
-        "verify", out, "--model", _copy(place), "--source", place / "source", "--secret",
+        "verify", out, "--model", _copy(place), "--source", place / "flat", "--secret",
         place / "a.secret", "--json",
     )  # fmt: skip
     assert done.status == 0, done.err
@@ -134,6 +137,84 @@ def test_what_was_kept_is_measured_through_the_copy(keep: str, place: Path, tmp_
     assert kept["value"] < 0.3 if keep == "scores" else kept["value"] > 0
     said = " ".join(done.json["warnings"])
     assert ("whether features within 0.3 is kept was not measured" in said) == (keep == "features")
+    words = ("verify", out, "--model", PATCH, "--source", place / "flat", "--secret", place / "a.secret")  # fmt: skip
+    done = run(*words, "--json")
+    assert done.status == 0, done.err
+    again = {r["metric"]: r for r in done.json["records"] if r["condition"] == "nte"}
+    assert again["agreement"]["value"] == 1.0
+    assert again["KL, nats"]["value"] == pytest.approx(kept["value"], rel=1e-3)
+    assert "was not measured" not in " ".join(done.json["warnings"])
+    assert (again["distance of features"]["value"] < 0.3) == (keep == "features")
+    done = run(*words, "--keep", "features", "--tolerance", 0.3, "--json")
+    assert done.status == (keep != "features")
+    assert len(done.json["problems"]) == (0 if keep == "features" else kept["n"])
+    assert all(why.endswith("asked was features within 0.3") for _, why in done.json["problems"])
+    assert {r["settings"]["asked"] for r in done.json["records"]} == {"features within 0.3"}
+
+
+def test_the_first_layers_response_is_measured_where_all_is_asked_for(
+    place: Path, crowded: Path, tmp_path: Path
+) -> None:
+    words = ("--model", PATCH, "--source", place / "source", "--keep", "all", "--json")
+    for release, more in ((crowded / "plain", ()), (place / "out", ("--secret", place / "a.secret"))):  # fmt: skip
+        done = run("verify", release, *words, *more)
+        assert done.status == 0, done.err
+        (shift,) = (r for r in done.json["records"] if r["metric"] == "front shift")
+        assert 0 < shift["value"] < 0.1
+    done = run("recode", place / "source", tmp_path / "deep", "--key", place / "my.key", "--model", PATCH, "--method", "deep", "--radius", 64)  # fmt: skip
+    assert done.status == 0, done.err
+    done = run("verify", tmp_path / "deep", *words)
+    assert done.status == 1
+    assert done.json["problems"][0][1].endswith("(all within 0.1); asked was all within 0.1")
+
+
+def test_third_parties_attack_what_lies_there_and_the_licensee_what_its_copy_opens(
+    place: Path, tmp_path: Path
+) -> None:
+    words = (
+        "attack", place / "out", "--model", PATCH, "--rival", DENSE, "--source", place / "source",
+        "--secret", place / "a.secret", "--limit", COUNT,
+    )  # fmt: skip
+    done = run(*words, "--key", place / "my.key", "--public", place / "source", "--attack",
+               "project-inpaint", "--records", tmp_path / "r.jsonl", "--json")  # fmt: skip
+    assert done.status == 0, done.err
+    rows = [r for r in done.json["records"] if r["attack"] and r["model"] == "dense"]
+    found = {r["settings"]["read"]: r for r in rows}
+    assert set(found) == {"sealed", "opened"}
+    assert found["sealed"]["psnr"] + 5 < found["opened"]["psnr"]
+    assert found["sealed"]["value"] + 0.3 < found["opened"]["value"]
+    assert [("weights" in found[read]["knowledge"]) for read in ("sealed", "opened")] == [False, True]  # fmt: skip
+    plain = {(r["model"], r["condition"]): r["value"] for r in done.json["records"] if r["attack"] is None and r["metric"] == "agreement"}  # fmt: skip
+    assert plain["patch", "nte"] == 1.0
+    assert plain["dense", "nte"] < 0.5
+    again = run(*words, "--key", place / "my.key", "--public", place / "source", "--attack",
+                "project-inpaint", "--records", tmp_path / "r.jsonl", "--json")  # fmt: skip
+    assert again.json["records"] == done.json["records"]
+    done = run(*words[:-1], 10, "--training", 10, "--question", "bright", "--quick", "--json")
+    assert done.status == 0, done.err
+    licensed = [r for r in done.json["records"] if "weights" in r["knowledge"]]
+    assert {(r["attack"], r["settings"]["read"]) for r in licensed} == {("licensee-head", "opened")}
+
+
+def test_a_bare_file_says_whose_it_is(place: Path, crowded: Path) -> None:
+    file = sorted((place / "out").glob("**/*.png"))[0]
+    words = ("seal", file, "--check", "--secret", crowded / "b.secret")
+    done = run(*words, "--secret", place / "a.secret", "--json")
+    assert done.status == 0, done.err
+    assert (done.json["secret"], done.json["seal"]) == (str(place / "a.secret"), _secret(place).fingerprint)  # fmt: skip
+    done = run(*words)
+    assert done.status == 1
+    assert "sealed under none of these secrets, or changed after it was sealed" in done.out
+    plain = next((crowded / "plain").glob("**/*.png"))
+    assert run("seal", plain, "--check", "--secret", place / "a.secret").status == 1
+
+
+def test_files_that_nobody_signed_are_counted(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "out", tmp_path / "out")
+    shutil.copy(next((place / "source").glob("**/*.png")), tmp_path / "out" / "mine.png")
+    done = run("verify", tmp_path / "out", "--model", _copy(place), "--json")
+    assert done.status == 0, done.err
+    assert "1 file is in the folder and not in the signed list, and not judged: mine.png" in done.json["warnings"]  # fmt: skip
 
 
 def test_the_same_run_writes_the_same_bytes(place: Path, tmp_path: Path) -> None:
@@ -240,8 +321,29 @@ BAD = (
     Bad("verify {}/out --model onnx:{}/copy.onnx --secret {}/b.secret", "found that of another copy"),
     Bad("attack {}/out --model PATCH --rival DENSE --source {}/source", "which opens it, found py:catch11.studies.nets.digits:patch"),
     Bad("attack {}/plain --model onnx:{}/copy.onnx --rival DENSE --source {}/source", "expected no sealed copy, found onnx:"),
-    Bad("attack {}/out --model onnx:{}/copy.onnx --rival DENSE --source {}/source --public {}/source --attack licensee-decoder", "recode the same sources with the same options but --secret, and attack that release"),
+    Bad("attack {}/out --model onnx:{}/copy.onnx --rival DENSE --source {}/source --public {}/source --attack licensee-decoder", "give --secret with the model that was sealed"),
     Bad("attack {}/flat-out --model onnx:{}/copy.onnx --rival DENSE --source {}/flat", "labels: expected them, to judge a sealed copy by, found none"),
+    Bad("attack {}/out --model PATCH --rival DENSE --source {}/source --attack licensee-inversion", "whoever has its --secret may give the model that was sealed"),
+    Bad("attack {}/out --rival DENSE --source {}/source --attack licensee-inversion", "give --secret with the model that was sealed"),
+    Bad("attack {}/out --rival DENSE --source {}/source --secret {}/a.secret", "--model: expected the model that was sealed, beside the secret of its copy, found none"),
+    Bad("attack {}/out --model onnx:{}/copy.onnx --rival DENSE --source {}/source --secret {}/a.secret", "beside the secret of its copy, found onnx:"),
+    Bad("attack {}/out --model DENSE --rival PATCH --source {}/source --secret {}/a.secret", "found one with another first layer"),
+    Bad("attack {}/out --model PATCH --rival DENSE --source {}/source --secret {}/b.secret", "--secret: expected that of the sealed copy"),
+    Bad("attack {}/out --model PATCH --rival DENSE --source {}/source --secret {}/p.secret", "--secret: expected that of a sealed copy, found that of a personalised one"),
+    Bad("attack {}/plain --model PATCH --rival DENSE --source {}/source --secret {}/a.secret", "--secret: expected none of a sealed copy, found that of another copy"),
+    Bad("attack {}/out --model PATCH --rival DENSE --source {}/source --secret {}/my.key", "my.key: not a usable secret file: it holds no secret of a copy"),
+    Bad("verify {}/out --model DENSE --secret {}/a.secret", "found one with another first layer"),
+    Bad("verify {}/plain --model PATCH --source {}/source --keep feature", "found 'feature'; nearest: features"),
+    Bad("verify {}/plain --model PATCH --source {}/source --keep layer:9", "--keep: expected logits, features or a module's name (below 0, 1, 2, 3, 4, 5), found 9"),
+    Bad("verify {}/plain --model PATCH --keep features", "--keep: expected the sources (--source), to measure it by, found none"),
+    Bad("verify {}/plain --model PATCH --source {}/source --tolerance 0.1", "--tolerance: expected --keep beside it, found no --keep"),
+    Bad("verify {}/out --model onnx:{}/copy.onnx --source {}/source --secret {}/a.secret --keep features", "found features; give --secret with the model that was sealed"),
+    Bad("seal PATCH --secret {}/n.secret", "seal: expected --output FILE and one --secret, found no --output"),
+    Bad("seal PATCH -o {}/x.onnx --secret {}/n.secret --secret {}/a.secret", "expected --output FILE and one --secret, found 2 secrets"),
+    Bad("seal {}/my.key --check --secret {}/a.secret", "my.key: not a usable picture"),
+    Bad("seal {}/out/no.png --check --secret {}/a.secret", "no.png: not a usable picture"),
+    Bad("seal {}/my.key --check --secret {}/p.secret", "expected secrets of sealed copies, found that of a personalised one"),
+    Bad("seal {}/my.key --check --secret {}/a.secret -o {}/x.onnx", "--check: expected no --output beside it"),
     Bad("verify {}/plain --model PATCH --secret {}/a.secret", "expected none of a sealed copy, found that of another copy"),
 )  # fmt: skip
 
@@ -256,7 +358,7 @@ def crowded(place: Path) -> Path:
     assert run("key", DENSE, "-o", place / "dense.key").status == 0
     assert run("recode", place / "source", place / "plain", "--key", place / "my.key").status == 0
     (place / "flat").mkdir()
-    for number, path in enumerate(sorted((place / "source").glob("**/*.png"))[:4]):
+    for number, path in enumerate(sorted((place / "source").glob("**/*.png"))[:6]):
         shutil.copy(path, place / "flat" / f"{number}.png")
     words = ("--key", place / "my.key", "--secret", place / "a.secret")
     assert run("recode", place / "flat", place / "flat-out", *words).status == 0

@@ -192,7 +192,7 @@ def test_what_rows_keep_is_measured_again(world: Path) -> None:
     assert status == 1
     name, reason = found["problems"][0]
     assert name.split("#")[0] in ("one.csv", "two.csv")
-    assert "(scores within 0.01); the list says that scores within 0.01 is kept" in reason
+    assert "(scores within 0.01); the list says that it keeps scores within 0.01" in reason
 
 
 def test_a_changed_file_is_told(world: Path) -> None:

@@ -88,7 +88,7 @@ class Bad(NamedTuple):
 
 BAD = [
     Bad("nothing", lambda: b"", "cut short"),
-    Bad("noise", lambda: bytes(range(256)), "not a key file"),
+    Bad("noise", lambda: bytes(range(256)), "not a usable secret file: it is none"),
     Bad("cut", lambda: PLAIN[:-3], "damaged"),
     Bad("a key", lambda: key_bytes(build_key(digits.patch())), "no secret of a copy"),
     Bad("version", lambda: _facts(lambda m: m.update(version="2")), "version is '2'"),
@@ -100,7 +100,7 @@ BAD = [
     Bad("floats", lambda: _signed(scramble="[[3, 8.5, 8], [2, 2], false, true]"), "do not fit together"),
     Bad("kinds", lambda: _signed(scramble="[[3, 8, 8], [2, 2], 0, 1]"), "do not fit together"),
     Bad("words", lambda: _signed(scramble="no JSON"), "header is damaged"),
-    Bad("deep", lambda: _signed(scramble="[" * 100_000), "not a key file|header is damaged"),
+    Bad("deep", lambda: _signed(scramble="[" * 100_000), "secret file: it is none|header is damaged"),
 ]  # fmt: skip
 
 

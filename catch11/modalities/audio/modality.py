@@ -27,7 +27,7 @@ AUDIO = Modality(
     verify=Action(
         run=verify,
         takes=options(
-            "rivals source labels key ledger max_drop max_rival limit batch seed engine workers address"
+            "rivals source labels key keep tolerance ledger max_drop max_rival limit batch seed engine workers address"
         ),
     ),
     attack=Takes(

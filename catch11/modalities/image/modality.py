@@ -79,12 +79,12 @@ IMAGE = Modality(
     verify=Action(
         run=verify,
         takes=options(
-            "rivals source labels key copy ledger prompt max_drop max_rival limit batch seed engine workers address"
+            "rivals source labels key copy keep tolerance ledger prompt max_drop max_rival limit batch seed engine workers address"
         ),
     ),
     attack=Takes(
         takes=options(
-            "rivals model attacks source key public others labels learn records ledger "
+            "rivals model copy attacks source key public others labels learn records ledger "
             "limit training control seed question "
             "minutes quick engine workers address"
         ),

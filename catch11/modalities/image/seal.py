@@ -3,7 +3,7 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from torch.nn import functional
 
 from catch11.copies.seal import SealSecret, seal_secret
 from catch11.crypto.opening import Opening
+from catch11.data.pictures import decode_picture, read_source
 from catch11.data.windows import as_pictures
 from catch11.errors import InvalidArgument, MissingExtra
 from catch11.fronts.find import first_tensor
+from catch11.modalities.image.png8 import PNG8
 from catch11.models.answer import cause_line
 from catch11.models.files.sidecar import SEAL, canvas_facts, stated_canvas
 from catch11.models.frame import Model
@@ -73,6 +75,18 @@ def seal(model: Model, path: str | Path, *, secret: SealSecret | bytes | None = 
                 made.chmod(0o600)  # it holds the key
             made.rename(path.parent / made.name)
     return secret
+
+
+def sealed_by(file: Path, secrets: Sequence[SealSecret]) -> SealSecret | None:
+    """Of some secrets the one under which a bare file was sealed; None where it is none of theirs, or was
+    changed since. Raises UnreadablePicture."""
+    data = read_source(file)
+    decode_picture(data, path=file)
+    for secret in secrets:
+        with contextlib.suppress(ValueError):  # of another size than this one's model reads
+            if secret.intact(PNG8.window(data, secret.canvas)[None])[0]:
+                return secret
+    return None
 
 
 def check_place(path: Path) -> str:

@@ -27,7 +27,7 @@ from catch11.modalities.table.model import TableModel
 from catch11.modalities.table.release import part_name
 from catch11.modalities.table.scores import classes_of, clean_table, rows_by_source, rows_of
 from catch11.releases.manifest import signer_of
-from catch11.releases.read import read_release
+from catch11.releases.read import read_release, unlisted
 
 Rows = Float[Tensor, "row column"]
 
@@ -88,7 +88,7 @@ def verify_rows(
             *class_scores(tally, models),
             *(one.by(next(iter(models)), "nte") for one in kept_measures(tally, seed=seed)),
         ],
-        said=() if source is not None else unsourced(held.keep),
+        said=(*unlisted(held), *(() if source is not None else unsourced(held.keep))),
         withheld=sum(row.outcome == "withheld" for row in rows.values()),
         unit="rows",
         files=len(held.entries),

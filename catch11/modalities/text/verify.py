@@ -36,7 +36,7 @@ from catch11.modalities.text.scores import (
 )
 from catch11.recoding.keep import Keep
 from catch11.releases.manifest import signer_of
-from catch11.releases.read import read_release
+from catch11.releases.read import read_release, unlisted
 
 
 def verify_texts(
@@ -83,7 +83,7 @@ def verify_texts(
         sourced=True,
         scores=documents.scores,
         drop=documents.drop,
-        said=documents.unfed(),
+        said=(*unlisted(held), *documents.unfed()),
         unit="documents",
         handled=False,  # the control is another model's embeddings
     )

@@ -143,7 +143,7 @@ def _attackers(
         yield plain
     held: dict[tuple[int, bool], list[Record]] = defaultdict(list)
     for record in attacks:
-        if record.role in ("ta", "ga") or _licensed(record):
+        if record.role in ("ta", "ga") or _own(record):
             rank = sum(_RANK.get(name, 0) for name in record.knowledge)
             held[rank, record.attack == _CLEAN].append(record)
     for (_, trains), group in sorted(held.items(), key=lambda item: item[0]):
@@ -163,6 +163,12 @@ def _attackers(
 
 def _licensed(record: Record) -> bool:
     return LICENSED in record.knowledge
+
+
+def _own(record: Record) -> bool:
+    """Whether it is the licensee's model that answers what nobody licensed. What that model makes of a
+    picture which the licensee restored says nothing: it reads the file."""
+    return _licensed(record) and bool(record.settings.get("question"))
 
 
 def knows(record: Record) -> str:

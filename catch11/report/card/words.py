@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from catch11.evaluation.record import Record
-from catch11.report.card.threats import Card, Row
+from catch11.report.card.threats import LICENSED, Card, Row
 
 UNEVEN = "A line of fewer files than others is less sure and more often the best by luck."
 
@@ -56,6 +56,8 @@ def clean_cell(row: Row) -> str:
 
 def _gets(record: Record) -> str:
     interval = f"{share(record.value)} [{share(record.low)}, {share(record.high)}]"
+    if LICENSED in record.knowledge and record.psnr is not None:
+        interval += f" of pictures of {record.psnr:.1f} dB"
     return interval if record.metric == "accuracy" else f"{interval} {record.metric}"
 
 

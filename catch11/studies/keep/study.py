@@ -20,14 +20,16 @@ EFFORT: Mapping[Scale, Mapping[str, tuple[int, int, int]]] = {
 }
 ROWS: Mapping[Scale, Mapping[str, tuple[str, ...]]] = {
     "quick": {
-        "thumbnails": ("originals", "answer", "scores", "features", "all", "sealed"),
-        "photographs": ("originals", "answer", "features", "all", "sealed"),
+        "thumbnails": ("originals", "answer", "scores", "features", "layer", "all", "sealed"),
+        "photographs": ("originals", "answer", "scores", "features", "all", "sealed"),
     },
     "full": dict.fromkeys(
         ("thumbnails", "photographs"),
         ("originals", "answer", "scores", "features", "layer", "all", "sealed"),
     ),
 }
+# The layer that is kept, and within what: of ResNet-20 as near as a search comes; else the last stage but one.
+LAYERS = {"thumbnails": ("layer3", 0.3)}
 SPECTRAL = ("all", "sealed")  # what is sealed is the most that files can hold: all
 PUPILS = {"thumbnails": ("resnet32", "patch-twin"), "photographs": ("lite0", "squeezenet", "dense")}
 PARTS = ("use", "third parties", "licensee")
@@ -71,12 +73,15 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return [*seen, *questions(trial, lessons)]
 
 
-def _changes(cell: Cell, place: Place) -> dict[str, str]:
+def _changes(cell: Cell, place: Place) -> dict[str, object]:
     """What the cell's keep means of a trial: a layer by name, and sealed files as their licensee reads
     them."""
     keep = str(cell.settings["keep"])
     if keep == "layer":
         trial = Trial.of(cell, place)
+        if trial.kind in LAYERS:
+            name, tolerance = LAYERS[trial.kind]
+            return {"keep": f"layer:{name}", "tolerance": tolerance}
         return {"keep": f"layer:{[*stages(trial.model)][-2]}"}
     if (keep, cell.settings["of"]) == ("sealed", "use"):
         return {"keep": "opened"}
@@ -102,7 +107,8 @@ def _counted(records: Sequence[Record]) -> Pivot:
         records,
         row={"pictures": setting("family"), "measured": _text, "n": n},
         column=setting("keep"),
-        caption="shares, AUC of questions (.5 is chance), nats, dB; n pictures; each with its 95 % interval",
+        caption="shares, AUC of questions (.5 is chance), nats, dB; n pictures; each with its 95 % interval; "
+        "of thumbnails the layer is layer3 within .3",
     )
 
 

@@ -126,7 +126,8 @@ def _heads(trial: Trial, lessons: Trial, before: Tensor, after: Tensor) -> dict[
 
 
 def _tuned(trial: Trial, lessons: Trial) -> Sequence[Record]:
-    """The layers above, tuned on labelled files, used on originals."""
+    """The layers above, tuned on labelled files, used on originals; beside originals, which are the
+    control of what files teach, the same layers as they were."""
     model = trial.model
     reader = upper(model)
     learning = [p for p in reader.parameters() if p.requires_grad]
@@ -141,7 +142,11 @@ def _tuned(trial: Trial, lessons: Trial) -> Sequence[Record]:
     with torch.no_grad():
         given = torch.cat([reader(part).argmax(1) for part in trial.clean.split(32)])
     share = accuracy(matches(given, trial.truth))
-    return [line(trial, "tuned on files, originals", share, len(given), metric="share")]
+    made = [line(trial, "tuned on files, originals", share, len(given), metric="share")]
+    if trial.keep == "originals":
+        untuned = accuracy(matches(trial.read(trial.authorized, trial.clean), trial.truth))
+        made.append(line(trial, "not tuned, originals", untuned, len(given), metric="share"))
+    return made
 
 
 def upper(model: Model) -> Reader:

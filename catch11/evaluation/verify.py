@@ -122,6 +122,8 @@ def verify(
         "labels": truth.source if truth else None,
         **kept_facts(release),
     }
+    if windows.opens:
+        settings["authorized reads"] = "opened"  # and all others the files as they are
     if asked is not None:
         settings["asked"] = asked.near
     if model.prompt is not None:
@@ -262,7 +264,7 @@ class _Windows:
             fine = not self.release.form.exact_for_stock_pipelines and condition != "clean"
             for name, model in self.models.items():
                 windows = made.windows[condition]
-                if self._opens and name == authorized:
+                if self.opens and name == authorized:
                     shown = as_pictures(self._read(windows, condition), self.release.canvas)
                     given = answers(model, shown)
                 elif self.copy is not None and name == authorized and condition != "nte":
@@ -288,7 +290,7 @@ class _Windows:
         tally.problems += broken(self.keep, made.files, found, alike, said=said)
 
     @property
-    def _opens(self) -> bool:
+    def opens(self) -> bool:
         """Whether the authorized model is the one that was sealed, and reads what its copy would open."""
         return isinstance(self.copy, SealSecret) and not seal_of(next(iter(self.models.values())))
 
@@ -297,7 +299,7 @@ class _Windows:
         sealed files what they hold where it is the model that was sealed."""
         if self.copy is None:
             return windows
-        if self._opens:
+        if self.opens:
             assert isinstance(self.copy, SealSecret)
             return self.copy.opened(windows) if condition == "nte" else self.copy.cleared(windows)
         return windows if condition == "nte" else self.copy.as_read(windows)

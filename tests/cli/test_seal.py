@@ -155,15 +155,15 @@ def test_what_was_kept_is_measured_through_the_copy(
 def test_the_first_layers_response_is_measured_where_all_is_asked_for(
     place: Path, crowded: Path, tmp_path: Path
 ) -> None:
-    words = ("--model", PATCH, "--source", place / "source", "--keep", "all", "--json")
+    words = ("--model", PATCH, "--keep", "all", "--json", "--source")
     for release, more in ((crowded / "plain", ()), (place / "out", ("--secret", place / "a.secret"))):  # fmt: skip
-        done = run("verify", release, *words, *more)
+        done = run("verify", release, *words, place / "source", *more)
         assert done.status == 0, done.err
         (shift,) = (r for r in done.json["records"] if r["metric"] == "front shift")
         assert 0 < shift["value"] < 0.1
-    done = run("recode", place / "source", tmp_path / "deep", "--key", place / "my.key", "--model", PATCH, "--method", "deep", "--radius", 64)  # fmt: skip
+    done = run("recode", crowded / "flat", tmp_path / "deep", "--key", place / "my.key", "--model", PATCH, "--method", "deep", "--radius", 64)  # fmt: skip
     assert done.status == 0, done.err
-    done = run("verify", tmp_path / "deep", *words)
+    done = run("verify", tmp_path / "deep", *words, crowded / "flat")
     assert done.status == 1
     assert done.json["problems"][0][1].endswith("(all within 0.1); asked was all within 0.1")
 

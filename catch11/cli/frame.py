@@ -34,6 +34,7 @@ from catch11.errors import Catch11Error, InvalidArgument
 PANELS = ("Start", "Release", "Check", "Research", "Operate")
 FINDING, BAD, INTERRUPTED = 1, 2, 130
 NAME = "catch11"
+_CALLED = {"copy": "secret"}  # arguments of Python whose options have another name
 LINE = 300  # characters of a stranger's error that are shown
 
 
@@ -269,6 +270,7 @@ def fail(error: BaseException, *, debug: bool, options: Collection[str] = ()) ->
 
 def _option(argument: str, options: Collection[str]) -> str | None:
     """The option that an argument is; what is given several times is called by its plural there."""
+    argument = _CALLED.get(argument, argument)
     return next((one for one in options if argument in (one, f"{one}s")), None)
 
 

@@ -34,8 +34,7 @@ class Options:
             if value == field.default or name in Options.__slots__:
                 continue
             if name not in known:
-                called = "secret" if name == "copy" else name
-                raise InvalidArgument(called, expected=f"no such option for {kind}", found="it")
+                raise InvalidArgument(name, expected=f"no such option for {kind}", found="it")
             found[name] = value
         return found
 

@@ -270,15 +270,16 @@ def test_scored_alike(cluster: Path, tmp_path: Path) -> None:
     assert made[0] == made[1]
     assert {record["attack"] for record in made[0]["records"]} >= {"blur", "project-out"}
     deep = DeepRecoder(world.model, world.key, keep="scores")
-    kept = []
-    for name, by in (("here", {}), ("ray", on_ray)):
+    answers = []
+    ways: list[tuple[str, dict[str, Any]]] = [("here", {}), ("ray", on_ray)]
+    for name, by in ways:
         done = release(world.source, tmp_path / name / "out", deep, check=world.model, **by)
         files = sorted((tmp_path / name / "out").glob("*.png"))
         assert done.written == len(files) == 7
         pictures = world.model.preprocess([Image.open(file) for file in files])
-        kept.append(world.model.answers(pictures).tolist())
-    assert kept[0] == kept[1]
-    assert len(set(kept[0])) > 1
+        answers.append(world.model.answers(pictures).tolist())
+    assert answers[0] == answers[1]
+    assert len(set(answers[0])) > 1
 
 
 def test_bad_engines_and_addresses(tmp_path: Path, fill: Fill, small: SpectralRecoder) -> None:

@@ -2,8 +2,8 @@
 
 Spectral and scramble output gives the key's subspace away: three chosen pictures span that of a small
 transformer. So files of those recoders are had within a quota that the grant states, 0 unless said: as many
-as were sent, or, where there are more, as many rows and documents as were given out;
-deep files, and files sealed for one copy, are not counted.
+as were sent, or, where there are more, as many rows and documents. Against it counts what the tenant had of all keys that
+share a ledger, as those of one model and joint ones do; deep files, and files sealed for one copy, are not counted.
 """
 
 import secrets
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catch11.errors import InvalidArgument
@@ -94,12 +94,13 @@ def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
             .where(GrantRow.tenant == tenant, GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
             .order_by(KeyRow.created, GrantRow.created)
         ).all()
+        spent = _spent(session, tenant)
     found: dict[str, dict[str, Any]] = {}
     for key, grant in rows:
         facts = found.setdefault(key.id, {**facts_of(key), "grants": []})
         facts["grants"].append(
             {"purpose": grant.purpose, "keep": grant.keep.split(","), "quota": grant.quota,
-             "left": grant.quota - grant.spent}
+             "left": max(0, grant.quota - spent.get(key.ledger, 0))}
         )  # fmt: skip
     return list(found.values())
 
@@ -153,33 +154,38 @@ def find_grant(
 def spend(session: Session, grant: str, count: int) -> None:
     """Take files, rows or documents from a grant's quota, all or none; of one whose key was rotated, from the one in
     its place. Raises Forbidden."""
-    grant = _heir(session, grant)
-    done = session.execute(
-        update(GrantRow)
-        .where(GrantRow.id == grant, GrantRow.spent + count <= GrantRow.quota)
-        .values(spent=GrantRow.spent + count)
-    )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise Forbidden(
-            "spectral and scramble files come within the quota of your grant, each row of a table and each "
-            "document counted, which these would pass; send fewer, keep less (answer, scores or features), or ask the operator."
-        )
-
-
-def _heir(session: Session, grant: str) -> str:
     row, ledger = session.execute(
         select(GrantRow, KeyRow.ledger)
         .join(KeyRow, KeyRow.id == GrantRow.key_id)
         .where(GrantRow.id == grant)
     ).one()
-    if row.ended is None:
-        return grant
-    found = session.scalar(
-        select(GrantRow.id)
+    # Locked in one order, so that two requests at once do not both find the last file left.
+    rows = session.execute(
+        select(GrantRow, KeyRow.state)
         .join(KeyRow, KeyRow.id == GrantRow.key_id)
-        .where(
-            KeyRow.ledger == ledger, KeyRow.state == ACTIVE, GrantRow.tenant == row.tenant,
-            GrantRow.purpose == row.purpose, GrantRow.ended.is_(None),
+        .where(KeyRow.ledger == ledger, GrantRow.tenant == row.tenant)
+        .order_by(GrantRow.id)
+        .with_for_update(of=GrantRow)
+        .execution_options(populate_existing=True)
+    ).all()
+    if row.ended is not None:
+        heirs = (one for one, state in rows if one.purpose == row.purpose and one.ended is None and state == ACTIVE)  # fmt: skip
+        row = next(heirs, row)
+    if sum(one.spent for one, _ in rows) + count > row.quota:
+        raise Forbidden(
+            "spectral and scramble files come within the quota of your grant, each row of a table and each "
+            "document counted and what you had of other keys of the model too, which these would pass; send fewer, keep "
+            "less (answer, scores or features), or ask the operator."
         )
-    )  # fmt: skip
-    return found or grant
+    row.spent += count
+
+
+def _spent(session: Session, tenant: str) -> dict[str, int]:
+    """What a tenant had within its quotas, by ledger."""
+    rows = session.execute(
+        select(KeyRow.ledger, func.sum(GrantRow.spent))
+        .join(KeyRow, KeyRow.id == GrantRow.key_id)
+        .where(GrantRow.tenant == tenant)
+        .group_by(KeyRow.ledger)
+    ).all()
+    return {ledger: int(count) for ledger, count in rows}

@@ -43,7 +43,7 @@ class Granted:
 
 def add_grant(
     store: Store, key: str, tenant: str, *, keep: tuple[str, ...] = ("answer",),
-    purpose: str = "any", quota: int = 0,
+    purpose: str = "any", quota: int = 0, by: str = "operator",
 ) -> str:  # fmt: skip
     """Let a tenant use a key; its id. Said again for the same purpose, it takes the old one's place.
 
@@ -53,6 +53,8 @@ def add_grant(
     check_tenant(tenant)
     for one in keep:
         parse_keep(one)
+        if "," in one:  # which stands between two
+            raise InvalidArgument("keep", expected="no comma in a layer's name", found=repr(one))
     if not keep or not 0 <= quota <= 10**9 or not 1 <= len(purpose) <= 100:
         raise InvalidArgument("grant", expected="a keep, a purpose and a quota of 0 or more", found=quota)  # fmt: skip
     now = time.time()
@@ -64,11 +66,11 @@ def add_grant(
             grant = GrantRow(id=secrets.token_hex(8), key_id=row.id, tenant=tenant, purpose=purpose, spent=0, created=now)  # fmt: skip
             session.add(grant)
         grant.keep, grant.quota, grant.ended = ",".join(keep), quota, None
-        note(store, session, "grant", tenant=tenant, key=row.fingerprint, detail=f"{purpose}: {grant.keep}, quota {quota}")  # fmt: skip
+        note(store, session, "grant", tenant=tenant, key=row.fingerprint, detail=f"{purpose}: {grant.keep}, quota {quota}, by {by}")  # fmt: skip
         return grant.id
 
 
-def end_grants(store: Store, key: str, tenant: str) -> int:
+def end_grants(store: Store, key: str, tenant: str, *, by: str = "operator") -> int:
     """Take all grants of a key from a tenant; how many there were."""
     with store.begin() as session:
         row = key_row(session, key)
@@ -79,10 +81,32 @@ def end_grants(store: Store, key: str, tenant: str) -> int:
         ).all()
         for grant in found:
             grant.ended = time.time()
-        note(
-            store, session, "grant end", tenant=tenant, key=row.fingerprint, detail=f"{len(found)}"
-        )
+        detail = f"{len(found)}, by {by}"
+        note(store, session, "grant end", tenant=tenant, key=row.fingerprint, detail=detail)
         return len(found)
+
+
+def list_grants(store: Store) -> list[dict[str, Any]]:
+    """All grants of active keys that stand, in the order in which they came. key: its name."""
+    with store.reading() as session:
+        rows = session.execute(
+            select(KeyRow, GrantRow)
+            .join(GrantRow, GrantRow.key_id == KeyRow.id)
+            .where(GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
+            .order_by(GrantRow.created)
+        ).all()
+        spent = {grant.tenant: _spent(session, grant.tenant) for _, grant in rows}
+    return [
+        {"key": key.name, "tenant": grant.tenant, **_facts(grant, spent[grant.tenant].get(key.ledger, 0))}
+        for key, grant in rows
+    ]  # fmt: skip
+
+
+def _facts(grant: GrantRow, spent: int) -> dict[str, Any]:
+    return {
+        "purpose": grant.purpose, "keep": grant.keep.split(","), "quota": grant.quota,
+        "left": max(0, grant.quota - spent),
+    }  # fmt: skip
 
 
 def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
@@ -98,10 +122,7 @@ def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for key, grant in rows:
         facts = found.setdefault(key.id, {**facts_of(key), "grants": []})
-        facts["grants"].append(
-            {"purpose": grant.purpose, "keep": grant.keep.split(","), "quota": grant.quota,
-             "left": max(0, grant.quota - spent.get(key.ledger, 0))}
-        )  # fmt: skip
+        facts["grants"].append(_facts(grant, spent.get(key.ledger, 0)))
     return list(found.values())
 
 

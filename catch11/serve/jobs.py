@@ -70,7 +70,7 @@ def create(
                 same = (JobRow.tenant == who.tenant, JobRow.again == again)
                 if (known := session.scalar(select(JobRow).where(*same))) is not None:
                     if known.asked != asked:
-                        raise Refused(_OTHER)
+                        raise Refused(_OTHER, status=409)
                     return known.id, False
             granted = admitted(session, who, ask, busy=busy)
             row = job_row(name, who, ask, granted, state=OPEN)

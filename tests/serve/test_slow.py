@@ -20,14 +20,9 @@ from catch11.serve.store import Store
 from catch11.serve.tokens import Doorkeeper, Limits, create_token
 from catch11.serve.wire import PunctualProtocol
 from tests.serve.gateway import Gateway, gateway
-from tests.world import World, build_world
+from tests.world import World
 
 LIMITS = Limits(rate=100_000, size=1 << 20, total=4 << 20, concurrent=8)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), count=16)
 
 
 @pytest.fixture(scope="module")

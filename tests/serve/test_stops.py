@@ -27,15 +27,10 @@ from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
 from tests.serve.conftest import LONG, MASTER
 from tests.serve.gateway import gateway, pngs, run_job, send
-from tests.world import CANVAS, LABELS, NETS, World, build_world
+from tests.world import CANVAS, LABELS, NETS, World
 
 COUNT = int(os.environ.get("CATCH11_PICTURES", "40"))
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), count=16)
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def spend(session: Session, grant: str, count: int) -> None:
         .join(KeyRow, KeyRow.id == GrantRow.key_id)
         .where(KeyRow.ledger == ledger, GrantRow.tenant == row.tenant)
         .order_by(GrantRow.id)
-        .with_for_update(of=GrantRow)
+        .with_for_update(of=GrantRow, key_share=True)
         .execution_options(populate_existing=True)
     ).all()
     if row.ended is not None:

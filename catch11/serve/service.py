@@ -25,7 +25,7 @@ from catch11.serve.refusals import Refused
 from catch11.serve.settings import Settings, job_place, make_private
 from catch11.serve.store import Store
 from catch11.serve.tokens import Bearer, Doorkeeper, Limits
-from catch11.serve.uploads import Readable, Stored, keep_part, take_part
+from catch11.serve.uploads import Readable, Stored, keep_part, safe_name, take_part
 from catch11.serve.vault import Vault
 from catch11.serve.worker import Told, Workers
 
@@ -57,6 +57,7 @@ class Service:
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._held: IO[bytes] | None = None
         self._lock, self._filling = Lock(), set[str]()
+        self._placing = [Lock() for _ in range(64)]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -185,9 +186,18 @@ class Service:
         if count >= limits.parts:
             sentence = f"the job has {limits.parts} files, as many as this token may; start it."
             raise Refused(sentence, status=413)
-        part = keep_part(root, name, data, kind=kind, limits=limits)
-        _check_total(limits, size + part.size)
-        jobs.add_part(self.store, job, part)
+        with self._placing[
+            hash((job, name)) % len(self._placing)
+        ]:  # what is noted is what lies there
+            there = (root / safe_name(name)).exists()
+            part = keep_part(root, name, data, kind=kind, limits=limits)
+            try:
+                _check_total(limits, size + part.size)
+                jobs.add_part(self.store, job, part)
+            except Refused:
+                if not there:
+                    (root / name).unlink(missing_ok=True)
+                raise
         self.meters.files.inc()
         return part
 

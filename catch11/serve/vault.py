@@ -179,19 +179,19 @@ class Vault:
 
     def opened(self, name: str) -> Opened:
         """A key by its id. Raises Revoked, Unknown."""
-        row = self._row(name)
-        with self._lock:
+        with self.store.reading() as session, self._lock:
+            row = self._row(session, name)
             if name not in self._held:
                 self._held[name] = _opened(self.store, row)
             return self._held[name]
 
     def check(self, name: str) -> None:
         """Raises Revoked for a key that was revoked, Unknown for none."""
-        self._row(name)
-
-    def _row(self, name: str) -> KeyRow:
         with self.store.reading() as session:
-            row = session.get(KeyRow, name)
+            self._row(session, name)
+
+    def _row(self, session: Session, name: str) -> KeyRow:
+        row = session.get(KeyRow, name)
         if row is None:
             raise Unknown("key", name)
         if row.state == REVOKED:

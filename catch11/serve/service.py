@@ -55,7 +55,7 @@ class Service:
         self.ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._held: IO[bytes] | None = None
+        self._held = False
         self._lock, self._filling = Lock(), set[str]()
         self._placing = [Lock() for _ in range(64)]
 
@@ -63,19 +63,17 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Workers at work until the end of the block; then no accepted job is lost."""
         self._loop = asyncio.get_running_loop()
-        self._lock_folder()
-        await asyncio.to_thread(self._start)
-        sweeper = asyncio.create_task(self._sweep())
-        self.ready = True
-        try:
-            yield
-        finally:
-            self.ready = False
-            sweeper.cancel()
-            await asyncio.to_thread(self._stop)
-            self._heavy.shutdown(wait=False, cancel_futures=True)
-            if self._held is not None:
-                self._held.close()
+        with self.held():
+            await asyncio.to_thread(self._start)
+            sweeper = asyncio.create_task(self._sweep())
+            self.ready = True
+            try:
+                yield
+            finally:
+                self.ready = False
+                sweeper.cancel()
+                await asyncio.to_thread(self._stop)
+                self._heavy.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:
         make_private(self.settings.home / "jobs")
@@ -262,19 +260,32 @@ class Service:
         if retention.forget(self.store, job, state=state):
             shutil.rmtree(job_place(self.settings.home, job).root, ignore_errors=True)
 
-    def _lock_folder(self) -> None:
-        make_private(self.settings.home)
-        self._held = open(self.settings.home / "running", "wb")  # noqa: SIM115 - held until the end
-        if fcntl is None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder is this gateway's until the end of the block, or of the one around it. Raises InvalidArgument."""
+        if self._held:
+            yield
             return
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._held.close()
-            raise InvalidArgument(
-                "home", expected="a folder that no other gateway runs on", found=str(self.settings.home),
-                remedy="stop that one, or give another --home",
-            ) from None  # fmt: skip
+        make_private(self.settings.home)
+        with open(self.settings.home / "running", "wb") as file:
+            _lock(file, self.settings.home)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
+
+
+def _lock(file: IO[bytes], home: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise InvalidArgument(
+            "home", expected="a folder that no other gateway runs on", found=str(home),
+            remedy="stop that one, or give another --home",
+        ) from None  # fmt: skip
 
 
 def _check_total(limits: Limits, size: int) -> None:

@@ -18,6 +18,10 @@ HEAD = (
 )
 TOTAL, PER_ADDRESS = 1000, 250  # connections
 _AFTER = 5  # seconds after which one that was turned away may ask again
+_BEYOND = 50  # connections that are told so before they are cut
+_LINGER = (
+    0.5  # seconds in which it may read that: cut at once, what it sent meanwhile would reset it
+)
 
 
 class PunctualProtocol(H11Protocol):
@@ -38,11 +42,13 @@ class PunctualProtocol(H11Protocol):
         super().connection_made(transport)
         self._from = _network(self.client[0] if self.client else "")
         self._open[self._from] += 1
-        if self._open[self._from] > self.per_address:
-            self._turn_away(
-                f"this address has {self.per_address} connections open, as many as it may"
-            )
-        elif len(self.connections) > self.total:
+        own, every = self._open[self._from] - self.per_address, len(self.connections) - self.total
+        if max(own, every) > _BEYOND:
+            transport.abort()
+        elif own > 0:
+            why = f"this address has {self.per_address} connections open, as many as it may"
+            self._turn_away(why)
+        elif every > 0:
             self._turn_away("the gateway has all the connections that it takes")
         else:
             self._watch()
@@ -68,7 +74,9 @@ class PunctualProtocol(H11Protocol):
             b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n"
             + f"retry-after: {_AFTER}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
         )  # fmt: skip
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._late = self.loop.call_later(_LINGER, self.transport.abort)
 
     def _watch(self) -> None:
         """Begin to wait where there is no request under way; a wait that has begun goes on."""

@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -136,7 +137,8 @@ def rotate_key(store: Store, name: str, *, by: str = "operator") -> str:
             store, secrets.token_hex(8), row.name, fresh, models=held.models, secret=held.secret
         )
         _join(store, new, row, fresh)
-        row.name, row.state, row.ended = f"{row.name} until {new.created:.3f}", RETIRED, new.created
+        until = datetime.fromtimestamp(new.created, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        row.name, row.state, row.ended = f"{row.name} until {until}", RETIRED, new.created
         session.flush()
         session.add(new)
         session.flush()

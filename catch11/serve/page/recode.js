@@ -15,6 +15,7 @@ let keys = [];
 let busy = false;
 
 export async function openRecode() {
+  $("go").disabled = true;
   keys = await get("/v1/keys");
   $("key").replaceChildren(...keys.map((one) => new Option(`${one.name} (${one.fingerprint.slice(0, 12)})`, one.id)));
   if (!keys.length) wrong(new Error("No key is granted to you yet; ask the operator for one."));

@@ -130,7 +130,8 @@ def rotate_key(store: Store, name: str, *, by: str = "operator") -> str:
     with store.begin() as session:
         row = key_row(session, name)
         if row.state != ACTIVE:
-            raise Refused(f"the key {row.name} is {row.state}; only an active key is rotated.")
+            sentence = f"the key {row.name} is {row.state}; only an active key is rotated."
+            raise Refused(sentence, status=409)
         held = _opened(store, row)
         fresh = replace(held.key, secret=secrets.token_bytes(SECRET_BYTES))
         new = _sealed(

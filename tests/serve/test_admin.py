@@ -21,11 +21,11 @@ def test_grants_and_rotation_by_an_operator(world: World, tmp_path: Path) -> Non
         assert before["fingerprint"] != after["fingerprint"]
         assert before["grants"] == after["grants"]
         assert admin.get("/v1/admin/grants").json()[-1] == theirs
-        assert admin.post(f"/v1/admin/keys/{made.key}/rotate").status_code == 422, "it is retired"
+        assert admin.post(f"/v1/admin/keys/{made.key}/rotate").status_code == 409, "it is retired"
         assert admin.delete("/v1/admin/keys/ours/grants/c").status_code == 204
         assert [one["tenant"] for one in admin.get("/v1/admin/grants").json()] == ["a", "b"]
         for wrong, said in (
-            ({"keep": ["nonsense"]}, "keep: expected answer"), ({"keep": []}, "keep"), ({"quota": -1}, "quota"),
+            ({"keep": ["nonsense"]}, "keep: expected answer"), ({"keep": []}, "keep"), ({"quota": -1}, "quota"), ({"quota": False}, "quota"), ({"purpose": "x" * 101}, "purpose"),
             ({"keep": ["layer:a,all"]}, "no comma"), ({"tenant": "a b"}, "tenant"), ({"purpose": "a\0"}, "purpose"),
         ):  # fmt: skip
             refused = admin.post("/v1/admin/keys/ours/grants", json=asked | wrong)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from catch11.serve import audit
-from catch11.serve.asks import Word
+from catch11.serve.asks import PRINTED, Word
 from catch11.serve.grants import add_grant, end_grants, granted_keys, list_grants
 from catch11.serve.routes.given import REFUSALS, Admin, Anyone, Gateway
 from catch11.serve.tokens import create_token, list_tokens, revoke_token
@@ -65,6 +65,8 @@ class TenantGrant(Grant):
 
 Tenant = Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 
+Purpose = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTED)]
+
 
 class NewGrant(BaseModel):
     """A grant to be made, or to take the place of the same tenant's for the same purpose. The first that may be
@@ -72,8 +74,8 @@ class NewGrant(BaseModel):
 
     tenant: Tenant
     keep: list[Word] = Field(["answer"], min_length=1, max_length=20)
-    purpose: Word = Field("any", max_length=100)
-    quota: int = Field(0, ge=0, le=10**9)
+    purpose: Purpose = "any"
+    quota: int = Field(0, ge=0, le=10**9, strict=True)
 
 
 class NewToken(BaseModel):

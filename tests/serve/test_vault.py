@@ -252,6 +252,7 @@ def test_grants_say_what_may_be_kept_for_what_and_how_often(store: Store, held: 
     [
         ({"tenant": "a b"}, "tenant: expected 1 to 64 letters"),
         ({"keep": ("nonsense",)}, "keep: expected answer"),
+        ({"keep": ("layer:a,all",)}, "no comma in a layer's name"),
         ({"quota": -1}, "a quota of 0 or more"),
         ({"keep": ()}, "expected a keep"),
     ],

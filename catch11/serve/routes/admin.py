@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from catch11.serve import audit
-from catch11.serve.asks import PRINTED, Word
+from catch11.serve.asks import PRINTED
 from catch11.serve.grants import add_grant, end_grants, granted_keys, list_grants
 from catch11.serve.routes.given import REFUSALS, Admin, Anyone, Gateway
 from catch11.serve.tokens import create_token, list_tokens, revoke_token
@@ -65,6 +65,9 @@ class TenantGrant(Grant):
 
 Tenant = Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 
+Kept = Annotated[
+    str, Field(max_length=100, pattern=r"^(answer|scores|features|all|layer:[^,\x00-\x1f\x7f]+)$")
+]
 Purpose = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTED)]
 
 
@@ -73,7 +76,7 @@ class NewGrant(BaseModel):
     kept is the usual one."""
 
     tenant: Tenant
-    keep: list[Word] = Field(["answer"], min_length=1, max_length=20)
+    keep: list[Kept] = Field(["answer"], min_length=1, max_length=20)
     purpose: Purpose = "any"
     quota: int = Field(0, ge=0, le=10**9, strict=True)
 

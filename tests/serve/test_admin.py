@@ -1,6 +1,7 @@
 """What an operator does over HTTP: grants, rotation; tokens and revocation are in test_recode."""
 
 from pathlib import Path
+from typing import Any
 
 from catch11.serve.audit import check
 from tests.serve.gateway import gateway
@@ -11,8 +12,13 @@ def test_grants_and_rotation_by_an_operator(world: World, tmp_path: Path) -> Non
     with gateway(world, tmp_path / "home", quota=3) as made:
         admin, client = made.admin, made.client
         grants = f"/v1/admin/keys/{made.key}/grants"
-        asked = {"tenant": "c", "keep": ["scores", "all"], "purpose": "study", "quota": 7}
-        assert admin.post(grants, json=asked).status_code == 204
+        asked: dict[str, Any] = {
+            "tenant": "c",
+            "keep": ["scores", "all"],
+            "purpose": "study",
+            "quota": 7,
+        }
+        assert admin.post(grants, json=asked | {"quota": 7.0}).status_code == 204
         theirs = {"key": "ours", **asked, "left": 7}
         assert admin.get("/v1/admin/grants").json()[-1] == theirs
         before = client.get("/v1/keys").json()[0]

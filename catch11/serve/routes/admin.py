@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from catch11.serve import audit
 from catch11.serve.asks import PRINTED
@@ -65,6 +65,12 @@ class TenantGrant(Grant):
 
 Tenant = Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 
+
+def _whole(value: Any) -> Any:
+    """In JSON 1.0 is an integer too; `true` is none, and a text is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Kept = Annotated[
     str, Field(max_length=100, pattern=r"^(answer|scores|features|all|layer:[^,\x00-\x1f\x7f]+)$")
 ]
@@ -78,7 +84,7 @@ class NewGrant(BaseModel):
     tenant: Tenant
     keep: list[Kept] = Field(["answer"], min_length=1, max_length=20)
     purpose: Purpose = "any"
-    quota: int = Field(0, ge=0, le=10**9, strict=True)
+    quota: Annotated[int, BeforeValidator(_whole)] = Field(0, ge=0, le=10**9, strict=True)
 
 
 class NewToken(BaseModel):

@@ -2,12 +2,15 @@
 
 A gateway in a process of its own on loopback; 64 clients in this one send picture after picture, take the
 release back as a zip, and hold the name and the hash of each file, and its line in the list, against the
-library's file. Rounds of load and runs of the library, with the same settings, take turns, so that both meet
-the same machine. Prints one JSON object: files a second of both, their ratio with a 95 % interval over the
-rounds, p50 and p99 of a request, what was wrong, and which process took how much of the processors.
+library's file. No picture comes twice. Each round has pictures of its own, which both make with the same settings, in
+turns and by turns first, so that both meet the same machine. The gateway's time is from the first byte sent to the last
+answer. Prints one JSON object: files a second of both, their ratio with a 95 % interval over the rounds, p50 and
+p99 of a request, what was wrong, and which process took how much of the processors.
 
-The nets are small on purpose: digits reads 8 x 8 pixels, where the door weighs most. --model lite is the demo's
-EfficientNet-Lite0 on photographs. Needs the extra serve; lite also demo.
+--model digits reads 8 x 8 pixels, where the door weighs most: handwritten digits, moved, mirrored and made a little
+darker. --model lite is the demo's EfficientNet-Lite0 on squares cut from photographs. --apart has the library, too,
+make each deep file by itself, as a gateway must; without, it searches for several at once where that is faster. Needs the
+extra serve; lite also demo.
 """
 
 import argparse
@@ -24,10 +27,13 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from scipy.stats import t as student
 
 from catch11.keys.key import Key, build_key
@@ -40,13 +46,12 @@ from catch11.serve.store import open_store
 from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
 from catch11.studies.nets import digits
-from catch11.studies.photographs import write_pictures
+from catch11.studies.photographs import squares
 
 MODELS = {
     "digits": "py:catch11.studies.nets.digits:patch",
     "lite": "py:catch11.studies.nets.lite:lite0",
 }
-RAMP = 0.25  # of a round, which is not counted: the queue fills
 PORT = 8765
 
 
@@ -55,9 +60,12 @@ def main() -> None:
     parse.add_argument("--model", choices=list(MODELS), default="digits")
     parse.add_argument("--method", choices=["spectral", "deep"], default="spectral")
     parse.add_argument("--clients", type=int, default=64)
-    parse.add_argument("--seconds", type=float, default=60.0, help="of load, in all rounds")
     parse.add_argument("--rounds", type=int, default=6)
-    parse.add_argument("--pictures", type=int, default=400)
+    parse.add_argument("--pictures", type=int, default=1000, help="of a round")
+    parse.add_argument("--seed", type=int, default=0, help="of what they are cut from, and where")
+    parse.add_argument(
+        "--apart", action="store_true", help="the library makes deep files one by one too"
+    )
     parse.add_argument("--batch", type=int, default=1, help="files of a request")
     parse.add_argument("--workers", type=int, default=1, help="threads of the engine, in both")
     parse.add_argument("--json", action="store_true", help="ask for jobs that are kept, not zips")
@@ -67,27 +75,23 @@ def main() -> None:
 
 
 class Load(NamedTuple):
-    """What is sent and what must come back."""
+    """What is sent, by whom. meant: what must come back, by its source; empty where nobody looks."""
 
     token: str
     files: list[tuple[str, bytes]]
-    meant: dict[str, tuple[str, str]]
+    meant: Mapping[str, tuple[str, str]]
     asked: argparse.Namespace
+
+
+Answers = list[tuple[list[str], bytes]]
+"""Bodies, and whose they are."""
 
 
 def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     model = load_model(MODELS[asked.model])
     key = build_key(model)
-    source = folder / "source"
-    if asked.model == "digits":
-        digits.write_pictures(digits.load_digits(), source, count=asked.pictures)
-    else:
-        write_pictures(source, count=asked.pictures)
+    drawn = (shown if asked.model == "digits" else cut)(asked.seed)
     options = RecodeOptions(method=asked.method, model=model, check=True, workers=asked.workers)
-    recode(source, folder / "meant", key, options, apart=True)  # as a gateway makes them
-    files = [(str(p.relative_to(source)), p.read_bytes()) for p in sorted(source.rglob("*")) if p.is_file()]  # fmt: skip
-    stems = {str(Path(entry.file).with_suffix("")): (entry.file, entry.sha256) for entry in read_release(folder / "meant").entries}  # fmt: skip
-    meant = {name: stems.get(str(Path(name).with_suffix("")), ("", "")) for name, _ in files}
     (home := folder / "home").mkdir()
     master = secrets.token_hex(32)
     token = set_up(home, master, key, asked)
@@ -95,25 +99,78 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     words = [sys.executable, "-m", "catch11", "serve", "--home", str(home), "--port", str(PORT), "--threads", str(asked.workers)]  # fmt: skip
     server = subprocess.Popen(words, env=env)
     seen: list[dict[str, Any]] = []
-    library = []
-
-    def own() -> None:
-        begun, busy = time.monotonic(), time.process_time()
-        recode(source, folder / f"out{len(library)}", key, options)
-        took = time.monotonic() - begun
-        library.append((len(files) / took, (time.process_time() - busy) / took))
-
     try:
-        load = Load(token, files, meant, asked)
-        asyncio.run(one_round(load, server.pid, 0.0))
-        own()
-        for _ in range(asked.rounds):
-            seen.append(asyncio.run(one_round(load, server.pid, asked.seconds / asked.rounds)))
-            own()
+        for number in range(-1, asked.rounds):
+            place = folder / f"round{number}"
+            count = asked.clients if number < 0 else asked.pictures  # the first loads the model
+            files = [(f"{number % 1000:03}/{i:05}.png", data) for i, data in enumerate(islice(drawn, count))]  # fmt: skip
+            for name, data in files:
+                (path := place / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            load = Load(token, files, {}, asked)
+            if number % 2:
+                own, found = library(place, key, options, asked), asyncio.run(one_round(load, server.pid))  # fmt: skip
+            else:
+                found, own = asyncio.run(one_round(load, server.pid)), library(place, key, options, asked)  # fmt: skip
+            load = load._replace(meant=meant_by(place, key, options, asked))
+            found["wrong"] = sum(wrong(load, names, body) for names, body in found.pop("bodies"))
+            if number >= 0:
+                seen.append(found | own)
     finally:
         server.terminate()
         server.wait(60)
-    return told(asked, seen, library)
+    return told(asked, seen)
+
+
+def shown(seed: int) -> Iterator[bytes]:
+    """Handwritten digits of 8 x 8, each in 54 ways and none twice, as PNG."""
+    held = digits.load_digits()
+    pixels = (torch.cat([held.test, held.train]) * 255).round().to(torch.uint8)
+    ways = list(product((-1, 0, 1), (-1, 0, 1), (False, True), (0, 1, 2)))
+    known = set[bytes]()
+    for number in torch.randperm(len(pixels) * len(ways), generator=torch.Generator().manual_seed(seed)).tolist():  # fmt: skip
+        one, (down, right, mirrored, darker) = pixels[number // len(ways)], ways[number % len(ways)]
+        moved = torch.roll(one, (down, right), (1, 2)) - darker
+        moved = moved.flip(2) if mirrored else moved
+        data = as_png(Image.fromarray(moved.permute(1, 2, 0).numpy()))
+        if data not in known:
+            known.add(data)
+            yield data
+
+
+def cut(seed: int) -> Iterator[bytes]:
+    """Squares of photographs at random places, as PNG."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from map(as_png, squares(1, generator=generator))
+
+
+def as_png(image: Image.Image) -> bytes:
+    held = io.BytesIO()
+    image.save(held, "png")
+    return held.getvalue()
+
+
+def library(
+    place: Path, key: Key, options: RecodeOptions, asked: argparse.Namespace
+) -> dict[str, float]:
+    """The library's own run over a round's pictures."""
+    begun, busy = time.monotonic(), time.process_time()
+    recode(place / "source", place / "own", key, options, apart=asked.apart)
+    took = time.monotonic() - begun
+    return {"own_seconds": took, "own_cores": (time.process_time() - busy) / took}
+
+
+def meant_by(
+    place: Path, key: Key, options: RecodeOptions, asked: argparse.Namespace
+) -> dict[str, tuple[str, str]]:
+    """Which file each source should become: made apart, as a gateway makes them."""
+    made = place / "own"
+    if asked.method == "deep" and not asked.apart:
+        made = place / "apart"
+        recode(place / "source", made, key, options, apart=True)
+    entries = read_release(made).entries
+    return {str(Path(one.file).with_suffix("")): (one.file, one.sha256) for one in entries}
 
 
 def set_up(home: Path, master: str, key: Key, asked: argparse.Namespace) -> str:
@@ -125,13 +182,8 @@ def set_up(home: Path, master: str, key: Key, asked: argparse.Namespace) -> str:
     return token
 
 
-def told(
-    asked: argparse.Namespace, seen: list[dict[str, Any]], library: list[tuple[float, float]]
-) -> dict[str, Any]:
-    shares = [
-        one["files"] / one["seconds"] / statistics.mean((before[0], after[0]))
-        for one, before, after in zip(seen, library, library[1:], strict=False)
-    ]
+def told(asked: argparse.Namespace, seen: list[dict[str, Any]]) -> dict[str, Any]:
+    shares = [one["own_seconds"] / one["seconds"] for one in seen]
     wide = 0.0
     if len(shares) > 1:
         wide = float(student.ppf(0.975, len(shares) - 1)) * statistics.stdev(shares) / math.sqrt(len(shares))  # fmt: skip
@@ -139,56 +191,48 @@ def told(
     mean = statistics.mean(shares)
     return {
         **vars(asked), "cores": os.cpu_count(), "torch": torch.__version__, "load": os.getloadavg()[0], "n": len(took),
-        "library_files_a_second": statistics.mean(rate for rate, _ in library),
-        "gateway_files_a_second": statistics.mean(one["files"] / one["seconds"] for one in seen),
+        "library_files_a_second": statistics.mean(asked.pictures / one["own_seconds"] for one in seen),
+        "gateway_files_a_second": statistics.mean(asked.pictures / one["seconds"] for one in seen),
+        "seconds_of_load": sum(one["seconds"] for one in seen),
         "share": mean, "low": mean - wide, "high": mean + wide, "shares": shares,
         "p50": statistics.median(took), "p99": took[int(0.99 * (len(took) - 1))],
-        "answers": sum(one["answers"] for one in seen), "files_checked": sum(one["checked"] for one in seen),
+        "files_checked": sum(one["checked"] for one in seen),
         "wrong": sum(one["wrong"] for one in seen), "refused": sum(one["refused"] for one in seen),
-        "cores_of_the_library": statistics.mean(busy for _, busy in library),
+        "cores_of_the_library": statistics.mean(one["own_cores"] for one in seen),
         "cores_of_the_gateway": statistics.mean(one["gateway"] for one in seen),
         "cores_of_the_clients": statistics.mean(one["clients"] for one in seen),
     }  # fmt: skip
 
 
-async def one_round(load: Load, server: int, seconds: float) -> dict[str, Any]:
-    """Load for some seconds, of which the last count; without any, one answer, as the first loads the model."""
-    asked, files = load.asked, load.files
-    seen: dict[str, Any] = {"took": [], "wrong": 0, "refused": 0, "files": 0, "answers": 0, "checked": 0}  # fmt: skip
+async def one_round(load: Load, server: int) -> dict[str, Any]:
+    """All files of a round, each sent once, by whichever client is free."""
+    asked = load.asked
+    bodies: Answers = []
+    took: list[float] = []
+    seen: dict[str, Any] = {"took": took, "bodies": bodies, "refused": 0, "checked": 0}
+    some = iter([load.files[i : i + asked.batch] for i in range(0, len(load.files), asked.batch)])
     await ready()
-    begun = time.monotonic()
-    count, end = begun + RAMP * seconds, begun + seconds
-    busy: list[tuple[float, float]] = []
 
-    async def one(number: int) -> None:
+    async def one() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
-        place = number * asked.batch
-        while not seconds or time.monotonic() < end:
-            some = [files[(place + i) % len(files)] for i in range(asked.batch)]
-            place += asked.clients * asked.batch
-            sent = time.monotonic()
-            writer.write(request(load, some))
+        for sent in some:
+            then = time.monotonic()
+            writer.write(request(load, sent))
             status, body = await answered(reader)
-            if not busy and time.monotonic() >= count:
-                busy.append((processor(server), time.process_time()))
-            seen["answers"] += 1
-            if status != 200:
-                seen["refused"] += 1
-                assert seconds, body
+            took.append(time.monotonic() - then)
+            if status == 200:
+                seen["checked"] += len(sent)
+                bodies.append(([name for name, _ in sent], body))
             else:
-                seen["checked"] += len(some)
-                seen["wrong"] += wrong(load, some, body)
-                if count <= time.monotonic() < end:
-                    seen["took"].append(time.monotonic() - sent)
-                    seen["files"] += len(some)
-            if not seconds:
-                break
+                seen["refused"] += 1
         writer.close()
 
-    await asyncio.gather(*(one(number) for number in range(asked.clients if seconds else 1)))
-    took = time.monotonic() - count
-    gateway, clients = processor(server) - busy[0][0], time.process_time() - busy[0][1]
-    return {**seen, "seconds": (1 - RAMP) * seconds, "gateway": gateway / took, "clients": clients / took}  # fmt: skip
+    begun, before = time.monotonic(), (processor(server), time.process_time())
+    await asyncio.gather(*(one() for _ in range(asked.clients)))
+    seconds = time.monotonic() - begun
+    after = processor(server), time.process_time()
+    gateway, clients = ((b - a) / seconds for a, b in zip(before, after, strict=True))
+    return {**seen, "seconds": seconds, "gateway": gateway, "clients": clients}
 
 
 # By hand: the clients share the processors with what they measure, and httpx takes some 10 ms a request.
@@ -227,9 +271,10 @@ async def ready() -> None:
             return
 
 
-def wrong(load: Load, some: list[tuple[str, bytes]], body: bytes) -> int:
+def wrong(load: Load, names: Sequence[str], body: bytes) -> int:
     """How many files of an answer are not those that the library makes of what was sent."""
-    meant = {file: sha for file, sha in (load.meant[name] for name, _ in some) if file}
+    known = (load.meant.get(str(Path(name).with_suffix(""))) for name in names)
+    meant = dict(one for one in known if one)
     if load.asked.json:
         found = {part["file"]: part["sha256"] for part in json.loads(body)["parts"] if part["file"]}
         return len(found.items() ^ meant.items())

@@ -41,6 +41,12 @@ def serve(
         float,
         typer.Option(metavar="HOURS", help="How long finished jobs stay.", rich_help_panel=MORE),
     ] = 24.0,
+    per_address: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Connections of one address at a time; a proxy in front is one.", rich_help_panel=MORE,
+        ),
+    ] = 250,
     certificate: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Of TLS, PEM; with --tls-key.", rich_help_panel=MORE),
@@ -69,7 +75,7 @@ def serve(
     service = Service(store, Settings(home=folder, workers=workers, threads=threads, retain=retain))
     typer.echo(f"http{'s' if certificate else ''}://{host}:{port}", err=True)
     pair = [None if one is None else str(one) for one in (certificate, tls_key)]
-    run(service, host=host, port=port, certificate=pair[0], key=pair[1])
+    run(service, host=host, port=port, certificate=pair[0], key=pair[1], per_address=per_address)
     return Answer(
         facts={"stopped": True}, view="stopped; jobs that wait are taken up at the next start"
     )

@@ -87,7 +87,7 @@ def grant(
     quota: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Spectral and scramble files in all, each row of a table and each document counted: a few chosen pictures among them "
+            metavar="N", min=0, help="Spectral and scramble files in all, of whichever key of the model, each row of a table and each document counted: a few chosen pictures among them "
             "give the key's subspace away. Deep and sealed files are not counted.",
         ),
     ] = 0,

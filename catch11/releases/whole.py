@@ -14,7 +14,7 @@ from typing import Any
 
 from catch11.data.stores.frame import Source, Wanted
 from catch11.data.stores.hub import SPLITS
-from catch11.data.stores.remote import Where
+from catch11.data.stores.remote import Where, is_remote
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.kinds import fetched, kind_of
@@ -131,6 +131,12 @@ def stored(
     """The plan of a release from or into a store; None where there is none of either."""
     suffixes = fetched(kind_of(modality, argument="key").pipeline).suffixes
     if not suffixes:
+        for name, place in (("SRC", src), ("DST", dst)):
+            if is_remote(place):
+                raise InvalidArgument(
+                    name, expected=f"a place on this machine for a key of {modality}",
+                    found=f"an address of {str(place).partition(':')[0]}://", remedy="copy what lies there",
+                )  # fmt: skip
         if to not in (None, "folder"):
             raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
         yield None

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from catch11.serve.tables import NAME
 
-Word = Annotated[str, Field(min_length=1, max_length=NAME)]
+PRINTED = r"^[^\x00-\x1f\x7f]+$"  # no control characters: PostgreSQL takes no NUL
+Word = Annotated[str, Field(min_length=1, max_length=NAME, pattern=PRINTED)]
 
 Method = Literal["spectral", "deep", "scramble"]
 

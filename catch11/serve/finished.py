@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,11 +76,16 @@ def afford(store: Store, key: str, some: Sequence[Asked]) -> dict[str, Forbidden
     if not any(one.granted.counted for one in some):
         return refused
     with store.begin() as session:
-        for one in some:
-            try:
-                spend(session, one.granted.id, len(one.parts))
-            except Forbidden as error:
-                refused[one.id] = error
+        for grant in {one.granted.id for one in some}:
+            mine = [one for one in some if one.granted.id == grant]
+            with suppress(Forbidden):  # all together, or else one after the other
+                spend(session, grant, sum(len(one.parts) for one in mine))
+                continue
+            for one in mine:
+                try:
+                    spend(session, grant, len(one.parts))
+                except Forbidden as error:
+                    refused[one.id] = error
         lines = [_line(one, key, "recode refused") for one in some if one.id in refused]
         note_all(store, session, lines)
     return refused

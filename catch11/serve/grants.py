@@ -2,8 +2,8 @@
 
 Spectral and scramble output gives the key's subspace away: three chosen pictures span that of a small
 transformer. So files of those recoders are had within a quota that the grant states, 0 unless said: as many
-as were sent, or, where there are more, as many rows and documents as were given out;
-deep files, and files sealed for one copy, are not counted.
+as were sent, or, where there are more, as many rows and documents. Against it counts what the tenant had of all keys that
+share a ledger, as those of one model and joint ones do; deep files, and files sealed for one copy, are not counted.
 """
 
 import secrets
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from catch11.errors import InvalidArgument
@@ -43,7 +43,7 @@ class Granted:
 
 def add_grant(
     store: Store, key: str, tenant: str, *, keep: tuple[str, ...] = ("answer",),
-    purpose: str = "any", quota: int = 0,
+    purpose: str = "any", quota: int = 0, by: str = "operator",
 ) -> str:  # fmt: skip
     """Let a tenant use a key; its id. Said again for the same purpose, it takes the old one's place.
 
@@ -53,6 +53,8 @@ def add_grant(
     check_tenant(tenant)
     for one in keep:
         parse_keep(one)
+        if "," in one:  # which stands between two
+            raise InvalidArgument("keep", expected="no comma in a layer's name", found=repr(one))
     if not keep or not 0 <= quota <= 10**9 or not 1 <= len(purpose) <= 100:
         raise InvalidArgument("grant", expected="a keep, a purpose and a quota of 0 or more", found=quota)  # fmt: skip
     now = time.time()
@@ -64,11 +66,11 @@ def add_grant(
             grant = GrantRow(id=secrets.token_hex(8), key_id=row.id, tenant=tenant, purpose=purpose, spent=0, created=now)  # fmt: skip
             session.add(grant)
         grant.keep, grant.quota, grant.ended = ",".join(keep), quota, None
-        note(store, session, "grant", tenant=tenant, key=row.fingerprint, detail=f"{purpose}: {grant.keep}, quota {quota}")  # fmt: skip
+        note(store, session, "grant", tenant=tenant, key=row.fingerprint, detail=f"{purpose}: {grant.keep}, quota {quota}, by {by}")  # fmt: skip
         return grant.id
 
 
-def end_grants(store: Store, key: str, tenant: str) -> int:
+def end_grants(store: Store, key: str, tenant: str, *, by: str = "operator") -> int:
     """Take all grants of a key from a tenant; how many there were."""
     with store.begin() as session:
         row = key_row(session, key)
@@ -79,10 +81,32 @@ def end_grants(store: Store, key: str, tenant: str) -> int:
         ).all()
         for grant in found:
             grant.ended = time.time()
-        note(
-            store, session, "grant end", tenant=tenant, key=row.fingerprint, detail=f"{len(found)}"
-        )
+        detail = f"{len(found)}, by {by}"
+        note(store, session, "grant end", tenant=tenant, key=row.fingerprint, detail=detail)
         return len(found)
+
+
+def list_grants(store: Store) -> list[dict[str, Any]]:
+    """All grants of active keys that stand, in the order in which they came. key: its name."""
+    with store.reading() as session:
+        rows = session.execute(
+            select(KeyRow, GrantRow)
+            .join(GrantRow, GrantRow.key_id == KeyRow.id)
+            .where(GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
+            .order_by(GrantRow.created)
+        ).all()
+        spent = {grant.tenant: _spent(session, grant.tenant) for _, grant in rows}
+    return [
+        {"key": key.name, "tenant": grant.tenant, **_facts(grant, spent[grant.tenant].get(key.ledger, 0))}
+        for key, grant in rows
+    ]  # fmt: skip
+
+
+def _facts(grant: GrantRow, spent: int) -> dict[str, Any]:
+    return {
+        "purpose": grant.purpose, "keep": grant.keep.split(","), "quota": grant.quota,
+        "left": max(0, grant.quota - spent),
+    }  # fmt: skip
 
 
 def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
@@ -94,13 +118,11 @@ def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
             .where(GrantRow.tenant == tenant, GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
             .order_by(KeyRow.created, GrantRow.created)
         ).all()
+        spent = _spent(session, tenant)
     found: dict[str, dict[str, Any]] = {}
     for key, grant in rows:
         facts = found.setdefault(key.id, {**facts_of(key), "grants": []})
-        facts["grants"].append(
-            {"purpose": grant.purpose, "keep": grant.keep.split(","), "quota": grant.quota,
-             "left": grant.quota - grant.spent}
-        )  # fmt: skip
+        facts["grants"].append(_facts(grant, spent.get(key.ledger, 0)))
     return list(found.values())
 
 
@@ -153,33 +175,38 @@ def find_grant(
 def spend(session: Session, grant: str, count: int) -> None:
     """Take files, rows or documents from a grant's quota, all or none; of one whose key was rotated, from the one in
     its place. Raises Forbidden."""
-    grant = _heir(session, grant)
-    done = session.execute(
-        update(GrantRow)
-        .where(GrantRow.id == grant, GrantRow.spent + count <= GrantRow.quota)
-        .values(spent=GrantRow.spent + count)
-    )
-    if done.rowcount != 1:  # type: ignore[attr-defined]
-        raise Forbidden(
-            "spectral and scramble files come within the quota of your grant, each row of a table and each "
-            "document counted, which these would pass; send fewer, keep less (answer, scores or features), or ask the operator."
-        )
-
-
-def _heir(session: Session, grant: str) -> str:
     row, ledger = session.execute(
         select(GrantRow, KeyRow.ledger)
         .join(KeyRow, KeyRow.id == GrantRow.key_id)
         .where(GrantRow.id == grant)
     ).one()
-    if row.ended is None:
-        return grant
-    found = session.scalar(
-        select(GrantRow.id)
+    # Locked in one order, so that two requests at once do not both find the last file left.
+    rows = session.execute(
+        select(GrantRow, KeyRow.state)
         .join(KeyRow, KeyRow.id == GrantRow.key_id)
-        .where(
-            KeyRow.ledger == ledger, KeyRow.state == ACTIVE, GrantRow.tenant == row.tenant,
-            GrantRow.purpose == row.purpose, GrantRow.ended.is_(None),
+        .where(KeyRow.ledger == ledger, GrantRow.tenant == row.tenant)
+        .order_by(GrantRow.id)
+        .with_for_update(of=GrantRow, key_share=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    if row.ended is not None:
+        heirs = (one for one, state in rows if one.purpose == row.purpose and one.ended is None and state == ACTIVE)  # fmt: skip
+        row = next(heirs, row)
+    if sum(one.spent for one, _ in rows) + count > row.quota:
+        raise Forbidden(
+            "spectral and scramble files come within the quota of your grant, each row of a table and each "
+            "document counted and what you had of other keys of the model too, which these would pass; send fewer, keep "
+            "less (answer, scores or features), or ask the operator."
         )
-    )  # fmt: skip
-    return found or grant
+    row.spent += count
+
+
+def _spent(session: Session, tenant: str) -> dict[str, int]:
+    """What a tenant had within its quotas, by ledger."""
+    rows = session.execute(
+        select(KeyRow.ledger, func.sum(GrantRow.spent))
+        .join(KeyRow, KeyRow.id == GrantRow.key_id)
+        .where(GrantRow.tenant == tenant)
+        .group_by(KeyRow.ledger)
+    ).all()
+    return {ledger: int(count) for ledger, count in rows}

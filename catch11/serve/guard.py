@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +33,8 @@ HEADERS: Mapping[str, str] = {
 }
 _PRIVATE = {**HEADERS, "cache-control": "no-store"}
 _FAULT = "the gateway failed at this request; tell its operator when it happened."
+_ODD = "the request: expected words without control characters, found one that the database does not take."
+_SAME = "another request made the same at the same moment; ask again."
 _QUERY = 4096  # bytes of a path and its query
 _HEAD = 16 << 10  # bytes of all headers
 _BESIDE = 8  # requests that a token may have under way beside its jobs: a page follows and lists
@@ -63,6 +66,10 @@ class Guard:
             await answer.refuse(Refused(f"{error.detail}.", status=error.status_code))
         except Catch11Error as error:
             await answer.refuse(Refused(str(error)))
+        except DataError:  # of PostgreSQL, in what came with a body
+            await answer.refuse(Refused(_ODD))
+        except IntegrityError:
+            await answer.refuse(Refused(_SAME, status=409))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the log gets the class, the client a sentence
@@ -102,6 +109,8 @@ class Guard:
             raise Refused(f"the headers: expected at most {_HEAD} bytes, found more.", status=431)
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _QUERY:
             raise Refused(f"the address: expected at most {_QUERY} bytes, found more.", status=414)
+        if "\0" in path:  # which no database takes as a name
+            raise Refused("there is nothing at this address; see /openapi.json.", status=404)
         if not path.startswith("/v1/"):
             return None
         header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")

@@ -70,7 +70,7 @@ def create(
                 same = (JobRow.tenant == who.tenant, JobRow.again == again)
                 if (known := session.scalar(select(JobRow).where(*same))) is not None:
                     if known.asked != asked:
-                        raise Refused(_OTHER)
+                        raise Refused(_OTHER, status=409)
                     return known.id, False
             granted = admitted(session, who, ask, busy=busy)
             row = job_row(name, who, ask, granted, state=OPEN)
@@ -127,16 +127,18 @@ def open_job(store: Store, tenant: str, job: str) -> tuple[str, int, int]:
     """The kind of data, number and bytes of the parts so far, of a job that takes parts. Raises Refused."""
     with store.begin() as session:
         row = own(session, tenant, job)
-        if row.state != OPEN:
-            raise Refused(
-                f"the job is {row.state} and takes no more files; make a new one.", status=409
-            )
+        _check_open(row.state)
         key = session.get_one(KeyRow, row.key_id)
         if key.state == REVOKED:
             raise Revoked(key.name)
         parts = select(func.count(), func.coalesce(func.sum(PartRow.size), 0))
         count, size = session.execute(parts.where(PartRow.job_id == job)).one()
         return key.modality, int(count), int(size)
+
+
+def _check_open(state: str) -> None:
+    if state != OPEN:
+        raise Refused(f"the job is {state} and takes no more files; make a new one.", status=409)
 
 
 def state_of(store: Store, job: str) -> str | None:
@@ -147,8 +149,10 @@ def state_of(store: Store, job: str) -> str | None:
 
 
 def add_part(store: Store, job: str, part: Stored) -> None:
-    """Note a part that lies on the disk. Raises Refused for the same name with other bytes."""
+    """Note a part that lies on the disk. Raises Refused for the same name with other bytes, and where the job was
+    started meanwhile."""
     with store.begin() as session:
+        row = session.get(JobRow, job, with_for_update=True)  # the same part may come twice at once
         same = select(PartRow).where(PartRow.job_id == job, PartRow.name == part.name)
         known = session.scalar(same)
         if known is not None:
@@ -157,6 +161,7 @@ def add_part(store: Store, job: str, part: Stored) -> None:
                     f"{part.name[:60]}: the job has a file of this name already.", status=409
                 )
             return
+        _check_open(row.state if row is not None else CANCELLED)
         session.add(
             PartRow(job_id=job, name=part.name, sha256=part.sha256, size=part.size, outcome="", file="", released="", reason="")
         )  # fmt: skip

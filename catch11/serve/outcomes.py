@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from catch11.data.tables import read_table
+from catch11.data.texts import read_documents
+from catch11.errors import UnreadableTable
 from catch11.keys.key import Key
 from catch11.releases.durable import sync_file
 from catch11.releases.ledger import Marks, Row, content_mac, read_ledger
@@ -54,12 +57,22 @@ def one_file(place: Place, key: Key, names: Sequence[str]) -> Path | None:
     return place.source / names[0] if table else None
 
 
-def items(place: Place) -> int:
-    """How many rows or documents, pictures or sounds, a release holds."""
-    release = read_release(place.release)
-    if release.modality != "table":
-        return len(release)
-    return sum(len(release.item(entry)) for entry in release.entries)
+def items(place: Place, key: Key, names: Sequence[str], *, columns: Sequence[str], joined: bool) -> int:  # fmt: skip
+    """How many rows, documents, pictures or sounds the sources of a job hold; a file that cannot be read counts
+    as one. joined: whether two columns are one document. Raises InvalidArgument."""
+    if key.modality == "text":
+        source = one_file(place, key, names) or place.source
+        return len(read_documents(source, columns=columns, joined=joined).items)
+    if key.modality != "table":
+        return len(names)
+    return sum(_rows_of(place.source / name) for name in names)
+
+
+def _rows_of(path: Path) -> int:
+    try:
+        return len(read_table(path))
+    except UnreadableTable:
+        return 1
 
 
 def write_lists(place: Place, ledger: Path, key: Key, names: Sequence[str]) -> None:

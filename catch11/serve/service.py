@@ -25,7 +25,7 @@ from catch11.serve.refusals import Refused
 from catch11.serve.settings import Settings, job_place, make_private
 from catch11.serve.store import Store
 from catch11.serve.tokens import Bearer, Doorkeeper, Limits
-from catch11.serve.uploads import Readable, Stored, keep_part, take_part
+from catch11.serve.uploads import Readable, Stored, keep_part, safe_name, take_part
 from catch11.serve.vault import Vault
 from catch11.serve.worker import Told, Workers
 
@@ -55,26 +55,25 @@ class Service:
         self.ready = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._held: IO[bytes] | None = None
+        self._held = False
         self._lock, self._filling = Lock(), set[str]()
+        self._placing = [Lock() for _ in range(64)]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Workers at work until the end of the block; then no accepted job is lost."""
         self._loop = asyncio.get_running_loop()
-        self._lock_folder()
-        await asyncio.to_thread(self._start)
-        sweeper = asyncio.create_task(self._sweep())
-        self.ready = True
-        try:
-            yield
-        finally:
-            self.ready = False
-            sweeper.cancel()
-            await asyncio.to_thread(self._stop)
-            self._heavy.shutdown(wait=False, cancel_futures=True)
-            if self._held is not None:
-                self._held.close()
+        with self.held():
+            await asyncio.to_thread(self._start)
+            sweeper = asyncio.create_task(self._sweep())
+            self.ready = True
+            try:
+                yield
+            finally:
+                self.ready = False
+                sweeper.cancel()
+                await asyncio.to_thread(self._stop)
+                self._heavy.shutdown(wait=False, cancel_futures=True)
 
     def _start(self) -> None:
         make_private(self.settings.home / "jobs")
@@ -185,9 +184,18 @@ class Service:
         if count >= limits.parts:
             sentence = f"the job has {limits.parts} files, as many as this token may; start it."
             raise Refused(sentence, status=413)
-        part = keep_part(root, name, data, kind=kind, limits=limits)
-        _check_total(limits, size + part.size)
-        jobs.add_part(self.store, job, part)
+        with self._placing[
+            hash((job, name)) % len(self._placing)
+        ]:  # what is noted is what lies there
+            there = (root / safe_name(name)).exists()
+            part = keep_part(root, name, data, kind=kind, limits=limits)
+            try:
+                _check_total(limits, size + part.size)
+                jobs.add_part(self.store, job, part)
+            except Refused:
+                if not there:
+                    (root / name).unlink(missing_ok=True)
+                raise
         self.meters.files.inc()
         return part
 
@@ -252,19 +260,32 @@ class Service:
         if retention.forget(self.store, job, state=state):
             shutil.rmtree(job_place(self.settings.home, job).root, ignore_errors=True)
 
-    def _lock_folder(self) -> None:
-        make_private(self.settings.home)
-        self._held = open(self.settings.home / "running", "wb")  # noqa: SIM115 - held until the end
-        if fcntl is None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder is this gateway's until the end of the block, or of the one around it. Raises InvalidArgument."""
+        if self._held:
+            yield
             return
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._held.close()
-            raise InvalidArgument(
-                "home", expected="a folder that no other gateway runs on", found=str(self.settings.home),
-                remedy="stop that one, or give another --home",
-            ) from None  # fmt: skip
+        make_private(self.settings.home)
+        with open(self.settings.home / "running", "wb") as file:
+            _lock(file, self.settings.home)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
+
+
+def _lock(file: IO[bytes], home: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise InvalidArgument(
+            "home", expected="a folder that no other gateway runs on", found=str(home),
+            remedy="stop that one, or give another --home",
+        ) from None  # fmt: skip
 
 
 def _check_total(limits: Limits, size: int) -> None:

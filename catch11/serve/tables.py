@@ -4,6 +4,8 @@ Times are seconds since 1970 in UTC. Migrations in `migrations/versions` make an
 holds the two against each other.
 """
 
+from typing import Any
+
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -21,6 +23,11 @@ class VaultRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     wrapped: Mapped[bytes] = mapped_column(LargeBinary)
     created: Mapped[float]
+
+
+def _sealed() -> Any:
+    """Read where it is asked for alone: a key may be megabytes, and each request looks at its row."""
+    return mapped_column(LargeBinary, deferred=True)
 
 
 class KeyRow(Base):
@@ -41,10 +48,10 @@ class KeyRow(Base):
     public: Mapped[str] = mapped_column(Text)
     front: Mapped[str | None] = mapped_column(String(HASH))
     ledger: Mapped[str] = mapped_column(String(ID))
-    sealed_key: Mapped[bytes] = mapped_column(LargeBinary)
-    sealed_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
-    sealed_models: Mapped[bytes] = mapped_column(LargeBinary)
-    sealed_ledger: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed_key: Mapped[bytes] = _sealed()
+    sealed_secret: Mapped[bytes | None] = _sealed()
+    sealed_models: Mapped[bytes] = _sealed()
+    sealed_ledger: Mapped[bytes | None] = _sealed()
     created: Mapped[float]
     ended: Mapped[float | None]
 

@@ -57,9 +57,20 @@ def progress(store: Store, job: str, done: int) -> str:
         return row.state
 
 
-def finish(store: Store, work: Work, outcomes: Sequence[Outcome], *, items: int = 0) -> bool:
-    """From running to done, with what became of its parts; False if it was not running any more. items: rows
-    or documents in what it hands out, of which each counts. Raises Forbidden where the quota does not reach."""
+def count(store: Store, work: Work, items: int) -> None:
+    """Take the rows or documents that a job holds beyond its files, which counted when they were sent, from the
+    quota: once, however often it is taken up. Raises Forbidden, before any work, where that does not reach."""
+    with store.begin() as session:
+        job = session.get_one(JobRow, work.id)
+        ask = json.loads(job.ask)
+        more = items - max(job.total, ask.get("items", 0))
+        if more > 0:
+            spend(session, job.grant_id, more)
+            job.ask = json.dumps(ask | {"items": items})
+
+
+def finish(store: Store, work: Work, outcomes: Sequence[Outcome]) -> bool:
+    """From running to done, with what became of its parts; False if it was not running any more."""
     with store.begin() as session:
         if not _step(session, work.id, RUNNING, DONE):
             return False
@@ -72,8 +83,6 @@ def finish(store: Store, work: Work, outcomes: Sequence[Outcome], *, items: int 
             row.outcome, row.file, row.released, row.reason = facts
         job = session.get_one(JobRow, work.id)
         job.done = job.total
-        if work.ask["counted"] and items > job.total:
-            spend(session, job.grant_id, items - job.total)
         detail = f"{work.id}: {len(outcomes)} files"
         noted(store, session, "job done", work.tenant, work.token, work.key, detail)
         return True

@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -55,7 +56,7 @@ def add_key(
     store: Store, name: str, key: Key, *, models: Models, secret: Secret | None = None
 ) -> str:
     """Seal a key under a name of its own; its id. Its files stand in the ledgers of all keys of the same
-    model, revoked ones too: no second strength by another name. Raises InvalidArgument."""
+    model, revoked and joint ones too: no second strength by another name. Raises InvalidArgument."""
     if not name or len(name) > 80 or not name.isprintable() or "/" in name:
         raise InvalidArgument(
             "name", expected="1 to 80 printable characters, no /", found=repr(name)
@@ -72,8 +73,14 @@ def add_key(
                     "key", expected="one that the vault does not hold", found=f"the {one.state} {one.name}",
                     remedy="use that one, or make a key of another secret",
                 )  # fmt: skip
-        known = (one for one in rows if one.sealed_ledger or one.sealed_key)
-        _join(store, row, next((r for r in known if _front(store, r) == row.front), None), key)
+        known = [one for one in rows if one.sealed_ledger or one.sealed_key]
+        kin = [one for one in known if _fronts(store, one) & _fronts(store, row)]
+        if key.members and len({one.ledger for one in kin}) > 1:
+            raise InvalidArgument(
+                "key", expected="a joint key that was added before keys of its single models", remedy="give it a vault of its own",
+                found="keys of two of its models, whose ledgers are two: " + ", ".join(sorted(one.name for one in kin)),
+            )  # fmt: skip
+        _join(store, row, kin[0] if kin else None, key)
         session.add(row)
         note(store, session, "key add", key=key.fingerprint, detail=name)
     return row.id
@@ -123,14 +130,16 @@ def rotate_key(store: Store, name: str, *, by: str = "operator") -> str:
     with store.begin() as session:
         row = key_row(session, name)
         if row.state != ACTIVE:
-            raise Refused(f"the key {row.name} is {row.state}; only an active key is rotated.")
+            sentence = f"the key {row.name} is {row.state}; only an active key is rotated."
+            raise Refused(sentence, status=409)
         held = _opened(store, row)
         fresh = replace(held.key, secret=secrets.token_bytes(SECRET_BYTES))
         new = _sealed(
             store, secrets.token_hex(8), row.name, fresh, models=held.models, secret=held.secret
         )
         _join(store, new, row, fresh)
-        row.name, row.state, row.ended = f"{row.name} until {new.created:.3f}", RETIRED, new.created
+        until = datetime.fromtimestamp(new.created, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        row.name, row.state, row.ended = f"{row.name} until {until}", RETIRED, new.created
         session.flush()
         session.add(new)
         session.flush()
@@ -173,19 +182,19 @@ class Vault:
 
     def opened(self, name: str) -> Opened:
         """A key by its id. Raises Revoked, Unknown."""
-        row = self._row(name)
-        with self._lock:
+        with self.store.reading() as session, self._lock:
+            row = self._row(session, name)
             if name not in self._held:
                 self._held[name] = _opened(self.store, row)
             return self._held[name]
 
     def check(self, name: str) -> None:
         """Raises Revoked for a key that was revoked, Unknown for none."""
-        self._row(name)
-
-    def _row(self, name: str) -> KeyRow:
         with self.store.reading() as session:
-            row = session.get(KeyRow, name)
+            self._row(session, name)
+
+    def _row(self, session: Session, name: str) -> KeyRow:
+        row = session.get(KeyRow, name)
         if row is None:
             raise Unknown("key", name)
         if row.state == REVOKED:
@@ -198,10 +207,10 @@ def _moved(session: Session, grant: GrantRow, key: str) -> None:
     """The same grant of another key; the old one ends, and stays for the jobs that name it."""
     if grant.ended is not None:
         return
-    facts = {name: getattr(grant, name) for name in ("tenant", "purpose", "keep", "quota", "spent")}
+    facts = {name: getattr(grant, name) for name in ("tenant", "purpose", "keep", "quota")}
     grant.ended = time.time()
     session.add(
-        GrantRow(id=secrets.token_hex(8), key_id=key, created=grant.ended, ended=None, **facts)
+        GrantRow(id=secrets.token_hex(8), key_id=key, created=grant.ended, ended=None, spent=0, **facts)
     )  # fmt: skip
 
 
@@ -230,10 +239,15 @@ def _copy(row: KeyRow) -> str | None:
     return found
 
 
-def _front(store: Store, row: KeyRow) -> str | None:
-    if row.front is None and row.sealed_key:
-        row.front = _key(store, row).front_fingerprint
-    return row.front
+def _fronts(store: Store, row: KeyRow) -> frozenset[str]:
+    """The fingerprints of what a key is of: of a joint one, those of all its models."""
+    public = json.loads(row.public)
+    members = public.get("members")
+    if (members is None or row.front is None) and row.sealed_key:  # it is older than these notes
+        key = _key(store, row)
+        row.front, members = key.front_fingerprint, key.members
+        row.public = json.dumps({**public, "members": members})
+    return frozenset(members or ([row.front] if row.front else ()))
 
 
 def _key(store: Store, row: KeyRow) -> Key:
@@ -249,7 +263,7 @@ def _sealed(
     public = {
         "canvas": key.canvas.to_dict(), "public_key": public_key(key), "private": key.private,
         "sealed": getattr(secret, "fingerprint", None), "checked": bool(models.model),
-        "rivals": len(models.rivals),
+        "rivals": len(models.rivals), "members": key.members,
     }  # fmt: skip
     return KeyRow(
         id=name, name=title, fingerprint=key.fingerprint, modality=key.modality, state=ACTIVE,

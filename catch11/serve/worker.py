@@ -161,12 +161,15 @@ class Workers:
 
         options = replace(self.options(work.ask, opened), ledger=ledger)
         source = one_file(place, opened.key, names) or place.source
+        if work.ask["counted"]:
+            joined = len(options.columns) == 2 and bool(getattr(self.model(opened), "labels", ()))
+            turns.count(self.store, work, items(place, opened.key, names, columns=options.columns, joined=joined))  # fmt: skip
         self.ledgers.close((work.tenant, work.ledger))
         recode(source, place.release, opened.key, options, apart=True, marks=opened.marks, progress=tick)  # fmt: skip
         write_lists(place, ledger, opened.key, names)
         found = outcomes(place, ledger, opened, names)
         self.vault.check(work.key)
-        turns.finish(self.store, work, found, items=items(place))
+        turns.finish(self.store, work, found)
 
     def options(self, ask: Mapping[str, Any], opened: Opened) -> RecodeOptions:
         """What the engine is asked with a key. ask: with keep and method as the grant gave them."""

@@ -26,7 +26,8 @@ from catch11.modalities.recode import recode as here
 from catch11.releases.read import read_release, sources_of
 from catch11.serve.grants import add_grant
 from catch11.serve.tokens import create_token
-from catch11.serve.vault import Models, add_key
+from catch11.serve.vault import Models, add_key, list_keys
+from tests.releases.worlds import WORLDS
 from tests.serve.gateway import Gateway, gateway, png, pngs
 from tests.serve.test_stops import free_port, wait_for
 from tests.world import World, build_world
@@ -226,3 +227,59 @@ def test_a_folder_of_other_files_is_refused(served: Any, source: Path, tmp_path:
     (out / "other").write_bytes(png(1, 1))
     with Door(url, token) as door, pytest.raises(ReleaseError, match="other files and no release"):
         recode(door, source, out)
+
+
+def test_other_places_and_forms_as_here(served: Any, source: Path, tmp_path: Path) -> None:
+    """From and to an address, and with --to: the same bytes as of a run here, and again, where it stands."""
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra data")
+    _made, url, token, world = served
+    (source / "notes.txt").unlink()
+    bucket = fsspec.filesystem("memory")
+    for name, data in files(source).items():
+        bucket.pipe(f"/gateway/photos/{name}", data)
+    options = RecodeOptions(method="spectral", keep="all", to="tar")
+    with Door(url, token) as door:
+        for src, dst in (
+            (source, tmp_path / "out"),
+            ("memory://gateway/photos", "memory://gateway/out"),
+        ):
+            asked = replace(options, ledger=tmp_path / f"{type(dst).__name__}.jsonl")
+            done = recode(door, src, dst, asked, key="ours")
+            again = recode(door, src, dst, asked, key="ours")
+            assert (again.written, again.reused) == (0, done.written) == (0, 6)
+    local = replace(options, model=world.model, check=True, workers=1)
+    here(source, tmp_path / "local", world.key, local)
+    wanted = (tmp_path / "local").read_bytes()
+    assert (tmp_path / "out").read_bytes() == wanted
+    assert bucket.cat("/gateway/out") == wanted
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "more", "sentence"),
+    [
+        ("", "out", ["--to", "webdataset"], "--to: expected folder or zip or tar"),
+        ("", "out.parquet", [], "--to: expected folder or zip or tar"),
+        ("memory://gateway/none", "out", [], "memory://gateway/none: there is no such source"),
+        ("", "memory://gateway/new", [], "--ledger: expected a file of this machine"),
+        ("s3://bucket/photos", "out", [], "s3://bucket/photos: expected the package that reads s3://"),
+        ("", "gs://bucket/new", [], "gs://bucket/new: expected the package that reads gs://"),
+        ("memory://gateway/t.csv", "out", ["--key", "rows"], "SRC: expected a place on this machine for a key of table"),
+        ("rows", "memory://gateway/new", ["--key", "rows"], "DST: expected a place on this machine"),
+        ("rows", "out", ["--key", "rows", "--to", "zip"], "--to: expected folder for a key of table"),
+    ],
+)  # fmt: skip
+def test_other_places_and_forms_that_cannot_be(
+    served: Any, source: Path, tmp_path: Path, src: str, dst: str, more: list[str], sentence: str
+) -> None:
+    made, url, token, _world = served
+    if "rows" in more:
+        rows = WORLDS["tables"](tmp_path / "rows")
+        if not any(one["name"] == "rows" for one in list_keys(made.service.store)):
+            add_key(made.service.store, "rows", rows.recoder.key, models=Models())
+            add_grant(made.service.store, "rows", "a", keep=("all",), quota=100)
+    where = dst if "://" in dst else str(tmp_path / dst)
+    named = [] if "--key" in more else ["--key", "ours"]
+    words = ["recode", str(tmp_path / src) if src == "rows" else src or str(source), where, "--server", url, *named, "--keep", "all"]  # fmt: skip
+    failed = CliRunner().invoke(app, [*words, *more], env={"CATCH11_TOKEN": token})
+    assert (failed.exit_code, sentence in " ".join(failed.stderr.split())) == (2, True), failed.stderr  # fmt: skip
+    assert not [*tmp_path.glob("out*")]

@@ -19,15 +19,10 @@ from catch11.serve.pace import Pace, Tempo
 from catch11.serve.refusals import Refused
 from catch11.serve.tokens import Limits
 from tests.serve.gateway import Gateway, gateway, png, send
-from tests.world import World, build_world
+from tests.world import World
 
 LIMITS = Limits(rate=100_000, size=1 << 20, pixels=1_000_000, total=4 << 20, parts=50, concurrent=8)
 BODY = 8 << 20
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), count=16)
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,20 @@ from fastapi.testclient import TestClient
 from catch11.modalities.options import RecodeOptions
 from catch11.modalities.recode import recode
 from catch11.releases.read import read_release
+from catch11.serve import turns, worker
 from catch11.serve.app import make_app
-from catch11.serve.grants import add_grant
+from catch11.serve.grants import add_grant, granted_keys
 from catch11.serve.service import Service
 from catch11.serve.settings import Settings
 from catch11.serve.store import Store
+from catch11.serve.tables import JobRow
 from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
 from tests.releases.worlds import WORLDS
 from tests.serve.gateway import run_job
+from tests.text_world import PAIRS
+
+HELD = {"tables": 4 * 3 + 1, "texts": 2 * len(PAIRS) + 1}  # those that are not released too
 
 
 def files_below(source: Path) -> dict[str, bytes]:
@@ -87,7 +92,9 @@ def test_a_file_of_another_kind_is_refused(store: Store, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["tables", "texts"])
-def test_each_row_and_document_is_spent(kind: str, store: Store, tmp_path: Path) -> None:
+def test_each_row_and_document_is_spent_before_it_is_recoded(
+    kind: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = WORLDS[kind](tmp_path / "source")
     # Tiny nets answer otherwise at the usual strength, which the check withholds.
     ask = {"columns": world.beside["columns"], "psnr": 90.0} if kind == "texts" else {}
@@ -96,6 +103,13 @@ def test_each_row_and_document_is_spent(kind: str, store: Store, tmp_path: Path)
     service.workers._models["given"] = world.beside["check"]
     headers = {"authorization": f"Bearer {create_token(store, 'a', ['recode'])}"}
     sent = files_below(world.source)
+    asked: list[Path] = []
+
+    def seen(source: Path, *given: Any, **said: Any) -> Any:
+        asked.append(source)
+        return recode(source, *given, **said)
+
+    monkeypatch.setattr(worker, "recode", seen)
     with TestClient(make_app(service), headers=headers) as client:
         for quota, state in ((len(sent), "failed"), (1000, "done")):
             add_grant(store, kind, "a", keep=("all",), quota=quota)
@@ -110,10 +124,17 @@ def test_each_row_and_document_is_spent(kind: str, store: Store, tmp_path: Path)
             if state == "failed":
                 assert ("quota" in found["error"], left) == (True, 0)
                 assert client.get(f"/v1/jobs/{job}/release").status_code == 409
+                assert asked == [], "it was refused before any work"
     release = read_release(tmp_path / "home" / "jobs" / job / "release")
     rows = [len(release.item(e)) if kind == "tables" else 1 for e in release.entries]
-    assert sum(rows) > len(sent)
-    assert left == 1000 - len(sent) - sum(rows), "of the first run the files alone were spent"
+    assert len(sent) < sum(rows)
+    with store.begin() as session:
+        held = json.loads(session.get_one(JobRow, job).ask)["items"]
+    assert held == HELD[kind] >= sum(rows), "released or not"
+    again = turns.Work(id=job, tenant="a", key="", ledger="", token="", ask={})
+    turns.count(store, again, held)  # taken up after a stop: counted once
+    assert granted_keys(store, "a")[0]["grants"][0]["left"] == left
+    assert left == 1000 - len(sent) - held, "of the first run the files alone were spent"
 
 
 def test_a_sound_that_states_too_much_is_refused_before_it_is_decoded(

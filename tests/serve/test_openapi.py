@@ -13,7 +13,7 @@ from catch11.serve.tokens import Limits, create_token
 from tests.client.test_client import listening
 from tests.serve.conftest import LONG
 from tests.serve.gateway import gateway
-from tests.world import build_world
+from tests.world import World
 
 # Cases an operation and phase. More, for a long look: CATCH11_EXAMPLES=200 make test-gateway
 EXAMPLES = os.environ.get("CATCH11_EXAMPLES", "20")
@@ -29,13 +29,12 @@ TOOL = Path(sys.executable).with_name("schemathesis")
 
 @LONG
 @pytest.mark.slow
-def test_every_operation_answers_as_documented(tmp_path: Path) -> None:
+def test_every_operation_answers_as_documented(world: World, tmp_path: Path) -> None:
     """schemathesis itself, with all its checks, over every operation, those that administer included. What it
     sends is read and judged by it; links are not followed, as they would end its own token."""
     found = str(TOOL) if TOOL.exists() else shutil.which("schemathesis")
     if found is None:
         pytest.skip("needs the extra test")
-    world = build_world(tmp_path, count=8)
     with gateway(world, tmp_path / "home", wait=5.0, slow=2.0) as made, listening(made) as url:
         token = create_token(made.service.store, "a", ["recode", "verify", "admin"], limits=FREE)
         words = [
@@ -54,8 +53,9 @@ def test_every_operation_answers_as_documented(tmp_path: Path) -> None:
     assert int(tested[1]) >= 20
 
 
-def test_the_document_can_be_had_and_names_every_operation_once(tmp_path: Path) -> None:
-    world = build_world(tmp_path, count=8)
+def test_the_document_can_be_had_and_names_every_operation_once(
+    world: World, tmp_path: Path
+) -> None:
     with gateway(world, tmp_path / "home") as made:
         document = made.client.get("/openapi.json").json()
     names = [one["operationId"] for path in document["paths"].values() for one in path.values()]

@@ -19,7 +19,7 @@ from catch11.serve.tokens import Limits
 from tests.client.test_client import listening
 from tests.serve.conftest import LONG
 from tests.serve.gateway import gateway, png
-from tests.world import build_world
+from tests.world import World
 
 HERE = Path(__file__).with_name("page")
 PACKAGES = Path(os.environ.get("CATCH11_PAGE_PACKAGES", HERE))
@@ -96,8 +96,7 @@ def test_nothing_comes_from_another_host_and_text_stays_text() -> None:
         assert "onclick" not in text
 
 
-def test_the_page_is_served_with_a_strict_policy(tmp_path: Path) -> None:
-    world = build_world(tmp_path, count=8)
+def test_the_page_is_served_with_a_strict_policy(world: World, tmp_path: Path) -> None:
     with gateway(world, tmp_path / "home") as made:
         page = made.client.get("/")
         assert "<title>catch11 gateway</title>" in page.text
@@ -108,8 +107,7 @@ def test_the_page_is_served_with_a_strict_policy(tmp_path: Path) -> None:
 
 @LONG
 @pytest.mark.slow
-def test_a_person_recodes_a_picture(tmp_path: Path) -> None:
-    world = build_world(tmp_path, count=8)
+def test_a_person_recodes_a_picture(world: World, tmp_path: Path) -> None:
     pictures = []
     for label in range(3):
         pictures.append(tmp_path / f"picture-{label}.png")
@@ -124,6 +122,9 @@ def test_a_person_recodes_a_picture(tmp_path: Path) -> None:
     assert found["keyboard"]
     assert found["made"]
     assert found["slider"] == "60"
+    assert found["asked"].startswith("Give the key ours a new secret?")
+    assert found["grants"][-1] == "courssanswer, all7 of 7End", "made by keyboard"
+    assert found["focus"] == "admin-title"
     assert "expected a valid token" in found["refused"]
     assert len(found["rows"]) >= 2, "the authorized model and a rival answered"
     with zipfile.ZipFile(tmp_path / "release.zip") as bundle:
@@ -135,13 +136,14 @@ def test_a_person_recodes_a_picture(tmp_path: Path) -> None:
 
 @LONG
 @pytest.mark.slow
-def test_no_file_is_lost_to_the_rate_and_live_jobs_do_not_freeze_the_page(tmp_path: Path) -> None:
-    world = build_world(tmp_path, count=8)
+def test_no_file_is_lost_to_the_rate_and_live_jobs_do_not_freeze_the_page(
+    world: World, tmp_path: Path
+) -> None:
     sources = []
     for number in range(30):
         sources.append(tmp_path / f"{number:03}.png")
         sources[-1].write_bytes(png(number % 4, 9000 + number) if number != 7 else b"no picture")
-    limits = Limits(rate=120)  # twenty at once, then two a second
+    limits = Limits(rate=60)  # ten at once, then one a second
     with gateway(world, tmp_path / "home", limits=limits) as made, listening(made) as url:
         token = str(made.client.headers["authorization"]).split()[1]
         found = looked("many.mjs", url, token, *map(str, sources))
@@ -149,7 +151,7 @@ def test_no_file_is_lost_to_the_rate_and_live_jobs_do_not_freeze_the_page(tmp_pa
             (total,) = session.scalars(select(JobRow.total).where(JobRow.state == "done"))
     assert total == 29, "every picture was sent"
     assert found["refusals"] > 0, "the rate was reached"
-    assert any("this token may ask 120 times a minute" in one for one in found["said"])
+    assert any("this token may ask 60 times a minute" in one for one in found["said"])
     assert found["first"].startswith("007.pngnot taken: 007.png: not a usable picture")
     assert found["count"].endswith(" of 30 released.")
     assert found["errors"] == []

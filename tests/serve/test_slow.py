@@ -1,6 +1,7 @@
 """Clients that are slow, silent, many or wrong: none of them keeps others waiting."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -18,16 +19,11 @@ from catch11.serve.refusals import Unauthorized
 from catch11.serve.service import Service
 from catch11.serve.store import Store
 from catch11.serve.tokens import Doorkeeper, Limits, create_token
-from catch11.serve.wire import PunctualProtocol
+from catch11.serve.wire import PunctualProtocol, _network
 from tests.serve.gateway import Gateway, gateway
-from tests.world import World, build_world
+from tests.world import World
 
 LIMITS = Limits(rate=100_000, size=1 << 20, total=4 << 20, concurrent=8)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), count=16)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +174,78 @@ def test_silent_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         asyncio.run(look())
+
+
+def test_one_address_does_not_shut_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle connections of one address: the next of it is told, those of others are answered, until all are
+    too many; and one that closes makes room."""
+    monkeypatch.setattr(PunctualProtocol, "per_address", 3)
+    monkeypatch.setattr(PunctualProtocol, "total", 6)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def opened(last: int) -> Any:
+        return await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.0.{last}", 0))
+
+    async def told(last: int) -> bytes:
+        reader, writer = await opened(last)
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            await writer.drain()
+        answer: bytes = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async def look() -> None:
+        server = uvicorn.Server(uvicorn.Config(app, http=PunctualProtocol, lifespan="off", log_level="critical"))  # fmt: skip
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        idle = [await opened(2) for _ in range(3)]
+        await until(lambda: len(server.server_state.connections) == 3)
+        refused = await told(2)
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"].startswith(
+            "this address has 3 connections open"
+        )
+        assert b" 204 " in await told(3)
+        idle += [await opened(4) for _ in range(3)]
+        await until(lambda: len(server.server_state.connections) == 6)
+        assert b"the gateway has all the connections" in await told(3)
+        for _, writer in idle:
+            writer.close()
+        await until(lambda: not server.server_state.connections)
+        assert b" 204 " in await told(2)
+        await until(lambda: not server.server_state.connections)
+        assert not PunctualProtocol._open
+        server.should_exit = True
+        await task
+
+    async def until(good: Any) -> None:
+        while not good():
+            await asyncio.sleep(0.01)
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        asyncio.run(asyncio.wait_for(look(), 60.0))
+
+
+def test_an_address_is_a_network_where_it_is_cheap() -> None:
+    names = [
+        "10.0.0.1",
+        "::ffff:10.0.0.1",
+        "2001:db8::1",
+        "2001:db8::ffff:1",
+        "2001:db8:0:1::1",
+        "",
+    ]
+    assert [_network(name) for name in names] == [
+        "10.0.0.1", "10.0.0.1", "2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64", "",
+    ]  # fmt: skip
 
 
 def test_a_body_of_which_nothing_comes_is_let_go(open_gateway: Gateway) -> None:

@@ -20,22 +20,18 @@ import pytest
 from catch11.errors import InvalidArgument
 from catch11.serve.audit import check
 from catch11.serve.grants import add_grant
+from catch11.serve.run import run
 from catch11.serve.service import Service
 from catch11.serve.settings import Settings
-from catch11.serve.store import open_store
+from catch11.serve.store import Store, open_store
 from catch11.serve.tokens import Limits, create_token
 from catch11.serve.vault import Models, add_key
 from tests.serve.conftest import LONG, MASTER
 from tests.serve.gateway import gateway, pngs, run_job, send
-from tests.world import CANVAS, LABELS, NETS, World, build_world
+from tests.world import CANVAS, LABELS, NETS, World
 
 COUNT = int(os.environ.get("CATCH11_PICTURES", "40"))
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), count=16)
 
 
 @contextmanager
@@ -206,5 +202,21 @@ def test_one_gateway_a_folder(world: World, tmp_path: Path) -> None:
             async with second.running():
                 pass
 
-        with pytest.raises(InvalidArgument, match="no other gateway runs on"):
-            asyncio.run(both())
+        for begun in (lambda: asyncio.run(both()), lambda: run(second, host="127.0.0.1", port=1)):
+            with pytest.raises(InvalidArgument, match="no other gateway runs on"):
+                begun()
+
+
+def test_a_port_that_is_taken_is_a_sentence(store: Store, tmp_path: Path) -> None:
+    service = Service(store, Settings(home=tmp_path / "home"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            InvalidArgument,
+            match=f"port: expected .* free, found 127.0.0.1:{port}, which is taken; give another",
+        ):
+            run(service, host="127.0.0.1", port=port)
+    with pytest.raises(
+        InvalidArgument, match=r"found nowhere\.invalid:1, where nothing can listen"
+    ):
+        run(service, host="nowhere.invalid", port=1)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.serve.gateway import Gateway, gateway, png
-from tests.world import build_world
+from tests.world import World
 
 PICTURES = [png(label, 7000 + label) for label in range(4)]
 MOVES = st.lists(
@@ -25,8 +25,7 @@ MOVES = st.lists(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    world = build_world(tmp_path_factory.mktemp("world"), count=8)
+def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with gateway(world, tmp_path_factory.mktemp("home"), quota=10_000) as found:
         yield found
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from catch11.cli import app
 from catch11.copies.secretfile import Secret
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.keys.key import Key, build_key
+from catch11.keys.key import Key, build_joint_key, build_key
 from catch11.models.load import load_picture_model
 from catch11.serve.audit import check
 from catch11.serve.grants import add_grant, end_grants, find_grant, granted_keys, spend
@@ -148,6 +148,66 @@ def test_rotation_makes_another_key_of_the_same_model(store: Store, key: Key, he
         spend(session, grant, 1)
 
 
+def test_keys_of_one_model_share_a_quota(store: Store, key: Key, held: str) -> None:
+    """Whatever name, purpose or secret: what gives the subspace away is what a tenant had in all."""
+    other = replace(key, secret=bytes(range(32)))
+    add_key(store, "beside", other, models=Models())
+    some = [
+        add_grant(store, "digits", "acme", keep=("all",), quota=5),
+        add_grant(store, "digits", "acme", keep=("all",), quota=3, purpose="demo"),
+        add_grant(store, "beside", "acme", keep=("all",), quota=4),
+    ]
+    theirs = add_grant(store, "digits", "other", keep=("all",), quota=2)
+
+    def left(tenant: str = "acme") -> list[int]:
+        return [one["left"] for held in granted_keys(store, tenant) for one in held["grants"]]
+
+    with store.begin() as session:
+        spend(session, some[2], 3)
+    assert (left(), left("other")) == ([2, 0, 1], [2])
+    with pytest.raises(Forbidden, match="other keys of the model too"), store.begin() as session:
+        spend(session, some[1], 1)
+    rotate_key(store, "digits")
+    end_grants(store, "beside", "acme")
+    assert left() == [2, 0]
+    with store.begin() as session:
+        spend(session, some[0], 2)
+        spend(session, theirs, 2)
+    assert left() == [0, 0]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_joint_key_stands_in_the_ledgers_of_its_models(
+    store: Store, key: Key, held: str, old: bool
+) -> None:
+    second = load_picture_model(MODEL.replace("patch", "dense"))
+    single = build_key(second)
+    joint = build_joint_key([load_picture_model(MODEL), second])
+    if old:  # noted without what a key is of
+        with store.begin() as session:
+            session.execute(
+                text(
+                    "update keys set front = null, public = replace(public, '\"members\"', '\"m\"')"
+                )
+            )
+    vault, models = Vault(store), Models()
+    made = add_key(store, "joint", joint, models=models)
+    assert vault.opened(made).ledger == held
+    revoke_key(store, "joint")
+    assert vault.opened(add_key(store, "second", single, models=models)).ledger == held
+
+
+def test_a_joint_key_of_two_ledgers_is_refused(store: Store, key: Key, held: str) -> None:
+    second = load_picture_model(MODEL.replace("patch", "dense"))
+    add_key(store, "second", build_key(second), models=Models())
+    joint = build_joint_key([load_picture_model(MODEL), second])
+    match = (
+        "added before keys of its single models, found keys of two.*digits, second; give it a vault"
+    )
+    with pytest.raises(InvalidArgument, match=match):
+        add_key(store, "joint", joint, models=Models())
+
+
 def test_resealing_changes_both_secrets_and_keeps_what_they_held(
     store: Store, tmp_path: Path, held: str
 ) -> None:
@@ -192,6 +252,7 @@ def test_grants_say_what_may_be_kept_for_what_and_how_often(store: Store, held: 
     [
         ({"tenant": "a b"}, "tenant: expected 1 to 64 letters"),
         ({"keep": ("nonsense",)}, "keep: expected answer"),
+        ({"keep": ("layer:a,all",)}, "no comma in a layer's name"),
         ({"quota": -1}, "a quota of 0 or more"),
         ({"keep": ()}, "expected a keep"),
     ],

@@ -12,12 +12,20 @@ const WORDS = {
 };
 const OF_ONE_FILE = [409, 413, 415, 422]; // statuses
 let keys = [];
+let busy = false;
 
 export async function openRecode() {
+  $("go").disabled = true;
   keys = await get("/v1/keys");
   $("key").replaceChildren(...keys.map((one) => new Option(`${one.name} (${one.fingerprint.slice(0, 12)})`, one.id)));
   if (!keys.length) wrong(new Error("No key is granted to you yet; ask the operator for one."));
   offerPurposes();
+  ready();
+}
+
+// Nothing can be sent before it is known for which key.
+function ready() {
+  $("go").disabled = busy || !keys.length;
 }
 
 const chosen = () => keys.find((one) => one.id === $("key").value);
@@ -41,7 +49,8 @@ function offerKeeps() {
 
 async function recode(files) {
   const begun = performance.now();
-  $("go").disabled = true;
+  busy = true;
+  ready();
   try {
     const ask = {
       key: $("key").value, purpose: $("purpose").value,
@@ -65,7 +74,8 @@ async function recode(files) {
     await follow(id, (job) => say(`${job.state}: ${job.done} of ${job.total}`));
     show(await get(`/v1/jobs/${id}`), files, refused, (performance.now() - begun) / 1000);
   } finally {
-    $("go").disabled = false;
+    busy = false;
+    ready();
   }
 }
 

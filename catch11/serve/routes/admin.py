@@ -3,13 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from catch11.serve import audit
-from catch11.serve.grants import granted_keys
+from catch11.serve.asks import PRINTED
+from catch11.serve.grants import add_grant, end_grants, granted_keys, list_grants
 from catch11.serve.routes.given import REFUSALS, Admin, Anyone, Gateway
 from catch11.serve.tokens import create_token, list_tokens, revoke_token
-from catch11.serve.vault import list_keys, revoke_key
+from catch11.serve.vault import list_keys, revoke_key, rotate_key
 
 router = APIRouter(prefix="/v1", responses=REFUSALS)
 Named = Annotated[str, Path(min_length=1, max_length=120)]
@@ -55,10 +56,41 @@ class GrantedKey(Key):
     grants: list[Grant]
 
 
+class TenantGrant(Grant):
+    """A grant, of which key, by its name, and whose."""
+
+    key: str
+    tenant: str
+
+
+Tenant = Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
+
+
+def _whole(value: Any) -> Any:
+    """In JSON 1.0 is an integer too; `true` is none, and a text is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Kept = Annotated[
+    str, Field(max_length=100, pattern=r"^(answer|scores|features|all|layer:[^,\x00-\x1f\x7f]+)$")
+]
+Purpose = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTED)]
+
+
+class NewGrant(BaseModel):
+    """A grant to be made, or to take the place of the same tenant's for the same purpose. The first that may be
+    kept is the usual one."""
+
+    tenant: Tenant
+    keep: list[Kept] = Field(["answer"], min_length=1, max_length=20)
+    purpose: Purpose = "any"
+    quota: Annotated[int, BeforeValidator(_whole)] = Field(0, ge=0, le=10**9, strict=True)
+
+
 class NewToken(BaseModel):
     """A token to be made."""
 
-    tenant: str = Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")
+    tenant: Tenant
     scopes: list[Literal["recode", "verify", "admin"]] = Field(min_length=1, max_length=3)
     days: float = Field(90.0, gt=0, le=3660, allow_inf_nan=False)
 
@@ -111,6 +143,30 @@ def all_keys(service: Gateway, who: Admin) -> list[Key]:
 def revoke(key: Named, service: Gateway, who: Admin) -> None:
     """Refuse a key from now on, in running jobs too."""
     revoke_key(service.store, key, by=who.token)
+
+
+@router.post("/admin/keys/{key}/rotate", tags=["admin"], status_code=204)
+def rotate(key: Named, service: Gateway, who: Admin) -> None:
+    """A new secret for the same model; the key's grants move to it."""
+    rotate_key(service.store, key, by=who.token)
+
+
+@router.get("/admin/grants", tags=["admin"])
+def grants(service: Gateway, who: Admin) -> list[TenantGrant]:
+    """All grants that stand."""
+    return [TenantGrant(**one) for one in list_grants(service.store)]
+
+
+@router.post("/admin/keys/{key}/grants", tags=["admin"], status_code=204)
+def grant(key: Named, asked: NewGrant, service: Gateway, who: Admin) -> None:
+    """Let a tenant use a key."""
+    add_grant(service.store, key, by=who.token, **{**asked.model_dump(), "keep": tuple(asked.keep)})
+
+
+@router.delete("/admin/keys/{key}/grants/{tenant}", tags=["admin"], status_code=204)
+def withdraw(key: Named, tenant: Named, service: Gateway, who: Admin) -> None:
+    """Take all grants of a key from a tenant."""
+    end_grants(service.store, key, tenant, by=who.token)
 
 
 @router.get("/admin/tokens", tags=["admin"])

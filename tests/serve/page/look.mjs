@@ -76,12 +76,25 @@ await look(phone, "jobs-phone");
 const ops = await open({ viewport: { width: 1200, height: 900 }, colorScheme: "dark" });
 await signIn(ops, admin);
 await ops.getByRole("heading", { name: "Keys and tokens" }).waitFor();
-await ops.getByRole("textbox", { name: "Tenant" }).fill("new");
+await ops.locator("#new-token").getByRole("textbox", { name: "Tenant" }).fill("new");
 await ops.getByRole("button", { name: "Make it" }).click();
 await ops.locator("output", { hasText: "shown this once" }).waitFor();
 found.made = (await ops.locator("output").textContent()).startsWith("c11_");
 await ops.locator("output").evaluate((one) => { one.textContent = ""; });
+// A grant and a rotation by keyboard alone: from one field to the next, and the button in a row.
+await ops.locator("#grant-tenant").focus();
+for (const key of ["c", "Tab", "s", "Tab", "7", "Tab", "Tab", "Tab", "Tab", "Space", "Tab", "Enter"]) await ops.keyboard.press(key);
+await ops.getByRole("status").filter({ hasText: "c may have files that keep answer, all." }).waitFor();
+ops.on("dialog", (one) => { found.asked = one.message(); one.accept(); });
+await ops.getByRole("button", { name: "Rotate the key ours" }).focus();
+await ops.keyboard.press("Enter");
+await ops.getByRole("status").filter({ hasText: "The key ours has a new secret." }).waitFor();
+found.grants = await ops.locator("#grant-rows tr").allTextContents();
+found.keys = await ops.locator("#key-rows tr").allTextContents();
+found.focus = await ops.evaluate(() => document.activeElement.id);
 await look(ops, "admin-wide");
+await ops.setViewportSize({ width: 390, height: 844 });
+await look(ops, "admin-phone");
 
 // By keyboard alone: Tab reaches the file field and the button.
 const reached = [];

@@ -318,8 +318,8 @@ class _Session:
 
     def _knowledge(self, found: Finding) -> tuple[str, ...]:
         """Who opens sealed files is the licensee, whatever else it uses."""
-        opens = {"weights"} if self._asked.opened else set[str]()
-        return tuple(sorted({*found.knowledge, *opens}))
+        opens = ("weights",) if self._asked.opened and "weights" not in found.knowledge else ()
+        return (*found.knowledge, *opens)
 
     def _kept(self, cell: Cell, work: Callable[[], Sequence[Record]]) -> tuple[Record, ...]:
         if self._path is None:

@@ -55,7 +55,10 @@ def test_embeddings_that_another_model_reads_are_not_what_is_kept(world: Path) -
     found = json.loads(text[text.index("{") :])
     assert status == 1
     assert len(found["problems"]) > 0
-    assert all("features within 0.141 is kept" in reason for _, reason in found["problems"])
+    assert all(
+        "the list says that it keeps features within 0.141" in reason
+        for _, reason in found["problems"]
+    )
 
 
 def test_verify_holds_the_release_against_the_key(world: Path, tmp_path: Path) -> None:

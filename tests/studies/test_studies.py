@@ -120,7 +120,8 @@ def test_a_study_runs_and_is_taken_up(name: str, out: Path) -> None:
         raise AssertionError(f"{cell.name} was worked out twice")
 
     again = run_study(replace(study, work=never, draw=None), DIGITS, out=out)
-    assert again.records == done.records
+    # By line: what nothing is known of is not equal to itself.
+    assert [r.to_line() for r in again.records] == [r.to_line() for r in done.records]
     assert _text(again) == text
 
 

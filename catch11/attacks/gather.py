@@ -24,7 +24,7 @@ from catch11.data.labels import Labels
 from catch11.data.selection import spread
 from catch11.data.windows import readable, window_of
 from catch11.errors import Catch11Error, InvalidArgument
-from catch11.evaluation.conditions import Given, Sources, find_sources, find_truth, ledger_rows
+from catch11.evaluation.conditions import Sources, find_sources, find_truth, ledger_rows
 from catch11.evaluation.gaussian import item_generator, noise_at
 from catch11.evaluation.questions import question_of
 from catch11.evaluation.verify import verify
@@ -35,7 +35,6 @@ from catch11.releases.manifest import Entry
 from catch11.releases.read import Release, read_release
 
 Windows = Float[Tensor, "_ channel height width"]
-Opener = Callable[[Windows], Windows]
 _UNLEARNED = (
     "a control has no originals of the lessons to add noise to; without them it learns from "
     "further files of the release"
@@ -77,13 +76,12 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     if truth is not None:
         entries = tuple(entry for entry in entries if truth.of(entry.file) is not None)
     judged, rest = _split(entries, effort)
-    opener = asked.copy.opened if asked.copy is not None and asked.opened else _as_it_is
-    ours = _shots(release, judged, sources, truth, effort, opener)
+    ours = _shots(asked, release, judged, sources, truth, effort)
     kept_out = {NearDuplicates.name: _UNMOVED} if effort.control else {}
     if asked.learn is None:
-        extra = _shots(release, rest, sources, truth, effort, opener)
+        extra = _shots(asked, release, rest, sources, truth, effort)
     else:
-        extra = _lessons(asked.learn, release, asked.labels, first.labels, effort, opener)
+        extra = _lessons(asked, asked.learn, first.labels)
         if effort.control:
             extra = replace(extra, labels=None)
             kept_out["labels"] = _UNLEARNED
@@ -133,10 +131,6 @@ def gather(asked: Asked, *, pieces: Callable[[int | None], Pieces] | None = None
     )  # fmt: skip
 
 
-def _as_it_is(windows: Windows) -> Windows:
-    return windows
-
-
 def _digest(
     release: Release, sources: Sources | None, truth: Labels | None, withheld: int, count: int
 ) -> str:
@@ -165,34 +159,31 @@ def _split(entries: Sequence[Entry], effort: Effort) -> tuple[tuple[Entry, ...],
     return judged, spread([e for e in entries if e.file not in held], effort.training)
 
 
-def _lessons(
-    folder: Folder, release: Release, labels: Given, names: Sequence[str], effort: Effort,
-    opener: Opener,
-) -> Shots:  # fmt: skip
+def _lessons(asked: Asked, folder: Folder, names: Sequence[str]) -> Shots:
     """Labelled files of another release for the same model, evenly spaced."""
-    other = read_release(folder)
-    if other.canvas != release.canvas:
+    other, effort = read_release(folder), asked.effort
+    if other.canvas != asked.release.canvas:
         raise InvalidArgument("learn", expected="a release of the same canvas", found=str(folder))
-    if opener is not _as_it_is and other.facts.get("sealed") != release.facts.get("sealed"):
+    if asked.opened and other.facts.get("sealed") != asked.release.facts.get("sealed"):
         raise InvalidArgument("learn", expected="a release for the same sealed copy", found=folder)
-    truth, _ = find_truth(other, None, labels, names=names)
+    truth, _ = find_truth(other, None, asked.labels, names=names)
     if truth is None:
         raise InvalidArgument("learn", expected="labels of its files", found="none")
     entries = tuple(entry for entry in other.entries if truth.of(entry.file) is not None)
     return _shots(
-        other, spread(entries, effort.training), None, truth, replace(effort, control=False), opener
+        asked, other, spread(entries, effort.training), None, truth, replace(effort, control=False)
     )
 
 
 def _shots(
+    asked: Asked,
     release: Release,
     entries: Sequence[Entry],
     sources: Sources | None,
     truth: Labels | None,
     effort: Effort,
-    opener: Opener,
 ) -> Shots:
-    windows, clean = opener(release.windows(entries)), None
+    windows, clean = asked.read(release.windows(entries)), None
     if sources is not None:
         shots = [torch.zeros(0, *release.canvas.shape)]
         for entry in entries:

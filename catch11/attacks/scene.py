@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from catch11.attacks.effort import Effort
 from catch11.attacks.frame import Jury, Knowledge, Material
 from catch11.copies.seal import SealSecret
@@ -64,6 +66,10 @@ class Asked:
         if self.copy is None:
             return True
         return bool(knowledge & _LICENSED) if self.opened else "weights" not in knowledge
+
+    def read(self, windows: Tensor) -> Tensor:
+        """Windows of files (batch, channel, height, width) as those who attack find them."""
+        return self.copy.opened(windows) if self.copy is not None and self.opened else windows
 
     def verified(
         self, verify: Callable[..., Verification], **more: object

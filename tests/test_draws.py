@@ -1,13 +1,14 @@
 """Tests of the tests: what a test draws hangs on its name alone."""
 
 import json
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests import draws
+from tests import draws, shapes
 
 pytest_plugins = ("pytester",)
 
@@ -125,3 +126,15 @@ def test_another_seed_draws_others(drawn: Draw, monkeypatch: pytest.MonkeyPatch)
 def test_hypothesis_draws_the_same_examples_unless_a_seed_is_given() -> None:
     assert settings().derandomize is not bool(draws.SEED)
     assert settings().deadline is None
+
+
+def test_the_shape_checks_leave_the_global_generator_alone() -> None:
+    """A server's threads are checked while hypothesis draws beside them."""
+
+    @shapes.check
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    before = random.getstate()
+    assert total(list(range(100))) == 4950
+    assert random.getstate() == before

@@ -49,7 +49,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         )  # fmt: skip
 
     monkeypatch.setattr(Attack, "__call__", call)
-    monkeypatch.setattr("catch11.attacks.session.monotonic", lambda: now[0])
+    for room in ("session", "course"):  # one sets the end, the other looks at the clock
+        monkeypatch.setattr(f"catch11.attacks.{room}.monotonic", lambda: now[0])
     return seen
 
 

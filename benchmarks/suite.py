@@ -108,23 +108,30 @@ def patches(side: int, outputs: int, patch: int = 16) -> Key:
 
 
 class Files:
-    """A folder of photographs, released and released again."""
+    """A folder of photographs, released and copied again and again, each time to a new folder: what is
+    timed deletes nothing."""
 
     def __init__(self, room: str, count: int) -> None:
-        self.room, self.source = Path(room), Path(room) / "photographs"
+        self.room, self.source, self.times = Path(room), Path(room) / "photographs", 0
         self.source.mkdir()
         for file in sorted(PHOTOGRAPHS.glob("*.jpg"))[:count]:
             shutil.copy(file, self.source)
 
-    def recode(self, recoder: Any, *, workers: int = 1, **how: Any) -> None:
-        shutil.rmtree(self.room / "made", ignore_errors=True)
-        (self.room / "made.ledger.jsonl").unlink(missing_ok=True)
-        release(self.source, self.room / "made", recoder, workers=workers, **how)
+    def fresh(self) -> Path:
+        """A folder that is not there yet."""
+        self.times += 1
+        return self.room / str(self.times)
+
+    def recode(self, recoder: Any, *, workers: int = 1, **how: Any) -> Path:
+        """Released, to the folder that it gives."""
+        there = self.fresh()
+        release(self.source, there, recoder, workers=workers, **how)
+        return there
 
     def copy(self) -> None:
         """Decoded, resized as the model's pipeline resizes, encoded by Pillow's own settings."""
-        there = self.room / "copied"
-        there.mkdir(exist_ok=True)
+        there = self.fresh()
+        there.mkdir()
 
         for file in self.source.iterdir():
             with Image.open(file) as picture:
@@ -149,8 +156,8 @@ def bench_recode(full: bool) -> Iterator[Row]:
         yield compared("png8, as by default", given, floor, files.copy, per=count, runs=runs)
         yield compared("png8, 10 dB, sealed", sealed, "the same unsealed", asked, per=count, runs=runs)  # fmt: skip
         yield compared("png8, 10 dB, checked", checked, "the same unchecked", asked, per=count, runs=runs)  # fmt: skip
-        files.recode(SpectralRecoder(key, psnr=PSNR))
-        made = [file.stat().st_size for file in (files.room / "made").glob("*.png")]
+        there = files.recode(SpectralRecoder(key, psnr=PSNR))
+        made = [file.stat().st_size for file in there.glob("*.png")]
         yield {"what": "bytes of a file", "value": statistics.mean(made), "n": len(made)}
 
 

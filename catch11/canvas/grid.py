@@ -32,7 +32,8 @@ class Grid:
     def index(self, values: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The nearest step of each value, a whole number from 0 to `levels`, as a float."""
         scale = self.levels / (self.high - self.low)
-        return (values - self.low).mul_(scale).round_().clamp_(0, self.levels)
+        scaled = (values - self.low).mul_(scale) if self.low else values * scale
+        return scaled.round_().clamp_(0, self.levels)
 
     def value(self, index: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The value of each step; float32 in gives exactly what a reader of the file computes."""

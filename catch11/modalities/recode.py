@@ -44,11 +44,10 @@ def recode(
     what came with it, and a second strength withholds that item alone. marks: see there. Raises InvalidArgument, KeyMismatch, ReleaseError.
     """
     asked = _asked(src, key, options, apart=apart)
-    with torch_threads(asked.recoder.threads):
-        return release(
-            src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=not apart,
-            marks=marks, progress=progress, **asked.given,
-        )  # fmt: skip
+    return release(
+        src, dst, asked.recoder, check=asked.check, workers=asked.workers, strict=not apart,
+        marks=marks, progress=progress, **asked.given,
+    )  # fmt: skip
 
 
 def press(key: Key, options: RecodeOptions) -> Press:

@@ -6,7 +6,7 @@ never rounds for the file, grades itself or draws secrets but from the streams i
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, final
 
@@ -24,9 +24,9 @@ Items = TypeVar("Items")  # a batch: a tensor of windows or rows, a sequence of 
 _THINGS = frozenset({"key", "model", "copy", "chunk"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Recoded(Generic[Items]):
-    """What a recoder made of a batch.
+    """What a recoder made of a batch. How far that is from what came in is measured when it is asked for.
 
     items: as a reader of the file finds them, of the shapes that went in. psnr: dB, as measured on
     them, sealed ones as their copy opens them, with the peak of their kind: 1 for pictures and sounds, one standard deviation for rows, a
@@ -37,10 +37,25 @@ class Recoded(Generic[Items]):
     """
 
     items: Items
-    psnr: tuple[float, ...]
-    front_shift: tuple[float, ...]
-    distances: tuple[float | None, ...]
     reasons: tuple[str | None, ...]
+    _moved: Callable[[], tuple[float, ...]] = field(repr=False)
+    _shifted: Callable[[], tuple[float, ...]] = field(repr=False)
+    _far: tuple[float | None, ...] | None = field(repr=False)
+
+    @cached_property
+    def psnr(self) -> tuple[float, ...]:
+        """See above."""
+        return self._moved()
+
+    @cached_property
+    def front_shift(self) -> tuple[float, ...]:
+        """See above."""
+        return self._shifted()
+
+    @property
+    def distances(self) -> tuple[float | None, ...]:
+        """See above; the front's shift where everything is kept."""
+        return self.front_shift if self._far is None else self._far
 
     @property
     def images(self) -> Items:
@@ -177,17 +192,18 @@ class Recoder(ABC, Generic[Items]):
             made, reasons = self.run(seen, [self.stream(item) for item in keyed])
         made = domain.rounded(made)
         refused = domain.refused(clean)
-        shifts = tuple(map(domain.shift, made, seen))
-        everything = self.keeps.what == ALL
-        distances = shifts if everything else tuple(self.distances(made, seen) if reasons else ())
-        broken = map(self.keeps.broken, distances)
+        far: tuple[float | None, ...] | None = None
+        broken: list[str | None] = [None] * len(reasons)
+        if self.keeps.what != ALL:
+            far = tuple(self.distances(made, seen) if reasons else ())
+            broken = [self.keeps.broken(distance) for distance in far]
         return Recoded(
             items=domain.framed(made, items, lambda: [self.stream(v, "margin") for v in keyed]),
-            # Each item by itself: alike in any batch, and within the cache.
-            psnr=tuple(map(domain.psnr, made, clean)),
-            front_shift=shifts,
-            distances=distances,
             reasons=tuple(a or b or c for a, b, c in zip(refused, broken, reasons, strict=True)),
+            # Each item by itself: alike in any batch, and within the cache.
+            _moved=lambda: tuple(map(domain.psnr, made, clean)),
+            _shifted=lambda: tuple(map(domain.shift, made, seen)),
+            _far=far,
         )
 
     def stream(self, item: Any, purpose: str = "") -> KeyedStream:

@@ -20,6 +20,7 @@ from catch11.keys.key import Key
 from catch11.kinds import IMAGE
 from catch11.recoding.frame import Recoder
 from catch11.recoding.keep import EVERYTHING, Keep
+from catch11.recoding.threads import torch_threads
 from catch11.releases.commit import Committer, Refusal
 from catch11.releases.ledger import Ledger, Marks, Row
 from catch11.releases.lines import Lines
@@ -116,7 +117,8 @@ def release(
     where, pipeline, key = plan.places, plan.pipeline, recoder.key
     with one_sentence(where.release):
         where.ledger.parent.mkdir(parents=True, exist_ok=True)
-        with Lines(where.ledger, mode=_PRIVATE) as private, quiet():
+        threads = torch_threads(recoder.threads)
+        with Lines(where.ledger, mode=_PRIVATE) as private, quiet(), threads:
             task = Task(
                 places=where, pipeline=pipeline, canvas=key.canvas, ledger=Ledger(private, key=marks or key),
                 settings=settings_id(recoder, pipeline), check=check, strict=strict,

@@ -14,13 +14,19 @@ from catch11.studies.tables import Pivot, model, pivot, setting
 
 FIRST = 2  # owners that quick looks at: a convolution, and patches with a null space
 
+# Quick sweeps as full does, over fewer pictures.
+EFFORT: dict[Scale, table9.Effort] = {
+    "quick": (200, 400, *table9.EFFORT["full"][2:]),
+    "full": table9.EFFORT["full"],
+}
+
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
     stand = {"weights": weights(place)}
     return [
         replace(cell, settings={**cell.settings, **stand})
         for owner in owners(place)[: FIRST if scale == "quick" else None]
-        for cell in table9.adapted_cells(scale, FAMILY, owner, before=f"{owner}, ")
+        for cell in table9.adapted_cells(EFFORT[scale], FAMILY, owner, before=f"{owner}, ")
     ]
 
 

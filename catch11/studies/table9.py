@@ -20,19 +20,20 @@ FAMILY = "thumbnails"
 METHODS = ("spectral", "deep", "gaussian")
 ATTACKERS = ("fine-tune", "linear front, rival frozen", "linear front, statistics adapt")
 # Pictures judged and learned from; learning rates; epochs.
-EFFORT = {
+Effort = tuple[int, int, str, str]
+EFFORT: dict[Scale, Effort] = {
     "quick": (200, 400, "0.001", "4"),
     "full": (1000, 1000, "0.0003,0.001,0.003", "3,10"),
 }
 
 
 def cells(scale: Scale, place: Place) -> Sequence[Cell]:
-    return adapted_cells(scale, FAMILY, place.names(FAMILY)[0])
+    return adapted_cells(EFFORT[scale], FAMILY, place.names(FAMILY)[0])
 
 
-def adapted_cells(scale: Scale, family: str, owner: str, *, before: str = "") -> list[Cell]:
+def adapted_cells(effort: Effort, family: str, owner: str, *, before: str = "") -> list[Cell]:
     """A cell an attacker and method, of releases for `owner`. before: of the cells' names."""
-    n, training, rates, epochs = EFFORT[scale]
+    n, training, rates, epochs = effort
     return [
         Cell(name=f"{before}{method}: {attack}", settings={
             "family": family, "authorized": owner, "method": method, "n": n,

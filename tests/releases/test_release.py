@@ -68,6 +68,27 @@ class Fussy(Recoder[Tensor]):
         return noise, ["it is dark" if w.mean() < self.limit else None for w in items]
 
 
+def test_pictures_are_recoded_on_as_many_threads_as_serve_the_recoder(
+    src: Path, dst: Path, recoder: SpectralRecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python as by command, and whoever called gets its own back."""
+    seen, run, before = set(), SpectralRecoder.run, torch.get_num_threads()
+
+    def noted(self: SpectralRecoder, *given: object) -> object:
+        seen.add(torch.get_num_threads())
+        return run(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SpectralRecoder, "run", noted)
+    torch.set_num_threads(3)
+    try:
+        release(src, dst, recoder)
+        release(src, dst.with_name("two"), recoder, workers=2)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}
+
+
 def test_tree_is_mirrored(src: Path, dst: Path, recoder: SpectralRecoder) -> None:
     done = release(src, dst, recoder)
     assert counts(done) == (6, 0, 0, 0)

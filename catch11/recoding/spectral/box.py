@@ -25,13 +25,15 @@ from catch11.subspaces.tiles import TileSubspace
 _STEP, _MOMENTUM = 1.2, 0.65
 _REACH = 3.0  # times the linear amplitude; eight times that changed no file by more than 0.1 dB
 _FIRST, _AGAIN = 12, 3  # rounds in which the amplitude may change
+_SHARES = 3.0  # the most that one tile may be left with, in shares of what all may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
     """When the search for the point in the box ends.
 
-    shift: relative front shift before rounding (the 8-bit rounding adds about 0.007 by itself).
+    shift: relative front shift before rounding (the 8-bit rounding adds about 0.007 by itself), of all tiles; one
+    of them may have three times its share.
     decibel: distance from the PSNR asked for. rounds: the most that a tile is given at one
     amplitude; only tiles that have hardly room, such as white sky, use them. retries: how often
     the amplitude is set again.
@@ -83,7 +85,7 @@ def recode_tiles(
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Search:
-    """The dual ascent on one image."""
+    """The dual ascent on one image. still: whether all multipliers are 0 as yet."""
 
     seen: Float[Tensor, "pixel direction"]
     turned: Float[Tensor, "direction pixel"]
@@ -91,6 +93,7 @@ class _Search:
     rim: tuple[Float[Tensor, " rim"], Float[Tensor, " rim"]]
     grid: Grid
     rows: "_Rows"
+    still: bool = True
 
     def run(
         self, amplitude: float, *, goal: float, allowed: float, effort: Effort
@@ -119,7 +122,11 @@ class _Search:
         the dual. Returns the residual."""
         x, direction, point, ahead, multiplier = self.rows.first(count)
         gap, residual, grown = (one[:count] for one in self.rows.scratch)
-        torch.addmm(x, ahead, self.turned, out=point).add_(direction, alpha=amplitude)
+        if self.still:
+            torch.add(x, direction, alpha=amplitude, out=point)
+        else:
+            torch.addmm(x, ahead, self.turned, out=point).add_(direction, alpha=amplitude)
+        self.still = False
         torch.sub(x, point.clamp_(self.grid.low, self.grid.high), out=gap)
         torch.mm(gap, self.seen, out=residual)
         torch.mul(residual, _STEP, out=grown).add_(ahead)
@@ -128,15 +135,19 @@ class _Search:
         return residual
 
     def _settle(self, amplitude: float, *, allowed: float, rounds: int) -> Tensor:
-        """All tiles at a fixed amplitude, each until its own share of `allowed` is met; those that go on
-        stand before those that have settled. Returns the order in which they stand at the end."""
-        count = self.rows.count
+        """All tiles at a fixed amplitude, until what the front sees of all is `allowed` at most and no tile has many
+        shares of that; who has no more than its share is left alone. Those that go on stand before those that have
+        settled. Returns the order in which they stand at the end."""
+        count, left = self.rows.count, self.rows.left
         share, order = allowed / count**0.5, list(range(count))
         for _ in range(rounds):
-            on = ((self._round(count, amplitude) * self.gains).norm(dim=1) > share).tolist()
-            count = sum(on)
-            if not count:
+            seen = self._round(count, amplitude).mul_(self.gains)
+            torch.linalg.vector_norm(seen, dim=1, out=left[:count])
+            most = float(left[:count].max())
+            if most <= share or (most <= _SHARES * share and float(left.norm()) <= allowed):
                 break
+            on = (left[:count] > share).tolist()
+            count = sum(on)
             settled = [place for place in range(count) if not on[place]]
             going = [place for place in range(count, len(on)) if on[place]]
             for one, other in zip(settled, going, strict=True):
@@ -172,7 +183,7 @@ class _Rows:
     than its two products.
 
     wide: x, direction, point. narrow: where momentum points, the multiplier of the last round. scratch, of one
-    round: x - point, the residual, the next multiplier.
+    round: x - point, the residual, the next multiplier. left: what the front saw of a row when it was last looked at.
     """
 
     def __init__(self, both: Float[Tensor, "2 tile pixel"], directions: int) -> None:
@@ -181,6 +192,7 @@ class _Rows:
         self.narrow = both.new_zeros(2, self.count, directions)
         sizes = pixels, directions, directions
         self.scratch = [both.new_empty(self.count, size) for size in sizes]
+        self.left = both.new_zeros(self.count)
 
     def first(self, count: int) -> Sequence[Tensor]:
         """The parts of the state of the first rows, in place."""
@@ -189,5 +201,5 @@ class _Rows:
     def swap(self, places: list[int], others: list[int]) -> None:
         """Put what stands at the other places here."""
         to, come = torch.tensor([places, others], device=self.wide.device)
-        for one in (self.wide, self.narrow):
+        for one in (self.wide, self.narrow, self.left[None]):
             one.index_copy_(1, to, one.index_select(1, come))

@@ -59,6 +59,21 @@ def test_strength_grid_and_shift(row: Row, format: Format) -> None:
         assert shift < 1e-5
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.front.patched], ids=lambda row: row.name
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_no_tile_is_left_with_more_than_three_shares(row: Row, seed: int) -> None:
+    """And all of them with no more than what all may have: on a grid so fine that rounding adds nothing."""
+    fine, window = Grid(low=0.0, high=1.0, levels=1 << 22), picture(row.front.shape, seed=seed)
+    noise = torch.randn(window.shape, generator=torch.Generator().manual_seed(seed))
+    made = recode_tiles(row.front, tile_subspace(row.front, NULL), window, noise, psnr=10.0, grid=fine)  # fmt: skip
+    moved = row.front.apply((made - window).double())[0].flatten(1).norm(dim=0)
+    allowed = Effort().shift * float(row.front.apply(row.front.centred(window).double()).norm())
+    assert float(moved.norm()) <= 1.01 * allowed
+    assert float(moved.max()) <= 3.03 * allowed / len(moved) ** 0.5
+
+
 def test_nearest_point_is_the_nearest() -> None:
     """One tile against scipy's quadratic solver: same point of (x + Ins) ∩ box."""
     front = patch_front(6, (3, 3), (3, 3, 3))

@@ -101,21 +101,31 @@ class _Search:
         """Tiles in the box, not yet rounded, and the amplitude that brought them there.
 
         A few rounds in which the amplitude follows the measured distance from x while the
-        multipliers settle, so that the strength asked for costs no search of its own; then the
-        amplitude is held and tiles that have settled are left alone. Where that changed the
-        distance, again, from where it stands.
+        multipliers settle, so that the strength asked for costs no search of its own; that is all where
+        both are met by then. Else the amplitude is held and tiles that have settled are left alone.
+        Where that changed the distance, again, from where it stands.
         """
         most, places = _REACH * amplitude, torch.arange(self.rows.count)
         for rounds in (_FIRST, *(_AGAIN,) * effort.retries):
             for _ in range(rounds):
-                self._round(self.rows.count, amplitude)
-                amplitude = self._louder(amplitude, goal=goal, most=most, within=effort.decibel / 2)
+                residual, held = self._round(self.rows.count, amplitude), amplitude
+                amplitude = self._louder(held, goal=goal, most=most, within=effort.decibel / 2)
+                if amplitude == held and self._enough(residual, allowed):
+                    return self.rows.wide[2][places.argsort()], held
             order = self._settle(amplitude, allowed=allowed, rounds=effort.rounds)
             places, held = places[order], amplitude
             amplitude = self._louder(held, goal=goal, most=most, within=effort.decibel)
             if amplitude == held:
                 break
         return self.rows.wide[2][places.argsort()], held
+
+    def _enough(self, residual: Float[Tensor, "row direction"], allowed: float) -> bool:
+        """Whether what the front sees of all tiles is `allowed` at most, and of none many shares of that; residual: of
+        the first rows, whose part in `left` is taken from it."""
+        left, share = self.rows.left, allowed / self.rows.count**0.5
+        torch.linalg.vector_norm(residual.mul_(self.gains), dim=1, out=left[: len(residual)])
+        most = float(left.max())
+        return most <= share or (most <= _SHARES * share and float(left.norm()) <= allowed)
 
     def _round(self, count: int, amplitude: float) -> Float[Tensor, "row direction"]:
         """point = clip(x + K · ahead + amplitude · direction) of the first rows, and one accelerated step on
@@ -135,18 +145,14 @@ class _Search:
         return residual
 
     def _settle(self, amplitude: float, *, allowed: float, rounds: int) -> Tensor:
-        """All tiles at a fixed amplitude, until what the front sees of all is `allowed` at most and no tile has many
-        shares of that; who has no more than its share is left alone. Those that go on stand before those that have
-        settled. Returns the order in which they stand at the end."""
-        count, left = self.rows.count, self.rows.left
+        """All tiles at a fixed amplitude, until it is enough; who has no more than its share is left alone. Those that
+        go on stand before those that have settled. Returns the order in which they stand at the end."""
+        count = self.rows.count
         share, order = allowed / count**0.5, list(range(count))
         for _ in range(rounds):
-            seen = self._round(count, amplitude).mul_(self.gains)
-            torch.linalg.vector_norm(seen, dim=1, out=left[:count])
-            most = float(left[:count].max())
-            if most <= share or (most <= _SHARES * share and float(left.norm()) <= allowed):
+            if self._enough(self._round(count, amplitude), allowed):
                 break
-            on = (left[:count] > share).tolist()
+            on = (self.rows.left[:count] > share).tolist()
             count = sum(on)
             settled = [place for place in range(count) if not on[place]]
             going = [place for place in range(count, len(on)) if on[place]]

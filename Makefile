@@ -2,7 +2,8 @@
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
 # make test-gateway  the long looks at the gateway: kill -9, PostgreSQL, schemathesis, the page
-# make bench  what things cost, as ratios, in some minutes: ONLY="recode deep", FULL=--full; then the page and plots of it
+# make bench  what things cost, as ratios, in some minutes: ONLY="recode deep", FULL=--full; then the page and plots of it;
+#                RUN=--help lists what else is measured, RUN="search -h" runs it
 # make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
 # make docs   the same, then build the pages into site/; a broken link or anchor is an error
 # make docs-serve  show them on http://127.0.0.1:8000
@@ -53,8 +54,12 @@ test-gateway: $(VENV)/.test
 	CATCH11_LONG=1 $(BIN)/python -m pytest tests/serve tests/client
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/suite.py $(if $(ONLY),--only $(ONLY)) $(FULL)
-	$(BIN)/python benchmarks/suite.py --page
+ifdef RUN
+	$(BIN)/python benchmarks $(RUN)
+else
+	$(BIN)/python benchmarks suite $(if $(ONLY),--only $(ONLY)) $(FULL)
+	$(BIN)/python benchmarks suite --page
+endif
 
 pages: $(VENV)/.base
 	$(BIN)/python -m catch11.cli.manual docs/reference/commands.md

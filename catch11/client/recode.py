@@ -29,7 +29,8 @@ from catch11.releases.manifest import NAME, listed_bytes
 from catch11.releases.places import Places, places
 from catch11.releases.plan import PART, Shard
 from catch11.releases.read import read_release
-from catch11.releases.whole import made_of, stored
+from catch11.releases.shards import made_of
+from catch11.releases.whole import stored
 
 Progress = Callable[[int, int, str], None]
 # What a client has a say in; see the gateway's Ask.

@@ -22,9 +22,9 @@ from catch11.recoding.frame import Recoder
 from catch11.recoding.keep import EVERYTHING, Keep
 from catch11.recoding.threads import torch_threads
 from catch11.releases.commit import Committer, Refusal
-from catch11.releases.ledger import Ledger, Marks, Row
+from catch11.releases.ledger import Blank, Ledger, Marks, Row
 from catch11.releases.lines import Lines
-from catch11.releases.manifest import ManifestWriter
+from catch11.releases.manifest import ManifestWriter, public_key
 from catch11.releases.names import Names, Naming
 from catch11.releases.pipeline import Long, Pipeline, Request, pipeline_of
 from catch11.releases.places import Places, one_sentence, places, workroom
@@ -200,6 +200,16 @@ def header(task: Task, recoder: Recoder[Any], names: Naming) -> Mapping[str, Any
         **({} if seal is None else {"sealed": seal.fingerprint}),
         "canvas": task.canvas.to_dict(),
     }
+
+
+def stated(plan: Planned, names: Naming) -> Mapping[str, Any]:
+    """What the list of a planned release would state, and who would sign it."""
+    pipeline, key = plan.pipeline, plan.recoder.key
+    task = Task(
+        places=plan.places, pipeline=pipeline, canvas=key.canvas, ledger=Blank(key),
+        settings=settings_id(plan.recoder, pipeline), check=plan.check,
+    )  # fmt: skip
+    return {"public_key": public_key(key), **header(task, plan.recoder, names)}
 
 
 def _fill(

@@ -49,7 +49,7 @@ def places(
     book = Path(os.path.realpath(ledger or f"{os.path.abspath(dst)}.ledger.jsonl"))
     if src is not None:
         check_source(Path(os.path.realpath(src)), src, release, book, files=files)
-    _check_outside(book, release, "it is private")
+    check_outside(book, release, "it is private")
     if (ledger and not book.parent.is_dir()) or book.is_dir():
         raise ReleaseError(book, "the ledger cannot be written here", "give a file with --ledger")
     found = Places(release=release, ledger=book)
@@ -68,10 +68,11 @@ def check_source(
     if source.is_relative_to(release) or release.is_relative_to(source):
         reason = f"source and release must not lie inside each other, found {source} and {release}"
         raise ReleaseError(release, reason, "give a release folder elsewhere")
-    _check_outside(book, source, "it would be read as a source")
+    check_outside(book, source, "it would be read as a source")
 
 
-def _check_outside(book: Path, folder: Path, why: str) -> None:
+def check_outside(book: Path, folder: Path, why: str) -> None:
+    """Raises ReleaseError for a ledger inside a folder; real paths."""
     if book.is_relative_to(folder):
         reason = f"the ledger must not lie in {folder}, because {why}"
         raise ReleaseError(book, reason, "give another file with --ledger")

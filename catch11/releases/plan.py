@@ -1,9 +1,9 @@
 """What a release is to become: from which store into which, shard by shard, with every misfit refused first."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,7 @@ from catch11.data.stores.remote import Where, fetch, is_remote, kind_at, local, 
 from catch11.data.stores.tables import arrow
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.holdings import ledger_path
-from catch11.releases.places import check_source
+from catch11.releases.places import check_outside, check_source
 
 PART = ".part"  # behind the name of what is packed when it is finished
 
@@ -87,6 +87,31 @@ def planned(
             source=found.store, sink=sink, several=_several(found, sink, str(dst)), wanted=wanted,
             shards=_shards(found, sink, dst, ledger, source=str(src)), address=address,
         )  # fmt: skip
+
+
+def of_parts(
+    dst: Where, *, to: str | None, ledger: Where | None
+) -> tuple[Store, Callable[[int], Shard]]:
+    """What the parts of a stream of rows are packed into, Parquet unless `to` says, and the shard of each by its
+    number. Writes nothing. Raises InvalidArgument, ReleaseError."""
+    if stores.suffixed(str(dst)) is not None:
+        raise InvalidArgument("DST", expected="a folder, as a stream has parts", found=str(dst))
+    if is_remote(dst):
+        kind_at(str(dst))
+    found = stores.Found(store=stores.STORES["parquet"], shards=())
+    sink = _sink(found, str(dst), to or "parquet")
+    assert sink is not None  # a folder keeps no rows
+
+    def shard(number: int) -> Shard:
+        one = replace(found, shards=[(f"part_{number:06}", Path())])
+        return _shards(one, sink, dst, ledger, source="")[0]
+
+    if not is_remote(dst):
+        book = shard(0).ledger
+        check_outside(
+            Path(os.path.realpath(book)), Path(os.path.realpath(local(dst))), "it is private"
+        )
+    return sink, shard
 
 
 def _sink(found: stores.Found, dst: str, to: str | None) -> Store | None:

@@ -4,38 +4,36 @@ What is packed (zip, tar, shard, table, data set) is first a release folder besi
 `.part`, so that a stopped run resumes as every release does; `packing` does the rest.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from statistics import median
 from typing import Any
 
-from catch11.data.stores.frame import Source, Wanted
-from catch11.data.stores.hub import SPLITS
+from catch11.data.stores.frame import Given, Source, Wanted
 from catch11.data.stores.remote import Where, is_remote
+from catch11.data.stores.streams import Stream, is_stream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
 from catch11.kinds import fetched, kind_of
 from catch11.recoding.frame import Recoder
 from catch11.releases import engine as local
+from catch11.releases import streams
 from catch11.releases.engine import Progress, Runner, Summary
-from catch11.releases.ledger import Marks, read_ledger
+from catch11.releases.ledger import Marks
 from catch11.releases.names import Naming
-from catch11.releases.packing import laid_out, packed, sent
 from catch11.releases.pipeline import Long, Request
-from catch11.releases.places import one_sentence
 from catch11.releases.plan import Plan, Shard, planned
 from catch11.releases.pool import check_engine
+from catch11.releases.shards import made_of
 
 
 def release(
-    src: Where,
+    src: Where | Any,
     dst: Where,
     recoder: Recoder[Any],
     *,
     to: str | None = None,
+    rows: int = 1000,
     format: str | None = None,
     model: Any = None,
     check: Any = None,
@@ -57,11 +55,13 @@ def release(
 
     src: a folder; of tables and texts a file too; of pictures and sounds also a zip or tar, WebDataset shards, a
     Parquet or Arrow file or a folder of them, a data set of `datasets` on disk, or an address of any of
-    these (s3://, gs://, memory://, ...). dst: a folder, or what its suffix or `to` says: folder, zip, tar, webdataset,
+    these (s3://, gs://, memory://, ...), or an IterableDataset or Dataset of `datasets` in hand. dst: a folder, or what its suffix or `to` says: folder, zip, tar, webdataset,
     parquet, arrow, datasets; otherwise as the source. Other columns and members stay as they are, in their
     order; a row or sample without a released picture is left out. columns: the column or field of pictures where
     there are several; of texts those to recode. The list lies in a folder, zip, tar or data set, and beside
-    anything else; of shards each has its own, and its own ledger in the folder `DST.ledger`.
+    anything else; of shards each has its own, and its own ledger in the folder `DST.ledger`. rows: of a data set in hand, that
+    are taken at a time and make a shard, of Parquet unless `to` says arrow or datasets; they must come in the same order when
+    a run resumes, which skips the shards that are full.
 
     model: the authorized model, where sources are
     read for it (tables, texts, features of sounds) and neither check nor recoder has it. check: it; what it answers otherwise than
@@ -85,26 +85,32 @@ def release(
     asked = Request(
         recoder=recoder, model=model, check=check, read=read, long=long, most=most
     )  # fmt: skip
+
+    def made(source: Source, shard: Shard) -> Summary:
+        return local.release(source, shard.room, recoder, ledger=shard.ledger, **given)
+
+    def header(shard: Shard, column: str) -> Mapping[str, Any]:
+        nothing = Given()
+        nothing.column = column
+        plan = local.planned(
+            nothing, shard.room, recoder, format=format, model=model, check=check, ledger=shard.ledger,
+            read=read, long=long, most=most,
+        )  # fmt: skip
+        return local.stated(plan, names)
+
+    if is_stream(src):
+        stream, wanted = Stream(src, rows=rows), _wanted(recoder.key.modality, columns)
+        with _run_by(engine, asked, workers, address) as given["run"]:
+            return streams.released(
+                stream, dst, made, header, to=to, ledger=ledger, wanted=wanted, resume=resume
+            )
     with (
         stored(src, dst, recoder.key.modality, to=to, ledger=ledger, columns=columns) as plan,
-        _run_by(engine, asked, workers, address) as run,
+        _run_by(engine, asked, workers, address) as given["run"],
     ):
-        given["run"] = run
         if plan is None:
             return local.release(src, dst, recoder, ledger=ledger, columns=columns, **given)
-
-        def made(source: Source, shard: Shard) -> Summary:
-            return local.release(source, shard.room, recoder, ledger=shard.ledger, **given)
-
         return made_of(plan, made, resume=resume)
-
-
-def made_of(plan: Plan, make: Callable[[Source, Shard], Summary], *, resume: bool) -> Summary:
-    """Every shard of a plan, packed. make: the release folder of an opened shard, in its room, with its ledger."""
-    done = [_shard(plan, shard, make, resume) for shard in plan.shards]
-    if plan.several and plan.sink is not None and plan.sink.name == "datasets":
-        _splits(plan)
-    return done[0] if len(done) == 1 else _together(done, plan)
 
 
 @contextmanager
@@ -129,8 +135,7 @@ def stored(
     columns: Sequence[str] = (),
 ) -> Iterator[Plan | None]:  # fmt: skip
     """The plan of a release from or into a store; None where there is none of either."""
-    suffixes = fetched(kind_of(modality, argument="key").pipeline).suffixes
-    if not suffixes:
+    if not _suffixes(modality):
         for name, place in (("SRC", src), ("DST", dst)):
             if is_remote(place):
                 raise InvalidArgument(
@@ -141,53 +146,22 @@ def stored(
             raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
         yield None
         return
-    if len(columns) > 1:
-        raise InvalidArgument("column", expected="one column of pictures", found=", ".join(columns))
-    wanted = Wanted(suffixes=suffixes, column=columns[0] if columns else "")
-    with planned(src, dst, wanted, to=to, ledger=ledger) as plan:
+    with planned(src, dst, _wanted(modality, columns), to=to, ledger=ledger) as plan:
         yield plan
 
 
-def _shard(plan: Plan, shard: Shard, make: Callable[[Source, Shard], Summary], resume: bool) -> Summary:  # fmt: skip
-    """Release one shard and pack it."""
-    source, sink = plan.open(shard), plan.sink
-    try:
-        with one_sentence(shard.target or shard.room):
-            shard.ledger.parent.mkdir(parents=True, exist_ok=True)
-            shard.room.parent.mkdir(parents=True, exist_ok=True)
-            before = laid_out(shard, sink, resume=resume)
-        done = make(source, shard)
-        with one_sentence(shard.target or shard.room):
-            if sink is not None and shard.target is not None:
-                done = packed(shard, sink, source, done, before)
-            if shard.sent:
-                sent(shard, sink)
-    finally:
-        source.close()
-    return done
+def _suffixes(modality: str) -> Collection[str]:
+    """Of the files of a kind of data that stores may hold; none where it knows no stores."""
+    suffixes: Collection[str] = fetched(kind_of(modality, argument="key").pipeline).suffixes
+    return suffixes
 
 
-def _splits(plan: Plan) -> None:
-    """Say which data sets lie in a folder of them, as `datasets` does."""
-    names = [Path(shard.name).name for shard in plan.shards]
-    target = plan.shards[0].target
-    assert target is not None
-    (target.parent / SPLITS).write_text(json.dumps({"splits": names}))
-
-
-def _together(done: Sequence[Summary], plan: Plan) -> Summary:
-    """One summary of all shards."""
-    rows = [row for one in done if one.distance is not None for row in read_ledger(one.ledger)]
-    found = [row.distance for row in rows if row.outcome == "released" and row.distance is not None]
-    counts: dict[str, int] = {}
-    for one in done:
-        for name, count in one.counts.items():
-            counts[name] = counts.get(name, 0) + count
-    return Summary(
-        written=sum(one.written for one in done), reused=sum(one.reused for one in done),
-        withheld=sum(one.withheld for one in done), skipped=sum(one.skipped for one in done),
-        manifest=done[0].manifest.parent, ledger=plan.shards[0].ledger.parent,
-        refused=tuple(refusal for one in done for refusal in one.refused), counts=counts,
-        keep=done[0].keep,
-        distance=(median(found), max(found)) if found else None,
-    )  # fmt: skip
+def _wanted(modality: str, columns: Sequence[str]) -> Wanted:
+    """What is looked for in a store."""
+    suffixes = _suffixes(modality)
+    if not suffixes:
+        expected = f"a file or a folder for a key of {modality}"
+        raise InvalidArgument("SRC", expected=expected, found="a data set in hand")
+    if len(columns) > 1:
+        raise InvalidArgument("column", expected="one column of pictures", found=", ".join(columns))
+    return Wanted(suffixes=suffixes, column=columns[0] if columns else "")

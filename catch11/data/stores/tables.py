@@ -16,14 +16,14 @@ _GROUP = 32 << 20  # bytes of a row group as it is written, about
 
 
 class TableSource(Cells):
-    """The pictures of a table. cells: makes a column's cursor; tables: its rows."""
+    """The pictures of a table. cells: makes what reads a column's cells; tables: its rows."""
 
     def __init__(
         self,
         column: str,
         schema: Any,
         count: int,
-        cells: Callable[[str], Cursor],
+        cells: Callable[[str], Callable[[int], Any]],
         tables: Callable[[], Iterator[Any]],
     ) -> None:
         super().__init__(count, cells(column))

@@ -1,0 +1,81 @@
+"""Data sets of the library `datasets` in hand, streamed or not: cut into parts, each a table in memory."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from catch11.data.stores.columns import BATCH, picture_column
+from catch11.data.stores.frame import Wanted
+from catch11.data.stores.hub import datasets
+from catch11.data.stores.tables import TableSource, arrow
+from catch11.errors import InvalidArgument, ReleaseError
+
+NAME = "the stream"  # in sentences
+
+
+def is_stream(src: object) -> bool:
+    """Whether this is an object of `datasets`; it is not imported for that."""
+    return type(src).__module__.partition(".")[0] == "datasets"
+
+
+class Stream:
+    """A data set, `rows` rows a part. Its pictures stay undecoded.
+
+    data: an IterableDataset or Dataset. Raises InvalidArgument for anything else.
+    """
+
+    def __init__(self, data: Any, *, rows: int) -> None:
+        hub = datasets()
+        if rows < 1:
+            raise InvalidArgument("rows", expected="at least 1", found=rows)
+        if isinstance(data, hub.Dataset):
+            data = data.to_iterable_dataset()
+        if not isinstance(data, hub.IterableDataset):
+            splits = f" of the splits {', '.join(data)}" if isinstance(data, dict) else ""
+            raise InvalidArgument(
+                "SRC", expected="an IterableDataset or a Dataset", found=type(data).__name__ + splits,
+                remedy="give one split" if splits else "",
+            )  # fmt: skip
+        self.rows, self._features, self._data = rows, data.features, data.with_format("arrow")
+        self._cast, self._embed = hub.table.table_cast, hub.table.embed_table_storage
+        self._next = -1
+        self._read: Iterator[Any] = iter(())
+
+    def part(self, number: int) -> Any:
+        """The Arrow table of a part, None behind the last. What lies before it is skipped, not read, where `datasets`
+        can do that. Raises ReleaseError where the stream breaks off."""
+        first = number * self.rows
+        try:
+            if number != self._next:
+                rest = self._data.skip(first) if first else self._data
+                self._read = rest.iter(
+                    batch_size=1
+                )  # of more it refuses a column that is empty at first
+            self._next = number + 1
+            rows = [self._whole(row) for row in islice(self._read, self.rows)]
+            return arrow().concat_tables(rows, promote_options="permissive") if rows else None
+        except Exception as error:
+            raise ReleaseError(
+                NAME, f"it broke off behind row {first} ({type(error).__name__})",
+                "the parts before stand; mend it and run the same again",
+            ) from error  # fmt: skip
+
+    def _whole(self, row: Any) -> Any:
+        """A row with the features that the stream states, and the bytes of pictures that it only names; one whose file
+        cannot be read stays without."""
+        if self._features is None:
+            return row
+        row = self._cast(row.select(list(self._features)), self._features.arrow_schema)
+        try:
+            return self._embed(row)
+        except Exception:  # noqa: BLE001 - each system that is read from raises its own
+            return row
+
+
+def part_source(table: Any, wanted: Wanted) -> TableSource:
+    """The pictures of a part. Raises InvalidArgument where no column, or no one column, holds them."""
+    return TableSource(
+        picture_column(table.schema, wanted.column, NAME), table.schema, len(table),
+        lambda name: lambda row: table.column(name)[row].as_py(),
+        lambda: (table.slice(start, BATCH) for start in range(0, len(table), BATCH)),
+    )  # fmt: skip

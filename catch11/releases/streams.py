@@ -14,6 +14,7 @@ from catch11.data.stores.streams import Stream, part_source
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import rows_in
+from catch11.releases.lines import whole_lines
 from catch11.releases.manifest import NAME, Manifest, read_manifest
 from catch11.releases.plan import Shard, of_parts
 from catch11.releases.shards import Make, made_shard, together
@@ -66,7 +67,9 @@ def _standing(
 ) -> Summary | None:
     """What became of a part that an earlier run finished as asked now; None where it must be read. more:
     whether parts follow. Only a full part is finished: a short one may have been the end then and not be it now."""
-    last = {row.source: row for row in rows_in(shard.ledger)}
+    with shard.ledger.open("rb") as file:
+        begun = next(whole_lines(file), b"")  # a run may have stopped before its first line
+    last = {row.source: row for row in rows_in(shard.ledger)} if begun else {}
     if len(last) > rows or (more and len(last) < rows):
         raise InvalidArgument(
             "rows", expected=f"{len(last)}, as {shard.name} of the earlier run has", found=rows

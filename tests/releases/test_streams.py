@@ -240,13 +240,18 @@ SCRIPT = """
 """
 
 
-def test_killed_anywhere_it_resumes_to_the_same_bytes(tmp_path: Path, tree: Tree) -> None:
+def script(text: str, *words: str) -> str:
+    """What Python prints that is run on its own."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(SCRIPT), str(tmp_path), str(STEP)],
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text), *words],
         capture_output=True, text=True, cwd=Path(__file__).parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    last = int(done.stdout)
+    return done.stdout
+
+
+def test_killed_anywhere_it_resumes_to_the_same_bytes(tmp_path: Path, tree: Tree) -> None:
+    last = int(script(SCRIPT, str(tmp_path), str(STEP)))
     recoder = WORLDS["pictures"](tmp_path / "again").recoder
     whole = tree(tmp_path / f"out{last}"), tree(tmp_path / f"out{last}.ledger")
     stops = range(3, last, STEP)
@@ -255,6 +260,17 @@ def test_killed_anywhere_it_resumes_to_the_same_bytes(tmp_path: Path, tree: Tree
         out = tmp_path / f"out{limit}"
         release(stream(), out, recoder, rows=ROWS)
         assert (tree(out), tree(tmp_path / f"out{limit}.ledger")) == whole, limit
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"catch11":"led'])
+def test_a_ledger_without_its_first_line_is_begun_anew(
+    torn: bytes, tmp_path: Path, recoder: SpectralRecoder, tree: Tree
+) -> None:
+    (tmp_path / "out.ledger").mkdir()
+    (tmp_path / "out.ledger" / "part_000000.jsonl").write_bytes(torn)
+    for name in ("out", "whole"):
+        release(stream(), tmp_path / name, recoder, rows=ROWS)
+    assert tree(tmp_path / "out.ledger") == tree(tmp_path / "whole.ledger")
 
 
 def test_a_stream_that_grew_or_ends_with_a_part(
@@ -416,6 +432,46 @@ def test_into_a_bucket(to: str, tmp_path: Path, recoder: SpectralRecoder, tree: 
     plain = tree(tmp_path / "plain")
     assert {name.removeprefix(f"/stream/{to}/"): data for name, data in found.items()} == plain
     files.rm("/stream", recursive=True)
+
+
+MEMORY = """
+    import resource, sys, types
+    from pathlib import Path
+    tests = sys.modules["tests"] = types.ModuleType("tests")  # others install one of this name
+    tests.__path__ = [str(Path("tests").resolve())]
+    from tests.releases.test_streams import grains
+    from tests.releases.worlds import WORLDS
+    from catch11.releases.whole import release
+
+    root, count = Path(sys.argv[1]), int(sys.argv[2])
+    recoder = WORLDS["pictures"](root / "photos").recoder
+    recoder.domain.batch = 64
+    release(grains(count), root / "out", recoder, rows=200)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+
+
+def grains(count: int) -> Any:
+    """A stream of noise, 100 x 100 pixels a picture."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 255, (100, 100, 3), dtype=np.uint8)
+            data = io.BytesIO()
+            Image.fromarray(pixels).save(data, "PNG")
+            yield {"image": {"bytes": data.getvalue(), "path": None}}
+
+    return hub.IterableDataset.from_generator(rows, features=hub.Features({"image": hub.Image()}))
+
+
+@pytest.mark.skipif("CATCH11_LONG" not in os.environ, reason="minutes: CATCH11_LONG=1")
+def test_memory_is_flat(tmp_path: Path) -> None:
+    peaks = {}
+    for count in (200, 1000, 2000):
+        (tmp_path / str(count)).mkdir()
+        peaks[count] = int(script(MEMORY, str(tmp_path / str(count)), str(count)))
+        print(f"{count} rows, 200 a part: {peaks[count]} MiB")
+    assert peaks[2000] < 1.1 * peaks[200]
 
 
 def test_sounds(tmp_path: Path) -> None:

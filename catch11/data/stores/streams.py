@@ -15,7 +15,7 @@ NAME = "the stream"  # in sentences
 
 def is_stream(src: object) -> bool:
     """Whether this is an object of `datasets`; it is not imported for that."""
-    return type(src).__module__.partition(".")[0] == "datasets"
+    return any(one.__module__.partition(".")[0] == "datasets" for one in type(src).__mro__)
 
 
 class Stream:
@@ -48,9 +48,8 @@ class Stream:
         try:
             if number != self._next:
                 rest = self._data.skip(first) if first else self._data
-                self._read = rest.iter(
-                    batch_size=1
-                )  # of more it refuses a column that is empty at first
+                # One row at a time: of several it refuses a column that is empty in the first of them.
+                self._read = rest.iter(batch_size=1)
             self._next = number + 1
             rows = [self._whole(row) for row in islice(self._read, self.rows)]
             return arrow().concat_tables(rows, promote_options="permissive") if rows else None

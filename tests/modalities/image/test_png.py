@@ -2,10 +2,12 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,18 @@ def test_stock_readers_and_own_read_the_same(pixels: np.ndarray) -> None:
     assert picture.info == {}
     assert set(chunks(data)) == {b"IHDR", b"IDAT", b"IEND"}
     assert written(pixels) == data
+
+
+@pytest.mark.parametrize("spread", [0, 3, 40, 200])
+def test_the_bytes_are_those_of_zlib(spread: int) -> None:
+    """A file's hash does not hang on the library that packed it."""
+    drawn = np.random.default_rng(spread).normal(120.0, spread, (150, 200, 3))
+    pixels = drawn.clip(0, 255).astype(np.uint8)
+    data, start = written(pixels), 8 + 25 + 8
+    (size,) = struct.unpack_from(">I", data, start - 8)
+    rows = np.pad(pixels.reshape(150, 600), ((0, 0), (1, 0)))
+    coder = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    assert data[start : start + size] == coder.compress(rows.tobytes()) + coder.flush()
 
 
 def test_noise_costs_no_more_than_itself() -> None:

@@ -139,8 +139,10 @@ class _Search:
         self.still = False
         torch.sub(x, point.clamp_(self.grid.low, self.grid.high), out=gap)
         torch.mm(gap, self.seen, out=residual)
-        torch.mul(residual, _STEP, out=grown).add_(ahead)
-        torch.sub(grown, multiplier, out=ahead).mul_(_MOMENTUM).add_(grown)
+        torch.add(ahead, residual, alpha=_STEP, out=grown)
+        torch.lerp(
+            multiplier, grown, 1.0 + _MOMENTUM, out=ahead
+        )  # as far again, times the momentum
         multiplier.copy_(grown)
         return residual
 
@@ -178,7 +180,7 @@ class _Search:
         """Root mean square of x̃ - x over the window, the uncovered rim included."""
         x, direction = self.rim
         gap = self.rows.scratch[0]
-        total = float(gap.mul_(gap).sum())
+        total = float(torch.linalg.vector_norm(gap)) ** 2
         if len(x):
             total += float((self.grid.clip(x + amplitude * direction) - x).square().sum())
         return max((total / (gap.numel() + x.numel())) ** 0.5, 1e-9)

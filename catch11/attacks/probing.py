@@ -14,7 +14,7 @@ Windows = Float[Tensor, "_ channel height width"]
 
 
 def seen_by_queries(
-    clean: Windows, recoded: Windows, size: tuple[int, int], *, noise: float = 2.0 / 255
+    clean: Windows, recoded: Windows, size: tuple[int, int], *, noise: float = 3.0 / 255
 ) -> Float[Tensor, "pixel direction"]:
     """Directions of a tile that recoding left alone: those in which recoded − clean varies by less
     than `noise` (pixel units, a few roundings to 8 bits). Few tiles leave too many directions."""

@@ -14,8 +14,11 @@ def torch_threads(count: int | None) -> Iterator[None]:
     thousand weights run no faster on two. The processor seconds of several threads add up their
     waiting for each other.
     """
+    if count is None:
+        yield
+        return
     before = torch.get_num_threads()
-    torch.set_num_threads(before if count is None else count)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -44,17 +44,17 @@ class Recoded(Generic[Items]):
 
     @cached_property
     def psnr(self) -> tuple[float, ...]:
-        """See above."""
+        """dB of each item."""
         return self._moved()
 
     @cached_property
     def front_shift(self) -> tuple[float, ...]:
-        """See above."""
+        """How far each item moved in the front, relative."""
         return self._shifted()
 
     @property
     def distances(self) -> tuple[float | None, ...]:
-        """See above; the front's shift where everything is kept."""
+        """How far each item is from what was to be kept: the front's shift where that is everything."""
         return self.front_shift if self._far is None else self._far
 
     @property

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from catch11.data.pictures import SUFFIXES
 from catch11.data.stores.find import find, opened
@@ -23,6 +21,7 @@ from catch11.releases import engine
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import Release, read_release
 from catch11.releases.whole import release
+from tests.releases.worlds import shot
 
 pa = pytest.importorskip("pyarrow", reason="needs the extra tables")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra tables")
@@ -30,16 +29,6 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra tables"
 Tree = Callable[[Path], dict[str, bytes]]
 COUNT = 5
 WANTED = Wanted(suffixes=SUFFIXES)
-
-
-def shot(number: int) -> bytes:
-    """A smooth picture of its own."""
-    coarse = np.random.default_rng(number).integers(40, 215, (3, 3, 3), dtype=np.uint8)
-    data = io.BytesIO()
-    Image.fromarray(coarse).resize((33, 27), Image.Resampling.BICUBIC).save(data, "PNG")
-    return data.getvalue()
-
-
 SHOTS = [shot(number) for number in range(COUNT)]
 LABELS = [number % 3 for number in range(COUNT)]
 

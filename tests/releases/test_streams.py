@@ -23,7 +23,7 @@ from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.ledger import read_ledger
 from catch11.releases.read import read_release
 from catch11.releases.whole import release
-from tests.releases.worlds import WORLDS
+from tests.releases.worlds import WORLDS, shot
 
 hub = pytest.importorskip("datasets", reason="needs the extra datasets")
 parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra tables")
@@ -32,16 +32,6 @@ Tree = Callable[[Path], dict[str, bytes]]
 COUNT, ROWS = 7, 3
 NAMES = ["x", "y", "z"]
 WANTED = Wanted(suffixes=SUFFIXES)
-
-
-def shot(number: int) -> bytes:
-    """A smooth picture of its own."""
-    coarse = np.random.default_rng(number).integers(40, 215, (3, 3, 3), dtype=np.uint8)
-    data = io.BytesIO()
-    Image.fromarray(coarse).resize((33, 27), Image.Resampling.BICUBIC).save(data, "PNG")
-    return data.getvalue()
-
-
 SHOTS = [shot(number) for number in range(COUNT)]
 
 

@@ -1,6 +1,7 @@
 """A small source, recoder and model of each kind of data, the same whenever they are made."""
 
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,14 @@ CANVAS = Canvas(
     gain=(2.0, 3.0, 4.0), offset=(-1.0, -1.5, -2.0),
     fit=Fit(resize="exact", height=20, width=20, resample="bilinear"),
 )  # fmt: skip
+
+
+def shot(number: int) -> bytes:
+    """A smooth picture of its own."""
+    coarse = np.random.default_rng(number).integers(40, 215, (3, 3, 3), dtype=np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(coarse).resize((33, 27), Image.Resampling.BICUBIC).save(data, "PNG")
+    return data.getvalue()
 
 
 class World(NamedTuple):

@@ -81,6 +81,17 @@ class TileSubspace:
         """Number of insensitive directions of a window."""
         return self.ambient - self.grid[0] * self.grid[1] * self.kept.shape[1]
 
+    @property
+    def through(self) -> float:
+        """What the front sees of noise inside whose root mean square is 1, over the root of `ambient`."""
+        inside = self.spectrum[: len(self.spectrum) - len(self.gains)]
+        tiles = self.grid[0] * self.grid[1]
+        return float((inside.square().sum() * tiles / max(self.dimension, 1)).sqrt())
+
+    def level(self, channels: Sequence[float]) -> Float[Tensor, " pixel"]:
+        """A tile of one value a channel, as one vector."""
+        return torch.tensor(channels).repeat_interleave(self.tile[0] * self.tile[1])
+
     def seen(self, like: Tensor, *, turned: bool = False) -> Float[Tensor, "..."]:
         """`kept` in the dtype and on the device of `like`, made once. turned: (direction, pixel)."""
         key = (like.dtype, like.device, turned)
@@ -125,9 +136,13 @@ class TileSubspace:
         self, images: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch channel height width"]:
         """The nearest point inside; float32 in gives float32 accuracy, float64 gives float64."""
-        seen, tiles = self.seen(images), self.tiles(images)
-        flat = tiles.flatten(0, 1)
-        return self.untile(torch.addmm(flat, flat @ seen, seen.T, alpha=-1).view_as(tiles), images)
+        tiles = self.tiles(images)
+        return self.untile(self.inside(tiles.flatten(0, 1)).view_as(tiles), images)
+
+    def inside(self, rows: Float[Tensor, "row pixel"]) -> Float[Tensor, "row pixel"]:
+        """The same of vectors, one a tile."""
+        seen = self.seen(rows)
+        return torch.addmm(rows, rows @ seen, seen.T, alpha=-1)
 
     def sample(self, streams: Sequence[KeyedStream]) -> Float[Tensor, "batch channel height width"]:
         """A standard normal inside, one a stream."""

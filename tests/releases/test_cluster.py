@@ -30,7 +30,7 @@ from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.ledger import read_ledger
 from catch11.releases.whole import release
 from tests.releases.conftest import CANVAS
-from tests.releases.worlds import WORLDS
+from tests.releases.worlds import WORLDS, shot
 from tests.world import build_world
 
 ray = pytest.importorskip("ray", reason="needs the extra ray")
@@ -97,6 +97,23 @@ def test_sealed_the_same_bytes_and_the_key_in_no_log_and_on_no_disk(
             assert secret.hex().encode() not in data, path
     # What Ray keeps of tasks, their arguments and metadata lies in the memory of its own server.
     assert not any(secret in memory("gcs_server") for secret in secrets)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_data_set_that_streams(tmp_path: Path, tree: Tree, small: SpectralRecoder) -> None:
+    """Parts of three rows, chunks of two: the files, lists and ledgers of the local engine."""
+    hub = pytest.importorskip("datasets", reason="needs the extra datasets")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(7):
+            yield {"image": {"bytes": shot(number), "path": f"{number}.jpg"}, "label": number % 3}
+
+    features = hub.Features({"image": hub.Image(), "label": hub.ClassLabel(names=list("xyz"))})
+    stream = hub.IterableDataset.from_generator(rows, features=features)
+    for engine in ("local", "ray"):
+        done = release(stream, tmp_path / engine / "out", small, engine=engine, workers=2, rows=3)
+        assert done.written == 7
+    assert tree(tmp_path / "ray") == tree(tmp_path / "local")
 
 
 def memory(name: str) -> bytes:

@@ -4,7 +4,7 @@ The owner's first question, answered by measuring: a throw-away key recodes synt
 the spectrum of photographs, through the box and the 8-bit grid, at falling PSNR.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,9 @@ from catch11.fronts.front import Front
 from catch11.keys.key import Key, default_rule, key_of
 from catch11.lab import needed
 from catch11.models.frame import Model
+from catch11.recoding.frame import Recoded
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.subspaces.conv import ConvSubspace
 from catch11.subspaces.rule import Rule, spectrum
 
 Verdict = Literal["good", "weak", "none"]
@@ -93,27 +95,37 @@ def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = N
         key = key_of(front, canvas=model.canvas, rule=rule)
     except EmptySubspace:
         return blank
-    psnr, shift = next(_reached(key), (None, None))
+    psnr, shift = _reached(key)
     return replace(
         blank, dimension=key.subspace.dimension, psnr=psnr, shift=shift, coarse=_coarse(key)
     )
 
 
-def _reached(key: Key) -> Iterator[tuple[float, float]]:
-    """Measured (PSNR, front shift), the strongest first, where the shift stays small."""
+def _reached(key: Key) -> tuple[float | None, float | None]:
+    """Measured PSNR and front shift, of the strongest where the shift stays small; less noise moves the front less."""
     draws = torch.Generator().manual_seed(11)
     windows = random_fields(key.canvas.shape, PROBES, generator=draws)
-    for strength in STRENGTHS:
-        made = SpectralRecoder(key, psnr=strength)(windows)
-        if max(made.front_shift) <= SHIFT:
-            yield sum(made.psnr) / PROBES, sum(made.front_shift) / PROBES
+    made: dict[float, Recoded[Tensor]] = {}
+
+    def small(strength: float) -> bool:
+        made[strength] = SpectralRecoder(key, psnr=strength)(windows)
+        return max(made[strength].front_shift) <= SHIFT
+
+    place = bisect_left(STRENGTHS, True, key=small)
+    if place == len(STRENGTHS):
+        return None, None
+    found = made[STRENGTHS[place]]
+    return sum(found.psnr) / PROBES, sum(found.front_shift) / PROBES
 
 
 def _coarse(key: Key) -> float:
-    """How much of a sample a blur leaves, over how much it leaves of white noise."""
-    stream = key.stream(purpose="suitability")
-    inside = key.subspace.sample([stream])
-    white = stream.normal(tuple(inside.shape))
+    """How much of noise inside a blur leaves, over how much it leaves of white noise; of a convolution away from the
+    border, of which some layers read nothing."""
+    subspace, stream = key.subspace, key.stream(purpose="suitability")
+    first, white = (stream.normal(key.front.shape)[None] for _ in range(2))
+    inside = (
+        subspace.start(first) if isinstance(subspace, ConvSubspace) else subspace.project(first)
+    )
     return _left(inside) / _left(white)
 
 

@@ -136,7 +136,7 @@ def test_a_counter_trained_rival_overlooks_the_noise(scene: Scene) -> None:
     """Without a label: on noise drawn anew it answers more as it answers the originals."""
     public = scene.material.public
     assert public is not None
-    attack = CounterTrain(Counter(rates=(3e-3,), epochs=10))
+    attack = CounterTrain(Counter(rates=(3e-3,), epochs=30))
     (attempt,) = attack.run(scene.material, generator=_seeded())
     assert attempt.classify is not None
     assert attempt.rival == "theirs"
@@ -147,7 +147,7 @@ def test_a_counter_trained_rival_overlooks_the_noise(scene: Scene) -> None:
     with torch.no_grad():
         wanted = before(scene.clean)
         away = [(net(noisy) - wanted).square().mean() for net in (before, attempt.classify)]
-    assert float(away[1]) < 0.7 * float(away[0])
+    assert float(away[1]) < 0.75 * float(away[0])
 
 
 def test_counter_training_refuses(scene: Scene) -> None:

@@ -118,7 +118,7 @@ class BlindSubspace(Attack):
             tiles = cut(released, size)
             _, ours = moments(tiles.flatten(0, 1))
             mean, theirs = moments(cut(public, size).flatten(0, 1))
-            for weight in (1.0, 2.0):
+            for weight in WEIGHTS:
                 vectors, values = seen_by_difference(ours, theirs, weight=weight)
                 pixels = len(values)
                 counts = {widest_gap(values), pixels // 4}

@@ -21,8 +21,16 @@ Head = Callable[[Rows], Float[Tensor, "batch class"]]
 RIDGES = (1e-2, 1.0)
 
 
+class _Head(Attack):
+    """For a question that is asked beside the licensed classes."""
+
+    def unfit(self, material: Material) -> str:
+        asked = material.labelled is None or material.classes == NO_OR_YES
+        return "" if asked else "no question is asked beside the licensed classes"
+
+
 @register
-class LicenseeHead(Attack):
+class LicenseeHead(_Head):
     """A new head on what the authorized model reads in files, learned from labelled ones: for a question
     that nobody licensed."""
 
@@ -30,32 +38,21 @@ class LicenseeHead(Attack):
     cost = "untrained"
     knowledge = frozenset({"released", "labels", "weights"})
 
-    def unfit(self, material: Material) -> str:
-        return _unasked(material)
-
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         yield from _heads(material.weights, material.weights.name, material)
 
 
 @register
-class RivalHead(Attack):
+class RivalHead(_Head):
     """The same on what each rival reads in files: the least that labels teach, and the quickest."""
 
     name = "rival-head"
     cost = "untrained"
     knowledge = frozenset({"released", "labels"})
 
-    def unfit(self, material: Material) -> str:
-        return _unasked(material)
-
     def run(self, material: Material, *, generator: torch.Generator) -> Iterator[Attempt]:
         for name, rival in trainable(material).items():
             yield from _heads(rival, name, material)
-
-
-def _unasked(material: Material) -> str:
-    asked = material.labelled is None or material.classes == NO_OR_YES
-    return "" if asked else "no question is asked beside the licensed classes"
 
 
 def _heads(model: Model, name: str, material: Material) -> Iterator[Attempt]:

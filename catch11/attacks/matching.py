@@ -23,15 +23,11 @@ Square = Float[Tensor, "place place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Traits:
-    """Statistics of tiles, mid-grey subtracted: mean and third moment a place; covariance within a
-    tile, with the tile to the right, with the tile below, and of a window's mean tile."""
+    """Covariance of tiles: within a tile, with the tile to the right, with the tile below."""
 
-    mean: Float[Tensor, " place"]
-    third: Float[Tensor, " place"]
     within: Square
     right: Square
     below: Square
-    common: Square
 
     @property
     def squares(self) -> tuple[Square, ...]:
@@ -44,25 +40,19 @@ def traits(windows: Windows, tile: tuple[int, int], *, together: int = 16) -> Tr
     rows, columns = windows.shape[-2] // tile[0], windows.shape[-1] // tile[1]
     size = windows.shape[1] * tile[0] * tile[1]
     mean = torch.stack([cut(part, tile).mean((0, 1)) for part in windows.split(together)]).mean(0)
-    third = torch.zeros(size, dtype=torch.float64)
-    sums = [torch.zeros(size, size, dtype=torch.float64) for _ in range(4)]
+    sums = [torch.zeros(size, size, dtype=torch.float64) for _ in range(3)]
     count = len(windows) * rows * columns
     for part in windows.split(together):
         # Products in float32, sums in float64: the files have eight bits.
         tiles = (cut(part, tile) - mean).float().reshape(len(part), rows, columns, size)
-        third += tiles.pow(3).sum((0, 1, 2)) / count
         pairs = (
             (tiles, tiles, count),
             (tiles[:, :, :-1], tiles[:, :, 1:], count - len(windows) * rows),
             (tiles[:, :-1], tiles[:, 1:], count - len(windows) * columns),
         )
-        for total, (one, two, number) in zip(sums, pairs, strict=False):
+        for total, (one, two, number) in zip(sums, pairs, strict=True):
             total += one.flatten(0, 2).T @ two.flatten(0, 2) / max(1, number)
-        whole = tiles.mean((1, 2))
-        sums[3] += whole.T @ whole / len(windows)
-    return Traits(
-        mean=mean - 0.5, third=third, within=sums[0], right=sums[1], below=sums[2], common=sums[3]
-    )
+    return Traits(within=sums[0], right=sums[1], below=sums[2])
 
 
 def precision(windows: Windows, tile: tuple[int, int], *, floor: float = 1e-3) -> Square:
@@ -107,8 +97,13 @@ def assign(gain: Square, blocks: int) -> Square:
         part = gain[start : start + size, start : start + size]
         rows, columns = linear_sum_assignment(-part.abs().numpy())
         values = part[torch.from_numpy(rows), torch.from_numpy(columns)]
-        made[start + rows, start + columns] = torch.where(values < 0, -1.0, 1.0).to(gain)
+        made[start + rows, start + columns] = signed(values)
     return made
+
+
+def signed(values: Tensor) -> Tensor:
+    """-1 or 1; 1 of 0."""
+    return torch.where(values < 0, -1.0, 1.0).to(values)
 
 
 def guess_of(matrix: Square, score: float = 0.0) -> Guess:
@@ -123,10 +118,9 @@ def climb(
     start: Square,
     *,
     blocks: int,
-    linear: Square | None = None,
     rounds: int = 30,
 ) -> Guess:
-    """Frank-Wolfe from a start to a signed permutation. linear: a gain a pair added to the sum."""
+    """Frank-Wolfe from a start to a signed permutation."""
     # One scale for all matrices of a side: where what disturbs them is alike, so is their weight.
     ours, theirs = (float(torch.stack(list(side)).norm()) or 1.0 for side in (scrambled, known))
     pairs = [(b / ours, a / theirs) for b, a in zip(scrambled, known, strict=True)]
@@ -134,7 +128,7 @@ def climb(
     def slope(at: Square) -> Square:
         total = sum(b @ at @ a.T + b.T @ at @ a for b, a in pairs)
         assert isinstance(total, Tensor)
-        return total if linear is None else total + linear
+        return total
 
     at, gain = start, slope(start)
     for _ in range(rounds):
@@ -184,8 +178,7 @@ def matrix_of(guess: Guess) -> Square:
 def signs_of(within: Square) -> Float[Tensor, " place"]:
     """Which places are inverted, up to all of them: natural tiles vary together, so the leading
     direction of an unscrambled covariance has one sign."""
-    lead = torch.linalg.eigh(within).eigenvectors[:, -1]
-    return torch.where(lead < 0, -1.0, 1.0).to(within)
+    return signed(torch.linalg.eigh(within).eigenvectors[:, -1])
 
 
 def seriate(scrambled: Traits, known: Traits, *, blocks: int) -> Square:

@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from catch11.attacks.frame import Items, Material
+from catch11.attacks.frame import Material
 from catch11.attacks.jury import ClassJury, QuestionJury
 from catch11.data.windows import as_sources
 from catch11.errors import InvalidArgument
 from catch11.evaluation.questions import Question
-from catch11.models.frame import Model
 from catch11.models.grouped import NO_OR_YES
 
 
@@ -43,15 +42,11 @@ def posed(
         if material.pairs is not None:
             lessons = material.pairs[1], question.seen(material.pairs[0]).long()
         yes = question.seen(jury.clean).long()
-    ask = question.look is None
+    ask, canvas = question.look is None, material.canvas
     rivals = {n: question.asked(one, names) for n, one in material.rivals.items() if ask}
     judges = {n: question.asked(one, names) if ask else one for n, one in jury.rivals.items()}
     return replace(material, rivals=rivals, labelled=lessons, classes=NO_OR_YES), QuestionJury(
         rivals=judges, truth=dict.fromkeys(judges, yes), predict=jury.predict,
         released=jury.released, clean=jury.clean, compare=jury.compare,
-        score=lambda rival, items: _score(rival, material, items),
+        score=lambda rival, items: rival.logits(rival.preprocess(as_sources(items, canvas))),
     )  # fmt: skip
-
-
-def _score(rival: Model, material: Material, items: Items) -> Float[Tensor, "batch 2"]:
-    return rival.logits(rival.preprocess(as_sources(items, material.canvas)))

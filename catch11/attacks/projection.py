@@ -70,7 +70,7 @@ class FrontWiener(Attack):
         if not isinstance(subspace, ConvSubspace) or len(subspace.gram) != 1:
             raise Unsuited(self.name, "the first layer is no overlapping convolution")
         mean = public.mean((0, 2, 3), keepdim=True)
-        ours, theirs = (_waves(subspace, windows - mean) for windows in (released, public))
+        ours, theirs = (subspace.torus.split((some - mean).double()) for some in (released, public))
         power = _density(theirs)
         gram = subspace.gram[0].to(power) / subspace.top**2
         eye = torch.eye(power.shape[-1], dtype=power.dtype)
@@ -82,10 +82,6 @@ class FrontWiener(Attack):
             made = torch.einsum("uvij,buvj->buvi", gain, ours)
             images = (subspace.torus.join(made).to(released) + mean).clamp(0, 1)
             yield Attempt(setting=f"gains above {floor:g}", restored=images)
-
-
-def _waves(subspace: ConvSubspace, windows: Windows) -> Tensor:
-    return subspace.torus.split(windows.double())
 
 
 def _energy(waves: Tensor) -> Tensor:

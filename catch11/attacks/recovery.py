@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from catch11.attacks.adaptation import Reader
 from catch11.attacks.frame import Attack, Attempt, Material, register
-from catch11.attacks.matching import Guess, assign, best_of, climb, flat_order, guess_of
+from catch11.attacks.matching import Guess, assign, best_of, climb, flat_order, guess_of, signed
 from catch11.attacks.nets import seeded
 from catch11.attacks.tiles import cut
 from catch11.attacks.unscramble import blocks_of, both, originals, recover_seen
@@ -143,16 +143,12 @@ def matched(
     guesses = []
     for number in range(starts):
         lead = number // 2 % 6 + 1
-        ours, theirs = (_signs(v[:, -lead]) for v in (found_vectors, known_vectors))
+        ours, theirs = (signed(v[:, -lead]) for v in (found_vectors, known_vectors))
         if number >= 12:
             ours = torch.randint(2, (len(found),), generator=generator).to(found) * 2 - 1
         start = ours[:, None] * (beside if number % 2 else flat) * theirs
         guesses.append(climb([found], [known], start, blocks=blocks))
     return best_of(guesses)
-
-
-def _signs(vector: Float[Tensor, " place"]) -> Float[Tensor, " place"]:
-    return torch.where(vector < 0, -1.0, 1.0).to(vector)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +203,7 @@ class SoftOrder(nn.Module):
         """The nearest signed permutation."""
         with torch.no_grad():
             gain = torch.block_diag(*self.soft().double())
-            signs = torch.where(self.signs.flatten() < 0, -1.0, 1.0).double()
+            signs = signed(self.signs.double().flatten())
         return guess_of(assign(gain, len(self.scores)) * signs[:, None])
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -17,6 +16,7 @@ from catch11.attacks.frame import Attack, Attempt, Material, register
 from catch11.attacks.matching import (
     Guess,
     Traits,
+    assign,
     best_of,
     climb,
     flat_order,
@@ -25,6 +25,7 @@ from catch11.attacks.matching import (
     polish,
     precision,
     seriate,
+    signed,
     signs_of,
     traits,
 )
@@ -218,15 +219,7 @@ class PairFront(Attack):
 def order_of(clean: Windows, recoded: Windows, tile: Tile, blocks: int) -> Guess:
     """Each place of NTE tiles to the place of clean tiles it goes with best over all tiles."""
     one, two = (cut(part, tile).flatten(0, 1) - 0.5 for part in (recoded, clean))
-    size = one.shape[1] // blocks
-    made = torch.zeros(one.shape[1], one.shape[1], dtype=one.dtype)
-    for start in range(0, one.shape[1], size):
-        part = slice(start, start + size)
-        a, b = rearrange(one[:, part], "row place -> place row"), two[:, part].T
-        # Squared distance with either sign; the nearer sign is kept.
-        product = a @ b.T
-        near = 2 * product.abs() - a.square().sum(1)[:, None] - b.square().sum(1)
-        rows, columns = linear_sum_assignment(-near.numpy())
-        values = product[torch.from_numpy(rows), torch.from_numpy(columns)]
-        made[start + rows, start + columns] = torch.where(values < 0, -1.0, 1.0).to(made)
-    return guess_of(made)
+    # Squared distance with either sign; the nearer sign is kept.
+    product = one.T @ two
+    near = 2 * product.abs() - one.square().sum(0)[:, None] - two.square().sum(0)
+    return guess_of(assign((near - near.min() + 1.0) * signed(product), blocks))

@@ -1,4 +1,4 @@
-"""What attacks, studies and reports need beside the base: imported where it is used, by the extra `lab`."""
+"""Packages beside the base: imported where they are used; where one is missing, its extra is named."""
 
 from importlib import import_module
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from catch11.errors import MissingExtra
 
 
-def needed(module: str) -> Any:
-    """A module of the extra. Raises MissingExtra."""
+def needed(module: str, extra: str = "lab") -> Any:
+    """A module of an extra. Raises MissingExtra."""
     try:
         return import_module(module)
     except ImportError:
-        raise MissingExtra(module.partition(".")[0], "lab") from None
+        raise MissingExtra(module.partition(".")[0], extra) from None

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.attacks.frame import Attack, Attempt, Knowledge, Material, register
-from catch11.errors import MissingExtra
 from catch11.lab import needed
 
 Filter = Callable[[np.ndarray], np.ndarray]
@@ -105,11 +104,8 @@ def non_local(array: np.ndarray, *, strength: float) -> np.ndarray:
 
 def block_matching(array: np.ndarray, *, sigma: float) -> np.ndarray:
     """BM3D (Dabov et al. 2007); sigma in units of the peak 1. Raises MissingExtra."""
-    try:
-        import bm3d
-    except ImportError:
-        raise MissingExtra("bm3d", "attacks") from None
-    return (bm3d.bm3d(array / 255.0, sigma).clip(0, 1) * 255).round().astype(np.uint8)
+    bm3d = needed("bm3d", "attacks").bm3d
+    return (bm3d(array / 255.0, sigma).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def quantise(array: np.ndarray, *, bits: int) -> np.ndarray:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from catch11.errors import Catch11Error, InvalidArgument, MissingExtra
+from catch11.errors import Catch11Error, InvalidArgument
+from catch11.lab import needed
 
 _TRIES = 6  # of a call that fails on the way
 _WAIT = 0.5  # seconds before the second; doubled each time
@@ -34,10 +35,7 @@ class Gateway:
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 60.0) -> None:
-        try:
-            import httpx
-        except ModuleNotFoundError:
-            raise MissingExtra("httpx", "serve") from None
+        httpx = needed("httpx", "serve")
         parts = urlsplit(url)
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if (

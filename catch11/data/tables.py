@@ -23,11 +23,13 @@ from jaxtyping import Bool, Float
 
 from catch11.data.pictures import read_source
 from catch11.data.rows import csv_rows
-from catch11.errors import MissingExtra, UnreadablePicture, UnreadableTable
+from catch11.errors import UnreadablePicture, UnreadableTable
+from catch11.lab import needed
 
 SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 _MOST = 1 << 24  # cells of a file
 _UNPACKED = 1 << 30  # bytes of a Parquet file
+_ARROW = ("pyarrow", "pyarrow.parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -151,7 +153,7 @@ def _csv(data: bytes) -> Table:
 
 
 def _parquet(data: bytes) -> Table:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = (needed(name, "tables") for name in _ARROW)
     try:
         stated = parquet.ParquetFile(io.BytesIO(data)).metadata
         size = sum(
@@ -175,7 +177,7 @@ def _parquet_bytes(
     table: Table, places: Mapping[int, int], values: np.ndarray, kept: np.ndarray,
     whole: Sequence[bool],
 ) -> bytes:  # fmt: skip
-    arrow, parquet = _pyarrow()
+    arrow, parquet = (needed(name, "tables") for name in _ARROW)
     made = table.arrow
     for place, index in places.items():
         column, kind = values[:, index], made.schema.field(place).type
@@ -210,15 +212,6 @@ def _metadata(read: Any, made: Any) -> dict[bytes, bytes]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass  # none, or none that pandas reads
     return facts
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtra("pyarrow", "tables") from None
-    return pyarrow, pyarrow.parquet
 
 
 def _number(cell: object) -> float:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from catch11 import __version__
-from catch11.errors import InvalidArgument, MissingExtra, ReleaseError
+from catch11.errors import InvalidArgument, ReleaseError
+from catch11.lab import needed
 
 _AHEAD = 3  # calls under way for each worker: one that is worked on, others that wait
 _SECONDS = 5.0  # for an address to answer
@@ -132,14 +133,14 @@ def pool(
 
     Raises MissingExtra, InvalidArgument where nothing answers at the address or nothing there can work.
     """
-    ray, workers = _ray(), workers or os.cpu_count() or 1
+    ray, workers = needed("ray", "ray"), workers or os.cpu_count() or 1
     own = not ray.is_initialized()
     if own:
         _join(ray, address, workers)
     try:
         gpu = device.startswith("cuda")
-        for name, needed in (("CPU", True), ("GPU", gpu)):
-            if needed and ray.cluster_resources().get(name, 0) < 1:
+        for name, wanted in (("CPU", True), ("GPU", gpu)):
+            if wanted and ray.cluster_resources().get(name, 0) < 1:
                 raise InvalidArgument(
                     "engine", expected=f"a Ray cluster with a {name}", found="none in it"
                 )
@@ -204,13 +205,3 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
             found=f"{address} ({type(error).__name__})",
             remedy="where it asks for a token, set RAY_AUTH_MODE=token",
         ) from None  # fmt: skip
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("ray", "ray") from None
-    import ray.exceptions
-
-    return ray

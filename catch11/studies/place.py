@@ -19,7 +19,8 @@ from torch import Tensor
 from catch11.canvas.frame import Canvas
 from catch11.data.pictures import open_picture
 from catch11.data.windows import window_of
-from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, ModelRefused
+from catch11.errors import Catch11Error, InvalidArgument, ModelRefused
+from catch11.lab import needed
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 from catch11.studies.cache import cache_folder
@@ -255,10 +256,7 @@ def _thumbnails(place: Place, count: int, part: Part) -> Pictures:
 
 
 def _hub(place: Place, count: int, part: Part) -> Pictures:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise MissingExtra("datasets", "datasets") from None
+    load_dataset = needed("datasets", "datasets").load_dataset
     name, test, train = HUB_PICTURES
     try:
         rows = load_dataset(name, split=test if part == "test" else train, streaming=True)

@@ -13,7 +13,8 @@ from catch11.data.folder import walk
 from catch11.data.labels import folder_labels, read_labels
 from catch11.data.pictures import open_picture
 from catch11.data.rows import csv_rows
-from catch11.errors import InvalidArgument, LabelsRefused, MissingExtra
+from catch11.errors import InvalidArgument, LabelsRefused
+from catch11.lab import needed
 from catch11.training.lesions import TABLE, check_lesions, read_lesions
 from catch11.training.recipe import seed_of
 
@@ -122,13 +123,9 @@ def _file(root: Path, name: str, label: int, group: str = "") -> Lesson:
 
 
 def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
-    try:
-        from datasets import ClassLabel, DatasetDict, load_from_disk
-        from datasets import Image as Picture
-    except ImportError:
-        raise MissingExtra("datasets", "datasets") from None
-    loaded: Any = load_from_disk(str(root))
-    whole = loaded if isinstance(loaded, DatasetDict) else {"train": loaded}
+    datasets = needed("datasets", "datasets")
+    loaded = datasets.load_from_disk(str(root))
+    whole = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
     tables: dict[str, Any] = {
         part: next((whole[name] for name in (*names, part) if name in whole), None)
         for part, names in PARTS.items()
@@ -139,7 +136,7 @@ def _saved(root: Path) -> tuple[tuple[str, ...], Parts]:
     features = tables["train"].features
     columns = [
         [name for name, feature in features.items() if isinstance(feature, kind)]
-        for kind in (Picture, ClassLabel)
+        for kind in (datasets.Image, datasets.ClassLabel)
     ]
     if not columns[1] and DIAGNOSIS in features:  # HAM10000 has words there
         tables = {part: _classed(table, tables["train"]) for part, table in tables.items()}

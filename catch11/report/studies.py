@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from catch11.evaluation.record import Record
+from catch11.report.words import GENERATED, WIDE, table
 from catch11.studies.frame import study_of
 from catch11.studies.tables import Pivot, interval_text
 
@@ -16,13 +17,13 @@ def of_study(name: str, records: Sequence[Record]) -> str:
     commands = dict.fromkeys(str(record.command) for record in records)
     parts = (
         f"# {study.title}",
-        f"Generated from [docs/records/studies/{name}.jsonl](../records/studies/{name}.jsonl) by `make pages`; do not edit.",
+        GENERATED.format(f"[docs/records/studies/{name}.jsonl](../records/studies/{name}.jsonl)"),
         f"{shown.caption[:1].upper()}{shown.caption[1:]}.",
         "\n".join(_parts(shown)).strip(),
         "## Commands",
         "```sh\n" + "\n".join(commands) + "\n```",
     )
-    return "---\nhide: [toc]\n---\n\n" + "\n\n".join(parts) + "\n"
+    return WIDE + "\n\n".join(parts) + "\n"
 
 
 def _parts(shown: Pivot) -> Iterator[str]:
@@ -31,12 +32,10 @@ def _parts(shown: Pivot) -> Iterator[str]:
         held = list(rows)
         columns = [title for title in shown.columns if any(title in cells for _, cells in held)]
         yield from (f"## {first[:1].upper()}{first[1:]}", "")
-        yield "| " + " | ".join((*shown.heads[1:], *columns)) + " |"
-        yield "|" + "---|" * (len(shown.heads) - 1 + len(columns))
-        for labels, cells in held:
-            row = (*labels[1:], *(cells.get(title, "") for title in columns))
-            yield "| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
-        yield ""
+        yield from table(
+            (*shown.heads[1:], *columns),
+            [(*labels[1:], *(cells.get(title, "") for title in columns)) for labels, cells in held],
+        )
 
 
 def found(records: Sequence[Record], words: Sequence[str]) -> str | None:

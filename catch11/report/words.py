@@ -1,5 +1,7 @@
 """How the page says what a record holds."""
 
+from collections.abc import Iterator, Sequence
+
 from catch11.evaluation.record import Record
 from catch11.report.card.words import share
 
@@ -11,6 +13,17 @@ CONDITIONS = {
     "clean": "clean", "nte": "as released", "gaussian": "Gaussian noise, same PSNR",
     "control": "zero noise",
 }  # fmt: skip
+
+WIDE = "---\nhide: [toc]\n---\n\n"  # room for tables
+GENERATED = "Generated from {} by `make pages`; do not edit."
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table in Markdown, and an empty one."""
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    yield from ("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in rows)
+    yield ""
 
 
 def interval(record: Record) -> str:

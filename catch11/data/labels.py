@@ -51,6 +51,15 @@ class Labels:
         return next(iter(found), None)
 
 
+def given_labels(
+    labels: Labels | Mapping[str, int] | str | os.PathLike[str], *, names: Sequence[str] = ()
+) -> Labels:
+    """Labels as they are given: themselves, a mapping, or a CSV. Raises LabelsRefused."""
+    if isinstance(labels, Mapping):
+        return Labels(rows=dict(labels), source="mapping")
+    return labels if isinstance(labels, Labels) else read_labels(labels, names=names)
+
+
 def read_labels(path: str | os.PathLike[str], *, names: Sequence[str] = ()) -> Labels:
     """Read a CSV with the header `file,label`, UTF-8.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from catch11.canvas.frame import Canvas
 from catch11.canvas.grid import GRIDS, psnr
-from catch11.data.labels import Labels, folder_labels, read_labels, stem
+from catch11.data.labels import Labels, folder_labels, given_labels, stem
 from catch11.data.pictures import SUFFIXES as PICTURES
 from catch11.data.pictures import quiet
 from catch11.data.sounds import SUFFIXES as SOUNDS
@@ -220,12 +220,8 @@ def find_truth(
             given = folder_labels(places.values(), names=names)
         except LabelsRefused:
             return None, ()
-    elif isinstance(labels, Labels):
-        given = labels
-    elif isinstance(labels, Mapping):
-        given = Labels(rows=dict(labels), source="mapping")
     else:
-        given = read_labels(labels, names=names)
+        given = given_labels(labels, names=names)
     rows = {}
     for file, place in places.items():
         label = given.of(place)

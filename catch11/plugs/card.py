@@ -10,9 +10,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from catch11.data.labels import Labels, read_labels
+from catch11.data.labels import Labels, given_labels
 from catch11.errors import InvalidArgument
 from catch11.kinds import IMAGE
 from catch11.plugs.croissant import croissant
@@ -52,7 +51,7 @@ def describe(
         )  # fmt: skip
     if not release.complete:
         raise InvalidArgument("DST", expected="a finished release", found="one under way")
-    known = _labels(labels, names)
+    known = None if labels is None else given_labels(labels, names=names)
     title = name or root.resolve().name
     rows = [(entry.file, _label(known, entry.file, names)) for entry in release.entries]
     made = {
@@ -68,14 +67,6 @@ def describe(
     for file, data in made.items():
         (root / file).write_bytes(data)
     return root / CARD, root / METADATA, root / CROISSANT
-
-
-def _labels(labels: Any, names: Sequence[str]) -> Labels | None:
-    if labels is None:
-        return None
-    if isinstance(labels, Mapping):
-        return Labels(rows=dict(labels), source="mapping")
-    return read_labels(labels, names=names)
 
 
 def _label(known: Labels | None, file: str, names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from catch11.data.labels import Labels, folder_labels, read_labels
+from catch11.data.labels import Labels, folder_labels, given_labels
 from catch11.errors import InvalidArgument, LabelsRefused, UnreadableSource
 from catch11.releases.read import read_release
 
@@ -55,10 +55,8 @@ class ReleaseDataset(Dataset):
 
 
 def _given(labels: Any, files: Sequence[str], names: Sequence[str]) -> Labels | None:
-    if isinstance(labels, Mapping):
-        return Labels(rows=dict(labels), source="mapping")
     if labels is not None:
-        return read_labels(labels, names=names)
+        return given_labels(labels, names=names)
     try:
         return folder_labels(files, names=names)
     except LabelsRefused:

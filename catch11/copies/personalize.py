@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.copies.scramble import Scramble, keyed_scramble
 from catch11.copies.site import PADS, carriers, compose, refusal, site_of
-from catch11.errors import InvalidArgument, KeyMismatch, NoFront
+from catch11.errors import KeyMismatch, NoFront
 from catch11.fronts.find import Found, find_reader, run_probe
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.fronts.front import Front
 from catch11.fronts.layer import front_of
 from catch11.keys.authorized import Authorized
-from catch11.keys.key import SECRET_BYTES, Key, front_fingerprint
+from catch11.keys.key import Key, check_secret, front_fingerprint, needed_canvas
 
 _EXACT, _HALF = 1e-3, 0.1  # largest change of the probe's answer, of its size, float32 and 16 bits
 TOKENS = (
@@ -51,7 +51,7 @@ class CopySecret:
     copied: str
 
     def __post_init__(self) -> None:
-        _check_secret(self.secret)
+        check_secret(self.secret)
 
     def __repr__(self) -> str:
         return f"CopySecret(of copy {self.copied[:16]})"
@@ -138,7 +138,7 @@ def make_copy(
     bias is worked out in float64. Copy and original are compared on a probe. Raises InvalidArgument
     where nothing private can be made, NoFront.
     """
-    _check_secret(secret)
+    check_secret(secret)
     module, canvas = _parts(model, canvas, layer)
     try:
         found = find_reader(module, canvas, layer=layer)
@@ -182,12 +182,7 @@ def _parts(
         raise refusal(TOKENS)
     if canvas is None:
         canvas = getattr(model, "canvas", None)
-    if canvas is None:
-        raise InvalidArgument(
-            "canvas", expected="a Canvas beside a torch module", found="none",
-            remedy="give canvas=Canvas(...) or load the model with load_model",
-        )  # fmt: skip
-    return module, canvas
+    return module, needed_canvas(canvas)
 
 
 def _reads_tokens(module: nn.Module) -> bool:
@@ -219,10 +214,3 @@ def _renewed(model: Any, module: nn.Module) -> Any:
     """A loaded model as its private copy: with other weights."""
     name = module_fingerprint(module)
     return dataclasses.replace(model, module=module, fingerprint=name, private=True)
-
-
-def _check_secret(secret: bytes) -> None:
-    if len(secret) != SECRET_BYTES:
-        raise InvalidArgument(
-            "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(secret)} bytes"
-        )

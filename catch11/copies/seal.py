@@ -24,7 +24,7 @@ from catch11.crypto.stream import keyed_stream
 from catch11.errors import InvalidArgument
 from catch11.fronts.front import Front
 from catch11.keys.authorized import Authorized, is_private, seal_of
-from catch11.keys.key import SECRET_BYTES, Key, front_fingerprint
+from catch11.keys.key import SECRET_BYTES, Key, check_secret, front_fingerprint
 from catch11.kinds import IMAGE
 
 GRID = GRIDS["png8"]
@@ -42,10 +42,7 @@ class SealSecret:
     original: str
 
     def __post_init__(self) -> None:
-        if len(self.secret) != SECRET_BYTES:
-            raise InvalidArgument(
-                "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(self.secret)} bytes"
-            )
+        check_secret(self.secret)
         _ = self.opener  # checks the window
 
     def __repr__(self) -> str:

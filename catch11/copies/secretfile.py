@@ -55,7 +55,7 @@ def load_secret(path: str | os.PathLike[str], *, passphrase: str | None = None) 
 def secret_bytes(secret: Secret) -> bytes:
     """The plain form of a secret."""
     if isinstance(secret, SealSecret):
-        kind, facts = _SEAL, _seal_facts(secret)
+        kind, facts = _SEAL, {"canvas": json.dumps(secret.canvas.to_dict())}
     else:
         kind, facts = _COPY, _copy_facts(secret)
     notes = {"catch11": kind, "version": VERSION, "original": secret.original, **facts}
@@ -105,10 +105,6 @@ def _copy_of(raw: bytes, notes: Mapping[str, str]) -> CopySecret:
         secret=raw, shape=tuple(shape), tile=tuple(tile), across=across, inversion=inversion,
         original=notes["original"], copied=notes["copied"],
     )  # fmt: skip
-
-
-def _seal_facts(secret: SealSecret) -> dict[str, str]:
-    return {"canvas": json.dumps(secret.canvas.to_dict())}
 
 
 def _seal_of(raw: bytes, notes: Mapping[str, str]) -> SealSecret:

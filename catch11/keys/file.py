@@ -66,7 +66,9 @@ def key_bytes(key: Key) -> bytes:
         "bias": front.bias.to("cpu", torch.float64).contiguous(),
     }
     facts: dict[str, Any] = {
-        name: value for name, value in _plain(front).items() if not isinstance(value, Tensor)
+        name: value
+        for name in front.__dataclass_fields__
+        if not isinstance(value := getattr(front, name), Tensor)
     }
     if isinstance(key.subspace, TileSubspace):
         facts["tile"] = key.subspace.tile
@@ -189,10 +191,6 @@ def _sizes(values: Any, *, most: int = _STEP) -> tuple[int, ...]:
     if not all(type(value) is int and 0 <= value <= most for value in values):
         raise ValueError(f"{str(values)[:40]} are no sizes")
     return tuple(values)
-
-
-def _plain(front: Front) -> dict[str, Any]:
-    return {name: getattr(front, name) for name in front.__dataclass_fields__}
 
 
 def _tensor(tensors: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> Tensor:

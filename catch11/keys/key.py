@@ -40,7 +40,7 @@ class Key:
 
     secret: 32 bytes from the operating system. model_fingerprint: of all the model's tensors, ""
     where the owner never saw them. members: front fingerprints of the models of a joint key.
-    modality: the kind of data it recodes; its row stands in `catch11.modalities.frame`. private: its model is a
+    modality: the kind of data it recodes; its row stands in `catch11.kinds`. private: its model is a
     personalised copy, so that pictures are scrambled by that copy's secret first. psnr: dB that
     pictures are released with where nothing is asked for, if some were tried; see `usual_psnr`.
     """
@@ -57,10 +57,7 @@ class Key:
     psnr: float | None = None
 
     def __post_init__(self) -> None:
-        if len(self.secret) != SECRET_BYTES:
-            raise InvalidArgument(
-                "secret", expected=f"{SECRET_BYTES} bytes", found=f"{len(self.secret)} bytes"
-            )
+        check_secret(self.secret)
         if self.psnr is not None and not 0.0 <= self.psnr <= 100.0:
             raise InvalidArgument("psnr", expected="0 to 100 dB", found=self.psnr)
         if self.front.shape != self.canvas.shape:
@@ -123,6 +120,23 @@ class Key:
             raise KeyMismatch("model", expected=self.model_fingerprint, found=found)
 
 
+def check_secret(secret: bytes) -> None:
+    """Raises InvalidArgument where a secret is not of 32 bytes."""
+    if len(secret) != SECRET_BYTES:
+        expected, found = f"{SECRET_BYTES} bytes", f"{len(secret)} bytes"
+        raise InvalidArgument("secret", expected=expected, found=found)
+
+
+def needed_canvas(canvas: Canvas | None) -> Canvas:
+    """The canvas of a torch module. Raises InvalidArgument where none was given."""
+    if canvas is None:
+        raise InvalidArgument(
+            "canvas", expected="a Canvas beside a torch module", found="none",
+            remedy="give canvas=Canvas(...) or load the model with load_model",
+        )  # fmt: skip
+    return canvas
+
+
 def build_key(
     model: nn.Module | Authorized,
     *,
@@ -146,11 +160,7 @@ def build_key(
     """
     rule = one_rule(energy=energy, tau=tau, cumulative=cumulative, rank=rank)
     if isinstance(model, nn.Module):
-        if canvas is None:
-            raise InvalidArgument(
-                "canvas", expected="a Canvas beside a torch module", found="none",
-                remedy="give canvas=Canvas(...) or load the model with load_model",
-            )  # fmt: skip
+        canvas = needed_canvas(canvas)
         front = find_front(model, canvas, layer=layer)
         name, modality = module_fingerprint(model), modality_read(canvas)
     else:

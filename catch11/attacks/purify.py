@@ -127,6 +127,7 @@ def crop(array: np.ndarray, *, share: float, place: tuple[float, float], flip: b
 class _Filter(Attack):
     """A filter over a grid of settings."""
 
+    cost = "untrained"
     knowledge: ClassVar[frozenset[Knowledge]] = frozenset({"released"})
 
     @abstractmethod
@@ -156,7 +157,6 @@ class Codec(_Filter):
     """JPEG and WebP at several qualities, by the real encoders."""
 
     name = "codec"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for format in ("JPEG", "WEBP"):
@@ -169,7 +169,6 @@ class Blur(_Filter):
     """Gaussian, median and bilateral blur."""
 
     name = "blur"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for sigma in (0.7, 1.0, 1.5, 2.0, 3.0, 4.0):
@@ -185,7 +184,6 @@ class NonLocalMeans(_Filter):
     """Non-local means at several strengths."""
 
     name = "non-local-means"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for strength in (10.0, 30.0, 60.0, 90.0):
@@ -197,7 +195,6 @@ class BlockMatching(_Filter):
     """BM3D at several strengths; needs the package bm3d."""
 
     name = "bm3d"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for sigma in (0.1, 0.2, 0.3):
@@ -209,7 +206,6 @@ class TotalVariation(_Filter):
     """Total-variation denoising (Rudin, Osher & Fatemi 1992) at several weights."""
 
     name = "total-variation"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for weight in (0.1, 0.3, 0.6, 1.0):
@@ -221,7 +217,6 @@ class Resize(_Filter):
     """Down and up again."""
 
     name = "resize"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for factor in (1.5, 2.0, 4.0, 8.0, 16.0):
@@ -233,7 +228,6 @@ class BitDepth(_Filter):
     """Fewer bits a channel."""
 
     name = "bit-depth"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for bits in (1, 2, 3, 4, 5):
@@ -245,7 +239,6 @@ class CropFlip(_Filter):
     """A random crop, resized back, mirrored or not; one draw for all pictures of a setting."""
 
     name = "crop-flip"
-    cost = "untrained"
 
     def grid(self, generator: torch.Generator) -> Iterator[tuple[str, Filter]]:
         for share in (0.95, 0.875, 0.75, 0.5):

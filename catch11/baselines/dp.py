@@ -39,7 +39,9 @@ class PrivateTraining:
         for name in ("epochs", "batch", "rate", "clip"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InvalidArgument(name, expected="above 0", found=getattr(self, name))
-        _check_accountant(self.accountant)
+        if self.accountant not in ("prv", "rdp", "gdp"):
+            expected = "prv, rdp or gdp"
+            raise InvalidArgument("accountant", expected=expected, found=self.accountant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,26 +63,6 @@ def check_budget(epsilon: float, delta: float | None = None) -> None:
         raise InvalidArgument("epsilon", expected="a finite number above 0", found=epsilon)
     if delta is not None and not 0.0 < delta < 1.0:
         raise InvalidArgument("delta", expected="a number between 0 and 1", found=delta)
-
-
-def spent(
-    *, noise: float, rate: float, steps: int, delta: float, accountant: Accountant = "prv"
-) -> float:
-    """ε of `steps` Poisson-sampled Gaussian steps, by Opacus's accountant. rate: share sampled."""
-    check_budget(1.0, delta)
-    _check_accountant(accountant)
-    for name, value, fine in (
-        ("noise", noise, noise > 0),
-        ("rate", rate, 0 < rate <= 1),
-        ("steps", steps, steps >= 1),
-    ):
-        if not fine:
-            expected = "above 0, at most 1" if name == "rate" else "above 0"
-            raise InvalidArgument(name, expected=expected, found=value)
-    made = library("opacus.accountants", package="opacus").create_accountant(accountant)
-    made.history = [(noise, rate, steps)]
-    with quiet():
-        return float(made.get_epsilon(delta))
 
 
 def validated(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
@@ -176,8 +158,3 @@ def train_open(
             functional.cross_entropy(net(inputs[index]), labels[index]).backward()
             optimiser.step()
     return net.eval().requires_grad_(False)
-
-
-def _check_accountant(name: str) -> None:
-    if name not in ("prv", "rdp", "gdp"):
-        raise InvalidArgument("accountant", expected="prv, rdp or gdp", found=name)

@@ -38,13 +38,13 @@ def sound_canvas(
     return _all_seen(height, width, gain=gains, offset=offsets, fit=fit, rate=rate)
 
 
-def strip_canvas(columns: int, *, rows: int = 1) -> Canvas:
-    """A window (1, rows, columns) of values in the model's own units, with nothing to normalise.
+def strip_canvas(columns: int) -> Canvas:
+    """A window (1, 1, columns) of values in the model's own units, with nothing to normalise.
 
     Raises InvalidArgument where it is larger than a canvas may be.
     """
-    fit = Fit(resize="none", height=rows, width=columns)
-    return _all_seen(rows, columns, gain=(1.0,), offset=(0.0,), fit=fit)
+    fit = Fit(resize="none", height=1, width=columns)
+    return _all_seen(1, columns, gain=(1.0,), offset=(0.0,), fit=fit)
 
 
 def _all_seen(

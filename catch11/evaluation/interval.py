@@ -57,16 +57,14 @@ def wilson(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
     return Interval(low=low, estimate=hits / n, high=high, confidence=confidence)
 
 
-def paired_difference(
-    first: Sequence[bool], second: Sequence[bool], *, confidence: float = 0.95
-) -> Interval:
+def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> Interval:
     """Share of first minus share of second on the same inputs, with Newcombe's interval
     (1998, paired method 10: Wilson limits squared and added, with the continuity-corrected φ)."""
     a, b, c, d = _fourfold(first, second)
     n = a + b + c + d
     if n == 0:
-        return Interval(low=-1.0, estimate=math.nan, high=1.0, confidence=confidence)
-    one, two = wilson(a + b, n, confidence=confidence), wilson(a + c, n, confidence=confidence)
+        return Interval(low=-1.0, estimate=math.nan, high=1.0)
+    one, two = wilson(a + b, n), wilson(a + c, n)
     phi = _newcombe_phi(a, b, c, d)
     gap = one.estimate - two.estimate
 
@@ -75,7 +73,7 @@ def paired_difference(
 
     low = gap - reach(one.estimate - one.low, two.high - two.estimate)
     high = gap + reach(one.high - one.estimate, two.estimate - two.low)
-    return Interval(low=max(-1.0, low), estimate=gap, high=min(1.0, high), confidence=confidence)
+    return Interval(low=max(-1.0, low), estimate=gap, high=min(1.0, high))
 
 
 def _fourfold(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int, int, int]:

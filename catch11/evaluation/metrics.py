@@ -13,6 +13,7 @@ from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval, normal_quantile, wilson
 
 Numbers = Sequence[float | int] | np.ndarray | Tensor
+_SURE = 0.95  # the confidence of every interval here
 
 
 def ssim(
@@ -64,9 +65,9 @@ def matches(answers: Shaped[Tensor, " batch"], truth: Shaped[Tensor, " _"]) -> t
     return tuple(bool(hit) for hit in (answers == truth).tolist())
 
 
-def accuracy(hits: Sequence[bool], *, confidence: float = 0.95) -> Interval:
+def accuracy(hits: Sequence[bool]) -> Interval:
     """Share of hits with Wilson's interval; the whole of [0, 1] and NaN where there are none."""
-    return wilson(sum(map(bool, hits)), len(hits), confidence=confidence)
+    return wilson(sum(map(bool, hits)), len(hits))
 
 
 # scikit-learn's `matthews_corrcoef` and `f1_score` give the same numbers in 60 and 120 times as long,
@@ -92,18 +93,18 @@ def f1(answers: Numbers, truth: Numbers, *, positive: float = 1.0) -> float:
     return 2 * hits / claimed if claimed > 0 else 0.0
 
 
-def pearson(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
+def pearson(first: Numbers, second: Numbers) -> Interval:
     """Pearson's correlation with Fisher's interval (variance 1/(n−3)); NaN where one is constant."""
     a, b = _rows(first, second, least=4)
-    return _fisher(_correlation("pearsonr", a, b), len(a), spread=1.0, confidence=confidence)
+    return _fisher(_correlation("pearsonr", a, b), len(a), spread=1.0)
 
 
-def spearman(first: Numbers, second: Numbers, *, confidence: float = 0.95) -> Interval:
+def spearman(first: Numbers, second: Numbers) -> Interval:
     """Spearman's rank correlation, ties averaged; Fisher's interval with the variance
     (1 + r²/2)/(n−3) of Bonett & Wright 2000."""
     a, b = _rows(first, second, least=4)
     value = _correlation("spearmanr", a, b)
-    return _fisher(value, len(a), spread=1.0 + value**2 / 2, confidence=confidence)
+    return _fisher(value, len(a), spread=1.0 + value**2 / 2)
 
 
 def _rows(*rows: Numbers, least: int) -> list[np.ndarray]:
@@ -126,18 +127,18 @@ def _correlation(kind: str, a: np.ndarray, b: np.ndarray) -> float:
     )  # of the same order 1, no bit less
 
 
-def _fisher(value: float, n: int, *, spread: float, confidence: float) -> Interval:
+def _fisher(value: float, n: int, *, spread: float) -> Interval:
     if math.isnan(value):
-        return Interval(low=-1.0, estimate=value, high=1.0, confidence=confidence)
+        return Interval(low=-1.0, estimate=value, high=1.0)
     if abs(value) == 1.0:
-        return Interval(low=value, estimate=value, high=value, confidence=confidence)
-    half = normal_quantile(confidence) * math.sqrt(spread / (n - 3))
+        return Interval(low=value, estimate=value, high=value)
+    half = normal_quantile(_SURE) * math.sqrt(spread / (n - 3))
     centre = math.atanh(value)
     low, high = math.tanh(centre - half), math.tanh(centre + half)
-    return Interval(low=low, estimate=value, high=high, confidence=confidence)
+    return Interval(low=low, estimate=value, high=high)
 
 
-def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> Interval:
+def auc(positive: Numbers, negative: Numbers) -> Interval:
     """Probability that a positive scores above a negative, ties counted half; the interval of
     Hanley & McNeil 1982, and Wilson's of the rarer kind where no pair is out of order."""
     from scipy.stats import mannwhitneyu
@@ -150,16 +151,16 @@ def auc(positive: Numbers, negative: Numbers, *, confidence: float = 0.95) -> In
     value = wins / (len(above) * len(below))
     least = min(len(above), len(below))
     if value in (0.0, 1.0):
-        sure = wilson(round(value) * least, least, confidence=confidence)
-        return Interval(low=sure.low, estimate=value, high=sure.high, confidence=confidence)
+        sure = wilson(round(value) * least, least)
+        return Interval(low=sure.low, estimate=value, high=sure.high)
     one, other = value / (2 - value) - value**2, 2 * value**2 / (1 + value) - value**2
     spread = value * (1 - value) + (len(above) - 1) * one + (len(below) - 1) * other
-    half = normal_quantile(confidence) * math.sqrt(spread / (len(above) * len(below)))
+    half = normal_quantile(_SURE) * math.sqrt(spread / (len(above) * len(below)))
     low, high = max(0.0, value - half), min(1.0, value + half)
-    return Interval(low=low, estimate=value, high=high, confidence=confidence)
+    return Interval(low=low, estimate=value, high=high)
 
 
-def balanced(scores: Numbers, truth: Sequence[bool], *, confidence: float = 0.95) -> Interval:
+def balanced(scores: Numbers, truth: Sequence[bool]) -> Interval:
     """Balanced accuracy of calling as many items yes as are: the mean of the shares of yes and of no
     that are found, .5 by chance however rare one is. Wilson's ends of both, squared and added."""
     rows, yes = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
@@ -168,18 +169,16 @@ def balanced(scores: Numbers, truth: Sequence[bool], *, confidence: float = 0.95
         raise InvalidArgument("scores", expected="a score an item, and both answers", found=found)
     called = np.zeros(len(yes), dtype=bool)
     called[np.argsort(-rows, kind="stable")[: int(yes.sum())]] = True
-    return balanced_accuracy(
-        [called[yes].tolist(), (~called[~yes]).tolist()], confidence=confidence
-    )
+    return balanced_accuracy([called[yes].tolist(), (~called[~yes]).tolist()])
 
 
-def balanced_accuracy(hits: Sequence[Sequence[bool]], *, confidence: float = 0.95) -> Interval:
+def balanced_accuracy(hits: Sequence[Sequence[bool]]) -> Interval:
     """The mean of the classes' shares of hits; Wilson's ends of each, squared and added."""
-    shares = [wilson(sum(hit), len(hit), confidence=confidence) for hit in hits]
+    shares = [wilson(sum(hit), len(hit)) for hit in hits]
     value = sum(share.estimate for share in shares) / len(shares)
     below = math.hypot(*(share.estimate - share.low for share in shares)) / len(shares)
     above = math.hypot(*(share.high - share.estimate for share in shares)) / len(shares)
-    return Interval(low=value - below, estimate=value, high=value + above, confidence=confidence)
+    return Interval(low=value - below, estimate=value, high=value + above)
 
 
 # scipy's `bootstrap` refuses a single item and has no ends where one draw has no value.
@@ -188,7 +187,6 @@ def bootstrap(
     *rows: Numbers,
     generator: torch.Generator,
     resamples: int = 1000,
-    confidence: float = 0.95,
 ) -> Interval:
     """Percentile interval of any statistic of rows that are drawn together (for Matthews'
     correlation, which has no closed form worth trusting on small samples)."""
@@ -197,11 +195,10 @@ def bootstrap(
     draws = torch.randint(n, (resamples, n), generator=generator).numpy()
     values = [statistic(*(row[draw] for row in held)) for draw in draws]
     estimate = float(statistic(*held))
-    low, high = np.nanquantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    low, high = np.nanquantile(values, [0.5 - _SURE / 2, 0.5 + _SURE / 2])
     return Interval(
         low=min(float(low), estimate),
         estimate=estimate,
         high=max(float(high), estimate),
-        confidence=confidence,
         assumptions=(f"percentile bootstrap, {resamples} resamples",),
     )

@@ -79,10 +79,10 @@ class Suitability:
         return f"Weak for --method spectral: {why}; {deep}."
 
 
-def suitability(model: Model, *, rule: Rule | None = None, layer: str | None = None) -> Suitability:
+def suitability(model: Model, *, layer: str | None = None) -> Suitability:
     """Measure one model. Raises NoFront where no linear map reads the input."""
     front = model.front(layer)
-    rule = default_rule(front) if rule is None else rule
+    rule = default_rule(front)
     values, _ = spectrum(front.weight.flatten(1))
     blank = Suitability(
         model=model.name,

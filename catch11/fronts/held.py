@@ -46,14 +46,12 @@ def held_front(
     norm: nn.Module | None,
     *,
     scaled: bool = False,
-    leeway: float | None = None,
 ) -> Front:
     """The front that a layer is, the same on both windows and true of what it put out there.
 
     scaled: each window is known to be brought to its own deviation. Raises Unusable.
     """
-    if leeway is None:
-        leeway = LEEWAY.get(trials[0].made.dtype, _LEEWAY)
+    leeway = LEEWAY.get(trials[0].made.dtype, _LEEWAY)
     if trials[0].call.layer is not trials[1].call.layer:
         raise Unusable("the model runs other layers on another picture")
     worst = 0.0

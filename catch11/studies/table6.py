@@ -80,14 +80,12 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     return records
 
 
-def median_range(
-    values: Sequence[float], *, confidence: float = 0.95
-) -> tuple[float, float, float]:
-    """Median with the order statistics that hold the true one at least this surely (normal
+def median_range(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median with the order statistics that hold the true one at least 95% surely (normal
     approximation of the binomial, rounded outwards)."""
     rows = sorted(values)
     n = len(rows)
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(n) / 2
+    reach = NormalDist().inv_cdf(0.5 + 0.95 / 2) * math.sqrt(n) / 2
     low, high = max(0, math.floor(n / 2 - reach) - 1), min(n - 1, math.ceil(n / 2 + reach))
     middle = (rows[(n - 1) // 2] + rows[n // 2]) / 2
     return rows[low], middle, rows[high]

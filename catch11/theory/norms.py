@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from catch11.errors import InvalidArgument
 from catch11.evaluation.interval import Interval
 from catch11.fronts.front import Front
 
@@ -32,7 +31,6 @@ def convolution_norm(
     stride: tuple[int, int] = (1, 1),
     dilation: tuple[int, int] = (1, 1),
     groups: int = 1,
-    each: int = _EACH,
 ) -> Interval:
     """The norm of a convolution on the whole plane, of which a zero-padded one is a part: certain.
 
@@ -41,15 +39,12 @@ def convolution_norm(
     centred, the largest value is at most the grid's over cos(π(n − 1)/2N) a side (Bernstein), which
     asks for N > n − 1. A stride is a longer list of channels (polyphase); with both a stride and a
     dilation the norm of the convolution without the stride is bounded, which is no less.
-    each: frequencies a tap, 2 or more: N is at least each·(n − 1), and 16. Raises InvalidArgument.
     """
-    if each < 2:
-        raise InvalidArgument("each", expected="2 or more frequencies a tap", found=each)
     weight = weight.double()
     if dilation == (1, 1):
         weight = _polyphase(weight, stride)
     kernel = weight.shape[2:]
-    grid = [max(_LEAST, each * (size - 1)) for size in kernel]
+    grid = [max(_LEAST, _EACH * (size - 1)) for size in kernel]
     # Half a plane: the other half holds the conjugates, with the same singular values.
     sampled = torch.fft.rfft2(weight, s=grid).movedim((2, 3), (0, 1))
     largest = max(_largest_value(part) for part in sampled.chunk(groups, dim=2))

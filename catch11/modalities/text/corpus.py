@@ -89,6 +89,6 @@ def _truth(text: str, model: TextModel, target: str) -> float:
         ) from None
 
 
-def encode_all(model: TextModel, corpus: Corpus, *, most: int | None = None) -> list[Encoded]:
+def encode_all(model: TextModel, corpus: Corpus) -> list[Encoded]:
     """The corpus as a model's own tokenizer gives it."""
-    return [model.encode(text, pair, most=most) for text, pair in corpus.texts]
+    return [model.encode(text, pair) for text, pair in corpus.texts]

@@ -36,8 +36,6 @@ def recovery(
     table: Float[Tensor, "word feature"],
     words: Int[Tensor, "text token"],
     mask: Bool[Tensor, "text token"],
-    *,
-    confidence: float = 0.95,
 ) -> Interval:
     """Share of words read back, by the better of two measures of nearness; mask: tokens that count,
     padding and special ones left out. Tokens of one text depend on each other, which the interval
@@ -47,4 +45,4 @@ def recovery(
         int((nearest_tokens(embeddings, table, nearness=nearness) == words)[mask].sum())
         for nearness in measures
     )
-    return wilson(hits, int(mask.sum()), confidence=confidence)
+    return wilson(hits, int(mask.sum()))

@@ -20,11 +20,9 @@ from catch11.modalities.text.recoder import Types
 from catch11.modalities.text.similarity import read_similarity
 
 
-def own_answers(
-    model: TextModel, corpus: Corpus, *, most: int | None = None
-) -> Float[Tensor, "document answer"]:
+def own_answers(model: TextModel, corpus: Corpus) -> Float[Tensor, "document answer"]:
     """A model's answers to the clean documents, through its own tokenizer and table."""
-    rows = encode_all(model, corpus, most=most)
+    rows = encode_all(model, corpus)
     return model.answers([model.embed(row) for row in rows], [row.types for row in rows])
 
 

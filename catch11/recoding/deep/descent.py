@@ -4,7 +4,6 @@ Every point judged is on the grid of the format, so what agreed is what is writt
 passes the rounding straight through, but for ways that step between the levels: theirs is taken where they are.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -139,13 +138,10 @@ def descend(
     objective: Objective,
     way: Way,
     grid: Grid,
-    *,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Descended:
     """Move each start until its image agrees; the slow ones go on alone to the last step.
 
-    start: in [0, 1]. An image that never agrees comes back at its best point. progress: called
-    with (step, images left).
+    start: in [0, 1]. An image that never agrees comes back at its best point.
     """
     best = grid.round(start).clone()
     gaps = torch.full((len(start),), float("-inf"), device=start.device)
@@ -169,8 +165,6 @@ def descend(
         done = gap >= 0.0
         taken[run.rows[done]] = step
         run.keep(~done)
-        if progress is not None:
-            progress(step, len(run.rows))
         if step == way.steps or not len(run.rows):
             break
         run.at = way.move(run, slope[~done], gap[~done], step)

@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from PIL import Image
@@ -63,3 +64,9 @@ def form_of(name: str) -> Form[Any, Any]:
 def digest(data: bytes) -> str:
     """SHA-256 in hex, of what the manifest lists."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The same of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,6 @@ Packing goes under a temporary name, is flushed and renamed, and then the folder
 file is held against the list.
 """
 
-import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -19,7 +18,7 @@ from catch11.data.stores.remote import fetch, kind_at, send
 from catch11.errors import ReleaseError
 from catch11.releases.durable import sync_file, sync_folder
 from catch11.releases.engine import Summary
-from catch11.releases.form import form_of
+from catch11.releases.form import file_digest, form_of
 from catch11.releases.holdings import Holding, opened
 from catch11.releases.ledger import rows_in
 from catch11.releases.manifest import NAME, read_manifest, verify_lines
@@ -51,7 +50,7 @@ def laid_out(shard: Shard, sink: Store | None, *, resume: bool) -> str:
     shutil.rmtree(laid, ignore_errors=True)
     unpack(_Checked(held, manifest.entries), files, laid)
     os.replace(laid, shard.room)
-    return _digest(shard.room / NAME)
+    return file_digest(shard.room / NAME)
 
 
 class _Checked(Held):
@@ -89,7 +88,7 @@ def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str
         else beside(target)
     )
     held = read_manifest(room / NAME)
-    if _digest(room / NAME) != before:
+    if file_digest(room / NAME) != before:
         new = target.with_name(f"{target.name}.new")
         _remove(new)
         with quiet():
@@ -142,11 +141,6 @@ def sent(shard: Shard, sink: Store | None) -> None:
         folder.rmdir()
         if folder.name.endswith(PART):
             break
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _gone(target: Path) -> Path:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from catch11.errors import InvalidArgument
@@ -89,12 +89,7 @@ def end_grants(store: Store, key: str, tenant: str, *, by: str = "operator") -> 
 def list_grants(store: Store) -> list[dict[str, Any]]:
     """All grants of active keys that stand, in the order in which they came. key: its name."""
     with store.reading() as session:
-        rows = session.execute(
-            select(KeyRow, GrantRow)
-            .join(GrantRow, GrantRow.key_id == KeyRow.id)
-            .where(GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
-            .order_by(GrantRow.created)
-        ).all()
+        rows = _standing(session)
         spent = {grant.tenant: _spent(session, grant.tenant) for _, grant in rows}
     return [
         {"key": key.name, "tenant": grant.tenant, **_facts(grant, spent[grant.tenant].get(key.ledger, 0))}
@@ -112,12 +107,8 @@ def _facts(grant: GrantRow, spent: int) -> dict[str, Any]:
 def granted_keys(store: Store, tenant: str) -> list[dict[str, Any]]:
     """The active keys that a tenant may use, each with what its grants say."""
     with store.reading() as session:
-        rows = session.execute(
-            select(KeyRow, GrantRow)
-            .join(GrantRow, GrantRow.key_id == KeyRow.id)
-            .where(GrantRow.tenant == tenant, GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
-            .order_by(KeyRow.created, GrantRow.created)
-        ).all()
+        rows = _standing(session, GrantRow.tenant == tenant)
+        rows.sort(key=lambda row: row[0].created)
         spent = _spent(session, tenant)
     found: dict[str, dict[str, Any]] = {}
     for key, grant in rows:
@@ -133,12 +124,7 @@ def find_grant(
     """The grant that a request stands on. key: by id, name or fingerprint; may be left out where the
     tenant has one. Raises Forbidden, which looks alike for a foreign key and for none; InvalidArgument.
     """
-    rows = session.execute(
-        select(KeyRow, GrantRow)
-        .join(GrantRow, GrantRow.key_id == KeyRow.id)
-        .where(GrantRow.tenant == tenant, GrantRow.ended.is_(None), KeyRow.state == ACTIVE)
-        .order_by(GrantRow.created)
-    ).all()
+    rows = _standing(session, GrantRow.tenant == tenant)
     if key is not None:
         rows = [r for r in rows if key in (r[0].id, r[0].name) or (len(key) >= 8 and r[0].fingerprint.startswith(key))]  # fmt: skip
     if not rows:
@@ -170,6 +156,13 @@ def find_grant(
         id=grant.id, key=held.id, ledger=held.ledger, modality=held.modality, purpose=grant.purpose, keep=chosen, method=found,
         counted=found in COUNTED and not sealed,
     )  # fmt: skip
+
+
+def _standing(session: Session, *those: ColumnElement[bool]) -> list[tuple[KeyRow, GrantRow]]:
+    """Grants that stand, of active keys, in the order in which they came."""
+    joined = select(KeyRow, GrantRow).join(GrantRow, GrantRow.key_id == KeyRow.id)
+    standing = joined.where(GrantRow.ended.is_(None), KeyRow.state == ACTIVE, *those)
+    return [(key, grant) for key, grant in session.execute(standing.order_by(GrantRow.created))]
 
 
 def spend(session: Session, grant: str, count: int) -> None:

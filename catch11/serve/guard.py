@@ -70,8 +70,6 @@ class Guard:
             await answer.refuse(Refused(_ODD))
         except IntegrityError:
             await answer.refuse(Refused(_SAME, status=409))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001 - the log gets the class, the client a sentence
             log.error("%s %s: %s", scope["method"], answer.route, type(error).__name__)
             await answer.refuse(Refused(_FAULT, status=500))

@@ -27,7 +27,7 @@ from catch11.serve.store import Store
 from catch11.serve.tokens import Bearer, Doorkeeper, Limits
 from catch11.serve.uploads import Readable, Stored, keep_part, safe_name, take_part
 from catch11.serve.vault import Vault
-from catch11.serve.worker import Told, Workers
+from catch11.serve.worker import Workers
 
 try:
     import fcntl
@@ -210,7 +210,7 @@ class Service:
         jobs.cancel(self.store, who.tenant, job)
         if ended:
             self._remove(job)
-        self._told(Told(job, jobs.CANCELLED))
+        self._told(job)
 
     def _refuse_late(self) -> None:
         if self.workers.stopping:
@@ -241,9 +241,9 @@ class Service:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(left, 2.0))
 
-    def _told(self, told: Told) -> None:
+    def _told(self, job: str) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ring, told.job)
+            self._loop.call_soon_threadsafe(self._ring, job)
 
     def _ring(self, job: str) -> None:
         for event in self._bells.get(job, ()):

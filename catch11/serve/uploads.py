@@ -18,6 +18,7 @@ from catch11.data.sounds import sound_size
 from catch11.errors import UnreadableSource
 from catch11.kinds import AUDIO, IMAGE
 from catch11.modalities.known import named
+from catch11.releases.form import file_digest
 from catch11.releases.manifest import safe_path
 from catch11.serve.refusals import Refused
 from catch11.serve.tokens import Limits
@@ -260,7 +261,7 @@ def _copied(data: Readable, path: Path, most: int, name: str, *, durable: bool) 
 def _placed(rough: Path, path: Path, name: str, digest: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and (not path.is_file() or _digest(path) != digest):
+        if path.exists() and (not path.is_file() or file_digest(path) != digest):
             raise FileExistsError
         os.replace(rough, path)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
@@ -268,8 +269,3 @@ def _placed(rough: Path, path: Path, name: str, digest: str) -> None:
             f"{name[:60]}: expected a new name, found one that the job has with other content.",
             status=409,
         ) from None
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

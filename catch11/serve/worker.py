@@ -14,7 +14,6 @@ from typing import Any
 
 from catch11.errors import Catch11Error, InvalidArgument
 from catch11.keys.authorized import Authorized
-from catch11.modalities.known import named
 from catch11.modalities.open import loaded
 from catch11.modalities.options import Options, RecodeOptions
 from catch11.modalities.recode import recode
@@ -36,22 +35,14 @@ class Interrupted(Exception):
     """The job is not to go on here: the gateway stops, or it was cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a finished file of a job leads to. job; state: of the job."""
-
-    job: str
-    state: str
-
-
 @dataclass(eq=False)
 class Workers:
-    """The threads that work off jobs. told: called when a job moved."""
+    """The threads that work off jobs. told: called with the id of a job that moved."""
 
     store: Store
     vault: Vault
     settings: Settings
-    told: Callable[[Told], None] = lambda told: None
+    told: Callable[[str], None] = lambda job: None
     _stop: Event = field(default_factory=Event)
     ledgers: Ledgers = field(default_factory=Ledgers)
     _models: dict[str, Authorized] = field(default_factory=dict)
@@ -138,7 +129,7 @@ class Workers:
                 state = jobs.FAILED
         if state == jobs.CANCELLED and jobs.state_of(self.store, work.id) is None:
             shutil.rmtree(job_place(self.settings.home, work.id).root, ignore_errors=True)
-        self.told(Told(work.id, state))
+        self.told(work.id)
 
     def recode(self, work: turns.Work) -> None:
         """One job, from its uploads to its bundle. Raises Interrupted, Catch11Error."""
@@ -157,7 +148,7 @@ class Workers:
                 self.vault.check(work.key)
                 if turns.progress(self.store, work.id, done) != jobs.RUNNING:
                     raise Interrupted
-                self.told(Told(work.id, jobs.RUNNING))
+                self.told(work.id)
 
         options = replace(self.options(work.ask, opened), ledger=ledger)
         source = one_file(place, opened.key, names) or place.source
@@ -178,13 +169,11 @@ class Workers:
         keep = facts.pop("keep")
         own = {name: value for name, value in facts.items() if name in Ask.model_fields and name != "purpose"}  # fmt: skip
         model = self.model(opened)
-        takes_keep = method == "deep"
-        needs = model is not None and (method == "deep" or bool(named(opened.key.modality).reader(opened.key)))  # fmt: skip
         given: dict[str, Any] = {
-            **own, "method": method, "keep": keep if takes_keep else None, "copy": opened.secret,
+            **own, "method": method, "keep": keep if method == "deep" else None, "copy": opened.secret,
             "workers": self.settings.threads, "check": model is not None,
         }  # fmt: skip
-        if model is not None and (needs or given["check"]):
+        if model is not None:
             given["model"] = model
         if "columns" in given:
             given["columns"] = tuple(given["columns"])

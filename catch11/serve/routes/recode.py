@@ -168,11 +168,8 @@ def _name(file: Upload) -> str:
 def _is_zip(file: Upload) -> bool:
     start = file.file.read(4)
     file.file.seek(0)
-    return start in ZIP and not _is_name(file, ".docx", ".xlsx", ".pptx")
-
-
-def _is_name(file: Upload, *suffixes: str) -> bool:
-    return PurePosixPath((file.filename or "").lower()).suffix in suffixes
+    suffix = PurePosixPath((file.filename or "").lower()).suffix
+    return start in ZIP and suffix not in (".docx", ".xlsx", ".pptx")
 
 
 def _answer(service: Service, who: Bearer, found: dict[str, Any], *, zipped: bool) -> Response:

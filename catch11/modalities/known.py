@@ -57,7 +57,12 @@ def model_facts(spec: str) -> dict[str, Any]:
         return _json(path / "config.json")
     if path.is_file():
         return _json(path if path.suffix == ".json" else path.with_suffix(".json"))
-    return _cached(rest) if kind == "hf" and rest else {}
+    if kind != "hf" or not rest:
+        return {}
+    from catch11.models.hub.transformers import hub_file
+
+    found = hub_file(rest, "config.json")
+    return {} if found is None else _json(found)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -66,17 +71,6 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def _cached(name: str) -> dict[str, Any]:
-    """The configuration of a hub model, from the cache or the hub."""
-    from transformers.utils import cached_file
-
-    try:
-        found = cached_file(name, "config.json")
-    except (OSError, ValueError):
-        return {}
-    return {} if found is None else _json(Path(found))
 
 
 def check_source(own: Modality, src: str | os.PathLike[str]) -> None:

@@ -93,7 +93,7 @@ class Unfit(Exception):
 def _first_canvas(prepare: Prepare, proposal: Proposal, stated: Normalisation | None) -> Canvas:
     """The proposal as a canvas with its normalisation, shown to pass the pipeline untouched."""
     height, width = proposal.height, proposal.width
-    shape = _run(prepare, [_noise(height, width, seed=0)]).shape[1:]
+    shape = _run(prepare, [noise(height, width, seed=0)]).shape[1:]
     if shape[1] > height or shape[2] > width:
         raise Unfit(f"a picture of {height} x {width} pixels is brought to {shape[1]} x {shape[2]}")
     measured = measure_normalisation(prepare, height, width)
@@ -182,13 +182,13 @@ def believed(stated: Normalisation | None, measured: Normalisation) -> Normalisa
 def _check_untouched(prepare: Prepare, canvas: Canvas) -> None:
     """One picture, and then several at once, so that a random step shows itself."""
     for count in (1, 5, 4):
-        pictures = [_noise(canvas.height, canvas.width, seed=seed) for seed in range(count)]
+        pictures = [noise(canvas.height, canvas.width, seed=seed) for seed in range(count)]
         try:
             seen = _run(prepare, pictures)
         except Unfit as error:
             raise CanvasRefused(str(error)) from None
         expected = canvas.normalise(canvas.window(_tensor(pictures)))
-        if _difference(seen, expected, canvas) > SAME:
+        if difference(seen, expected, canvas) > SAME:
             raise CanvasRefused(
                 f"its preprocessing does more to pictures of {canvas.height} x {canvas.width} pixels "
                 "than crop and normalise them"
@@ -205,7 +205,7 @@ def _fit_error(prepare: Prepare, canvas: Canvas) -> float:
         except Unfit:
             return float("inf")
         fitted = torch.from_numpy(fit_picture(picture, canvas)).permute(2, 0, 1)[None] / 255
-        worst = max(worst, _difference(seen, canvas.normalise(canvas.window(fitted)), canvas))
+        worst = max(worst, difference(seen, canvas.normalise(canvas.window(fitted)), canvas))
         if worst > CLOSE:
             return worst
     return worst
@@ -223,7 +223,8 @@ def _other_sizes(canvas: Canvas) -> list[tuple[int, int]]:
     return longer + taller + odd + small
 
 
-def _difference(seen: Tensor, expected: Tensor, canvas: Canvas) -> float:
+def difference(seen: Tensor, expected: Tensor, canvas: Canvas) -> float:
+    """The largest gap of two inputs of a model, in pixel units; infinite where there is no saying."""
     if seen.shape != expected.shape:
         return float("inf")
     gain = torch.tensor(canvas.gain).abs().view(1, -1, 1, 1)
@@ -247,7 +248,7 @@ def _roundings(rows: int, columns: int) -> tuple[Rounding, ...]:
     return ("floor", "round") if rows % 2 or columns % 2 else ("floor",)
 
 
-def _noise(height: int, width: int, *, seed: int) -> Image.Image:
+def noise(height: int, width: int, *, seed: int) -> Image.Image:
     """Independent 8-bit values: any resampling at all changes them."""
     values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)

@@ -80,7 +80,8 @@ class Ledger:
 
     def __init__(self, lines: Lines, *, key: Key | Marks, several: bool = False) -> None:
         self._lines, self._key, self._several = lines, key, several
-        header = _header(key.fingerprint)
+        facts = {"catch11": "ledger", "version": VERSION, "key": key.fingerprint}
+        header = json.dumps(facts).encode()
         if not lines.size:
             lines.append([header])
         self._rows: dict[tuple[str, str, str, str], Row] = {}
@@ -207,7 +208,3 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def _no_line(path: Path, number: int) -> ReleaseError:
     reason = f"line {number} is no line of a ledger"
     return ReleaseError(path, reason, "restore the file or give another with --ledger")
-
-
-def _header(key: str) -> bytes:
-    return json.dumps({"catch11": "ledger", "version": VERSION, "key": key}).encode()

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from catch11.errors import ModelRefused
 from catch11.fronts.find import first_tensor
+from catch11.models.hub.transformers import up_to_end
 
 TOKENS = 64  # of a transcript that a decoder may say
 
@@ -73,8 +74,6 @@ class DecodedSpeech(nn.Module):
         settings = net.generation_config
         self.never = tuple(settings.suppress_tokens or ())
         self.never_first = tuple(settings.begin_suppress_tokens or ())
-        ends = settings.eos_token_id
-        self.ends = frozenset(ends if isinstance(ends, list) else [] if ends is None else [ends])
 
     def forward(
         self, pixel_values: Float[Tensor, "batch channel height width"]
@@ -95,7 +94,7 @@ class DecodedSpeech(nn.Module):
                 self.net, input_features=values[:, :, 0], decoder_input_ids=begun,
                 do_sample=False, num_beams=1, max_new_tokens=self.tokens,
             )  # fmt: skip
-        rows = [self._until(row) for row in made[:, len(self.start) :].tolist()]
+        rows = up_to_end(made[:, len(self.start) :].tolist(), self.net.generation_config)
         return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=-1)
 
     def recite(
@@ -115,12 +114,6 @@ class DecodedSpeech(nn.Module):
         """The transcript of each window, as tokens."""
         rows = self.words_of(values).tolist()
         return [tuple(self.names[i] for i in row if i >= 0) for row in rows]
-
-    def _until(self, row: list[int]) -> list[int]:
-        for place, word in enumerate(row):
-            if word in self.ends:
-                return row[: place + 1]
-        return row
 
 
 def check_recital(

@@ -17,6 +17,7 @@ from catch11.models.hub.transformers import (
     call_loader,
     check_complete,
     check_one_class,
+    hub_file,
     read_weights,
 )
 from catch11.models.weights import check_weights
@@ -167,12 +168,9 @@ def _longest(rest: str, tokenizer: Any, config: Any) -> int:
 def _json(rest: str, name: str) -> Any:
     """A file beside the weights, of a folder or of a hub id; None where there is none. Raises
     ModelRefused where it is no JSON."""
-    from transformers.utils import cached_file
-
-    folder = Path(rest).expanduser()
+    found = hub_file(rest, name)
     try:
-        found = folder / name if folder.is_dir() else Path(cached_file(rest, name) or "")
-        return json.loads(found.read_text(encoding="utf-8"))
+        return None if found is None else json.loads(found.read_text(encoding="utf-8"))
     except OSError:
         return None
     except (ValueError, RecursionError):

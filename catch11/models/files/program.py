@@ -84,11 +84,11 @@ def _layer(node: fx.Node, module: fx.GraphModule) -> nn.Module | None:
         return None
     name = str(node.target).split(".")[1] if str(node.target).startswith("aten.") else ""
     tensors = [_tensor(arg, module) for arg in node.args[1:5]]
-    weight = tensors[0] if tensors else None
+    weight, bias = (*tensors, None, None)[:2]
     if name == "linear" and weight is not None:
-        return _with(nn.Linear(1, 1, bias=False), weight=weight, bias=_at(tensors, 1))
+        return _with(nn.Linear(1, 1, bias=False), weight=weight, bias=bias)
     if name in _CONVS and weight is not None:
-        return _conv(_CONVS[name], node, weight, _at(tensors, 1))
+        return _conv(_CONVS[name], node, weight, bias)
     if name == "batch_norm" and len(tensors) == 4 and not node.args[5]:
         given = node.args[0].meta.get("val")
         kind = _NORMS.get(given.dim()) if isinstance(given, Tensor) else None
@@ -157,7 +157,3 @@ def _home(arg: object, module: fx.GraphModule) -> str | None:
     known = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
     held = {name for name, _ in [*holder.named_parameters(), *holder.named_buffers()]}
     return path if bare and held <= known else None
-
-
-def _at(tensors: list[Tensor | None], index: int) -> Tensor | None:
-    return tensors[index] if index < len(tensors) else None

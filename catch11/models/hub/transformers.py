@@ -1,7 +1,7 @@
 """What every loader of transformers models uses: weights, processors, and errors as one sentence."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from logging import ERROR, getLogger
@@ -67,6 +67,13 @@ def hub_file(rest: str, name: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return Path(found) if found else None
+
+
+def up_to_end(rows: Sequence[list[int]], settings: Any) -> list[list[int]]:
+    """Tokens that a model said, each row up to the first end mark of its generation settings."""
+    ends = settings.eos_token_id
+    ends = set(ends if isinstance(ends, list) else [ends])
+    return [row[: next((i for i, one in enumerate(row, 1) if one in ends), None)] for row in rows]
 
 
 def model_type(rest: str) -> str | None:

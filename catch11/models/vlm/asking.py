@@ -15,6 +15,7 @@ from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument
 from catch11.fronts.find import find_front
 from catch11.fronts.front import Front
+from catch11.models.hub.transformers import up_to_end
 from catch11.models.vlm.canvas import Asked
 from catch11.models.vlm.front import check_affordable, frames_front, plain_tiles_front, tiles_front
 from catch11.models.vlm.processor import chat, picture_inputs
@@ -147,9 +148,8 @@ class Asking(nn.Module):
         inputs = {name: value.to(self.vlm.device) for name, value in inputs.items()}
         with torch.no_grad():
             made = _apart(self.vlm).generate(**inputs, do_sample=False, max_new_tokens=tokens)
-        ends = self.vlm.generation_config.eos_token_id
-        ends = set(ends if isinstance(ends, list) else [] if ends is None else [ends])
-        return [_until(row, ends) for row in made[:, inputs["input_ids"].shape[1] :].tolist()]
+        said = made[:, inputs["input_ids"].shape[1] :].tolist()
+        return up_to_end(said, self.vlm.generation_config)
 
     def _tokens(self, ids: Sequence[int]) -> tuple[str, ...]:
         return tuple(self.processor.tokenizer.convert_ids_to_tokens(list(ids)))
@@ -161,13 +161,6 @@ def _apart(vlm: Any) -> Any:
     apart = copy.copy(vlm)
     apart._modules = {**vlm._modules, "model": copy.copy(vlm.model)}
     return apart
-
-
-def _until(ids: list[int], ends: set[int]) -> list[int]:
-    for place, one in enumerate(ids):
-        if one in ends:
-            return ids[: place + 1]
-    return ids
 
 
 def _positions(vlm: Any, inputs: dict[str, Any]) -> Tensor | None:

@@ -22,7 +22,9 @@ from catch11.models.canvases import (
     Prepare,
     Unfit,
     believed,
+    difference,
     measure_normalisation,
+    noise,
     resample_name,
 )
 from catch11.models.hub.transformers import stated_normalisation
@@ -185,7 +187,7 @@ def prove_sight(processor: Any, sight: Sight, canvas: Canvas) -> tuple[str, ...]
     """
     notes: tuple[str, ...] = ()
     for count in (1, 2):
-        pictures = [_noise(canvas.height, canvas.width, seed=seed) for seed in range(count)]
+        pictures = [noise(canvas.height, canvas.width, seed=seed) for seed in range(count)]
         stock = stock_inputs(processor, pictures)
         try:
             seen = sight.values(stock, count)
@@ -195,7 +197,7 @@ def prove_sight(processor: Any, sight: Sight, canvas: Canvas) -> tuple[str, ...]
             ) from None
         pixels = torch.stack([torch.from_numpy(np.array(one)) for one in pictures])
         expected = canvas.normalise(pixels.permute(0, 3, 1, 2).float() / 255)
-        if _apart(seen, expected, canvas) > SAME:
+        if difference(seen, expected, canvas) > SAME:
             raise CanvasRefused("its processor does more than normalise pictures of that size")
         made = sight.inputs(seen, canvas)
         if any(made[name].shape != torch.as_tensor(stock[name]).shape for name in made):
@@ -210,14 +212,3 @@ def prove_sight(processor: Any, sight: Sight, canvas: Canvas) -> tuple[str, ...]
                 "computed here.",
             )
     return notes
-
-
-def _apart(seen: Tensor, expected: Tensor, canvas: Canvas) -> float:
-    gain = torch.tensor(canvas.gain).abs().view(1, -1, 1, 1)
-    worst = float(((seen - expected).abs() / gain).max())
-    return worst if np.isfinite(worst) else float("inf")
-
-
-def _noise(height: int, width: int, *, seed: int) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values)

@@ -1,12 +1,12 @@
 """catch11 baseline: another way to restrict use, with parameters of one's own."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from catch11.cli.frame import Answer, command
+from catch11.cli.options import Assets
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -64,12 +64,7 @@ def baseline(
         int | None,
         typer.Option(metavar="N", help="Pictures judged, or encrypted: 5 unless given."),
     ] = None,
-    assets: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", envvar="CATCH11_ASSETS", help="The folder of real models and pictures."
-        ),
-    ] = None,
+    assets: Assets = None,
 ) -> Answer:
     """Measure another way to restrict use: private training, encryption, polynomials.
 

@@ -50,17 +50,14 @@ def _table(rows: "Sequence[Bound]") -> Table:
     for bound in rows:
         interval = bound.interval
         sure = interval.confidence == 1.0
-        ends = [f"{v:.4g}" if v > least or v == 0.0 else "≈0" for v in _values(bound)]
+        values = interval.low, interval.estimate, interval.high
+        ends = [f"{v:.4g}" if v > least or v == 0.0 else "≈0" for v in values]
         if sure:
             # The typical value of a certain bound is that of isotropic noise alone.
             ends[1] = "–"
         holds = "always" if sure else f"{interval.confidence:.3g}"
         table.add_row(f"  {bound.name}", *ends, holds, bound.noise)
     return table
-
-
-def _values(bound: "Bound") -> tuple[float, float, float]:
-    return bound.interval.low, bound.interval.estimate, bound.interval.high
 
 
 def _written(files: "Written | str", source: Path | None) -> str:

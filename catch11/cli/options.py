@@ -29,6 +29,12 @@ Secret = Annotated[
         rich_help_panel=MORE,
     ),
 ]
+Assets = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", envvar="CATCH11_ASSETS", help="The folder of real models and pictures."
+    ),
+]
 AllowCode = Annotated[
     bool,
     typer.Option(
@@ -52,6 +58,13 @@ Ledger = Annotated[
         help="The private list of sources; DST.ledger.jsonl unless given.",
         rich_help_panel=MORE,
     ),
+]
+Rivals = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODEL", help="A model that should not read it; repeatable."),
+]
+Tolerance = Annotated[
+    float | None, typer.Option(metavar="T", help="How near, see recode.", rich_help_panel=MORE)
 ]
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from catch11.cli.bar import progress
 from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
-from catch11.cli.options import Device
+from catch11.cli.options import Assets, Device
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ def study(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where records and figures go, and are taken up.")
     ] = Path("studies"),
-    assets: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", envvar="CATCH11_ASSETS", help="The folder of real models and pictures."
-        ),
-    ] = None,
+    assets: Assets = None,
     hub: Annotated[
         bool,
         typer.Option(

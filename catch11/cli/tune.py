@@ -11,7 +11,7 @@ from rich.table import Table
 from catch11.cli.bar import progress
 from catch11.cli.frame import FINDING, Answer, command
 from catch11.cli.help import MORE
-from catch11.cli.options import SPEC, AllowCode, Device, open_model, share
+from catch11.cli.options import SPEC, AllowCode, Device, Rivals, Tolerance, open_model, share
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -38,18 +38,12 @@ def tune(
         Literal["spectral", "deep"] | None,
         typer.Option(show_default="what --keep needs", help="See recode.", rich_help_panel=MORE),
     ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="How near, see recode.", rich_help_panel=MORE),
-    ] = None,
+    tolerance: Tolerance = None,
     target: Annotated[
         float,
         typer.Option(metavar="P", parser=share, help="Share of its answers MODEL must keep."),
     ] = "98%",  # type: ignore[assignment]  # typer parses it
-    rival: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="A model that should not read it; repeatable."),
-    ] = None,
+    rival: Rivals = None,
     energy: Annotated[
         list[float] | None,
         typer.Option(

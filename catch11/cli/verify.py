@@ -14,7 +14,9 @@ from catch11.cli.options import (
     AllowCode,
     Device,
     Ledger,
+    Rivals,
     Secret,
+    Tolerance,
     open_key,
     open_secret,
     path_of,
@@ -35,10 +37,7 @@ def verify(
             metavar="SRC", help="The originals; adds the clean scores and the noise controls."
         ),
     ] = None,
-    rival: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="A model that should not read it; repeatable."),
-    ] = None,
+    rival: Rivals = None,
     labels: Annotated[
         Path | None,
         typer.Option(
@@ -81,10 +80,7 @@ def verify(
             "features, layer:NAME or all; see recode.",
         ),
     ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="How near, see recode.", rich_help_panel=MORE),
-    ] = None,
+    tolerance: Tolerance = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Judge N files, evenly spaced.")
     ] = None,

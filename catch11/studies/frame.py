@@ -107,8 +107,8 @@ def run_study(
     if not cells:
         names = ", ".join(cell.name for cell in study.cells(scale, place))
         raise InvalidArgument("only", expected=f"a part of one of: {names}", found=only)
-    stands = basis(study.cells.__module__, place)
-    cells = [_placed(cell, place, stands) for cell in cells]
+    at = {"config": place.config, "basis": basis(study.cells.__module__, place)}
+    cells = [replace(cell, settings={**cell.settings, **at}) for cell in cells]
     flags = {"digits": " --digits", "paper": " --hub", "local": ""}[place.config]
     command = f"catch11 study {study.name} --{scale}{flags}"
 
@@ -150,10 +150,6 @@ def run_studies(
                 raise
             skipped.append((study.name, str(error)))
     return done, skipped
-
-
-def _placed(cell: Cell, place: Place, stands: str) -> Cell:
-    return replace(cell, settings={**cell.settings, "config": place.config, "basis": stands})
 
 
 def _marked(record: Record, command: str) -> Record:

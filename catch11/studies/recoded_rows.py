@@ -94,7 +94,8 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     rows: list[tuple[Condition, Tensor]] = [
         ("clean", data.test), ("nte", made.items), ("gaussian", noisy)
     ]  # fmt: skip
-    run = Run(key=key.fingerprint, settings={"release": cell.name, "withheld": _withheld(made)})
+    withheld = len(made.reasons) - made.reasons.count(None)
+    run = Run(key=key.fingerprint, settings={"release": cell.name, "withheld": withheld})
     found = [
         to_record(
             measured, run, model=rival, role=role, condition=condition,
@@ -135,10 +136,6 @@ def _predicts(fitted: Any) -> Answer:
 
 def _mean(made: Recoded[Tensor]) -> float:
     return sum(made.psnr) / len(made.psnr)
-
-
-def _withheld(made: Recoded[Tensor]) -> int:
-    return sum(reason is not None for reason in made.reasons)
 
 
 STUDY = Study(

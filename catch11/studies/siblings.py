@@ -60,7 +60,8 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     clean, released, truth = _released(place, name, count)
     records = []
     for condition, windows in (("clean", clean), ("nte", released)):
-        hits = _answers(reader, windows) == truth
+        logits = reader.logits(reader.canvas.normalise(windows), batch=16)
+        hits = logits.argmax(1) == truth
         share = accuracy(tuple(bool(hit) for hit in hits))
         records.append(
             Record(
@@ -150,10 +151,6 @@ def _released(
     recoded = DeepRecoder(authorized, key, radius=radius, copy=secret)(clean)
     kept = [i for i, reason in enumerate(recoded.reasons) if reason is None]
     return clean[kept], recoded.images[kept], shown.labels[kept]
-
-
-def _answers(model: Model, windows: Windows) -> Int[Tensor, " batch"]:
-    return model.logits(model.canvas.normalise(windows), batch=16).argmax(1)
 
 
 def draw(records: Sequence[Record], place: Place, path: Path) -> None:

@@ -80,7 +80,8 @@ def work(cell: Cell, place: Place) -> Sequence[Record]:
     ]  # fmt: skip
     mean = sum(decibels) / len(decibels)
     settings = {
-        "release": cell.name, "snr": _snr(made.images, data.test), "withheld": _withheld(made),
+        "release": cell.name, "snr": _snr(made.images, data.test),
+        "withheld": len(made.reasons) - made.reasons.count(None),
         "shift": sum(made.front_shift) / len(made.front_shift),
     }  # fmt: skip
     run = Run(key=key.fingerprint, settings=settings)
@@ -136,10 +137,6 @@ def _snr(released: Tensor, windows: Tensor) -> float:
     signal = (windows - 0.5).square().flatten(1).sum(1)
     noise = (released - windows).square().flatten(1).sum(1).clamp_min(1e-12)
     return float(decibels(noise / signal).mean())
-
-
-def _withheld(made: Recoded) -> int:
-    return sum(reason is not None for reason in made.reasons)
 
 
 STUDY = Study(

@@ -68,7 +68,7 @@ class AudioModel(Model):
         return torch.cat(made).to(self.device, torch.float32)
 
     def read(self, data: bytes, path: str, canvas: Canvas) -> np.ndarray:
-        """A source file as the release reads it; see `release.sources.Read`."""
+        """A source file as the release reads it; see `releases.windows.Read`."""
         clip = decode_clip(data, path=path, canvas=None if self.features else canvas)
         if not self.features:
             return fit_clip(clip, canvas)

@@ -106,9 +106,7 @@ NETS: Mapping[str, Net] = {
 }
 
 
-def sound_net(
-    name: str, words: Spoken, *, epochs: int = EPOCHS, home: str = "spoken"
-) -> AudioModel:
+def sound_net(name: str, words: Spoken, *, epochs: int = EPOCHS) -> AudioModel:
     """A net of `NETS`, trained from scratch: the same weights whenever it is asked for."""
     net = NETS[name]
     with torch.random.fork_rng(devices=[]):
@@ -121,7 +119,7 @@ def sound_net(
     generator = torch.Generator().manual_seed(net.seed)
     _train(module, words, prepare, epochs=epochs, generator=generator)
     return sound_model(
-        f"py:catch11.studies.{home}:{name}", module, place, name=name, listen=listen,
+        f"py:{__name__}:{name}", module, place, name=name, listen=listen,
         labels=lambda count: CLASSES,
     )  # fmt: skip
 

@@ -110,12 +110,8 @@ def _layouts(scale: Scale) -> list[Cell]:
         for layout, (_, families, methods) in LAYOUTS.items()
         for owner, (family, seed) in TINY.items()
         for method in methods
-        if family in families and not seed and (_films() or not layout.startswith("film"))
+        if family in families and not seed and (find_spec("torchvision") or not layout.startswith("film"))
     ]  # fmt: skip
-
-
-def _films() -> bool:
-    return find_spec("torchvision") is not None
 
 
 def work(cell: Cell, place: Place) -> Sequence[Record]:

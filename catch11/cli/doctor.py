@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rich.markup import escape
-from rich.table import Table
 
 from catch11.cli.frame import FINDING, Answer, command
+from catch11.cli.views import list_view
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -33,13 +33,8 @@ def doctor() -> Answer:
     Example: catch11 doctor
     """
     findings = examine()
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "what", "found", "remedy"):
-        table.add_column(title, overflow="fold")
-    for finding in findings:
-        table.add_row(
-            SIGNS[finding.state], *map(escape, (finding.name, finding.found, finding.remedy))
-        )
+    rows = [(SIGNS[one.state], *map(escape, (one.name, one.found, one.remedy))) for one in findings]
+    table = list_view(("", "what", "found", "remedy"), rows)
     broken = [finding.name for finding in findings if finding.state == "bad"]
     facts = {"sound": not broken, "findings": [asdict(finding) for finding in findings]}
     return Answer(facts=facts, view=table, status=FINDING if broken else 0)

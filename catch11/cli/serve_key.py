@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from catch11.cli.frame import Answer, command
 from catch11.cli.options import SPEC, AllowCode, Device, Secret, open_key, open_secret
 from catch11.cli.serve_options import Db, Home, Master, open_gateway
+from catch11.cli.views import list_view
 
 Named = Annotated[
     str, typer.Argument(metavar="KEY", help="Its name, id, or fingerprint's beginning.")
@@ -64,12 +64,9 @@ def show(home: Home = None, db: Db = None, master: Master = None) -> Answer:
     from catch11.serve.vault import list_keys
 
     found = list_keys(store)
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "fingerprint", "data", "state"):
-        table.add_column(title, overflow="fold")
-    for one in found:
-        table.add_row(one["name"], one["fingerprint"][:16], one["modality"], one["state"])
-    return Answer(facts={"keys": found}, view=table)
+    rows = [(one["name"], one["fingerprint"][:16], one["modality"], one["state"]) for one in found]
+    view = list_view(("name", "fingerprint", "data", "state"), rows)
+    return Answer(facts={"keys": found}, view=view)
 
 
 @command("Operate", name="serve key grant")

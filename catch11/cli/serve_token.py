@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.serve_options import Db, Home, Master, open_gateway
+from catch11.cli.views import list_view
 
 
 @command("Operate", name="serve token create")
@@ -78,15 +78,15 @@ def show(home: Home = None, db: Db = None, master: Master = None) -> Answer:
     from catch11.serve.tokens import list_tokens
 
     found = list_tokens(store)
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "tenant", "scopes", "expires", "last used", "state"):
-        table.add_column(title, overflow="fold")
-    for one in found:
-        table.add_row(
+    rows = [
+        (
             str(one["id"]), str(one["tenant"]), ", ".join(one["scopes"]),  # type: ignore[arg-type]
             _day(one["expires"]), _day(one["used"]), str(one["state"]),
-        )  # fmt: skip
-    return Answer(facts={"tokens": found}, view=table)
+        )
+        for one in found
+    ]  # fmt: skip
+    view = list_view(("id", "tenant", "scopes", "expires", "last used", "state"), rows)
+    return Answer(facts={"tokens": found}, view=view)
 
 
 @command("Operate", name="serve token revoke")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 
 from catch11.cli.bar import progress
 from catch11.cli.frame import Answer, command
 from catch11.cli.help import MORE
 from catch11.cli.options import Assets, Device
+from catch11.cli.views import list_view
 from catch11.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def study(
 
     if not names or names == ["list"]:
         rows = [{"name": s.name, "title": s.title, "source": s.source} for s in studies().values()]
-        return Answer(facts={"studies": rows}, view=_list(rows))
+        shown = [(row["name"], row["title"], row["source"]) for row in rows]
+        view = list_view(("study", "what it shows", "source"), shown)
+        return Answer(facts={"studies": rows}, view=view)
     if hub and digits:
         raise InvalidArgument("--hub", expected="one of --hub and --digits", found="both")
     place = Place(
@@ -121,12 +123,3 @@ def _view(done: "list[Done]", skipped: list[tuple[str, str]]) -> RenderableType:
         parts.append("")
     parts += [f"[yellow]not run[/] {escape(name)}: {escape(why)}" for name, why in skipped]
     return Group(*parts)
-
-
-def _list(rows: list[dict[str, str]]) -> RenderableType:
-    table = Table(box=None, pad_edge=False)
-    for column in ("study", "what it shows", "source"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(row["name"], row["title"], row["source"])
-    return table

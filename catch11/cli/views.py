@@ -1,14 +1,14 @@
 """Facts as people read them: rows of names and values, and a spectrum in one line."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log10
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from catch11.cli.frame import program
 
@@ -41,6 +41,15 @@ def rows_view(rows: Mapping[str, Any]) -> Table:
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(str(value)))
+    return table
+
+
+def list_view(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A row a thing, under titles; long values are folded, never cut."""
+    columns = (Column(title, overflow="fold") for title in titles)
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -1,4 +1,4 @@
-"""Packages beside the base: imported where they are used; where one is missing, its extra is named."""
+"""Packages beside the base: imported where they are used, or named with the extra that brings them."""
 
 from importlib import import_module
 from typing import Any

@@ -224,7 +224,7 @@ def _other_sizes(canvas: Canvas) -> list[tuple[int, int]]:
 
 
 def difference(seen: Tensor, expected: Tensor, canvas: Canvas) -> float:
-    """The largest gap of two inputs of a model, in pixel units; infinite where there is no saying."""
+    """The largest gap of two inputs of a model, in pixel units; infinite where none is known."""
     if seen.shape != expected.shape:
         return float("inf")
     gain = torch.tensor(canvas.gain).abs().view(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""The small demo: the whole way from pictures to a verified release on the digits of `studies.nets.digits`.
+"""The small demo: the whole way from pictures to a verified release, on `studies.nets.digits`.
 
 Everything goes through the same doors as real use: pictures as files, a key, `release`, the files
 read back, `verify`. What is printed is what was measured, whatever it is.

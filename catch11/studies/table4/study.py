@@ -99,6 +99,7 @@ def cells(scale: Scale, place: Place) -> Sequence[Cell]:
 
 def _layouts(scale: Scale) -> list[Cell]:
     """Tiny models on prompts of other shapes; films where torchvision, which cuts them, is there."""
+    films = find_spec("torchvision") is not None
     return [
         Cell(
             name=f"{owner}, {layout}, {method}",
@@ -110,7 +111,7 @@ def _layouts(scale: Scale) -> list[Cell]:
         for layout, (_, families, methods) in LAYOUTS.items()
         for owner, (family, seed) in TINY.items()
         for method in methods
-        if family in families and not seed and (find_spec("torchvision") or not layout.startswith("film"))
+        if family in families and not seed and (films or not layout.startswith("film"))
     ]  # fmt: skip
 
 

@@ -70,6 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))
     for kind in KINDS:  # imports what the package itself registers
         registry.methods_of(kind)
+        frame.attack_names(kind)
     before = set(sys.modules)
     rows = [dict(table) for table in TABLES]
     yield tmp_path

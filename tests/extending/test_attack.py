@@ -16,6 +16,7 @@ from PIL import Image
 from catch11.attacks import Assault, Effort, attack_release, frame
 from catch11.attacks.frame import attack_names, attack_of
 from catch11.errors import InvalidArgument
+from catch11.kinds import KINDS
 from tests.world import World, build_world
 
 FEW = Effort(judged=8, training=4, public=4)
@@ -29,6 +30,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module of the attack, imported anew: its decorator registers it, for this test alone."""
+    for kind in KINDS:  # imports what the package itself registers
+        frame.attack_names(kind)
     monkeypatch.setattr(frame, "_ATTACKS", dict(frame._ATTACKS))
     monkeypatch.delitem(sys.modules, "tests.extending.halfway", raising=False)
     return importlib.import_module("tests.extending.halfway")

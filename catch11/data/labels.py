@@ -1,11 +1,14 @@
 """Labels of files: a CSV with the header `file,label`, or the folders the files lie in."""
 
+import math
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import PurePosixPath
+from typing import Any
 
 from catch11.data.rows import csv_rows
 from catch11.errors import LabelsRefused
@@ -52,12 +55,16 @@ class Labels:
 
 
 def given_labels(
-    labels: Labels | Mapping[str, int] | str | os.PathLike[str], *, names: Sequence[str] = ()
+    labels: Labels | Mapping[str, Any] | str | os.PathLike[str], *, names: Sequence[str] = ()
 ) -> Labels:
-    """Labels as they are given: themselves, a mapping, or a CSV. Raises LabelsRefused."""
-    if isinstance(labels, Mapping):
-        return Labels(rows=dict(labels), source="mapping")
-    return labels if isinstance(labels, Labels) else read_labels(labels, names=names)
+    """Labels as they are given: themselves, a mapping of indices, or a CSV. Raises LabelsRefused."""
+    if not isinstance(labels, Mapping):
+        return labels if isinstance(labels, Labels) else read_labels(labels, names=names)
+    for file, label in labels.items():
+        if not isinstance(label, Integral) or not 0 <= int(label) < (len(names) or math.inf):
+            most = f" from 0 to {len(names) - 1}" if names else " (0 or more)"
+            raise LabelsRefused("mapping", f"{label!r} of {file} is no class index{most}")
+    return Labels(rows={file: int(label) for file, label in labels.items()}, source="mapping")
 
 
 def read_labels(path: str | os.PathLike[str], *, names: Sequence[str] = ()) -> Labels:

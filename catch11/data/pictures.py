@@ -14,7 +14,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -94,8 +94,8 @@ def _open_now(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def decode_picture(data: bytes, *, path: object = "picture") -> Image.Image:
-    """As `open_picture`, of bytes. Pillow's warnings pass through: wrap calls in `quiet`."""
+def decode_picture(data: bytes | Image.Image, *, path: object = "picture") -> Image.Image:
+    """As `open_picture`, of bytes or of what Pillow opened. Pillow's warnings pass through: wrap calls in `quiet`."""
     with _opened(data, path) as image:
         image.load()
         return _rgb(_upright(image), samples=_samples(image))
@@ -108,16 +108,22 @@ def picture_size(data: bytes, *, path: object = "picture") -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(data: bytes, path: object) -> Iterator[Image.Image]:
+def _opened(data: bytes | Image.Image, path: object) -> Iterator[Image.Image]:
     """A picture as Pillow opens it; whatever is wrong with it, then or in the block, is one reason."""
     try:
-        with Image.open(BytesIO(_without_texts(data)), formats=FORMATS) as image:
+        with (
+            Image.open(BytesIO(_without_texts(data)), formats=FORMATS)
+            if isinstance(data, bytes)
+            else nullcontext(data)
+        ) as image:
             reason = _refusal(image)
             if reason is None:
                 yield image
                 return
     except Image.UnidentifiedImageError:
-        reason = foreign(data) or "it is not a picture in a known format"
+        reason = (
+            isinstance(data, bytes) and foreign(data)
+        ) or "it is not a picture in a known format"
     except Image.DecompressionBombError:
         reason = f"it has more than {MAX_PIXELS} pixels"
     except MemoryError:

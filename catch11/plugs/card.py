@@ -19,6 +19,11 @@ from catch11.releases.form import digest
 from catch11.releases.manifest import NAME
 from catch11.releases.read import Release, read_release
 
+# What those who read CSV take for a gap, unless told otherwise: pandas, which datasets reads by, does.
+_GAPS = frozenset(
+    ["", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+     "NaN", "None", "n/a", "nan", "null"]
+)  # fmt: skip
 CARD, METADATA, CROISSANT = "README.md", "metadata.csv", "croissant.json"
 
 
@@ -51,6 +56,11 @@ def describe(
         )  # fmt: skip
     if not release.complete:
         raise InvalidArgument("DST", expected="a finished release", found="one under way")
+    if gaps := _GAPS.intersection(names):
+        raise InvalidArgument(
+            "names", expected="names of classes that readers of a CSV do not take for a gap", found=", ".join(map(repr, sorted(gaps))),
+            remedy="give other names, or none",
+        )  # fmt: skip
     known = None if labels is None else given_labels(labels, names=names)
     title = name or root.resolve().name
     rows = [(entry.file, _label(known, entry.file, names)) for entry in release.entries]

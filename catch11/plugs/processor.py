@@ -5,9 +5,11 @@ The licensee needs none of this: the stock processor in the same folder reads re
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+from torch import Tensor
 
 from catch11.errors import InvalidArgument, KeyMismatch
 from catch11.keys.file import load_key
@@ -53,7 +55,12 @@ class RecodingImageProcessor:
     def __call__(self, images: Any, **given: Any) -> Any:
         """What the processor makes of the recoded pictures. images: one or several of Pillow. given: as the
         processor takes it. Raises UnreadablePicture where one is withheld."""
-        many = images if isinstance(images, Sequence) else [images]
+        many = images if isinstance(images, list | tuple) else [images]
+        for one in many:
+            if not isinstance(one, Image.Image | Tensor):
+                raise InvalidArgument(
+                    "images", expected="one or several pictures of Pillow", found=type(one).__name__
+                )
         return self.processor(images=[self._recode(one) for one in many], **given)
 
     preprocess = __call__
@@ -91,10 +98,14 @@ class RecodingImageProcessor:
             raise InvalidArgument("folder", expected=expected, found=str(folder)) from None
         if facts.get("version") != VERSION:
             raise InvalidArgument("version", expected=str(VERSION), found=facts.get("version"))
-        made = cls(
-            AutoImageProcessor.from_pretrained(folder), key_file or named, passphrase=passphrase,
-            model=model, **options,
-        )  # fmt: skip
+        try:
+            stock = AutoImageProcessor.from_pretrained(folder)
+        except (OSError, ValueError) as error:
+            expected = "a folder that save_pretrained wrote, with the stock processor"
+            raise InvalidArgument(
+                "folder", expected=expected, found=f"{folder} ({type(error).__name__})"
+            ) from None
+        made = cls(stock, key_file or named, passphrase=passphrase, model=model, **options)
         if made.fingerprint != stated:
             raise KeyMismatch("key", expected=stated, found=made.fingerprint)
         return made

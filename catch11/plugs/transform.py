@@ -1,7 +1,7 @@
 """Recode: a recoder as a transform of pictures, for `Dataset.map`, torchvision and loaders of one's own."""
 
-import io
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,12 @@ class Recode:
 
     Called with the bytes of a picture file, or a path, it returns the bytes of the released one; with a Pillow picture or
     a uint8 tensor (channel, height, width), the same of canvas size; an Image of torchvision stays one. Called with a row (a
-    mapping), it returns the row with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps.
+    mapping), or a batch of rows, it returns it with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps.
     Called as torchvision's v2 calls, with a picture and more or with a tuple of them, it recodes the first and hands on the rest.
     Pixels that were decoded before give the same file as long as they are what the file holds.
 
-    recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data and for boxes and masks, which
-    would no longer fit, UnreadablePicture where a picture cannot be read or the recoder withholds it.
+    recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data, for boxes and masks, which
+    would no longer fit, and for a second picture, UnreadablePicture where a picture cannot be read or the recoder withholds it.
     """
 
     def __init__(self, recoder: Recoder[Any], *, column: str = "image") -> None:
@@ -51,27 +51,35 @@ class Recode:
         if more:
             return self((value, *more))
         if isinstance(value, tuple | list):
+            _check_alone(value)
             first, *rest = value
             _check_passed(rest)
             return type(value)((self(first), *rest))
         if isinstance(value, Mapping):
             return self._row(value)
         if isinstance(value, Image.Image):
-            return self._opened(self.file(_png(value)))
+            return self._opened(self.file(value))
         if isinstance(value, Tensor):
             _check_passed([value])
-            picture = self._opened(self.file(_png(_picture(value.as_subclass(Tensor)))))
+            picture = self._opened(self.file(_picture(value.as_subclass(Tensor))))
             pixels = torch.from_numpy(np.array(picture))
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
             made = rearrange(pixels, "height width channel -> channel height width")
             return made if type(value) is Tensor else _as(value, made)
+        if value is None:
+            raise UnreadablePicture("picture", "there is none")
+        if not isinstance(value, bytes | str | os.PathLike):
+            raise InvalidArgument(
+                "picture", expected="a file's bytes or path, a Pillow picture or a uint8 tensor",
+                found=type(value).__name__,
+            )  # fmt: skip
         return self.file(value if isinstance(value, bytes) else read_source(value))
 
-    def file(self, data: bytes) -> bytes:
-        """The released file of a picture file."""
+    def file(self, picture: bytes | Image.Image) -> bytes:
+        """The released file of a picture file, or of a picture that was opened."""
         canvas = self.recoder.key.canvas
         with quiet():
-            pixels = fit_picture(decode_picture(data), canvas)
+            pixels = fit_picture(decode_picture(picture), canvas)
         image = torch.from_numpy(pixels).float() / 255
         made = self.recoder(rearrange(image, "height width channel -> 1 channel height width"))
         if made.reasons[0] is not None:
@@ -88,10 +96,23 @@ class Recode:
             raise InvalidArgument("column", expected=f"a column {self.column}", found=found)
         _check_passed(row.values())
         cell = row[self.column]
-        if isinstance(cell, Mapping):
-            data = cell.get("bytes") or read_source(cell.get("path") or "")
-            return {**row, self.column: {"bytes": self.file(data), "path": None}}
-        return {**row, self.column: self(cell)}
+        several = isinstance(cell, list)  # a batch of rows
+        return {**row, self.column: [*map(self._cell, cell)] if several else self._cell(cell)}
+
+    def _cell(self, cell: Any) -> Any:
+        if not isinstance(cell, Mapping):
+            return self(cell)
+        return {"bytes": self(cell.get("bytes") or cell.get("path")), "path": None}
+
+
+def _check_alone(values: Sequence[Any]) -> None:
+    """Refuse a second picture, which would be handed on as it is."""
+    count = sum(isinstance(one, bytes | Image.Image) for one in values)
+    if count > 1 or not values:
+        raise InvalidArgument(
+            "picture", expected="one picture, and what else belongs to it", found=f"{count} pictures",
+            remedy="call it once for each",
+        )  # fmt: skip
 
 
 def _check_passed(values: Iterable[Any]) -> None:
@@ -112,18 +133,6 @@ def _as(value: Tensor, made: Tensor) -> Any:
     from torchvision import tv_tensors
 
     return tv_tensors.wrap(made, like=value)
-
-
-def _png(picture: Image.Image) -> bytes:
-    """A picture as a file, its pixels as they are."""
-    data = io.BytesIO()
-    kept = (
-        picture
-        if picture.mode in ("RGB", "L", "RGBA", "LA", "1", "P", "I;16")
-        else picture.convert("RGB")
-    )
-    kept.save(data, "PNG", compress_level=0)
-    return data.getvalue()
 
 
 def _picture(value: Tensor) -> Image.Image:

@@ -133,6 +133,8 @@ def pool(
 
     Raises MissingExtra, InvalidArgument where nothing answers at the address or nothing there can work.
     """
+    if workers is not None and workers < 1:
+        raise InvalidArgument("workers", expected="at least 1", found=workers)
     ray, workers = needed("ray", "ray"), workers or os.cpu_count() or 1
     own = not ray.is_initialized()
     if own:
@@ -182,6 +184,7 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report home
     if address is None:
         ray.init(
+            address="local",  # else it would look for a cluster, in RAY_ADDRESS and about this machine
             num_cpus=workers,
             include_dashboard=False,
             log_to_driver=False,

@@ -320,3 +320,24 @@ def test_an_address_that_does_not_answer(
         with pytest.raises(InvalidArgument, match="HOST:PORT of a Ray cluster that answers, found"):
             release(src, tmp_path / "out", small, engine="ray", address=address)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_an_address_it_is_a_cluster_of_its_own(
+    tmp_path: Path, fill: Fill, small: SpectralRecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that RAY_ADDRESS or this machine knows, which would get the key."""
+    asked: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> None:
+        asked.append(options)
+        raise InvalidArgument("engine", expected="this far", found="here")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    src = fill(tmp_path / "src", "a.png")
+    with pytest.raises(InvalidArgument, match="this far"):
+        release(src, tmp_path / "out", small, engine="ray", workers=2)
+    assert (asked[0]["address"], asked[0]["num_cpus"]) == ("local", 2)
+    for workers in (0, -1):
+        with pytest.raises(InvalidArgument, match=f"at least 1, found {workers}"):
+            release(src, tmp_path / "out", small, engine="ray", workers=workers)

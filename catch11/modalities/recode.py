@@ -66,7 +66,7 @@ def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Previ
         given = {name: value for name, value in asked.given.items() if name not in only}
         to, ledger = given.pop("to", None), given.pop("ledger", None)
         columns = given.pop("columns", ())
-        found = stored(src, dst, key.modality, to=to, ledger=ledger, columns=columns)
+        found = stored(src, dst, asked.recoder, to=to, ledger=ledger, columns=columns)
         with found as store, ExitStack() as stack:
             if store is None:
                 plan = planned(

@@ -217,7 +217,9 @@ def _fill(
 ) -> Committer:
     """Work off all sources into the release folder."""
     where, key, pipeline = task.places, recoder.key, task.pipeline
-    names = Names(naming, key=key, suffix=pipeline.form.suffix, sources=pipeline.names)
+    names = Names(
+        naming, key=key, suffix=pipeline.form.suffix, sources=pipeline.names, keyed=pipeline.keyed
+    )
     order = pipeline.sort(sorted(pipeline.names, key=names.order))
     chunks = list(batches(order, pipeline.batch))
     where.release.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ Naming = Literal["keep", "opaque"]
 WORKROOM = ".catch11"  # folder of unfinished files inside a release
 _LONGEST = 255  # bytes a name may have on common file systems
 # What some file system, or our own reader, takes for something else than a part of a name.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029<>:"|?*\\]|[. ]+\Z')
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>:"|?*\\]|[. ]+\Z')
 _DEVICE = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|\Z)", re.IGNORECASE
 )
@@ -28,13 +28,16 @@ class Names:
     "keep": a/b.jpg becomes a/b.png, or a/b.jpg.png where that is taken. "opaque": a keyed id of the
     path, all in one folder, because names and class folders can identify people and labels.
     Names that differ only in case or Unicode form count as equal: some file systems think so. What
-    no name may hold everywhere (backslashes, colons, line breaks, a device of Windows) becomes "_".
+    no name may hold everywhere (backslashes, colons, line breaks, what is no UTF-8, a device of Windows) becomes "_".
+    keyed: what stands before the first dot is a key, to be told apart by: a/B.x.jpg after a/b.x.jpg becomes a/B~1.x.png.
     """
 
-    def __init__(self, naming: str, *, key: Key, suffix: str, sources: Iterable[str]) -> None:
+    def __init__(
+        self, naming: str, *, key: Key, suffix: str, sources: Iterable[str], keyed: bool = False
+    ) -> None:
         if naming not in ("keep", "opaque"):
             raise InvalidArgument("names", expected="keep or opaque", found=naming)
-        self.naming, self._key, self._suffix = naming, key, suffix
+        self.naming, self._key, self._suffix, self._keyed = naming, key, suffix, keyed
         self._taken: dict[str, str] = {}
         for source in sources if naming == "keep" else ():
             for folder in _portable(source).parents:
@@ -56,6 +59,10 @@ class Names:
         path = _portable(source)
         stem = path.with_suffix("") if path.suffix else path
         tails = chain([f"{stem}", f"{path}"], (f"{path}~{number}" for number in count(1)))
+        if self._keyed:
+            first, dot, rest = stem.name.partition(".")
+            others = (f"{stem.with_name(f'{first}~{number}{dot}{rest}')}" for number in count(1))
+            tails = chain([f"{stem}"], others)
         free = (name for tail in tails if self.claim(name := _short(tail, self._suffix), source))
         chosen = next(free)
         assert manifest.safe_path(chosen), chosen

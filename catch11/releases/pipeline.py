@@ -61,7 +61,7 @@ class Pipeline(ABC, Generic[Item, Meant]):
     items that stores may hold, none where it knows no stores. divided:
     whether items have parts that the ledger knows one by one. options: what of `Request` it takes
     besides recoder, model and check. names: of the items. problems: (name, reason) of what is no
-    item. batch: items recoded together; chunks are cut the same in every run.
+    item. keyed: see `Source`. batch: items recoded together; chunks are cut the same in every run.
     """
 
     noun: ClassVar[str]
@@ -72,6 +72,7 @@ class Pipeline(ABC, Generic[Item, Meant]):
     form: Form[Meant, Any]
     names: Sequence[str]
     problems: Sequence[tuple[str, str]] = ()
+    keyed: bool = False
     batch: int = 1
 
     @classmethod

@@ -19,6 +19,7 @@ from catch11.recoding.frame import Recoder
 from catch11.releases import engine as local
 from catch11.releases import streams
 from catch11.releases.engine import Progress, Runner, Summary
+from catch11.releases.form import form_of
 from catch11.releases.ledger import Marks
 from catch11.releases.names import Naming
 from catch11.releases.pipeline import Long, Request
@@ -99,13 +100,13 @@ def release(
         return local.stated(plan, names)
 
     if is_stream(src):
-        stream, wanted = Stream(src, rows=rows), _wanted(recoder.key.modality, columns)
+        stream, wanted = Stream(src, rows=rows), _wanted(recoder, columns)
         with _run_by(engine, asked, workers, address) as given["run"]:
             return streams.released(
                 stream, dst, made, header, to=to, ledger=ledger, wanted=wanted, resume=resume
             )
     with (
-        stored(src, dst, recoder.key.modality, to=to, ledger=ledger, columns=columns) as plan,
+        stored(src, dst, recoder, to=to, ledger=ledger, columns=columns) as plan,
         _run_by(engine, asked, workers, address) as given["run"],
     ):
         if plan is None:
@@ -131,10 +132,11 @@ def _run_by(
 
 @contextmanager
 def stored(
-    src: Where, dst: Where, modality: str, *, to: str | None, ledger: Where | None,
+    src: Where, dst: Where, recoder: Recoder[Any], *, to: str | None, ledger: Where | None,
     columns: Sequence[str] = (),
 ) -> Iterator[Plan | None]:  # fmt: skip
     """The plan of a release from or into a store; None where there is none of either."""
+    modality = recoder.key.modality
     if not _suffixes(modality):
         for name, place in (("SRC", src), ("DST", dst)):
             if is_remote(place):
@@ -146,7 +148,7 @@ def stored(
             raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
         yield None
         return
-    with planned(src, dst, _wanted(modality, columns), to=to, ledger=ledger) as plan:
+    with planned(src, dst, _wanted(recoder, columns), to=to, ledger=ledger) as plan:
         yield plan
 
 
@@ -156,12 +158,15 @@ def _suffixes(modality: str) -> Collection[str]:
     return suffixes
 
 
-def _wanted(modality: str, columns: Sequence[str]) -> Wanted:
+def _wanted(recoder: Recoder[Any], columns: Sequence[str]) -> Wanted:
     """What is looked for in a store."""
+    modality = recoder.key.modality
     suffixes = _suffixes(modality)
     if not suffixes:
         expected = f"a file or a folder for a key of {modality}"
         raise InvalidArgument("SRC", expected=expected, found="a data set in hand")
     if len(columns) > 1:
         raise InvalidArgument("column", expected="one column of pictures", found=", ".join(columns))
-    return Wanted(suffixes=suffixes, column=columns[0] if columns else "")
+    return Wanted(
+        suffixes=suffixes, column=columns[0] if columns else "", suffix=form_of(recoder.domain.format).suffix,
+    )  # fmt: skip

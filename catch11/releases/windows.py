@@ -75,7 +75,7 @@ class Windows(Pipeline[np.ndarray, Tensor]):
     def __init__(
         self, source: Source, *, recoder: Recoder, read: Read, check: Model | None = None
     ) -> None:
-        self.names, self.problems = source.names, source.problems
+        self.names, self.problems, self.keyed = source.names, source.problems, source.keyed
         form = form_of(recoder.domain.format)
         assert isinstance(form, WindowForm)  # every format that has a grid is one
         self.form, self.batch = form, recoder.batch

@@ -7,7 +7,6 @@ encrypted members and second members of one name are problems, not sources.
 import tarfile
 import threading
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -37,13 +36,13 @@ class ZipSource(Source):
     def __init__(self, path: Path) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - of half a dozen types
             raise damaged(path, "zip archive", error) from None
         self._lock = threading.Lock()
         self._members: dict[str, zipfile.ZipInfo] = {}
         problems = []
         for one in self._zip.infolist():
-            if one.is_dir():
+            if one.filename.endswith("/"):  # is_dir() fails where there is no name
                 continue
             reason = member_problem(one.filename) or self._refused(one)
             if reason is None:
@@ -69,7 +68,7 @@ class ZipSource(Source):
         try:
             with self._lock, self._zip.open(one) as file:
                 data = file.read(MAX_BYTES)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+        except Exception as error:  # noqa: BLE001 - each of its codecs raises its own
             raise UnreadableSource(name, f"it is damaged ({error})".rstrip(".")) from None
         if not data:
             raise UnreadableSource(name, "it is empty")
@@ -142,7 +141,8 @@ class Tar(Store):
     def pack(self, source: Source, made: Made, target: Path) -> None:
         with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
             for name, path in _all(made):
-                add(archive, name, path.read_bytes())
+                with path.open("rb") as file:
+                    add(archive, name, file, path.stat().st_size)
 
     def held(self, path: Path) -> Held:
         return _Archive(TarSource(indexed(path)))
@@ -156,7 +156,8 @@ def _all(made: Made) -> Iterator[tuple[str, Path]]:
 
 
 def unpack(held: Held, names: dict[str, str], folder: Path) -> None:
-    """Lay the files of a packed release (name to SHA-256) and its list below a folder."""
+    """Lay the files of a packed release (name to SHA-256) and its list below a new folder."""
+    folder.mkdir()
     for name, sha256 in names.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

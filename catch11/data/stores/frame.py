@@ -21,13 +21,14 @@ class Source(ABC):
     """Pictures or sounds by name. Several threads may ask at once.
 
     names: of what may be recoded, in their own order. problems: (name, reason) of what is none.
-    ordered: whether that order must be kept, because something else hangs on it. column: what holds them,
-    where columns have names.
+    ordered: whether that order must be kept, because something else hangs on it. keyed: whether a name up to its first
+    dot is what others go by. column: what holds them, where columns have names.
     """
 
     names: Sequence[str] = ()
     problems: Sequence[tuple[str, str]] = ()
     ordered: ClassVar[bool] = False
+    keyed: ClassVar[bool] = False
     column: str = ""
 
     @abstractmethod
@@ -81,10 +82,11 @@ class Held(ABC):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is looked for in a store. suffixes: of pictures, or sounds. column: the field or column that
-    holds them, where several might."""
+    holds them, where several might. suffix: of the files that become of them."""
 
     suffixes: Collection[str]
     column: str = ""
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,15 +149,21 @@ def too_large(name: str, size: int) -> None:
 def member_problem(name: str) -> str | None:
     """Why a member's name is not accepted."""
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in name[:2]:
+    if "\\" in name:
+        return "its name holds a backslash, which only some systems take for a folder"
+    if name.startswith("/") or ".." in parts or "\0" in name or ":" in name[:2]:
         return "its name leads out of the archive"
     return None if parts else "it has no name"
 
 
+def clause(reason: object) -> str:
+    """What somebody else's error says, as a part of a sentence."""
+    return " ".join(str(reason).split()).rstrip(".")[:150]
+
+
 def damaged(path: Path, what: str, reason: object) -> InvalidArgument:
     """A store that cannot be used at all, said once."""
-    text = " ".join(str(reason).split()).rstrip(".")[:150]
     return InvalidArgument(
-        "SRC", expected=f"a whole {what}", found=f"{path.name}, which cannot be read ({text})",
+        "SRC", expected=f"a whole {what}", found=f"{path.name}, which cannot be read ({clause(reason)})",
         remedy="get it again, or leave it out",
     )  # fmt: skip

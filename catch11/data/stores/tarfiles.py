@@ -10,8 +10,8 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from catch11.data.stores.frame import damaged, member_problem, too_large
 from catch11.errors import UnreadableSource
@@ -67,6 +67,12 @@ class Members:
             raise UnreadableSource(name, "it is cut short" if one.size else "it is empty")
         return data
 
+    def file(self, name: str) -> BinaryIO:
+        """A member to be read from where it lies, whatever its size; one at a time."""
+        file = os.fdopen(os.dup(self._handle), "rb")
+        file.seek(self.files[name].offset_data)
+        return file
+
     def close(self) -> None:
         """Let go of the file."""
         if self._handle >= 0:
@@ -89,16 +95,16 @@ def indexed(path: Path) -> Members:
 
 
 def add(
-    archive: tarfile.TarFile, name: str, data: bytes, *, like: tarfile.TarInfo | None = None
-) -> None:
-    """Append a member; the same bytes whenever it is done. like: facts to keep."""
+    archive: tarfile.TarFile, name: str, data: BinaryIO, size: int, *, like: tarfile.TarInfo | None = None,
+) -> None:  # fmt: skip
+    """Append a member, as many bytes of a file; the same bytes whenever it is done. like: facts to keep."""
     facts = tarfile.TarInfo(name)
     facts.mode = 0o644
     if like is not None:
         facts.mode, facts.mtime = like.mode, like.mtime
         facts.uid, facts.gid, facts.uname, facts.gname = like.uid, like.gid, like.uname, like.gname
-    facts.size = len(data)
-    archive.addfile(facts, BytesIO(data))
+    facts.size = size
+    archive.addfile(facts, data)
 
 
 def _refused(one: tarfile.TarInfo, files: Mapping[str, object]) -> str | None:

@@ -144,8 +144,10 @@ def _name_choices(annotation: Any) -> None:
 
 
 def call() -> str:
-    """The call of this command, to be kept with what it found."""
-    return shlex.join(["catch11", *sys.argv[1:]])
+    """The call of this command, to be kept with what it found; without the credentials of addresses."""
+    from catch11.data.stores.remote import shown
+
+    return shlex.join(["catch11", *map(shown, sys.argv[1:])])
 
 
 def program() -> str:

@@ -129,6 +129,7 @@ def recode(
     --model hf:models/deit-tiny-patch16-224
     """
     from catch11.copies.seal import SealSecret
+    from catch11.data.stores.remote import shown
     from catch11.modalities.options import RecodeOptions
     from catch11.modalities.recode import preview
     from catch11.modalities.recode import recode as run
@@ -148,6 +149,7 @@ def recode(
     if key is None:
         raise InvalidArgument("key", expected="a key file, or --server URL", found="neither")
     opened, came, goes = open_key(key), path_of(src), path_of(dst)
+    src, dst = shown(src), shown(dst)
     if dry_run:
         found = preview(came, goes, opened, options)
         status = 0 if found.kept + found.standing else FINDING

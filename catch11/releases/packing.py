@@ -6,6 +6,7 @@ file is held against the list.
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +15,14 @@ from typing import Any
 from catch11.data.pictures import quiet
 from catch11.data.stores.archives import unpack
 from catch11.data.stores.frame import LIST, Held, Made, Source, Store, beside
-from catch11.data.stores.remote import fetch, kind_at, send
+from catch11.data.stores.remote import fetch, kind_at, send, shown
 from catch11.errors import ReleaseError
 from catch11.releases.durable import sync_file, sync_folder
 from catch11.releases.engine import Summary
 from catch11.releases.form import file_digest, form_of
 from catch11.releases.holdings import Holding, opened
 from catch11.releases.ledger import rows_in
-from catch11.releases.manifest import NAME, read_manifest, verify_lines
+from catch11.releases.manifest import NAME, Manifest, read_manifest, verify_lines
 from catch11.releases.plan import PART, Shard
 
 
@@ -30,17 +31,18 @@ def laid_out(shard: Shard, sink: Store | None, *, resume: bool) -> str:
     target = shard.target
     if target is not None:
         shutil.rmtree(_gone(target), ignore_errors=True)
-    there = kind_at(shard.sent) != "none" if shard.sent else target is not None and target.exists()
-    if not there:
+    if not (kind_at(shard.sent) != "none" if shard.sent else target and _holds(target)):
         return ""
     if not resume:
         raise ReleaseError(
-            shard.sent or target, "this is a release already", "resume it, or give a new name"
+            shown(shard.sent or str(target)),
+            "this is a release already",
+            "resume it, or give a new name",
         )
     if shard.room.exists():
         return ""  # it stopped before that was packed, or sent, again
     if shard.sent:
-        _fetched(shard)
+        _fetched(shard, sink)
     if target is None or sink is None:
         return ""
     held = opened(sink, target)
@@ -51,6 +53,11 @@ def laid_out(shard: Shard, sink: Store | None, *, resume: bool) -> str:
     unpack(_Checked(held, manifest.entries), files, laid)
     os.replace(laid, shard.room)
     return file_digest(shard.room / NAME)
+
+
+def _holds(path: Path) -> bool:
+    """Whether something is there: more than an empty folder."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 class _Checked(Held):
@@ -66,9 +73,13 @@ class _Checked(Held):
         return self._held.files(self._entries[file])
 
 
-def _fetched(shard: Shard) -> None:
-    """Bring what was sent back to where it is worked on."""
+def _fetched(shard: Shard, sink: Store | None) -> None:
+    """Bring what was sent back to where it is worked on. Raises ReleaseError where that was no release."""
     target = shard.target or shard.room
+    list_ = f"{shard.sent}/{NAME}" if sink is None or not sink.suffixes else shard.sent + LIST
+    if not (sink and sink.inside and sink.suffixes) and kind_at(list_) != "file":
+        reason = "something lies here that is no release"
+        raise ReleaseError(shown(shard.sent), reason, "give a place that is empty or new")
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent) as folder:
         os.replace(fetch(shard.sent, Path(folder)), target)
@@ -77,7 +88,7 @@ def _fetched(shard: Shard) -> None:
 
 
 def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str) -> Summary:
-    """Pack a finished folder, unless nothing in it changed; and take the folder away."""
+    """Pack a finished folder, unless nothing in it changed, where nothing else is packed; and take the folder away."""
     target, room = shard.target, shard.room
     assert target is not None
     list_ = (
@@ -88,11 +99,14 @@ def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str
         else beside(target)
     )
     held = read_manifest(room / NAME)
-    if file_digest(room / NAME) != before:
+    if sink.keeps != "files" or file_digest(room / NAME) != before:
         new = target.with_name(f"{target.name}.new")
         _remove(new)
+        made = _made(shard, held)
+        if sink.keeps != "files":
+            _refuse_lost(shard, made.files, source)
         with quiet():
-            sink.pack(source, _made(shard, held, done), new)
+            sink.pack(source, made, new)
         for one in (new, *new.rglob("*")) if new.is_dir() else (new,):
             if one.is_file():
                 sync_file(one)
@@ -110,19 +124,32 @@ def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str
     return replace(done, manifest=list_)
 
 
-def _made(shard: Shard, held: Any, done: Summary) -> Made:
+def _refuse_lost(shard: Shard, files: Mapping[str, str], source: Source) -> None:
+    """Raises ReleaseError where rows or samples are gone that the list names: it would name what is not there."""
+    if lost := sorted(set(files) - set(source.names)):
+        raise ReleaseError(
+            shown(shard.sent or str(shard.target)),
+            f"an earlier run released what the source has no more: {len(lost)} of it, {lost[0]} the first",
+            "give a new name, or the source as it was",
+        )
+
+
+def _files(shard: Shard, held: Manifest) -> dict[str, str]:
     """The finished files by their sources: the ledger says which, the list that they stand."""
     settings = held.header["settings"]
     listed = {entry.file: entry.sha256 for entry in held.entries.values()}
-    files = {
+    return {
         row.source: row.file
-        for row in rows_in(done.ledger)
+        for row in rows_in(shard.ledger)
         if row.outcome == "released"
         and row.settings == settings
         and listed.get(row.file) == row.sha256
     }
+
+
+def _made(shard: Shard, held: Manifest) -> Made:
     return Made(
-        folder=shard.room, files=files, order=list(listed), list=shard.room / NAME,
+        folder=shard.room, files=_files(shard, held), order=list(held.entries), list=shard.room / NAME,
         suffix=form_of(held.header["format"]).suffix, opaque=held.header["names"] == "opaque",
     )  # fmt: skip
 

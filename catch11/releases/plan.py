@@ -11,7 +11,16 @@ from catch11.data.stores import find as stores
 from catch11.data.stores.folders import FolderSource
 from catch11.data.stores.frame import Source, Store, Wanted
 from catch11.data.stores.hub import datasets
-from catch11.data.stores.remote import Where, fetch, is_remote, kind_at, local, name_of
+from catch11.data.stores.remote import (
+    Where,
+    fetch,
+    is_remote,
+    kind_at,
+    local,
+    name_of,
+    overlap,
+    shown,
+)
 from catch11.data.stores.tables import arrow
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.holdings import ledger_path
@@ -73,9 +82,13 @@ def planned(
                 fetch(str(src), Path(kept)) if is_remote(src) else local(src), wanted.suffixes
             )
         sink = _sink(found, str(dst), to)
-        if not (is_remote(src) or is_remote(dst)) and local(src).is_dir():
-            several = _several(found, sink, str(dst))
-            apart(local(src), local(dst), ledger_path(dst, ledger, several=several))
+        _apart(
+            src,
+            dst,
+            None
+            if ledger is None and is_remote(dst)
+            else ledger_path(dst, ledger, several=_several(found, sink, str(dst))),
+        )
         plain = not address and found.store is None and sink is None and not is_remote(dst)
         if plain and not (isinstance(src, str) and src.startswith("file://")):
             yield None
@@ -107,10 +120,8 @@ def of_parts(
         return _shards(one, sink, dst, ledger, source="")[0]
 
     if not is_remote(dst):
-        book = shard(0).ledger
-        check_outside(
-            Path(os.path.realpath(book)), Path(os.path.realpath(local(dst))), "it is private"
-        )
+        book, release = (Path(os.path.realpath(one)) for one in (shard(0).ledger, local(dst)))
+        check_outside(book, release, "it is private")
     return sink, shard
 
 
@@ -138,10 +149,19 @@ def _sink(found: stores.Found, dst: str, to: str | None) -> Store | None:
     return sink
 
 
-def apart(src: Path, dst: Path, book: Path) -> None:
-    """Raises ReleaseError where what is read and what is written lie inside each other."""
-    source, release = Path(os.path.realpath(src)), Path(os.path.realpath(dst))
-    check_source(source, src, release, Path(os.path.realpath(book)), files=False)
+def _apart(src: Where, dst: Where, ledger: Path | None) -> None:
+    """Raises ReleaseError where what is read, what is written and the ledger lie inside each other."""
+    book = None if ledger is None else Path(os.path.realpath(ledger))
+    if is_remote(src) and is_remote(dst):
+        if overlap(str(src), str(dst)):
+            reason = f"source and release must not lie inside each other, found {shown(str(src))}"
+            raise ReleaseError(shown(str(dst)), reason, "give another place")
+    elif not is_remote(dst):
+        assert book is not None
+        release = Path(os.path.realpath(local(dst)))
+        if not is_remote(src):
+            check_source(Path(os.path.realpath(local(src))), src, release, book, files=True)
+        check_outside(book, release, "it is private")
 
 
 def _several(found: stores.Found, sink: Store | None, dst: str) -> bool:
@@ -160,12 +180,16 @@ def _shards(
     found: stores.Found, sink: Store | None, dst: Where, ledger: Where | None, *, source: str
 ) -> list[Shard]:
     remote = is_remote(dst)
+    several = _several(found, sink, str(dst))
+    if several and not remote and local(dst).is_file():
+        raise ReleaseError(
+            local(dst), "this is a file, expected a folder", "give a folder of shards, or a new one"
+        )
     if remote and ledger is None:
         raise InvalidArgument(
             "ledger", expected="a file of this machine, as the release goes elsewhere and the ledger is private",
             found="none", remedy="give one with --ledger",
         )  # fmt: skip
-    several = _several(found, sink, str(dst))
     books = ledger_path(dst, ledger, several=several)
     if several and books.is_file():
         raise ReleaseError(

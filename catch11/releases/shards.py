@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from catch11.data.stores.find import stem_of
 from catch11.data.stores.frame import Source, Store
 from catch11.data.stores.hub import SPLITS
 from catch11.data.stores.remote import send
@@ -71,11 +72,11 @@ def together(done: Sequence[Summary], shards: Sequence[Shard], sink: Store | Non
 
 def _splits(shards: Sequence[Shard]) -> None:
     """Say which data sets lie in a folder of them, as `datasets` does."""
-    names = [Path(shard.name).name for shard in shards]
-    target = shards[0].target
-    assert target is not None
+    names = [stem_of(shard.name) for shard in shards]
+    first, below = shards[0], len(Path(names[0]).parts)
+    assert first.target is not None
     with TemporaryDirectory() as kept:
-        path = (Path(kept) if shards[0].sent else target.parent) / SPLITS
+        path = (Path(kept) if first.sent else first.target.parents[below - 1]) / SPLITS
         path.write_text(json.dumps({"splits": names}))
-        if shards[0].sent:
-            send(path, f"{shards[0].sent.rpartition('/')[0]}/{SPLITS}")
+        if first.sent:
+            send(path, f"{first.sent.removesuffix(names[0])}{SPLITS}")

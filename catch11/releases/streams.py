@@ -8,9 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from catch11.data.stores.frame import LIST, Store, Wanted, beside
-from catch11.data.stores.remote import Where, fetch, kind_at
-from catch11.data.stores.streams import NAME as STREAM
-from catch11.data.stores.streams import Stream, part_source
+from catch11.data.stores.remote import Where, fetch, kind_at, shown
+from catch11.data.stores.streams import Stream, part_source, without_rows
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import rows_in
@@ -54,10 +53,10 @@ def released(
 def _ended(shard: Shard, number: int) -> None:
     """Refuse a stream without a row, and one that is shorter than what stands of it."""
     if not number:
-        raise InvalidArgument("SRC", expected="at least one row", found=f"none in {STREAM}")
+        raise without_rows()
     if shard.ledger.is_file():
         raise ReleaseError(
-            shard.sent or shard.target, "the stream ends before this part of an earlier run",
+            shown(shard.sent or str(shard.target)), "the stream ends before this part of an earlier run",
             "give the same rows in the same order, or a new name",
         )  # fmt: skip
 

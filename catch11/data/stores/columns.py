@@ -23,9 +23,9 @@ def picture_column(schema: Any, wanted: str, where: str) -> str:
     InvalidArgument."""
     found = [field.name for field in schema if _holds(field.type)]
     stated = [name for name in found if name in _stated(schema)]
-    structs = [name for name in found if _is_struct(schema.field(name).type)]
+    structs = [field.name for field in schema if _is_struct(field.type)]
     choice = [wanted] if wanted else stated or structs or found
-    if len(choice) == 1 and choice[0] in found:
+    if len(choice) == 1 and choice[0] in found and schema.names.count(choice[0]) == 1:
         return choice[0]
     if wanted:
         expected = f"a column with bytes in it: {', '.join(found) or 'there is none'}"
@@ -113,7 +113,9 @@ def replaced(table: Any, column: str, first: int, made: Made) -> Any:
     import pyarrow as pa
 
     kept = [row for row in range(len(table)) if row_name(first + row) in made.files]
-    table = table.take(pa.array(kept, pa.int64()))
+    if len(kept) < len(table):  # not by take, which some types lack
+        table = pa.concat_tables([table.slice(0, 0), *(table.slice(row, 1) for row in kept)])
+    table = table.combine_chunks()
     place = table.schema.get_field_index(column)
     field = table.schema.field(place)
     cells = [
@@ -138,17 +140,18 @@ def _cell(old: Any, file: str, made: Made) -> Any:
 def _holds(kind: Any) -> bool:
     import pyarrow.types as types
 
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or _is_struct(kind))
+    bytes_ = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    return any(one(kind) for one in bytes_) or _is_struct(kind)
 
 
 def _is_struct(kind: Any) -> bool:
     import pyarrow.types as types
 
-    if not types.is_struct(kind):
-        return False
-    place = kind.get_field_index("bytes")
-    return place >= 0 and bool(
-        types.is_binary(kind.field(place).type) or types.is_large_binary(kind.field(place).type)
+    place = kind.get_field_index("bytes") if types.is_struct(kind) else -1
+    return (
+        place >= 0
+        and not types.is_struct(kind.field(place).type)
+        and _holds(kind.field(place).type)
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from catch11.data.stores.archives import Tar, Zip
 from catch11.data.stores.folders import FolderSource, RemoteFolder
 from catch11.data.stores.frame import LIST, Source, Store, Wanted
-from catch11.data.stores.hub import SPLITS, Datasets, is_data_set
+from catch11.data.stores.hub import MARK, SPLITS, Datasets, is_data_set
 from catch11.data.stores.remote import Where, below, fetch, is_remote, kind_at, local, system
 from catch11.data.stores.samples import WebDataset, has_samples
 from catch11.data.stores.tables import Arrow, Parquet
@@ -55,13 +55,15 @@ def find(path: Path, suffixes: Collection[str]) -> Found:
     if is_data_set(path):
         return Found(store=STORES["datasets"], shards=[("", path)])
     if (path / SPLITS).is_file():
-        splits = sorted(one for one in path.iterdir() if is_data_set(one))
-        return Found(store=STORES["datasets"], shards=[(one.name, one) for one in splits])
-    shards = _shards(path)
+        splits = sorted(one.parent for one in path.rglob(MARK) if is_data_set(one.parent))
+        named = [(one.relative_to(path).as_posix(), one) for one in splits]
+        return Found(store=STORES["datasets"], shards=named)
+    shards = _shards(path, suffixes)
     if not shards:
         return Found(store=None, shards=[("", path)])
     stores = {_suffix(one): _of_suffix(_suffix(one), shard=True) for _, one in shards}
     (store,) = {one.name: one for one in stores.values() if one}.values()
+    _apart([name for name, _ in shards])
     return Found(store=store, shards=shards)
 
 
@@ -119,7 +121,7 @@ def remote_folder(address: str) -> bool:
     if kind_at(address) == "file":
         return False
     names = [PurePosixPath(path) for path in below(address)]
-    marks = {one.name for one in names} & {SPLITS, "state.json"}
+    marks = {one.name for one in names} & {SPLITS, MARK}
     return not marks and any(not _shard_like(one.name) for one in names)
 
 
@@ -145,6 +147,17 @@ def stem_of(name: str) -> str:
             if name.lower().endswith(suffix):
                 return name[: -len(suffix)]
     return name
+
+
+def _apart(names: Sequence[str]) -> None:
+    """Refuse shards that would be one when they are released."""
+    stems: dict[str, str] = {}
+    for name in names:
+        other = stems.setdefault(stem_of(name), name)
+        if other != name:
+            raise InvalidArgument(
+                "SRC", expected="shards whose names differ in more than the suffix", found=f"{other} and {name}"
+            )  # fmt: skip
 
 
 def _of_file(path: Path, suffixes: Collection[str]) -> Store | None:
@@ -189,20 +202,29 @@ def _shard_like(name: str) -> bool:
     return plain if store is None else store.name != "zip"
 
 
-def _shards(path: Path) -> list[tuple[str, Path]]:
-    """The shards below a folder that holds nothing but shards of one store, and notes on them."""
+def _shards(path: Path, suffixes: Collection[str]) -> list[tuple[str, Path]]:
+    """The shards below a folder that holds shards of one store, and notes on them; none of a folder of pictures.
+    Raises InvalidArgument where it holds other things beside shards, and no picture."""
     found: list[tuple[str, Path]] = []
-    kinds: set[str] = set()
+    kinds: dict[str, str] = {}
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(
             one for one in folders if not one.startswith(".") and not one.endswith(_WORK)
         )
         for name in sorted(files):
             one = Path(folder) / name
-            if not _shard_like(name):
-                return []
+            own = one.relative_to(path).as_posix()
             store = _of_suffix(_suffix(one), shard=True)
-            if store is not None:
-                kinds.add(store.name)
-                found.append((one.relative_to(path).as_posix(), one))
+            if _suffix(one) in suffixes or not (suffixes or _shard_like(name)):
+                return []
+            if not _shard_like(name):
+                kinds.setdefault("", own)
+            elif store is not None:
+                kinds.setdefault(store.name, own)
+                found.append((own, one))
+    if found and len(kinds) > 1 and suffixes:
+        raise InvalidArgument(
+            "SRC", expected="pictures or sounds, or shards of one kind and nothing else",
+            found=" and ".join(kinds.values()), remedy="give the shards in a folder of their own",
+        )  # fmt: skip
     return sorted(found) if len(kinds) == 1 else []

@@ -15,7 +15,8 @@ from catch11.errors import InvalidArgument, MissingExtra
 
 LIST_NAME = "manifest.jsonl"
 SPLITS = "dataset_dict.json"
-_MARKS = ("dataset_info.json", "state.json")
+MARK = "state.json"
+_MARKS = ("dataset_info.json", MARK)
 _SAID = (
     "description",
     "citation",
@@ -30,7 +31,7 @@ class DatasetSource(Cells):
     def __init__(self, path: Path, wanted: Wanted) -> None:
         hub = datasets()
         try:
-            found = hub.load_from_disk(str(path))
+            found = hub.load_from_disk(str(path)).with_format(None)
         except Exception as error:  # noqa: BLE001 - Arrow, JSON and the library raise their own
             raise damaged(path, "data set", error) from None
         self.column, self.features = _column(found, wanted.column, path), found.features
@@ -81,9 +82,10 @@ class Datasets(Store):
         table = hub.table.MemoryMappedTable.from_file(str(rows))
         name = hashlib.sha256(made.list.read_bytes()).hexdigest()[:16]
         info = hub.DatasetInfo(features=features, **said)
+        split = source.data_set.split if isinstance(source, DatasetSource) else None
         # A fingerprint of its own would hold the time, and no two runs would end alike.
         with _quiet(hub):
-            hub.Dataset(table, info=info, fingerprint=name).save_to_disk(str(target))
+            hub.Dataset(table, info=info, split=split, fingerprint=name).save_to_disk(str(target))
         rows.unlink()
         shutil.copyfile(made.list, target / LIST_NAME)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
 
@@ -18,15 +18,22 @@ def is_remote(path: Where) -> bool:
 
 
 def local(path: Where) -> Path:
-    """A path of this machine, which may be written as file://."""
-    if isinstance(path, str) and path.startswith("file://"):
-        return Path(unquote(urlsplit(path).path))
-    return Path(path)
+    """A path of this machine, which may be written as file://. Raises InvalidArgument for one that is not whole."""
+    if not (isinstance(path, str) and path.startswith("file://")):
+        return Path(path)
+    host, slash, rest = path.removeprefix("file://").partition("/")
+    if host not in ("", "localhost") or not slash:
+        raise InvalidArgument(
+            path, expected="file:// and a whole path, as file:///data/in", found=host or "no path",
+            remedy="a path from here is written without file://",
+        )  # fmt: skip
+    return Path(f"/{unquote(rest)}")
 
 
 def name_of(address: str) -> str:
-    """The last part of an address."""
-    return address.rstrip("/").rpartition("/")[2]
+    """The last part of an address; what follows a ? in one of the web is none of its name."""
+    path = address.partition("?")[0] if address.startswith("http") else address
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def system(address: str) -> tuple[Any, str]:
@@ -38,14 +45,14 @@ def system(address: str) -> tuple[Any, str]:
     except ImportError as error:
         kind = address.partition("://")[0]
         raise InvalidArgument(
-            _shown(address), expected=f"the package that reads {kind}://", found="none",
+            shown(address), expected=f"the package that reads {kind}://", found="none",
             remedy=" ".join(str(error).split())[:80].rstrip("."),
         ) from None  # fmt: skip
     except ValueError as error:
         if not str(error).startswith("Protocol not known"):
             raise _unreachable(address, error) from None
         raise InvalidArgument(
-            _shown(address), expected="an address of a kind that fsspec knows (s3://, gs://, ...)",
+            shown(address), expected="an address of a kind that fsspec knows (s3://, gs://, ...)",
             found=f"{address.partition('://')[0]}://",
         ) from None  # fmt: skip
     except Exception as error:  # noqa: BLE001 - each system raises its own
@@ -83,6 +90,13 @@ def below(address: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two addresses are the same, or one lies below the other."""
+    (files, path), (others, place) = system(one), system(other)
+    ways = [f"{each.rstrip('/')}/" for each in (path, place)]
+    return files == others and (ways[0].startswith(ways[1]) or ways[1].startswith(ways[0]))
+
+
 def fetch(address: str, folder: Path) -> Path:
     """A copy of a file, or of a folder with what is below, in a folder of this machine."""
     files, path = system(address)
@@ -91,10 +105,13 @@ def fetch(address: str, folder: Path) -> Path:
         if files.isfile(path):
             files.get_file(path, str(target))
             return target
-        for one in files.find(path):
+        found = files.find(path)
+        if not found:
+            raise ReleaseError(shown(address), "nothing is there", "look at the address")
+        for one in found:
             inner = target / one.removeprefix(path).lstrip("/")
             if target not in inner.parents or ".." in inner.parts:
-                raise ReleaseError(address, "it names a file outside of it")
+                raise ReleaseError(shown(address), "it names a file outside of it")
             inner.parent.mkdir(parents=True, exist_ok=True)
             files.get_file(one, str(inner))
     return target
@@ -117,12 +134,10 @@ def send(path: Path, address: str) -> None:
 
 def _unreachable(address: str, error: Exception) -> ReleaseError:
     reason = f"it cannot be reached ({type(error).__name__})"
-    return ReleaseError(
-        _shown(address), reason, "look at the address and at the credentials for it"
-    )
+    return ReleaseError(shown(address), reason, "look at the address and at the credentials for it")
 
 
-def _shown(address: str) -> str:
-    """An address without the credentials that it may hold."""
-    kind, _, rest = address.partition("://")
-    return f"{kind}://{rest.rpartition('@')[2]}"
+def shown(address: str) -> str:
+    """An address without the credentials that it may hold; a path as it is."""
+    kind, mark, rest = address.partition("://")
+    return f"{kind}://{rest.rpartition('@')[2].partition('?')[0]}" if mark else address

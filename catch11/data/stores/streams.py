@@ -1,6 +1,7 @@
 """Data sets of the library `datasets` in hand, streamed or not: cut into parts, each a table in memory."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -29,7 +30,7 @@ class Stream:
         if rows < 1:
             raise InvalidArgument("rows", expected="at least 1", found=rows)
         if isinstance(data, hub.Dataset):
-            data = data.to_iterable_dataset()
+            data = _plain(data)
         if not isinstance(data, hub.IterableDataset):
             splits = f" of the splits {', '.join(data)}" if isinstance(data, dict) else ""
             raise InvalidArgument(
@@ -65,10 +66,27 @@ class Stream:
         if self._features is None:
             return row
         row = self._cast(row.select(list(self._features)), self._features.arrow_schema)
-        try:
-            return self._embed(row)
-        except Exception:  # noqa: BLE001 - each system that is read from raises its own
-            return row
+        for place, name in enumerate(row.column_names):
+            with suppress(Exception):  # each system that is read from raises its own
+                row = row.set_column(place, row.field(place), self._embed(row.select([name]))[name])
+        return row
+
+
+def without_rows() -> InvalidArgument:
+    """What is said of a data set that holds nothing."""
+    return InvalidArgument("SRC", expected="at least one row", found=f"none in {NAME}")
+
+
+def _plain(data: Any) -> Any:
+    """A Dataset as a stream of all its columns, whatever it shows."""
+    if data.format["type"] == "custom":
+        raise InvalidArgument(
+            "SRC", expected="a data set without a transform, which rows are released before", found="one with",
+            remedy="take it off by with_format(None), or apply it by map",
+        )  # fmt: skip
+    if not len(data):
+        raise without_rows()
+    return data.with_format(None).to_iterable_dataset()
 
 
 def part_source(table: Any, wanted: Wanted) -> TableSource:

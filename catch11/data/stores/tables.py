@@ -1,15 +1,18 @@
 """Parquet and Arrow with pictures in a column: rows in, the same rows out, their order and other columns kept."""
 
 import hashlib
+import json
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from catch11.data.stores.columns import BATCH, Cells, Cursor, bytes_of, picture_column, replaced
-from catch11.data.stores.frame import Beside, Held, Made, Source, Store, Wanted, damaged
-from catch11.errors import MissingExtra, UnreadableSource
+from catch11.data.stores.frame import Beside, Held, Made, Source, Store, Wanted, clause, damaged
+from catch11.errors import Catch11Error, InvalidArgument, MissingExtra, UnreadableSource
 
 _LITTLE = {"buffer_size": 1 << 20, "pre_buffer": False}  # of a row group, not all of it
 _GROUP = 32 << 20  # bytes of a row group as it is written, about
@@ -39,7 +42,8 @@ class TableSource(Cells):
 
 
 class ByDigest(Beside):
-    """Files of a packed table, which have no names there: found by their hashes, in one pass."""
+    """Files of a packed table, which have no names there: found by their hashes, in one pass. Of files that are
+    equal each has a row of its own: in the order of their names, which is that of the rows unless names are opaque."""
 
     def __init__(self, path: Path, opened: Callable[[Path, Wanted], Cells]) -> None:
         super().__init__(path)
@@ -51,14 +55,26 @@ class ByDigest(Beside):
         return self._opened(self.path, Wanted(suffixes=(), column=self.column))
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
+    def _rows(self) -> dict[str, list[int]]:
         cells = self._cells
-        rows: dict[str, int] = {}
+        rows: dict[str, list[int]] = {}
         for row in range(len(cells.names)):
             data = bytes_of(cells.cell(row))
             if data:
-                rows.setdefault(hashlib.sha256(data).hexdigest(), row)
+                rows.setdefault(hashlib.sha256(data).hexdigest(), []).append(row)
         return rows
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Which of the rows that hold its bytes is a file's."""
+        lines = map(json.loads, self.list().splitlines())
+        listed = {one["file"]: one["sha256"] for one in lines if one["kind"] == "file"}
+        before: Counter[str] = Counter()
+        places = {}
+        for file, sha256 in sorted(listed.items()):
+            places[file] = before[sha256]
+            before[sha256] += 1
+        return places
 
     def data(self, file: str, sha256: str) -> bytes:
         return self._cells.data(self._cells.names[self._row(file, sha256)])
@@ -69,9 +85,10 @@ class ByDigest(Beside):
         return self._others[column](self._row(file, sha256))
 
     def _row(self, file: str, sha256: str) -> int:
-        if sha256 not in self._rows:
+        rows = self._rows.get(sha256, [])
+        if len(rows) <= self._places[file]:
             raise UnreadableSource(file, "no row holds its bytes")
-        return self._rows[sha256]
+        return rows[self._places[file]]
 
 
 class _Table(Store):
@@ -88,17 +105,23 @@ class _Table(Store):
         assert isinstance(source, Cells)
         pa = arrow()
         first, held, size = 0, [], 0
-        with self._writer(target, source.schema) as writer:
-            for table in source.tables():
-                new = replaced(table, source.column, first, made)
-                first += len(table)
-                held.append(new)
-                size += new.nbytes
-                if size > _GROUP:
+        try:
+            with self._writer(target, source.schema) as writer:
+                for table in source.tables():
+                    new = replaced(table, source.column, first, made)
+                    first += len(table)
+                    held.append(new)
+                    size += new.nbytes
+                    if size > _GROUP:
+                        writer.write_table(pa.concat_tables(held))
+                        held, size = [], 0
+                if held:
                     writer.write_table(pa.concat_tables(held))
-                    held, size = [], 0
-            if held:
-                writer.write_table(pa.concat_tables(held))
+        except pa.ArrowException as error:
+            raise InvalidArgument(
+                "to", expected="a store that can hold every column", found=f"{self.name} ({clause(error)})",
+                remedy="arrow holds most, or drop the column",
+            ) from None  # fmt: skip
 
     def held(self, path: Path) -> Held:
         return ByDigest(path, self.open)
@@ -111,10 +134,8 @@ class Parquet(_Table):
 
     def open(self, path: Path, wanted: Wanted) -> TableSource:
         pa, parquet = arrow(), _parquet()
-        try:
+        with _whole(path, "Parquet file"):
             file = parquet.ParquetFile(path, **_LITTLE)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise damaged(path, "Parquet file", error) from None
         column = picture_column(file.schema_arrow, wanted.column, path.name)
         facts = file.metadata
         groups = [facts.row_group(i).num_rows for i in range(facts.num_row_groups)]
@@ -124,8 +145,10 @@ class Parquet(_Table):
             return (batch.column(name) for batch in batches)
 
         def tables() -> Iterator[Any]:
-            for batch in parquet.ParquetFile(path, **_LITTLE).iter_batches(BATCH):
-                yield pa.Table.from_batches([batch])
+            batches = parquet.ParquetFile(path, **_LITTLE).iter_batches(BATCH)
+            with _whole(path, "Parquet file"):
+                for batch in batches:
+                    yield pa.Table.from_batches([batch])
 
         return TableSource(
             column,
@@ -147,7 +170,7 @@ class Arrow(_Table):
 
     def open(self, path: Path, wanted: Wanted) -> TableSource:
         pa = arrow()
-        try:
+        with _whole(path, "Arrow file"):
             held = pa.memory_map(str(path))
             try:
                 file = pa.ipc.open_file(held)
@@ -162,8 +185,6 @@ class Arrow(_Table):
                     parts.__getitem__,
                     table.schema,
                 )
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise damaged(path, "Arrow file", error) from None
         column = picture_column(schema, wanted.column, path.name)
 
         def read(name: str, group: int) -> Iterator[Any]:
@@ -173,7 +194,8 @@ class Arrow(_Table):
 
         def tables() -> Iterator[Any]:
             for index in range(len(batches)):
-                whole = pa.Table.from_batches([read_batch(index)])
+                with _whole(path, "Arrow file"):
+                    whole = pa.Table.from_batches([read_batch(index)])
                 for start in range(0, len(whole), BATCH):
                     yield whole.slice(start, BATCH)
 
@@ -182,7 +204,40 @@ class Arrow(_Table):
         )
 
     def _writer(self, target: Path, schema: Any) -> Any:
-        return arrow().ipc.new_file(str(target), schema)
+        return _Growing(target, schema)
+
+
+class _Growing:
+    """Writes an Arrow file, in which the dictionaries of columns may grow from batch to batch, and not change."""
+
+    def __init__(self, target: Path, schema: Any) -> None:
+        options = arrow().ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._file = arrow().ipc.new_file(str(target), schema, options=options)
+        self._grows = any(arrow().types.is_dictionary(one.type) for one in schema)
+        self._last = schema.empty_table()
+
+    def __enter__(self) -> "_Growing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write_table(self, table: Any) -> None:
+        if self._grows:
+            table = arrow().concat_tables([self._last, table]).unify_dictionaries()
+            self._last = table.slice(0, 0)
+        self._file.write_table(table)
+
+
+@contextmanager
+def _whole(path: Path, what: str) -> Iterator[None]:
+    """Trouble with reading a table, said once. Raises InvalidArgument."""
+    try:
+        yield
+    except (arrow().ArrowException, OSError, ValueError) as error:
+        if isinstance(error, Catch11Error):
+            raise
+        raise damaged(path, what, error) from None
 
 
 def arrow() -> Any:

@@ -21,6 +21,9 @@ from catch11.lab import needed
 
 _AHEAD = 3  # calls under way for each worker: one that is worked on, others that wait
 _SECONDS = 5.0  # for an address to answer
+_SETTINGS = bytes(
+    (0, 0, 0, 4, 0, 0, 0, 0, 0)
+)  # a frame of HTTP/2: the first that either side sends
 _RETRIES = 3  # of a call whose worker died
 
 Kept = TypeVar("Kept")
@@ -191,15 +194,11 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
             logging_level=logging.ERROR,
         )
         return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address != "auto":
-        try:
-            socket.create_connection((host, int(port)), timeout=_SECONDS).close()
-        except (OSError, ValueError, OverflowError):
-            raise InvalidArgument(
-                "address", expected="HOST:PORT of a Ray cluster that answers", found=address,
-                remedy="start one with `ray start --head`, or leave --address out",
-            ) from None  # fmt: skip
+    if address != "auto" and not answers(address):
+        raise InvalidArgument(
+            "address", expected="HOST:PORT of a Ray cluster that answers", found=address,
+            remedy="start one with `ray start --head`, or leave --address out",
+        )  # fmt: skip
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # noqa: BLE001 - of a dozen types
@@ -208,3 +207,16 @@ def _join(ray: Any, address: str | None, workers: int) -> None:
             found=f"{address} ({type(error).__name__})",
             remedy="where it asks for a token, set RAY_AUTH_MODE=token",
         ) from None  # fmt: skip
+
+
+def answers(address: str) -> bool:
+    """Whether HTTP/2 is spoken at HOST:PORT, as Ray does, whose dashboard does not. It waits for minutes itself where it is not."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_SECONDS) as line:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return True
+            line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+            return line.recv(9, socket.MSG_WAITALL)[3:4] == _SETTINGS[3:4]
+    except (OSError, ValueError, OverflowError):
+        return False

@@ -5,11 +5,14 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ from catch11.keys.key import build_key
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.ledger import read_ledger
+from catch11.releases.pool import answers
 from catch11.releases.whole import release
 from tests.releases.conftest import CANVAS
 from tests.releases.worlds import WORLDS, shot
@@ -316,10 +320,24 @@ def test_an_address_that_does_not_answer(
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     src = fill(tmp_path / "src", "a.png")
-    for address in ("127.0.0.1:1", "nowhere"):
+    silent = socket.create_server(("127.0.0.1", 0))
+    page = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    Thread(target=page.handle_request, daemon=True).start()
+    monkeypatch.setattr("catch11.releases.pool._SECONDS", 1.0)
+    for address in (
+        "127.0.0.1:1",
+        "nowhere",
+        *(f"127.0.0.1:{one}" for one in (silent.getsockname()[1], page.server_port)),
+    ):
         with pytest.raises(InvalidArgument, match="HOST:PORT of a Ray cluster that answers, found"):
             release(src, tmp_path / "out", small, engine="ray", address=address)
     assert not (tmp_path / "out").exists()
+    silent.close()
+    page.server_close()
+
+
+def test_a_cluster_answers(cluster: Path) -> None:
+    assert answers(ray.get_runtime_context().gcs_address)
 
 
 def test_without_an_address_it_is_a_cluster_of_its_own(

@@ -35,6 +35,7 @@ class ReleaseDataset(Dataset):
     ) -> None:
         if column is not None and labels is not None:
             raise InvalidArgument("labels", expected="none beside a column", found="some")
+        self._opened = dst, signer
         self.release = read_release(dst, signer=signer)
         self.transform = transform
         files = [entry.file for entry in self.release.entries]
@@ -43,6 +44,15 @@ class ReleaseDataset(Dataset):
         else:
             given = _given(labels, files, names)
             self.labels = tuple(None if given is None else given.of(file) for file in files)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "release"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a loader's worker: the release opened again."""
+        self.__dict__.update(state)
+        dst, signer = self._opened
+        self.release = read_release(dst, signer=signer)
 
     def __len__(self) -> int:
         return len(self.release)

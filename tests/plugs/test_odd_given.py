@@ -1,6 +1,8 @@
 """Plugs given what users have: batches, formats, no picture, samples of 16 bits, labels that are none."""
 
 import io
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import torch
 from PIL import Image
 
 from catch11.data.labels import given_labels
+from catch11.data.stores.archives import ZipSource
 from catch11.errors import InvalidArgument, LabelsRefused, UnreadablePicture
 from catch11.plugs.card import describe
 from catch11.plugs.dataset import ReleaseDataset
 from catch11.plugs.processor import RecodingImageProcessor
 from catch11.plugs.transform import Recode
+from catch11.releases.whole import release
 from tests.plugs.test_plugs import COUNT, processor, recode, world
 from tests.world import World
 
@@ -138,6 +142,38 @@ def test_labels_are_indices_of_classes(world: World) -> None:
     with pytest.raises(InvalidArgument, match=r"names: expected .* found 'NA'"):
         describe(world.released, labels={"00.png": 0}, names=["NA", "US"])
     assert not (world.released / "README.md").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("dst", ["out", "out.zip", "out.tar"])
+def test_loaders_with_workers(dst: str, world: World, recode: Recode, tmp_path: Path) -> None:
+    release(world.source, tmp_path / dst, recode.recoder)
+    data = ReleaseDataset(tmp_path / dst, labels=world.labels, transform=np.array)
+    again = pickle.loads(pickle.dumps(data))
+    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2)
+    for meant, one, (picture, label) in zip(
+        map(data.__getitem__, range(COUNT)),
+        map(again.__getitem__, range(COUNT)),
+        loader,
+        strict=True,
+    ):
+        assert meant[1] == one[1] == label
+        assert np.array_equal(meant[0], one[0])
+        assert np.array_equal(meant[0], picture)
+
+
+def test_a_worker_reads_a_zip_by_a_handle_of_its_own(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.png", b"bytes")
+    source = ZipSource(tmp_path / "a.zip")
+    held = source._zip
+    assert source.data("a.png") == b"bytes"
+    assert source._zip is held
+    source._process = -1  # as a fork finds it
+    assert source.data("a.png") == b"bytes"
+    assert source._zip is not held
+    held.close()
+    source.close()
 
 
 def test_the_processor_takes_pictures_alone(processor: Any, world: World, tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ import io
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catch11.data.pictures import SUFFIXES
 from catch11.data.stores.archives import ZipSource
+from catch11.data.stores.columns import Cells
+from catch11.data.stores.find import opened
+from catch11.data.stores.frame import Wanted
 from catch11.data.stores.remote import local, name_of, shown
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadableSource
 from catch11.plugs.dataset import ReleaseDataset
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.read import read_release
@@ -21,8 +26,13 @@ from tests.releases.test_stores import (
     LABELS,
     SHOTS,
     Tree,
+    data_set,
     folder,
+    in_arrow,
     in_parquet,
+    in_tar,
+    in_zip,
+    shards,
     table,
     write_tar,
 )
@@ -355,3 +365,20 @@ def test_addresses_are_read_as_they_are_meant() -> None:
     for address in ("s3://KEY:hid/den@bucket/x", "https://me:hidden@h/x?sig=hidden"):
         assert "hid" not in shown(address)
     assert shown("/a@b?c") == "/a@b?c"
+
+
+@pytest.mark.parametrize("make", [folder, in_zip, in_tar, shards, in_parquet, in_arrow, data_set])
+def test_what_a_source_has_no_more_is_one_clause(
+    make: Callable[[Path], Path], tmp_path: Path, recoder: SpectralRecoder
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    path = make(tmp_path / "src")
+    fsspec.filesystem("memory").put(str(path), f"/gone/{path.name}", recursive=True)
+    for place in (path, f"memory://gone/{path.name}"):
+        source = opened(place, Wanted(suffixes=SUFFIXES))
+        for name in ("000000099", "no/such.png"):
+            if not (name.startswith("no") and isinstance(source, Cells)):
+                with pytest.raises(UnreadableSource):
+                    source.data(name)
+        source.close()
+    fsspec.filesystem("memory").rm("/gone", recursive=True)

@@ -4,6 +4,7 @@ A member is read into memory alone, and at most MAX_BYTES of it; links, devices,
 encrypted members and second members of one name are problems, not sources.
 """
 
+import os
 import tarfile
 import threading
 import zipfile
@@ -34,10 +35,8 @@ class ZipSource(Source):
     """The members of a zip."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except Exception as error:  # noqa: BLE001 - of half a dozen types
-            raise damaged(path, "zip archive", error) from None
+        self._path = path
+        self._open()
         self._lock = threading.Lock()
         self._members: dict[str, zipfile.ZipInfo] = {}
         problems = []
@@ -50,6 +49,13 @@ class ZipSource(Source):
             else:
                 problems.append((one.filename or "?", reason))
         self.names, self.problems = tuple(sorted(self._members)), tuple(problems)
+
+    def _open(self) -> None:
+        try:
+            self._zip = zipfile.ZipFile(self._path)
+        except Exception as error:  # noqa: BLE001 - of half a dozen types
+            raise damaged(self._path, "zip archive", error) from None
+        self._process = os.getpid()
 
     def _refused(self, one: zipfile.ZipInfo) -> str | None:
         if one.filename in self._members:
@@ -66,8 +72,11 @@ class ZipSource(Source):
             raise UnreadableSource(name, "the archive has no such member")
         too_large(name, one.file_size)
         try:
-            with self._lock, self._zip.open(one) as file:
-                data = file.read(MAX_BYTES)
+            with self._lock:
+                if self._process != os.getpid():
+                    self._open()  # a loader's worker, which would move where this process reads
+                with self._zip.open(one) as file:
+                    data = file.read(MAX_BYTES)
         except Exception as error:  # noqa: BLE001 - each of its codecs raises its own
             raise UnreadableSource(name, f"it is damaged ({error})".rstrip(".")) from None
         if not data:

@@ -69,7 +69,7 @@ class Cells(Source):
     def data(self, name: str) -> bytes:
         try:
             data = bytes_of(self.cell(int(name)))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, LookupError) as error:
             raise UnreadableSource(name, f"its row cannot be read ({error})".rstrip(".")) from None
         if not data:
             raise UnreadableSource(name, "the row has no picture")

@@ -36,6 +36,8 @@ class RemoteFolder(Source):
         self.names = tuple(name for name, reason in reasons if not reason)
 
     def data(self, name: str) -> bytes:
+        if name not in self._places:
+            raise UnreadableSource(name, "no such file lies there")
         path, size = self._places[name]
         too_large(name, size)
         try:

@@ -1,22 +1,15 @@
 """Stores as users have them: odd names, shards and columns, sources that changed, places that are taken."""
 
 import io
-import os
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from catch11.data.pictures import SUFFIXES
 from catch11.data.stores.archives import ZipSource
-from catch11.data.stores.columns import Cells
-from catch11.data.stores.find import opened
-from catch11.data.stores.frame import Wanted
-from catch11.data.stores.remote import local, name_of, shown
-from catch11.errors import Catch11Error, InvalidArgument, ReleaseError, UnreadableSource
+from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
 from catch11.plugs.dataset import ReleaseDataset
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.read import read_release
@@ -26,13 +19,7 @@ from tests.releases.test_stores import (
     LABELS,
     SHOTS,
     Tree,
-    data_set,
-    folder,
-    in_arrow,
     in_parquet,
-    in_tar,
-    in_zip,
-    shards,
     table,
     write_tar,
 )
@@ -138,6 +125,10 @@ def test_other_files_among_shards_are_named(
         release(tmp_path / "in", tmp_path / "out", recoder)
     (tmp_path / "in" / "b.png").write_bytes(SHOTS[1])
     assert release(tmp_path / "in", tmp_path / "out", recoder).written == 1, "a folder of pictures"
+    write_tar(tmp_path / "plain" / "s.tar", {"a.jpg": SHOTS[0]})
+    release(tmp_path / "plain", tmp_path / "made", recoder)
+    (tmp_path / "made" / "labels.csv").write_text("file,label")
+    assert len(read_release(tmp_path / "made")) == 1, "the lists say what is in a release"
 
 
 def test_shards_that_would_become_one_are_refused(tmp_path: Path, recoder: SpectralRecoder) -> None:
@@ -300,85 +291,3 @@ def test_a_zip_with_any_byte_changed_is_refused_or_skipped(method: int, tmp_path
             except Catch11Error:
                 refused += 1
     assert refused > len(whole) // 2
-
-
-def test_names_that_are_no_text_become_portable(tmp_path: Path, recoder: SpectralRecoder) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / os.fsdecode(b"caf\xe9.png")).write_bytes(SHOTS[0])
-    for dst in ("out.zip", "out.tar", "out"):
-        release(tmp_path / "in", tmp_path / dst, recoder)
-        assert [entry.file for entry in read_release(tmp_path / dst).entries] == ["caf_.png"]
-
-
-def test_places_inside_each_other(tmp_path: Path, recoder: SpectralRecoder) -> None:
-    (tmp_path / "d").mkdir()
-    src = in_parquet(tmp_path / "d" / "x")
-    release(src, tmp_path / "made.parquet", recoder)
-    for one, dst in ((src, src), (src, tmp_path / "d"), (tmp_path / "made.parquet",) * 2):
-        with pytest.raises(ReleaseError, match="must not lie inside each other"):
-            release(one, dst, recoder)
-    with pytest.raises(ReleaseError, match=r"must not lie in .* because it is private"):
-        release(src, tmp_path / "out", recoder, ledger=tmp_path / "out" / "books")
-    with pytest.raises(ReleaseError, match="there is no such source"):
-        release(tmp_path / "none-{000..009}.tar", tmp_path / "out", recoder)
-    (tmp_path / "file").write_bytes(b"mine")
-    with pytest.raises(ReleaseError, match="this is a file, expected a folder"):
-        release(src, tmp_path / "file", recoder)
-    assert not (tmp_path / "out").exists()
-    pytest.importorskip("datasets", reason="needs the extra datasets")
-    (tmp_path / "empty").mkdir()
-    assert release(src, tmp_path / "empty", recoder, to="datasets").written == COUNT
-
-
-def test_addresses_inside_each_other_or_taken(tmp_path: Path, recoder: SpectralRecoder) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    memory = fsspec.filesystem("memory")
-    memory.put(str(folder(tmp_path / "a")), "/messy/in", recursive=True)
-    memory.put(str(in_parquet(tmp_path / "t")), "/messy/t.parquet")
-    given: dict[str, Any] = {"ledger": tmp_path / "book"}
-    for src, dst in (("in", "in"), ("in", "in/out"), ("in", ""), ("t.parquet", "t.parquet")):
-        with pytest.raises(ReleaseError, match="must not lie inside each other"):
-            release(f"memory://messy/{src}", f"memory://messy/{dst}", recoder, **given)
-    before = {path: memory.cat_file(path) for path in memory.find("/messy")}
-    for place, dst in ((tmp_path / "a", "in"), (tmp_path / "t.parquet", "t.parquet")):
-        with pytest.raises(ReleaseError, match=f"memory://messy/{dst}: something lies here"):
-            release(place, f"memory://messy/{dst}", recoder, **given)
-    assert {path: memory.cat_file(path) for path in memory.find("/messy")} == before
-    books = tmp_path / "out" / "books"
-    with pytest.raises(ReleaseError, match="because it is private"):
-        release("memory://messy/t.parquet", tmp_path / "out", recoder, ledger=books)
-    with pytest.raises(ReleaseError, match="memory://nothing/x: nothing is there; look at"):
-        release("memory://nothing/x", tmp_path / "out", recoder)
-    memory.rm("/messy", recursive=True)
-
-
-@pytest.mark.parametrize("address", ["file://out", "file://./x", "file://"])
-def test_a_file_address_is_whole(address: str, tmp_path: Path, recoder: SpectralRecoder) -> None:
-    with pytest.raises(InvalidArgument, match="expected file:// and a whole path"):
-        release(folder(tmp_path / "in"), address, recoder)
-
-
-def test_addresses_are_read_as_they_are_meant() -> None:
-    assert local("file:///a%20b#c") == local("file://localhost/a b#c") == Path("/a b#c")
-    assert name_of("https://host/a/x.zip?sig=hidden") == "x.zip"
-    assert name_of("s3://bucket/a?b.zip/") == "a?b.zip"
-    for address in ("s3://KEY:hid/den@bucket/x", "https://me:hidden@h/x?sig=hidden"):
-        assert "hid" not in shown(address)
-    assert shown("/a@b?c") == "/a@b?c"
-
-
-@pytest.mark.parametrize("make", [folder, in_zip, in_tar, shards, in_parquet, in_arrow, data_set])
-def test_what_a_source_has_no_more_is_one_clause(
-    make: Callable[[Path], Path], tmp_path: Path, recoder: SpectralRecoder
-) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    path = make(tmp_path / "src")
-    fsspec.filesystem("memory").put(str(path), f"/gone/{path.name}", recursive=True)
-    for place in (path, f"memory://gone/{path.name}"):
-        source = opened(place, Wanted(suffixes=SUFFIXES))
-        for name in ("000000099", "no/such.png"):
-            if not (name.startswith("no") and isinstance(source, Cells)):
-                with pytest.raises(UnreadableSource):
-                    source.data(name)
-        source.close()
-    fsspec.filesystem("memory").rm("/gone", recursive=True)

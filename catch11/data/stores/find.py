@@ -204,9 +204,10 @@ def _shard_like(name: str) -> bool:
 
 def _shards(path: Path, suffixes: Collection[str]) -> list[tuple[str, Path]]:
     """The shards below a folder that holds shards of one store, and notes on them; none of a folder of pictures.
-    Raises InvalidArgument where it holds other things beside shards, and no picture."""
+    Raises InvalidArgument where sources are looked for, and other things lie beside shards, and no picture."""
     found: list[tuple[str, Path]] = []
     kinds: dict[str, str] = {}
+    strays: list[str] = []
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(
             one for one in folders if not one.startswith(".") and not one.endswith(_WORK)
@@ -215,16 +216,16 @@ def _shards(path: Path, suffixes: Collection[str]) -> list[tuple[str, Path]]:
             one = Path(folder) / name
             own = one.relative_to(path).as_posix()
             store = _of_suffix(_suffix(one), shard=True)
-            if _suffix(one) in suffixes or not (suffixes or _shard_like(name)):
+            if _suffix(one) in suffixes:
                 return []
             if not _shard_like(name):
-                kinds.setdefault("", own)
+                strays = strays or [own]
             elif store is not None:
                 kinds.setdefault(store.name, own)
                 found.append((own, one))
-    if found and len(kinds) > 1 and suffixes:
+    if suffixes and found and len(others := [*kinds.values(), *strays]) > 1:
         raise InvalidArgument(
             "SRC", expected="pictures or sounds, or shards of one kind and nothing else",
-            found=" and ".join(kinds.values()), remedy="give the shards in a folder of their own",
+            found=" and ".join(others), remedy="give the shards in a folder of their own",
         )  # fmt: skip
     return sorted(found) if len(kinds) == 1 else []

@@ -26,7 +26,8 @@ class Recode:
     a uint8 tensor (channel, height, width), the same of canvas size; an Image of torchvision stays one. Called with a row (a
     mapping), or a batch of rows, it returns it with its `column` recoded: the bytes, or the struct of bytes and path that `datasets` keeps.
     Called as torchvision's v2 calls, with a picture and more or with a tuple of them, it recodes the first and hands on the rest.
-    Pixels that were decoded before give the same file as long as they are what the file holds.
+    Pixels that were decoded before give the same file as long as they are what the file holds; a picture that Pillow opened
+    is turned and refused as its file is.
 
     recoder: of pictures. column: of rows. Raises InvalidArgument for recoders of other data, for boxes and masks, which
     would no longer fit, and for a second picture, UnreadablePicture where a picture cannot be read or the recoder withholds it.
@@ -107,7 +108,9 @@ class Recode:
 
 def _check_alone(values: Sequence[Any]) -> None:
     """Refuse a second picture, which would be handed on as it is."""
-    count = sum(isinstance(one, bytes | Image.Image) for one in values)
+    count = sum(
+        isinstance(one, bytes | Image.Image) or _of_torchvision(one) == "Image" for one in values
+    )
     if count > 1 or not values:
         raise InvalidArgument(
             "picture", expected="one picture, and what else belongs to it", found=f"{count} pictures",
@@ -118,17 +121,22 @@ def _check_alone(values: Sequence[Any]) -> None:
 def _check_passed(values: Iterable[Any]) -> None:
     """Refuse what lies on the pixels of a picture: the recoded one has other pixels."""
     for one in values:
-        name = type(one).__name__
-        if type(one).__module__.startswith(_TORCHVISION) and name not in ("Image", "Tensor"):
+        if (name := _of_torchvision(one)) not in ("", "Image", "Tensor"):
             raise InvalidArgument(
                 "picture", expected="a picture without boxes or masks, which would no longer fit",
                 found=name, remedy="bring them to the canvas yourself, or leave them out",
             )  # fmt: skip
 
 
+def _of_torchvision(value: Any) -> str:
+    """What kind of its tensors something is; empty of what is none of its."""
+    kind = type(value)
+    return kind.__name__ if kind.__module__.startswith(_TORCHVISION) else ""
+
+
 def _as(value: Tensor, made: Tensor) -> Any:
     """The same kind of tensor."""
-    if not type(value).__module__.startswith(_TORCHVISION):
+    if not _of_torchvision(value):
         return made
     from torchvision import tv_tensors
 

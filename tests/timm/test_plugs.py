@@ -68,6 +68,8 @@ def test_whatever_torchvision_hands_over_is_the_released_file(recode: Recode) ->
     assert torch.equal(v2.ToImage()(recode((picture, 3))[0]), meant)
     assert torch.equal(recode([image, 1])[0], meant)
     assert recode({"image": image, "label": 2})["label"] == 2
+    with pytest.raises(InvalidArgument, match="found 2 pictures"):
+        recode(image, image)
     boxes = tv_tensors.BoundingBoxes([[0, 0, 4, 4]], format="XYXY", canvas_size=(20, 24))
     for given in ((image, boxes), (image, {"a": 1}, tv_tensors.Mask(image[0])), (boxes,)):
         with pytest.raises(InvalidArgument, match="without boxes or masks, which would no longer"):

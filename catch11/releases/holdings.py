@@ -15,7 +15,7 @@ from typing import Any
 from catch11.data.stores.find import STORES, find, stem_of, suffixed
 from catch11.data.stores.frame import LIST, Held, Store, beside
 from catch11.data.stores.hub import SPLITS, is_data_set
-from catch11.data.stores.remote import Where, fetch, is_remote, local
+from catch11.data.stores.remote import Where, fetch, is_remote, local, shown
 from catch11.errors import Catch11Error, ReleaseError, UnreadableSource
 from catch11.releases.form import digest
 from catch11.releases.lines import whole_lines
@@ -41,8 +41,11 @@ def holdings(dst: Where) -> list[Holding]:
     """The lists of a release, one a shard; none is verified. Raises ReleaseError."""
     if is_remote(dst):
         kept = tempfile.mkdtemp()
-        found = _local(fetch(str(dst), Path(kept)))
-        return [_kept(one, kept) for one in found]
+        path = fetch(str(dst), Path(kept))
+        try:
+            return [_kept(one, kept) for one in _local(path)]
+        except ReleaseError:  # it names the copy
+            raise ReleaseError(shown(str(dst)), "no release can be read here", _HELP) from None
     return _local(local(dst))
 
 

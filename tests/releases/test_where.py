@@ -78,6 +78,8 @@ def test_addresses_inside_each_other_or_taken(tmp_path: Path, recoder: SpectralR
         release("memory://messy/t.parquet", tmp_path / "out", recoder, ledger=books)
     with pytest.raises(ReleaseError, match="memory://nothing/x: nothing is there; look at"):
         release("memory://nothing/x", tmp_path / "out", recoder)
+    with pytest.raises(ReleaseError, match="memory://messy/t.parquet: no release can be read here"):
+        read_release("memory://messy/t.parquet")
     memory.rm("/messy", recursive=True)
 
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -15,7 +16,7 @@ from typing import Any
 from catch11.data.stores.find import STORES, find, stem_of, suffixed
 from catch11.data.stores.frame import LIST, Held, Store, beside
 from catch11.data.stores.hub import SPLITS, is_data_set
-from catch11.data.stores.remote import Where, fetch, is_remote, local, shown
+from catch11.data.stores.remote import Where, fetch, is_remote, kind_at, local, shown
 from catch11.errors import Catch11Error, ReleaseError, UnreadableSource
 from catch11.releases.form import digest
 from catch11.releases.lines import whole_lines
@@ -42,6 +43,9 @@ def holdings(dst: Where) -> list[Holding]:
     if is_remote(dst):
         kept = tempfile.mkdtemp()
         path = fetch(str(dst), Path(kept))
+        with suppress(ReleaseError):  # a zip or tar has none beside it
+            if path.is_file() and kind_at(f"{dst}{LIST}") == "file":
+                fetch(f"{dst}{LIST}", Path(kept))
         try:
             return [_kept(one, kept) for one in _local(path)]
         except ReleaseError:  # it names the copy

@@ -204,6 +204,15 @@ def test_dictionaries_that_change_within_a_stream(tmp_path: Path, recoder: Spect
     assert made["kind"].to_pylist() == ["a", "b", "c", "a", "d"]
 
 
+def test_odd_paths_beside_the_bytes(tmp_path: Path, recoder: SpectralRecoder) -> None:
+    paths = ["https://host/a.b/c.jpg", ".", "../x", "", None]
+    cells = [{"bytes": data, "path": path} for data, path in zip(SHOTS, paths, strict=True)]
+    parquet.write_table(pa.table({"image": cells}), tmp_path / "in.parquet")
+    release(tmp_path / "in.parquet", tmp_path / "out.parquet", recoder)
+    made = parquet.read_table(tmp_path / "out.parquet")["image"].to_pylist()
+    assert [one["path"] for one in made] == ["https://host/a.b/c.png", "..png", "../x.png", "", None]  # fmt: skip
+
+
 def test_two_columns_of_one_name(tmp_path: Path, recoder: SpectralRecoder) -> None:
     twice = pa.Table.from_arrays([pa.array(SHOTS), pa.array(SHOTS)], names=["image", "image"])
     parquet.write_table(twice, tmp_path / "in.parquet")

@@ -78,9 +78,16 @@ def test_addresses_inside_each_other_or_taken(tmp_path: Path, recoder: SpectralR
         release("memory://messy/t.parquet", tmp_path / "out", recoder, ledger=books)
     with pytest.raises(ReleaseError, match="memory://nothing/x: nothing is there; look at"):
         release("memory://nothing/x", tmp_path / "out", recoder)
-    with pytest.raises(ReleaseError, match="memory://messy/t.parquet: no release can be read here"):
+    with pytest.raises(
+        ReleaseError, match=r"memory://messy/t\.parquet: no release can be read here"
+    ):
         read_release("memory://messy/t.parquet")
-    memory.rm("/messy", recursive=True)
+    for to in ("o.parquet", "o.arrow"):
+        book = tmp_path / f"{to}.jsonl"
+        release("memory://messy/t.parquet", f"memory://elsewhere/{to}", recoder, ledger=book)
+        assert len(read_release(f"memory://elsewhere/{to}")) == COUNT
+    for used in ("messy", "elsewhere"):
+        memory.rm(f"/{used}", recursive=True)
 
 
 @pytest.mark.parametrize("address", ["file://out", "file://./x", "file://"])

@@ -1,12 +1,12 @@
 """A column of pictures among others: which it is, its cells by row, and the same with other pictures in it."""
 
 import json
+import posixpath
 import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import accumulate
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from catch11.data.stores.frame import Made, Source, too_large
@@ -130,10 +130,8 @@ def _cell(old: Any, file: str, made: Made) -> Any:
     if not isinstance(old, dict):
         return data
     new = {**old, "bytes": data}
-    if old.get("path"):
-        new["path"] = (
-            file if made.opaque else str(PurePosixPath(old["path"]).with_suffix(made.suffix))
-        )
+    if isinstance(path := old.get("path"), str) and path:
+        new["path"] = file if made.opaque else posixpath.splitext(path)[0] + made.suffix
     return new
 
 

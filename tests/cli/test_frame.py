@@ -242,3 +242,9 @@ def test_nothing_released_is_nothing_kept(tmp_path: Path) -> None:
     )
     one = replace(made, written=1, distance=(0.09, 0.1))
     assert "kept      features within 0.1 (median 0.09, worst 0.1)" in summary_view(one, "out")
+
+
+def test_a_kept_call_holds_no_credentials_of_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["verify", "s3://KEY:hid/den@bucket/x", "--source=https://host/x.zip?sig=hidden", "a b"]
+    monkeypatch.setattr("sys.argv", ["catch11", *words])
+    assert frame.call() == "catch11 verify s3://bucket/x --source=https://host/x.zip 'a b'"

@@ -85,6 +85,10 @@ def test_an_empty_shard_or_table_stays_one(
         assert release(tmp_path / src, tmp_path / dst, recoder).reused == count
         assert tree(tmp_path / dst) == before
         assert len(read_release(tmp_path / dst)) == count
+    hub = pytest.importorskip("datasets", reason="needs the extra datasets")
+    for _ in range(2):
+        release(tmp_path / "rows" / "b.parquet", tmp_path / "none", recoder, to="datasets")
+    assert hub.load_from_disk(str(tmp_path / "none")).column_names == ["image", "label"]
 
 
 def test_a_mask_in_the_place_of_the_released_picture_is_said_at_once(

@@ -84,8 +84,9 @@ class Datasets(Store):
         info = hub.DatasetInfo(features=features, **said)
         split = source.data_set.split if isinstance(source, DatasetSource) else None
         # A fingerprint of its own would hold the time, and no two runs would end alike.
-        with _quiet(hub):
-            hub.Dataset(table, info=info, split=split, fingerprint=name).save_to_disk(str(target))
+        made_of = hub.Dataset(table, info=info, split=split, fingerprint=name)
+        with _quiet(hub):  # of no shard, which it makes of no row, the library reads nothing
+            made_of.save_to_disk(str(target), num_shards=None if len(table) else 1)
         rows.unlink()
         shutil.copyfile(made.list, target / LIST_NAME)
 

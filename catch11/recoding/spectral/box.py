@@ -35,13 +35,13 @@ class Effort:
 
     shift: relative front shift before rounding (the 8-bit rounding adds about 0.007 by itself), of all tiles; one
     of them may have three times its share. part: as much as this part of what the front sees of noise inside
-    the subspace, where that is more: a quarter adds 3 % at most to the shift of the file. decibel: distance from
+    the subspace, where that is more: a third adds 5 % at most to the shift of the file. decibel: distance from
     the PSNR asked for. rounds: the most that a tile is given at one amplitude; only tiles that have hardly room, such
     as white sky, use them. retries: how often the amplitude is set again.
     """
 
     shift: float = 8e-3
-    part: float = 0.25
+    part: float = 1 / 3
     decibel: float = 0.15
     rounds: int = 60
     retries: int = 2

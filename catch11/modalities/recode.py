@@ -25,7 +25,7 @@ from catch11.releases.ledger import Marks
 from catch11.releases.press import Press
 from catch11.releases.preview import Preview
 from catch11.releases.preview import preview as reckoned
-from catch11.releases.whole import release, stored
+from catch11.releases.whole import release, stored, suffix_of
 
 _RUN = names("keep method model copy check names ledger workers resume engine address")
 _RELEASE = names(
@@ -66,7 +66,8 @@ def preview(src: Folder, dst: Folder, key: Key, options: RecodeOptions) -> Previ
         given = {name: value for name, value in asked.given.items() if name not in only}
         to, ledger = given.pop("to", None), given.pop("ledger", None)
         columns = given.pop("columns", ())
-        found = stored(src, dst, asked.recoder, to=to, ledger=ledger, columns=columns)
+        kind, suffix = asked.recoder.key.modality, suffix_of(asked.recoder)
+        found = stored(src, dst, kind, to=to, ledger=ledger, columns=columns, suffix=suffix)
         with found as store, ExitStack() as stack:
             if store is None:
                 plan = planned(

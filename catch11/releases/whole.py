@@ -87,6 +87,8 @@ def release(
         recoder=recoder, model=model, check=check, read=read, long=long, most=most
     )  # fmt: skip
 
+    suffix = suffix_of(recoder)
+
     def made(source: Source, shard: Shard) -> Summary:
         return local.release(source, shard.room, recoder, ledger=shard.ledger, **given)
 
@@ -100,13 +102,15 @@ def release(
         return local.stated(plan, names)
 
     if is_stream(src):
-        stream, wanted = Stream(src, rows=rows), _wanted(recoder, columns)
+        stream, wanted = Stream(src, rows=rows), _wanted(recoder.key.modality, columns, suffix)
         with _run_by(engine, asked, workers, address) as given["run"]:
             return streams.released(
                 stream, dst, made, header, to=to, ledger=ledger, wanted=wanted, resume=resume
             )
     with (
-        stored(src, dst, recoder, to=to, ledger=ledger, columns=columns) as plan,
+        stored(
+            src, dst, recoder.key.modality, to=to, ledger=ledger, columns=columns, suffix=suffix
+        ) as plan,
         _run_by(engine, asked, workers, address) as given["run"],
     ):
         if plan is None:
@@ -130,13 +134,17 @@ def _run_by(
         yield run
 
 
+def suffix_of(recoder: Recoder[Any]) -> str:
+    """Of the files that a recoder's data is released in; none where stores hold no such data."""
+    return form_of(recoder.domain.format).suffix if _suffixes(recoder.key.modality) else ""
+
+
 @contextmanager
 def stored(
-    src: Where, dst: Where, recoder: Recoder[Any], *, to: str | None, ledger: Where | None,
-    columns: Sequence[str] = (),
+    src: Where, dst: Where, modality: str, *, to: str | None, ledger: Where | None,
+    columns: Sequence[str] = (), suffix: str = "",
 ) -> Iterator[Plan | None]:  # fmt: skip
-    """The plan of a release from or into a store; None where there is none of either."""
-    modality = recoder.key.modality
+    """The plan of a release from or into a store; None where there is none of either. suffix: of released files, if known."""
     if not _suffixes(modality):
         for name, place in (("SRC", src), ("DST", dst)):
             if is_remote(place):
@@ -148,7 +156,7 @@ def stored(
             raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
         yield None
         return
-    with planned(src, dst, _wanted(recoder, columns), to=to, ledger=ledger) as plan:
+    with planned(src, dst, _wanted(modality, columns, suffix), to=to, ledger=ledger) as plan:
         yield plan
 
 
@@ -158,15 +166,12 @@ def _suffixes(modality: str) -> Collection[str]:
     return suffixes
 
 
-def _wanted(recoder: Recoder[Any], columns: Sequence[str]) -> Wanted:
+def _wanted(modality: str, columns: Sequence[str], suffix: str) -> Wanted:
     """What is looked for in a store."""
-    modality = recoder.key.modality
     suffixes = _suffixes(modality)
     if not suffixes:
         expected = f"a file or a folder for a key of {modality}"
         raise InvalidArgument("SRC", expected=expected, found="a data set in hand")
     if len(columns) > 1:
         raise InvalidArgument("column", expected="one column of pictures", found=", ".join(columns))
-    return Wanted(
-        suffixes=suffixes, column=columns[0] if columns else "", suffix=form_of(recoder.domain.format).suffix,
-    )  # fmt: skip
+    return Wanted(suffixes=suffixes, column=columns[0] if columns else "", suffix=suffix)

@@ -259,7 +259,7 @@ def test_other_places_and_forms_as_here(served: Any, source: Path, tmp_path: Pat
     [
         ("", "out", ["--to", "webdataset"], "--to: expected folder or zip or tar"),
         ("", "out.parquet", [], "--to: expected folder or zip or tar"),
-        ("memory://gateway/none", "out", [], "memory://gateway/none: there is no such source"),
+        ("memory://gateway/none", "out", [], "memory://gateway/none: nothing is there"),
         ("", "memory://gateway/new", [], "--ledger: expected a file of this machine"),
         ("s3://bucket/photos", "out", [], "s3://bucket/photos: expected the package that reads s3://"),
         ("", "gs://bucket/new", [], "gs://bucket/new: expected the package that reads gs://"),

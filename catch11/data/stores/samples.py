@@ -60,7 +60,7 @@ class SampleSource(Source):
                 "column", expected=f"a {wanted.column or 'picture'} in the samples of {path.name}",
                 found=f"the fields {', '.join(fields[:9])}",
             )  # fmt: skip
-        for key, picture in self.pictures.items():
+        for key, picture in self.pictures.items() if wanted.suffix else ():
             front = split(picture)[1].rpartition(".")[0]
             new = f"{key}.{front}{wanted.suffix if front else wanted.suffix[1:]}"
             if picture != new and new in self.fields:

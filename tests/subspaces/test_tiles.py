@@ -75,6 +75,25 @@ def test_projector_is_the_dense_svd(row: Row, rule: Rule) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=str)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_goes_through_is_the_mean_gain_inside(row: Row, rule: Rule) -> None:
+    """tr(A P Aᵀ) / tr P, of the explicit operator and the dense projector."""
+    subspace = tile_subspace(row.front, rule)
+    inside, explicit = oracle(row.front, subspace), row.front.explicit().numpy()
+    expected = np.trace(explicit @ inside @ explicit.T) / np.trace(inside)
+    assert subspace.through**2 == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_level_is_a_flat_picture_as_a_tile(row: Row) -> None:
+    subspace = tile_subspace(row.front, Rule(kind="energy", value=0.0))
+    channels = [0.1 * (place + 1) for place in range(row.front.shape[0])]
+    flat = torch.tensor(channels)[None, :, None, None].expand(1, *row.front.shape)
+    tiles = subspace.tiles(flat)[0]
+    torch.testing.assert_close(subspace.level(channels).expand_as(tiles), tiles)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_projection_laws(row: Row) -> None:
     subspace = tile_subspace(row.front, Rule(kind="energy", value=0.0))

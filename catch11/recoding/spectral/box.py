@@ -20,7 +20,7 @@ from catch11.canvas.grid import Grid
 from catch11.fronts.front import Front
 from catch11.subspaces.tiles import TileSubspace
 
-# Of steps 1 … 2.7, momenta .2 … .7 and looks ahead 0 … .65 these took the fewest rounds at 8.5, 10 and 14 dB. With
+# Of those tried (docs/lab/spectral.md) these, rounded, took the fewest rounds at 8.5, 10 and 14 dB together. With
 # momentum m and a look a ahead the ascent is stable up to a step of 2 (1 + m) / (1 + 2 a) = 2.29.
 _STEP, _MOMENTUM, _AHEAD = 2.0, 0.6, 0.2
 _WARM = 2  # the momentum of round k, from 0, is at most k / (k + 2)
@@ -35,7 +35,7 @@ class Effort:
 
     shift: relative front shift before rounding (the 8-bit rounding adds about 0.007 by itself), of all tiles; one
     of them may have three times its share. part: as much as this part of what the front sees of noise inside
-    the subspace, where that is more: a third adds 5 % at most to the shift of the file. decibel: distance from
+    the subspace, where that is more: a third adds about 5 % to the shift of the file. decibel: distance from
     the PSNR asked for. rounds: the most that a tile is given at one amplitude; only tiles that have hardly room, such
     as white sky, use them. retries: how often the amplitude is set again.
     """

@@ -74,6 +74,26 @@ def test_no_tile_is_left_with_more_than_three_shares(row: Row, seed: int) -> Non
     assert float(moved.max()) <= 3.03 * allowed / len(moved) ** 0.5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_more_is_left_than_a_part_of_what_the_subspace_lets_through(seed: int) -> None:
+    """Of a key that lets something through the search ends earlier, and no later than that; without that part it goes on."""
+    fine, front = Grid(low=0.0, high=1.0, levels=1 << 22), patch_front(40, (8, 8), (3, 32, 32))
+    subspace, window = tile_subspace(front, Rule(kind="energy", value=0.1)), picture(front.shape, seed=seed)  # fmt: skip
+    noise = torch.randn(window.shape, generator=torch.Generator().manual_seed(seed))
+    centred = subspace.tiles(front.centred(window).double())
+    response = float((centred @ subspace.kept * subspace.gains).norm())
+    through = 10.0 ** (-12.0 / 20.0) * window.numel() ** 0.5 * subspace.through
+    usual = Effort()
+    for part in (usual.part, 0.0):
+        made = recode_tiles(
+            front, subspace, window, noise, psnr=12.0, grid=fine, effort=Effort(part=part)
+        )
+        left = subspace.tiles((made - window).double())[0] @ subspace.kept * subspace.gains
+        allowed = max(usual.shift * response, part * through)
+        assert float(left.norm()) <= 1.01 * allowed
+        assert part == 0.0 or float(left.norm()) > usual.shift * response
+
+
 def test_nearest_point_is_the_nearest() -> None:
     """One tile against scipy's quadratic solver: same point of (x + Ins) ∩ box."""
     front = patch_front(6, (3, 3), (3, 3, 3))

@@ -7,10 +7,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from catch11.data.stores.columns import row_name
 from catch11.data.stores.frame import LIST, Store, Wanted, beside
 from catch11.data.stores.remote import Where, fetch, kind_at, shown
 from catch11.data.stores.streams import Stream, part_source, without_rows
-from catch11.errors import InvalidArgument, ReleaseError
+from catch11.errors import InvalidArgument, ReleaseError, UnreadableSource
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import rows_in
 from catch11.releases.lines import whole_lines
@@ -20,10 +21,12 @@ from catch11.releases.shards import Make, made_shard, together
 
 Header = Callable[[Shard, str], Mapping[str, Any]]
 """What the release of a shard would state of itself, its pictures in the column of that name."""
+Mark = Callable[[bytes], str]
+"""What the ledger knows a picture by."""
 
 
 def released(
-    stream: Stream, dst: Where, make: Make, header: Header, *,
+    stream: Stream, dst: Where, make: Make, header: Header, mark: Mark, *,
     to: str | None, ledger: Where | None, wanted: Wanted, resume: bool,
 ) -> Summary:  # fmt: skip
     """Every part of a stream, packed into a shard of its own. Raises InvalidArgument, ReleaseError."""
@@ -36,6 +39,8 @@ def released(
         if resume and shard.ledger.is_file():
             more = shard_of(number + 1).ledger.is_file()
             stands = _standing(shard, sink, header, wanted, rows=stream.rows, more=more)
+            if stands is not None and not number:
+                _refuse_other(stream, shard, wanted, mark)
         if stands is None:
             table = stream.part(number)
             if table is None:
@@ -48,6 +53,24 @@ def released(
         done.append(stands)
         shards.append(shard)
     return together(done, shards, sink)
+
+
+def _refuse_other(stream: Stream, shard: Shard, wanted: Wanted, mark: Mark) -> None:
+    """Raises ReleaseError where the first row is not that of the earlier run: what is skipped would not be what stands."""
+    table = stream.first()
+    if table is None:
+        return  # as one that ends too early
+    name = row_name(0)
+    known = [row.mac for row in rows_in(shard.ledger) if row.source == name]
+    try:
+        found = mark(part_source(table, wanted).data(name))
+    except (UnreadableSource, InvalidArgument):
+        found = ""  # it has no picture
+    if known[-1:] != [found]:
+        raise ReleaseError(
+            shown(shard.sent or str(shard.target)), "its first row is not the stream's first: the rows or their order are others",
+            "give the same rows in the same order, a shuffled stream with its seed, or a new name",
+        )  # fmt: skip
 
 
 def _ended(shard: Shard, number: int) -> None:

@@ -20,7 +20,7 @@ from catch11.releases import engine as local
 from catch11.releases import streams
 from catch11.releases.engine import Progress, Runner, Summary
 from catch11.releases.form import form_of
-from catch11.releases.ledger import Marks
+from catch11.releases.ledger import Marks, content_mac
 from catch11.releases.names import Naming
 from catch11.releases.pipeline import Long, Request
 from catch11.releases.plan import Plan, Shard, planned
@@ -101,11 +101,14 @@ def release(
         )  # fmt: skip
         return local.stated(plan, names)
 
+    def mark(data: bytes) -> str:
+        return content_mac(marks or recoder.key, data, of="source")
+
     if is_stream(src):
         stream, wanted = Stream(src, rows=rows), _wanted(recoder.key.modality, columns, suffix)
         with _run_by(engine, asked, workers, address) as given["run"]:
             return streams.released(
-                stream, dst, made, header, to=to, ledger=ledger, wanted=wanted, resume=resume
+                stream, dst, made, header, mark, to=to, ledger=ledger, wanted=wanted, resume=resume
             )
     with (
         stored(

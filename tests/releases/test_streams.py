@@ -384,6 +384,38 @@ def test_other_rows_or_settings_than_before_are_refused(
         release(stream(), out, recoder, rows=ROWS, names="opaque")
 
 
+def test_rows_in_another_order_than_before_are_refused(
+    tmp_path: Path, recoder: SpectralRecoder, tree: Tree
+) -> None:
+    out = tmp_path / "out"
+    rows = [row(n) for n in range(COUNT)]
+    whole = hub.Dataset.from_list(rows, features=features())
+    release(whole.to_iterable_dataset().shuffle(seed=3, buffer_size=COUNT), out, recoder, rows=ROWS)
+    before = tree(out)
+    for seed in (4, 5):
+        other = whole.to_iterable_dataset().shuffle(seed=seed, buffer_size=COUNT)
+        assert "its first row is not the stream's first" in refused(other, out, recoder, rows=ROWS)
+    assert tree(out) == before
+    same = whole.to_iterable_dataset().shuffle(seed=3, buffer_size=COUNT)
+    assert release(same, out, recoder, rows=ROWS).reused == COUNT
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_first_row_without_a_picture_stands(
+    stated: bool, tmp_path: Path, recoder: SpectralRecoder
+) -> None:
+    rows = [row(n) for n in range(COUNT)]
+    rows[0]["image"] = None
+    given = hub.IterableDataset.from_generator(
+        lambda: iter(rows), features=features() if stated else None
+    )
+    done = [release(given, tmp_path / "out", recoder, rows=ROWS) for _ in range(2)]
+    assert [(one.written, one.reused, one.skipped) for one in done] == [
+        (COUNT - 1, 0, 1),
+        (0, COUNT - 1, 1),
+    ]
+
+
 def test_a_changed_list_does_not_pass_for_finished(
     tmp_path: Path, recoder: SpectralRecoder
 ) -> None:

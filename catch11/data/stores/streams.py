@@ -1,7 +1,7 @@
 """Data sets of the library `datasets` in hand, streamed or not: cut into parts, each a table in memory."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
@@ -12,6 +12,7 @@ from catch11.data.stores.tables import TableSource, arrow
 from catch11.errors import InvalidArgument, ReleaseError
 
 NAME = "the stream"  # in sentences
+_ONE = 1  # row at a time: of several, a column that is empty in the first is refused
 
 
 def is_stream(src: object) -> bool:
@@ -46,19 +47,19 @@ class Stream:
         """The Arrow table of a part, None behind the last. What lies before it is skipped, not read, where `datasets`
         can do that. Raises ReleaseError where the stream breaks off."""
         first = number * self.rows
-        try:
+        with _unbroken(first):
             if number != self._next:
                 rest = self._data.skip(first) if first else self._data
-                # One row at a time: of several it refuses a column that is empty in the first of them.
-                self._read = rest.iter(batch_size=1)
+                self._read = rest.iter(batch_size=_ONE)
             self._next = number + 1
             rows = [self._whole(row) for row in islice(self._read, self.rows)]
             return arrow().concat_tables(rows, promote_options="permissive") if rows else None
-        except Exception as error:
-            raise ReleaseError(
-                NAME, f"it broke off behind row {first} ({type(error).__name__})",
-                "the parts before stand; mend it and run the same again",
-            ) from error  # fmt: skip
+
+    def first(self) -> Any:
+        """The first row, as a table, None of a stream without one. Raises ReleaseError."""
+        with _unbroken(0):
+            row = next(iter(self._data.iter(batch_size=_ONE)), None)
+            return None if row is None else self._whole(row)
 
     def _whole(self, row: Any) -> Any:
         """A row with the features that the stream states, and the bytes of pictures that it only names; one whose file
@@ -70,6 +71,18 @@ class Stream:
             with suppress(Exception):  # each system that is read from raises its own
                 row = row.set_column(place, row.field(place), self._embed(row.select([name]))[name])
         return row
+
+
+@contextmanager
+def _unbroken(first: int) -> Iterator[None]:
+    """One sentence, where the stream breaks off while rows from `first` on are read."""
+    try:
+        yield
+    except Exception as error:
+        raise ReleaseError(
+            NAME, f"it broke off behind row {first} ({type(error).__name__})",
+            "the parts before stand; mend it and run the same again",
+        ) from error  # fmt: skip
 
 
 def without_rows() -> InvalidArgument:

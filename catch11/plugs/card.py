@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from catch11.data.labels import Labels, given_labels
@@ -64,6 +64,7 @@ def describe(
     known = None if labels is None else given_labels(labels, names=names)
     title = name or root.resolve().name
     rows = [(entry.file, _label(known, entry.file, names)) for entry in release.entries]
+    _check_words({label for _, label in rows if label}, names)
     made = {
         METADATA: _table(rows),
         CARD: _card(release, title, licence, labelled=known is not None),
@@ -84,6 +85,26 @@ def _label(known: Labels | None, file: str, names: Sequence[str]) -> str:
     if found is None:
         return ""
     return names[found] if names else str(found)
+
+
+def _check_words(labels: Collection[str], names: Sequence[str]) -> None:
+    """Refuse names of classes that are all numbers or truth values: readers of a CSV would make those of them, and 007
+    would be 7. Names that are the classes' own numbers are those."""
+    if not labels or list(names) == list(map(str, range(len(names)))):
+        return
+    if names and all(map(_no_word, labels)):
+        raise InvalidArgument(
+            "names", expected="names of classes that readers of a CSV do not take for numbers", found=", ".join(sorted(labels)),
+            remedy="give names with letters, or none",
+        )  # fmt: skip
+
+
+def _no_word(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("true", "false")
+    return True
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> bytes:

@@ -5,6 +5,7 @@ The licensee needs none of this: the stock processor in the same folder reads re
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from catch11.recoding.choose import recoder_for
 
 NAME = "catch11.json"
 VERSION = 1
+_OWN = frozenset(["processor", "key_file", "passphrase", "model", "copy"])
 
 
 class RecodingImageProcessor:
@@ -37,11 +39,7 @@ class RecodingImageProcessor:
         model: Any = None,
         **options: Any,
     ) -> None:
-        for name, value in options.items():
-            if not isinstance(value, str | int | float | bool | None):
-                raise InvalidArgument(
-                    name, expected="a number or a word", found=type(value).__name__
-                )
+        _check_options(options)
         key = load_key(key_file, passphrase=passphrase)
         self.processor, self.key_file, self.options = processor, Path(key_file), options
         self.fingerprint = key.fingerprint
@@ -98,6 +96,7 @@ class RecodingImageProcessor:
             raise InvalidArgument("folder", expected=expected, found=str(folder)) from None
         if facts.get("version") != VERSION:
             raise InvalidArgument("version", expected=str(VERSION), found=facts.get("version"))
+        _check_options(options)
         try:
             stock = AutoImageProcessor.from_pretrained(folder)
         except (OSError, ValueError) as error:
@@ -109,3 +108,14 @@ class RecodingImageProcessor:
         if made.fingerprint != stated:
             raise KeyMismatch("key", expected=stated, found=made.fingerprint)
         return made
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that no file can hold, and those that are said of the processor itself."""
+    for name, value in options.items():
+        if name in _OWN:
+            raise InvalidArgument(
+                "option", expected="one of the recoder's", found=name, remedy="give it beside them"
+            )
+        if not isinstance(value, str | int | float | bool | None):
+            raise InvalidArgument(name, expected="a number or a word", found=type(value).__name__)

@@ -141,6 +141,9 @@ def test_labels_are_indices_of_classes(world: World) -> None:
     assert given_labels({"a": np.int64(7)}).rows == {"a": 7}
     with pytest.raises(InvalidArgument, match=r"names: expected .* found 'NA'"):
         describe(world.released, labels={"00.png": 0}, names=["NA", "US"])
+    for names in (["007", "x"], ["1.5", "x"], ["true", "x"]):
+        with pytest.raises(InvalidArgument, match=f"take for numbers, found {names[0]}"):
+            describe(world.released, labels={"00.png": 0}, names=names)
     assert not (world.released / "README.md").exists()
 
 

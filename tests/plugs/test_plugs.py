@@ -206,6 +206,19 @@ def test_the_owners_processor_reads_what_the_licensees_will(processor: Any, tmp_
         RecodingImageProcessor(processor, tmp_path / "my.key", tag=[1])
 
 
+@pytest.mark.parametrize("name", ["model", "passphrase", "copy", "psnr"])
+def test_a_saved_file_that_was_edited_is_refused(
+    processor: Any, tmp_path: Path, name: str, world: World
+) -> None:
+    save_key(world.key, tmp_path / "my.key")
+    RecodingImageProcessor(processor, tmp_path / "my.key").save_pretrained(tmp_path)
+    path = tmp_path / "catch11.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"options": {name: [1]}}))
+    with pytest.raises(InvalidArgument, match=f"expected .*, found ({name}|list)"):
+        RecodingImageProcessor.from_pretrained(tmp_path)
+
+
 def described(world: World, out: Path, *, labelled: bool) -> dict[str, int] | None:
     """A release with its descriptions; labels by its files."""
     names = "opaque" if labelled else "keep"

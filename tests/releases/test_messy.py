@@ -70,6 +70,19 @@ def test_what_macos_lays_beside_files_is_of_no_sample(
     assert (tmp_path / "folder" / "a.png").is_file()
 
 
+def test_a_tar_behind_a_tar_is_refused_not_half_read(
+    tmp_path: Path, recoder: SpectralRecoder
+) -> None:
+    for name in "ab":
+        write_tar(tmp_path / f"{name}.tar", {f"{name}.jpg": SHOTS[0]})
+    first, second = ((tmp_path / f"{name}.tar").read_bytes() for name in "ab")
+    (tmp_path / "joined.tar").write_bytes(first + second)
+    with pytest.raises(InvalidArgument, match=f"from byte {len(first)} on; join tars"):
+        release(tmp_path / "joined.tar", tmp_path / "out", recoder)
+    (tmp_path / "filled.tar").write_bytes(first + bytes(3 << 20))
+    assert release(tmp_path / "filled.tar", tmp_path / "out", recoder).written == 1
+
+
 def test_an_empty_shard_or_table_stays_one(
     tmp_path: Path, recoder: SpectralRecoder, tree: Tree
 ) -> None:

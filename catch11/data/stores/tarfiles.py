@@ -53,6 +53,10 @@ class Members:
             self.close()
             reason = f"it is cut short at {size} bytes" if size <= blocks else "its end is damaged"
             raise damaged(path, "tar archive", reason)
+        if (more := _after(opened, blocks)) is not None:
+            self.close()
+            reason = f"more stands behind its end, from byte {more} on; join tars by tar -A"
+            raise damaged(path, "tar archive", reason)
         self.files: Mapping[str, tarfile.TarInfo] = files
         self.problems = tuple(problems)
 
@@ -115,6 +119,15 @@ def _refused(one: tarfile.TarInfo, files: Mapping[str, object]) -> str | None:
     if one.issparse():
         return "it is a sparse file"
     return "another member has this name" if one.name in files else None
+
+
+def _after(opened: int, end: int) -> int | None:
+    """Where something other than filling stands behind the end of an archive."""
+    while data := os.pread(opened, _CHUNK, end):
+        if rest := data.lstrip(b"\0"):
+            return end + len(data) - len(rest)
+        end += len(data)
+    return None
 
 
 def _plain(path: Path, handle: int) -> int:

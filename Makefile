@@ -1,6 +1,7 @@
 # make demo   install into .venv with the extra demo and run the main job on photographs
 # make test   install the test tools, then format, lint, types and tests (make check is the same)
 # make test-timm  the timm adapter, in .venv/timm
+# make test-s3  releases from and into buckets of S3, by s3fs, of a server of this machine
 # make test-gateway  the long looks at the gateway: kill -9, PostgreSQL, schemathesis, the page
 # make bench  what things cost, as ratios, in some minutes: ONLY="recode deep", FULL=--full; then the page and plots of it;
 #                RUN=--help lists what else is measured, RUN="search -h" runs it
@@ -16,7 +17,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 JOBS   ?= 2
 
-.PHONY: demo test check test-timm test-gateway bench clean pages docs docs-serve
+.PHONY: demo test check test-timm test-s3 test-gateway bench clean pages docs docs-serve
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +48,10 @@ test check: $(VENV)/.test
 # An environment of its own: timm brings torchvision, which does not load beside every torch.
 test-timm:
 	sh tests/timm/run.sh
+
+test-s3: $(VENV)/.test
+	$(PIP) s3fs 'moto[server]'
+	$(BIN)/python -m pytest tests/releases/test_s3.py
 
 # Minutes; PostgreSQL and chromium where they are installed.
 test-gateway: $(VENV)/.test

@@ -66,7 +66,7 @@ def summary_view(done: "Summary", dst: Path | str) -> str:
         read = f"{counts['tokens']:,}, of them {counts['unknown']:,} unknown"
         lines.append(f"tokens    {read}; {counts['cut']} documents cut short")
     lines += [*_reasons(done), *_kept(done)]
-    lines += [f"manifest  {done.manifest}", f"ledger    {done.ledger} (private)"]
+    lines += [f"manifest  {done.address or done.manifest}", f"ledger    {done.ledger} (private)"]
     return escape("\n".join(lines))
 
 

@@ -45,7 +45,8 @@ class Summary:
     because the recoder or the check refused them, and skipped as unreadable. refused: why; each one's
     reason stands in the ledger. counts: of the content of those that were worked on now, by kind of data: rows and
     rows_withheld of tables; tokens, unknown and cut (documents that were truncated) of texts. keep:
-    what is kept; distance: the median and the worst of the released files, where it is measured."""
+    what is kept; distance: the median and the worst of the released files, where it is measured. address: of
+    the signed list, where the release was sent away and no list lies at `manifest`."""
 
     written: int
     reused: int
@@ -57,6 +58,7 @@ class Summary:
     counts: Mapping[str, int] = field(default_factory=dict)
     keep: Keep = EVERYTHING
     distance: tuple[float, float] | None = None
+    address: str = ""
 
     @property
     def empty(self) -> bool:
@@ -66,6 +68,7 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""
         facts = asdict(self)
+        facts["manifest"] = facts.pop("address") or self.manifest
         return facts | facts.pop("counts") | self.keep.to_dict()
 
 

@@ -91,13 +91,6 @@ def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str
     """Pack a finished folder, unless nothing in it changed, where nothing else is packed; and take the folder away."""
     target, room = shard.target, shard.room
     assert target is not None
-    list_ = (
-        target / NAME
-        if sink.inside and not sink.suffixes
-        else target
-        if sink.inside
-        else beside(target)
-    )
     held = read_manifest(room / NAME)
     if sink.keeps != "files" or file_digest(room / NAME) != before:
         new = target.with_name(f"{target.name}.new")
@@ -121,7 +114,24 @@ def packed(shard: Shard, sink: Store, source: Source, done: Summary, before: str
         sync_folder(target.parent)
     os.replace(room, _gone(target))
     shutil.rmtree(_gone(target), ignore_errors=True)
-    return replace(done, manifest=list_)
+    return replace(done, manifest=list_of(shard, sink))
+
+
+def list_of(shard: Shard, sink: Store | None) -> Path:
+    """Where the list of a finished shard lies before it is sent."""
+    if sink is None or shard.target is None:
+        return shard.room / NAME
+    if sink.inside:
+        return shard.target if sink.suffixes else shard.target / NAME
+    return beside(shard.target)
+
+
+def address_of(shard: Shard, sink: Store | None) -> str:
+    """Of the list of a shard that was sent, without credentials; empty of one that was not."""
+    place = shown(shard.sent) if shard.sent else ""
+    if not place or (sink is not None and sink.inside and sink.suffixes):
+        return place
+    return f"{place}/{NAME}" if sink is None or sink.inside else place + LIST
 
 
 def _refuse_lost(shard: Shard, files: Mapping[str, str], source: Source) -> None:

@@ -13,9 +13,9 @@ from catch11.data.stores.frame import Source, Store, Wanted
 from catch11.data.stores.hub import datasets
 from catch11.data.stores.remote import (
     Where,
+    check_place,
     fetch,
     is_remote,
-    kind_at,
     local,
     name_of,
     overlap,
@@ -72,7 +72,7 @@ def planned(
     """The plan, with a remote source fetched while it is open; None where a folder goes into a folder, as
     ever. Writes nothing. Raises InvalidArgument, ReleaseError."""
     if is_remote(dst):
-        kind_at(str(dst))  # what cannot be reached is said before anything is made
+        check_place(str(dst))  # before anything is made
     with TemporaryDirectory() as kept:
         address = str(src) if is_remote(src) and stores.remote_folder(str(src)) else ""
         if address:
@@ -110,7 +110,7 @@ def of_parts(
     if stores.suffixed(str(dst)) is not None:
         raise InvalidArgument("DST", expected="a folder, as a stream has parts", found=str(dst))
     if is_remote(dst):
-        kind_at(str(dst))
+        check_place(str(dst))
     found = stores.Found(store=stores.STORES["parquet"], shards=())
     sink = _sink(found, str(dst), to or "parquet")
     assert sink is not None  # a folder keeps no rows

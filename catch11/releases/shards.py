@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ from catch11.data.stores.hub import SPLITS
 from catch11.data.stores.remote import send
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import read_ledger
-from catch11.releases.packing import laid_out, packed, sent
+from catch11.releases.packing import address_of, laid_out, packed, sent
 from catch11.releases.places import one_sentence
 from catch11.releases.plan import Plan, Shard
 
@@ -43,6 +44,7 @@ def made_shard(
                 done = packed(shard, sink, source, done, before)
             if shard.sent:
                 sent(shard, sink)
+                done = replace(done, address=address_of(shard, sink))
     finally:
         source.close()
     return done
@@ -63,7 +65,7 @@ def together(done: Sequence[Summary], shards: Sequence[Shard], sink: Store | Non
     return Summary(
         written=sum(one.written for one in done), reused=sum(one.reused for one in done),
         withheld=sum(one.withheld for one in done), skipped=sum(one.skipped for one in done),
-        manifest=done[0].manifest.parent, ledger=shards[0].ledger.parent,
+        manifest=done[0].manifest.parent, address=done[0].address.rpartition("/")[0], ledger=shards[0].ledger.parent,
         refused=tuple(refusal for one in done for refusal in one.refused), counts=counts,
         keep=done[0].keep,
         distance=(median(found), max(found)) if found else None,

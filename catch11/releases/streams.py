@@ -16,6 +16,7 @@ from catch11.releases.engine import Summary
 from catch11.releases.ledger import rows_in
 from catch11.releases.lines import whole_lines
 from catch11.releases.manifest import NAME, Manifest, read_manifest
+from catch11.releases.packing import address_of, list_of
 from catch11.releases.plan import Shard, of_parts
 from catch11.releases.shards import Make, made_shard, together
 
@@ -104,16 +105,11 @@ def _standing(
         return None
     outcomes = [row.outcome for row in last.values()]
     found = [one.distance for one in last.values() if one.distance is not None]
-    assert shard.target is not None
     return Summary(
         written=0, reused=outcomes.count("released"), withheld=outcomes.count("withheld"),
-        skipped=outcomes.count("skipped"), manifest=_list_path(shard.target, sink), ledger=shard.ledger,
+        skipped=outcomes.count("skipped"), manifest=list_of(shard, sink), address=address_of(shard, sink), ledger=shard.ledger,
         distance=(median(found), max(found)) if found else None,
     )  # fmt: skip
-
-
-def _list_path(target: Path, sink: Store) -> Path:
-    return target / NAME if sink.inside else beside(target)
 
 
 def _list(shard: Shard, sink: Store) -> Manifest | None:
@@ -124,7 +120,7 @@ def _list(shard: Shard, sink: Store) -> Manifest | None:
     if under_way:
         return None
     if not shard.sent:
-        path = _list_path(target, sink)
+        path = list_of(shard, sink)
         return read_manifest(path) if target.exists() and path.is_file() else None
     address = shard.sent + (f"/{NAME}" if sink.inside else LIST)
     if target.exists() or "none" in (kind_at(shard.sent), kind_at(address)):

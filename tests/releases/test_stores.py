@@ -434,6 +434,8 @@ def test_addresses(tmp_path: Path, recoder: SpectralRecoder, expected: list[byte
         book, to = tmp_path / f"{src}-{dst}.jsonl", f"memory://out/{dst}-{src}/{dst}"
         done = release(f"memory://in/{src}", to, recoder, ledger=book)
         assert done.written == COUNT
+        assert memory.exists(done.address), "what is said of the list holds"
+        assert str(done.to_dict()["manifest"]) == done.address
         held = read_release(to)
         assert sorted(held.data(entry) for entry in held.entries) == sorted(expected)
         before = {path: memory.cat_file(path) for path in memory.find("/out")}

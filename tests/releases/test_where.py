@@ -11,7 +11,7 @@ from catch11.data.pictures import SUFFIXES
 from catch11.data.stores.columns import Cells
 from catch11.data.stores.find import opened
 from catch11.data.stores.frame import Wanted
-from catch11.data.stores.remote import local, name_of, shown
+from catch11.data.stores.remote import local, name_of, send, shown
 from catch11.errors import InvalidArgument, ReleaseError, UnreadableSource
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.read import read_release
@@ -88,6 +88,32 @@ def test_addresses_inside_each_other_or_taken(tmp_path: Path, recoder: SpectralR
         assert len(read_release(f"memory://elsewhere/{to}")) == COUNT
     for used in ("messy", "elsewhere"):
         memory.rm(f"/{used}", recursive=True)
+
+
+def test_no_bucket_is_made_of_a_slip_of_the_pen(
+    tmp_path: Path, recoder: SpectralRecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.local import LocalFileSystem
+
+    class Buckets(LocalFileSystem):
+        """Folders of here as buckets, which would be made like any folder."""
+
+        protocol = "oss"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return path.removeprefix("oss://").rstrip("/")
+
+    fsspec.register_implementation("oss", Buckets, clobber=True)
+    src, book = folder(tmp_path / "a"), tmp_path / "book"
+    (tmp_path / "cloud" / "there").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "cloud")
+    with pytest.raises(ReleaseError, match="oss://theer/x: there is no bucket theer; make it, or"):
+        release(src, "oss://theer/x", recoder, ledger=book)
+    with pytest.raises(ReleaseError, match="cannot be reached"):
+        send(src, "oss://theer/x")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == ["0", "1", "2", "a", "cloud", "there"]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", ["file://out", "file://./x", "file://"])

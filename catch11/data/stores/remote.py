@@ -10,6 +10,8 @@ from urllib.parse import unquote
 from catch11.errors import Catch11Error, InvalidArgument, ReleaseError
 
 Where = str | os.PathLike[str]
+# Where the first part of a path is a bucket, which `makedirs` would make of a slip of the pen; folders need no making.
+_BUCKETS = frozenset(["s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci"])
 
 
 def is_remote(path: Where) -> bool:
@@ -82,6 +84,21 @@ def kind_at(address: str) -> str:
         return "file" if kind == "file" else "folder" if files.find(path) else "none"
 
 
+def check_place(address: str) -> None:
+    """Raises ReleaseError where nothing can be sent to: it is not reached, or there is no such bucket."""
+    kind_at(address)
+    files, path = system(address)
+    bucket = path.partition("/")[0]
+    if _has_buckets(files):
+        try:
+            files.info(bucket)
+        except FileNotFoundError:
+            reason = f"there is no bucket {bucket}"
+            raise ReleaseError(shown(address), reason, "make it, or look at the address") from None
+        except Exception:  # noqa: BLE001 - who may write below need not be allowed to look at all of it
+            return
+
+
 def below(address: str) -> dict[str, dict[str, Any]]:
     """Every file below an address, with its facts."""
     files, path = system(address)
@@ -122,14 +139,22 @@ def send(path: Path, address: str) -> None:
     files, root = system(address)
     with reached(address):
         if path.is_file():
-            files.makedirs(root.rpartition("/")[0], exist_ok=True)
-            files.put_file(str(path), root)
+            _put(files, path, root)
             return
         found = sorted(one for one in path.rglob("*") if one.is_file())
         for one in sorted(found, key=lambda one: one.name == "manifest.jsonl"):
-            place = f"{root}/{one.relative_to(path).as_posix()}"
-            files.makedirs(place.rpartition("/")[0], exist_ok=True)
-            files.put_file(str(one), place)
+            _put(files, one, f"{root}/{one.relative_to(path).as_posix()}")
+
+
+def _put(files: Any, path: Path, place: str) -> None:
+    if not _has_buckets(files):
+        files.makedirs(place.rpartition("/")[0], exist_ok=True)
+    files.put_file(str(path), place)
+
+
+def _has_buckets(files: Any) -> bool:
+    kinds = files.protocol
+    return not _BUCKETS.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
 
 
 def _unreachable(address: str, error: Exception) -> ReleaseError:

@@ -61,14 +61,20 @@ def check_source(
     source: Path, src: str | os.PathLike[str], release: Path, book: Path, *, files: bool
 ) -> None:
     """Raises ReleaseError where a source, given as `src`, is none or lies with what is written; real paths."""
-    if files and not source.exists():
-        raise ReleaseError(src, "there is no such source", "give a file or a folder")
+    if files:
+        check_there(source, src)
     if not files and not source.is_dir():
         raise ReleaseError(src, "the source is not a folder", "give a folder of pictures")
     if source.is_relative_to(release) or release.is_relative_to(source):
         reason = f"source and release must not lie inside each other, found {source} and {release}"
         raise ReleaseError(release, reason, "give a release folder elsewhere")
     check_outside(book, source, "it would be read as a source")
+
+
+def check_there(source: Path, src: str | os.PathLike[str]) -> None:
+    """Raises ReleaseError where there is no source."""
+    if not source.exists():
+        raise ReleaseError(src, "there is no such source", "give a file or a folder")
 
 
 def check_outside(book: Path, folder: Path, why: str) -> None:

@@ -24,7 +24,7 @@ from catch11.data.stores.remote import (
 from catch11.data.stores.tables import arrow
 from catch11.errors import InvalidArgument, ReleaseError
 from catch11.releases.holdings import ledger_path
-from catch11.releases.places import check_outside, check_source
+from catch11.releases.places import check_outside, check_source, check_there
 
 PART = ".part"  # behind the name of what is packed when it is finished
 
@@ -73,6 +73,8 @@ def planned(
     ever. Writes nothing. Raises InvalidArgument, ReleaseError."""
     if is_remote(dst):
         check_place(str(dst))  # before anything is made
+    if not is_remote(src):
+        check_there(local(src), src)
     with TemporaryDirectory() as kept:
         address = str(src) if is_remote(src) and stores.remote_folder(str(src)) else ""
         if address:

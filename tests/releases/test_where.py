@@ -76,6 +76,9 @@ def test_addresses_inside_each_other_or_taken(tmp_path: Path, recoder: SpectralR
     books = tmp_path / "out" / "books"
     with pytest.raises(ReleaseError, match="because it is private"):
         release("memory://messy/t.parquet", tmp_path / "out", recoder, ledger=books)
+    for to in (tmp_path / "new", "memory://messy/new"):
+        with pytest.raises(ReleaseError, match=r"no\.zip: there is no such source; give a file or"):
+            release(tmp_path / "no.zip", to, recoder, **given)
     with pytest.raises(ReleaseError, match="memory://nothing/x: nothing is there; look at"):
         release("memory://nothing/x", tmp_path / "out", recoder)
     with pytest.raises(

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from catch11.attacks.frame import Attack, Finding
 from catch11.attacks.scene import Stand
-from catch11.releases.pool import Pool, check_engine, pool
+from catch11.releases.pool import Call, Pool, check_engine, pool
 
 Findings = list[tuple[Finding, ...]]
 """What an attack found, for each stand."""
@@ -37,7 +36,7 @@ class Ahead(Attacking):
         super().__init__(stands, seed)
         self._pool = held
         self._next: list[Attack] = []
-        self._begun: dict[str, Any] = {}
+        self._begun: dict[str, Call] = {}
 
     def plan(self, attacks: Sequence[Attack]) -> None:
         self._next = [one for one in attacks if one.cost != "trained"]

@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +26,8 @@ _SETTINGS = bytes(
     (0, 0, 0, 4, 0, 0, 0, 0, 0)
 )  # a frame of HTTP/2: the first that either side sends
 _RETRIES = 3  # of a call whose worker died
+_PATIENCE = 600.0  # seconds in which a first worker must have started
+_AGAIN = "what is listed stands; run the same again"
 
 Kept = TypeVar("Kept")
 Tool = Callable[..., Any]
@@ -47,52 +50,77 @@ class _Worker:
         return self._tool(*given)
 
 
+@dataclass(slots=True, eq=False)
+class Call:
+    """What was asked of a worker. ticket: of Ray, for what comes of it. lost: workers that died of it, or with it."""
+
+    given: tuple[Any, ...]
+    worker: Any = None
+    ticket: Any = None
+    lost: int = 0
+
+
 class Pool:
-    """At most `workers` processes, which start with the first call; fewer while a cluster has no room for more."""
+    """At most `workers` processes, which start with the first call; fewer while a cluster has no room for more.
+
+    A worker that is lost is replaced where there is room, and what it had at hand is done by another meanwhile: Ray itself
+    would wait for room.
+    """
 
     def __init__(self, ray: Any, make: Callable[[], Tool], *, workers: int, gpu: bool) -> None:
-        self._ray, self._make, self._gpu = ray, make, gpu
+        self._ray, self._make = ray, make
+        self._kind = ray.remote(num_cpus=1, num_gpus=int(gpu))(_Worker)
         self.workers = workers
-        self._all: list[Any] = []
+        self._packed: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._calls: dict[Any, list[Any]] = {}
+        self._failed = 0
 
     def _start(self) -> None:
-        # By cloudpickle, which takes the functions that models hold.
-        packed = self._ray.put(np.frombuffer(self._ray.cloudpickle.dumps(self._make), np.uint8))
-        self._packed, self._pinned = [packed], self._ray.get(packed)
-        room = {"num_cpus": 1, "num_gpus": int(self._gpu)}
-        made = self._ray.remote(**room, max_restarts=-1, max_task_retries=_RETRIES)(_Worker)
-        self._all = [made.remote() for _ in range(self.workers)]
-        self._starting = {one.version.remote(): one for one in self._all}
+        one = self._kind.remote()
+        self._starting[one.version.remote()] = one
 
-    def begin(self, *given: Any) -> Any:
-        """Have the worker that has least to do do something; a ticket for what comes of it."""
-        if not self._all:
-            self._start()
-        self._look(wait=not self._calls)
-        worker = min(self._calls, key=lambda one: len(self._calls[one]))
-        ticket = worker.call.remote(self._packed, *given)
-        self._calls[worker].append(ticket)
-        return ticket
+    def begin(self, *given: Any) -> Call:
+        """Have the worker that has least to do do something."""
+        if not self._packed:
+            # By cloudpickle, which takes the functions that models hold.
+            packed = self._ray.put(np.frombuffer(self._ray.cloudpickle.dumps(self._make), np.uint8))
+            self._packed, self._pinned = [packed], self._ray.get(packed)
+            for _ in range(self.workers):
+                self._start()
+        call = Call(given)
+        self._send(call)
+        return call
 
-    def end(self, ticket: Any, doing: str) -> Any:
+    def _send(self, call: Call) -> None:
+        self._look()
+        call.worker = min(self._calls, key=lambda one: len(self._calls[one]))
+        call.ticket = call.worker.call.remote(self._packed, *call.given)
+        self._calls[call.worker].append(call.ticket)
+
+    def end(self, call: Call, doing: str) -> Any:
         """What came of it; what a worker raised is raised here. doing: for a sentence. Raises ReleaseError where
         workers were lost time and again."""
-        try:
-            return self._ray.get(ticket)
-        except self._ray.exceptions.RayTaskError as error:
-            raise _cause(error) from None
-        except self._ray.exceptions.RayError as error:
-            reason = f"a worker was lost more than {_RETRIES} times ({type(error).__name__})"
-            raise ReleaseError(doing, reason, "what is listed stands; run the same again") from None
+        while True:
+            try:
+                return self._ray.get(call.ticket)
+            except self._ray.exceptions.RayTaskError as error:
+                raise _cause(error) from None
+            except self._ray.exceptions.RayError as error:
+                call.lost += 1
+                if call.lost > _RETRIES:
+                    raise _lost(doing, error) from None
+                if self._calls.pop(call.worker, None) is not None:
+                    self._ray.kill(call.worker)
+                    self._start()
+                self._send(call)
 
     def each(
         self, calls: Iterable[tuple[Kept, tuple[Any, ...] | None]], doing: Callable[[Kept], str]
     ) -> Iterator[tuple[Kept, Any]]:
         """What comes of every call, in their order, beside what is kept with it; None of no call. Few are under
         way, so that what calls read waits for workers."""
-        ahead: deque[tuple[Kept, Any]] = deque()
+        ahead: deque[tuple[Kept, Call | None]] = deque()
         for kept, given in calls:
             ahead.append((kept, None if given is None else self.begin(*given)))
             if len(ahead) >= _AHEAD * self.workers:
@@ -101,30 +129,54 @@ class Pool:
             yield self._first(ahead, doing)
 
     def _first(
-        self, ahead: deque[tuple[Kept, Any]], doing: Callable[[Kept], str]
+        self, ahead: deque[tuple[Kept, Call | None]], doing: Callable[[Kept], str]
     ) -> tuple[Kept, Any]:
-        kept, ticket = ahead.popleft()
-        return kept, None if ticket is None else self.end(ticket, doing(kept))
+        kept, call = ahead.popleft()
+        return kept, None if call is None else self.end(call, doing(kept))
 
     def close(self) -> None:
         """Let the workers go."""
-        for one in self._all:
+        for one in (*self._calls, *self._starting.values()):
             self._ray.kill(one)
 
-    def _look(self, *, wait: bool) -> None:
-        """Which workers are there, and which calls are under way."""
-        if self._starting:
+    def _look(self) -> None:
+        """Which workers are there, and which calls are under way; waits for a first worker. Raises ReleaseError where none
+        comes."""
+        while self._starting:
+            none = not self._calls
             there, _ = self._ray.wait(
-                list(self._starting), num_returns=1 if wait else len(self._starting),
-                timeout=None if wait else 0,
+                list(self._starting), num_returns=1 if none else len(self._starting),
+                timeout=_PATIENCE if none else 0,
             )  # fmt: skip
             for ticket in there:
-                _same_version(self.end(ticket, "ray"))
-                self._calls[self._starting.pop(ticket)] = []
+                self._came(ticket, self._starting.pop(ticket))
+            if self._calls:
+                break
+            if not there:
+                reason = f"no worker found room in {_PATIENCE:g} s"
+                raise ReleaseError("ray", reason, f"look at `ray status`; {_AGAIN}")
         for worker, tickets in self._calls.items():
             if tickets:
                 _, left = self._ray.wait(tickets, num_returns=len(tickets), timeout=0)
                 self._calls[worker] = left
+
+    def _came(self, ticket: Any, worker: Any) -> None:
+        try:
+            _same_version(self._ray.get(ticket))
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except self._ray.exceptions.RayError as error:  # lost as it started
+            self._failed += 1
+            if self._failed > _RETRIES:
+                raise _lost("ray", error) from None
+            self._start()
+        else:
+            self._calls[worker] = []
+
+
+def _lost(doing: str, error: Exception) -> ReleaseError:
+    reason = f"a worker was lost more than {_RETRIES} times ({type(error).__name__})"
+    return ReleaseError(doing, reason, _AGAIN)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from catch11.keys.key import build_key
 from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.releases.ledger import read_ledger
-from catch11.releases.pool import answers
+from catch11.releases.pool import Pool, answers
 from catch11.releases.whole import release
 from tests.releases.conftest import CANVAS
 from tests.releases.worlds import WORLDS, shot
@@ -51,7 +51,7 @@ def cluster(root: Path) -> Iterator[Path]:
     """One cluster of two workers for all tests, with little room before it spills; the folder of its logs."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     held = ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
         object_store_memory=_STORE, runtime_env={"env_vars": {"PYTHONPATH": str(root)}},
     )  # fmt: skip
     yield Path(ray._private.worker._global_node.get_session_dir_path())
@@ -220,6 +220,86 @@ def test_a_killed_worker_and_then_the_killed_driver_cost_nothing(
     assert tree(tmp_path / "ray") == tree(tmp_path / "whole")
     rows = read_ledger(tmp_path / "ray" / "out.ledger.jsonl")
     assert len({row.source for row in rows}) == len(rows) == 10
+
+
+LOSING = """
+import sys
+from pathlib import Path
+
+import ray
+from ray.cluster_utils import Cluster
+
+import catch11
+from catch11.releases.whole import release
+
+src, out, key = map(Path, sys.argv[1:])
+held = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+node = held.add_node(num_cpus=1)
+ray.init(address=held.address, log_to_driver=False, logging_level="error")
+
+def lose(done, total, name):
+    if done == 2:
+        held.remove_node(node, allow_graceful=False)
+
+recoder = catch11.SpectralRecoder(catch11.load_key(key), psnr=12.0)
+recoder.domain.batch = 1
+done = release(src, out, recoder, engine="ray", workers=2, progress=lose)
+print(f"\\nwritten: {done.written}")
+"""
+
+
+def test_a_node_that_is_lost_is_not_waited_for(
+    root: Path, tmp_path: Path, fill: Fill, tree: Tree, small: SpectralRecoder
+) -> None:
+    """Its machine goes with its worker, and no other has room for one: what it had at hand is done by what is left."""
+    src = fill(tmp_path / "src", *NAMES)
+    release(src, tmp_path / "whole" / "out", small)
+    save_key(small.key, tmp_path / "my.key")
+    (tmp_path / "ray").mkdir()
+    words = [str(one) for one in (src, tmp_path / "ray" / "out", tmp_path / "my.key")]
+    environment = {**os.environ, "PYTHONPATH": str(root), "RAY_USAGE_STATS_ENABLED": "0"}
+    said = tmp_path / "said"
+    with said.open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-c", LOSING, *words], env=environment, stdout=file, stderr=file,
+            check=False, timeout=180,
+        )  # fmt: skip
+    assert "written: 10" in said.read_text().splitlines(), said.read_text()
+    assert tree(tmp_path / "ray") == tree(tmp_path / "whole")
+
+
+class Lost:
+    """Ray whose workers die as they start."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def wait(self, tickets: list[Any], **given: Any) -> tuple[list[Any], list[Any]]:
+        return tickets, []
+
+    def get(self, ticket: Any) -> Any:
+        raise self._real.exceptions.ActorDiedError
+
+
+@pytest.mark.usefixtures("cluster")
+def test_workers_that_never_come_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Pool(ray, lambda: print, workers=5, gpu=False)
+    asked._packed = [None]
+    asked._ray = Lost(ray)
+    asked._start()
+    with pytest.raises(ReleaseError, match=r"lost more than 3 times \(ActorDiedError\)"):
+        asked.begin()
+    monkeypatch.setattr("catch11.releases.pool._PATIENCE", 0.01)
+    full = Pool(ray, lambda: print, workers=1, gpu=True)
+    with pytest.raises(
+        ReleaseError, match=r"no worker found room in 0\.01 s; look at `ray status`"
+    ):
+        full.begin()
+    asked.close()
+    full.close()
 
 
 def test_what_a_worker_refuses_is_one_sentence(

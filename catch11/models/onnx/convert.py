@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-import catch11.models.onnx.moves  # noqa: F401 - registers its operators
+import catch11.models.onnx.blocks
+import catch11.models.onnx.moves  # noqa: F401 - register their operators
 from catch11.models.onnx.file import picture_input
 from catch11.models.onnx.ops import OPS, Call, conv_pads, padded
 from catch11.models.onnx.values import OPERATORS, Values, attributes
@@ -28,7 +29,7 @@ def onnx_to_torch(model: Any, *, output: str | None = None, exact: bool = False)
     """A module of an onnx.ModelProto with one picture input; gives the tensor of that name.
 
     Convolutions and dense layers become torch layers named after their nodes; the rest are
-    functions. exact: casts and quantisation do not round. Raises Unsupported with every operator
+    functions. exact: quantisation does not round. Raises Unsupported with every operator
     on the way to the output that it does not know.
     """
     return GraphModule(model, output or model.graph.output[0].name, exact=exact)

@@ -1,7 +1,9 @@
 """Read an ONNX file as a stranger's: external data stays in its folder, weights are numbers."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -70,7 +72,24 @@ def read_graph(spec: str, path: Path) -> Any:
         raise ModelRefused(
             spec, f"its external data cannot be read ({first_line(error)})"
         ) from None
+    _sort(model.graph)
     return model
+
+
+def _sort(graph: Any) -> None:
+    """Nodes in the order of their use, which the standard asks for and some tools do not keep."""
+    makers = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
+    needs: dict[int, set[int]] = {}
+    for place, node in enumerate(graph.node):
+        inner = (one for fact in node.attribute for one in fact.g.node)  # of a branch
+        read = (*node.input, *(name for one in inner for name in one.input))
+        needs[place] = {makers[name] for name in read if name in makers}
+    if all(max(before, default=-1) < place for place, before in needs.items()):
+        return
+    with suppress(CycleError):
+        order = {place: rank for rank, place in enumerate(TopologicalSorter(needs).static_order())}
+        ranks = {name: order[place] for name, place in makers.items()}
+        graph.node.sort(key=lambda node: min((ranks.get(n, 0) for n in node.output), default=0))
 
 
 def graph_fingerprint(spec: str, model: Any) -> str:

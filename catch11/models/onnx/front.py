@@ -34,7 +34,7 @@ LARGEST_BATCH = 32  # a fixed batch is run whole
 LINEAR = ("Conv", "FusedConv", "QLinearConv", "Gemm", "MatMul")
 # What moves, scales and shifts the pixels; any other operator before a layer ends their path.
 AFFINE = frozenset((
-    "Add", "BatchNormalization", "Cast", "Concat", "DepthToSpace", "DequantizeLinear", "Div",
+    "Add", "BatchNormalization", "Cast", "Clip", "Concat", "DepthToSpace", "DequantizeLinear", "Div",
     "Dropout", "Expand", "Flatten", "Gather", "GatherND", "Identity", "Mul", "Neg", "Pad",
     "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sub", "Transpose",
     "Unsqueeze",
@@ -112,7 +112,7 @@ def _front_at(model: Any, node: Any, canvas: Canvas, name: str) -> Front:
     for weight in node.input[1:]:
         if weight and values.get(weight) is None:
             raise Unusable(f"its weight {weight} is not constant")
-    probe = probe_window(canvas.shape)
+    probe = probe_window(canvas)
     windows = probe, other_window(probe)
     try:
         before = onnx_to_torch(model, output=node.input[0], exact=True).double()

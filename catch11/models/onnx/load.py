@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
+from catch11.errors import ModelRefused
 from catch11.fronts.front import Front
-from catch11.models.answer import answers_of, choose
+from catch11.models.answer import answers_of, choose, first_line
 from catch11.models.files.sidecar import class_names, read_sidecar, sidecar_pipeline
 from catch11.models.frame import Model, local_file, move
 from catch11.models.onnx.convert import Unsupported, onnx_to_torch
 from catch11.models.onnx.file import graph_fingerprint, read_graph
 from catch11.models.onnx.front import find_onnx_front
 from catch11.models.onnx.run import Runtime
+
+NEAR = 0.05  # of the largest logit; what quantisation rounds away differs by hundredths
 
 
 def load(rest: str, *, device: str, allow_code: bool) -> Model:
@@ -24,14 +28,12 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     fingerprint = graph_fingerprint(spec, graph.model)
     facts = read_sidecar(path)
     canvas, prepare = sidecar_pipeline(facts)
+    if graph.runtime.whole and not (set(canvas.gain) == {255.0} and not any(canvas.offset)):
+        reason = "it takes pixels as whole numbers from 0 to 255, and the JSON beside it others"
+        raise ModelRefused(spec, reason, 'write {"input_range": [0, 255]} without mean and std')
     graph.output = choose(spec, graph.outputs, facts.get("output"))
     found = answers_of(spec, lambda values: {graph.output: graph.run(values)}, canvas)
-    notes: tuple[str, ...] = ()
-    module = None
-    try:
-        module = move(spec, onnx_to_torch(graph.model, output=graph.output), device)
-    except Unsupported as error:
-        notes = (str(error),)
+    module, notes = _in_torch(graph, canvas, device)
     return Model(
         name=path.stem,
         spec=spec,
@@ -46,6 +48,27 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
         output=found.output,
         alone=found.alone,
     )
+
+
+def _in_torch(
+    graph: "OnnxGraph", canvas: Canvas, device: str
+) -> tuple[nn.Module | None, tuple[str, ...]]:
+    """The graph in torch, in float32, where that answers a picture as the runtime does; else why not."""
+    windows = canvas.normalise(
+        torch.rand(1, *canvas.shape, generator=torch.Generator().manual_seed(9))
+    )
+    meant = graph.run(windows)
+    try:
+        module = onnx_to_torch(graph.model, output=graph.output).float()
+        with torch.no_grad():
+            off = (module(windows) - meant).abs().max()
+    except Unsupported as error:
+        return None, (str(error),)
+    except Exception as error:  # noqa: BLE001 - a stranger's graph may raise anything
+        return None, (f"torch does not run it ({first_line(error)}).",)
+    if not off <= NEAR * meant.abs().max():
+        return None, ("torch answers a picture otherwise than onnxruntime.",)
+    return move(graph.spec, module, device), ()
 
 
 class OnnxGraph:

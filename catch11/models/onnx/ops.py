@@ -106,8 +106,6 @@ for _name, _binary in {
     "Div": torch.div,
     "Pow": torch.pow,
     "MatMul": torch.matmul,
-    "Max": torch.maximum,
-    "Min": torch.minimum,
     "PRelu": lambda x, slope: torch.where(x < 0, x * slope, x),
 }.items():
     operator(_name)(lambda call, f=_binary: f(call.x, call.tensors[1]))  # type: ignore[misc]

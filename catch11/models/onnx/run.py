@@ -15,7 +15,10 @@ from catch11.models.answer import first_line
 from catch11.models.onnx.convert import Unsupported, onnx_to_torch
 from catch11.models.onnx.file import picture_input
 
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+_TYPES: dict[str, Any] = {
+    "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}  # fmt: skip
 
 
 class Runtime:
@@ -26,15 +29,21 @@ class Runtime:
         inputs = self.session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _TYPES:
             found = ", ".join(f"{one.name} {one.type}" for one in inputs) or "none"
-            raise ModelRefused(spec, f"it takes {found}, not one float tensor of pictures")
+            raise ModelRefused(spec, f"it takes {found}, not one tensor of pictures")
         self.outputs = {one.name: one.shape for one in self.session.get_outputs()}
         self.given, self.type = picture_input(graph), _TYPES[inputs[0].type]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes pixels as whole numbers from 0 to 255."""
+        return self.type is np.uint8
 
     def run(
         self, pixel_values: Float[Tensor, "batch channel height width"], output: str
     ) -> Float[Tensor, "batch ..."]:
         """What a tensor holds of windows; a graph of fixed batch size is run so many at a time."""
-        values = pixel_values.detach().cpu().numpy().astype(self.type)
+        values = pixel_values.detach().cpu().numpy()
+        values = (values.round().clip(0, 255) if self.whole else values).astype(self.type)
         if self.given.channels_last:
             values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
         step = self.given.batch or max(len(values), 1)

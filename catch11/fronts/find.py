@@ -1,5 +1,6 @@
 """Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.affine import Unusable
 from catch11.fronts.front import Front
-from catch11.fronts.held import Trial, held_front, other_window
+from catch11.fronts.held import Trial, held_front, leeway, other_window
 from catch11.fronts.layer import LAYERS, NORMS, Call
 
 # A submodule's attribute: it says itself that it brings each window to the window's own deviation.
@@ -49,10 +50,10 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
 
 def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -> Found:
     """As `find_front`, with the layer and what it was given, for those who change it."""
-    probe = probe_window(canvas.shape)
+    probe = probe_window(canvas)
     other = other_window(probe)
     calls, answer = _record(module, probe)
-    again, _ = _record(module, other)
+    again, moved = _record(module, other)
     scaled = any(getattr(part, OWN_SCALE, False) for part in module.modules())
     names = [call.name for call in calls if isinstance(call.layer, LAYERS)]
     if layer is not None and layer not in names:
@@ -71,7 +72,7 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
                 norm, seen = _normed(behind, one.made)
                 trials.append(Trial(probe=values, call=one, made=seen))
             front = held_front(trials, canvas, norm, scaled=scaled)
-            _check_only_reader(module, call, other, answer)
+            _check_only_reader(module, call, other, answer, moved)
             return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
         except Unusable as reason:
             tried.append((call.name, str(reason)))
@@ -85,12 +86,16 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
     raise NoFront(tried)
 
 
-def probe_window(shape: tuple[int, int, int]) -> Float[Tensor, "1 channel height width"]:
-    """Distinct values in [-1, 1] without structure; public, so a seeded generator will do."""
+def probe_window(canvas: Canvas) -> Float[Tensor, "1 channel height width"]:
+    """Distinct values without structure over what every channel makes of pixels from 0 to 1, so that
+    what a model clips is clipped here too; public, so a seeded generator will do."""
+    ends = [sorted((o, g + o)) for g, o in zip(canvas.gain, canvas.offset, strict=True)]
+    low, high = max(low for low, _ in ends), min(high for _, high in ends)
+    low, high = (low, high) if low < high else (-1.0, 1.0)
     generator = torch.Generator().manual_seed(11)
-    count = shape[0] * shape[1] * shape[2]
+    count = math.prod(canvas.shape)
     order = torch.randperm(count, generator=generator).double()
-    return (2.0 * order / count - 1.0).float().reshape(1, *shape)
+    return (low + (high - low) * (order + 0.5) / count).float().reshape(1, *canvas.shape)
 
 
 def _record(module: nn.Module, probe: Tensor) -> tuple[list[Call], Tensor]:
@@ -171,9 +176,16 @@ def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
 
 @torch.no_grad()
 def _anew(module: nn.Module, call: Call) -> Call:
-    """The call with what the layer puts out, which an activation behind it may have written over."""
-    with evaluating(module):
-        return replace(call, made=call.layer(call.given))
+    """The call with what the layer puts out, which an activation behind it may have written over.
+
+    Raises Unusable for a layer that does not run by itself.
+    """
+    given = call.given.to(call.layer.weight.dtype)  # type: ignore[arg-type]
+    try:
+        with evaluating(module):
+            return replace(call, made=call.layer(given).to(call.made.dtype))
+    except Exception as error:  # noqa: BLE001 - a stranger's layer may ask for more
+        raise Unusable(f"it does not run by itself ({type(error).__name__})") from None
 
 
 @torch.no_grad()
@@ -194,12 +206,19 @@ def _normed(norm: nn.Module | None, made: Tensor) -> tuple[nn.Module | None, Ten
     return (norm, plain) if same else (None, made)
 
 
-def _check_only_reader(module: nn.Module, call: Call, other: Tensor, clean: Tensor) -> None:
-    """Hold the layer's output and change the input: an output that moves has another source."""
+def _check_only_reader(
+    module: nn.Module, call: Call, other: Tensor, clean: Tensor, moved: Tensor
+) -> None:
+    """Hold the layer's output and change the input: an answer that moves, beside how far it moves
+    where nothing is held, has another source."""
     handle = call.layer.register_forward_hook(lambda *_: call.made.clone())
     try:
         held = run_probe(module, other)
     finally:
         handle.remove()
-    if held.shape != clean.shape or not torch.allclose(held, clean, rtol=1e-4, atol=1e-5):
-        raise Unusable("the input also reaches the output around it")
+    if held.shape == clean.shape == moved.shape:
+        held, clean, moved = held.float(), clean.float(), moved.float()
+        rounding = 4 * torch.finfo(clean.dtype).eps * clean.norm()
+        if (held - clean).norm() <= leeway(call.made) * (moved - clean).norm() + rounding:
+            return
+    raise Unusable("the input also reaches the output around it")

@@ -18,9 +18,11 @@ from catch11.fronts.affine import Unusable, positions
 from catch11.fronts.front import Front
 from catch11.fronts.layer import Call, as_image, front_of, one_tile_each
 
+
 # Of the response. TF32 rounds by 5e-4; a kernel misplaced at one border alone makes 2e-2.
-LEEWAY = {torch.bfloat16: 2e-2}
-_LEEWAY = 2e-3
+def leeway(made: Tensor) -> float:
+    """How far from what it is said to be a response of this precision may be, as a share."""
+    return 2e-2 if made.dtype == torch.bfloat16 else 2e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +38,10 @@ class Trial:
 def other_window(
     probe: Float[Tensor, "1 channel height width"],
 ) -> Float[Tensor, "1 channel height width"]:
-    """A second window of distinct values: another mean and deviation than the first in [-1, 1]."""
-    return ((probe.double() + 1.0) / 2.0).pow(3).float()
+    """A second window of distinct values in the range of the first: another mean and deviation."""
+    low, span = probe.double().min(), probe.double().max() - probe.double().min()
+    share = (probe.double() - low) / span
+    return (low + span * (share + share.pow(3)) / 2).float()
 
 
 def held_front(
@@ -51,7 +55,6 @@ def held_front(
 
     scaled: each window is known to be brought to its own deviation. Raises Unusable.
     """
-    leeway = LEEWAY.get(trials[0].made.dtype, _LEEWAY)
     if trials[0].call.layer is not trials[1].call.layer:
         raise Unusable("the model runs other layers on another picture")
     worst = 0.0
@@ -62,7 +65,7 @@ def held_front(
         if not scaled:
             _check_alike(fronts)
         off = _off(fronts, trials, canvas)
-        if off <= leeway:
+        if off <= leeway(trials[0].made):
             return fronts[0]
         worst = worst or off
     raise Unusable(_differs(trials[0].call.layer, worst, norm))
@@ -80,7 +83,7 @@ def check_kernel(name: str, layer: nn.Linear | nn.Conv2d | nn.Conv3d) -> None:
     off = float("inf")
     if made.shape == meant.shape:
         off = float((made - meant).norm() / meant.norm())
-    if not off <= LEEWAY.get(weight.dtype, _LEEWAY):
+    if not off <= leeway(weight):
         raise NoFront([(name, _differs(layer, off))])
 
 

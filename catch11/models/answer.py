@@ -48,9 +48,10 @@ def answers_of(spec: str, run: Run, canvas: Canvas, *, asked: str | None = None)
     """
     windows = torch.zeros(2, *canvas.shape)
     windows[1] = 2 * torch.rand(canvas.shape, generator=torch.Generator().manual_seed(7)) - 1
+    given = windows.clone()
     try:
         with torch.no_grad():
-            first, second = run(windows[:1]), run(windows[1:])
+            first, second, again = run(windows[:1]), run(windows[1:]), run(windows[1:])
     except Catch11Error:
         raise
     except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
@@ -60,15 +61,30 @@ def answers_of(spec: str, run: Run, canvas: Canvas, *, asked: str | None = None)
     output = choose(spec, {name: value.shape for name, value in first.items()}, asked)
     logits = first[output]
     if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 1:
-        raise ModelRefused(spec, f"its output is {tuple(logits.shape)}, not (1, classes)")
+        reason = f"its output is {tuple(logits.shape)}, not (1, classes)"
+        raise ModelRefused(spec, reason, "give a classifier, one row of logits a picture")
     if logits.shape[1] == 1:
         reason = "it answers with one number, so no class is the strongest"
         raise ModelRefused(spec, reason, "give a classifier, one logit a class")
     if not bool(torch.isfinite(logits).all()):
         raise ModelRefused(spec, "it answers a neutral picture with NaN or infinity")
+    if not torch.equal(windows, given):
+        reason = "it writes over the pictures that it is given"
+        raise ModelRefused(spec, reason, "compute on a copy, x - mean instead of x.sub_(mean)")
+    if not alike(again[output], second[output]):
+        reason = "it answers the same picture otherwise each time it is asked"
+        raise ModelRefused(spec, reason, "leave out what is drawn anew or kept from call to call")
     apart = torch.cat([logits, second[output]])
     return Answers(
         output=output, classes=logits.shape[1], alone=_alone(run, windows, apart, output)
+    )
+
+
+def alike(some: Tensor, others: Tensor) -> bool:
+    """Whether two answers differ by rounding only."""
+    some, others = some.float(), others.float()
+    return some.shape == others.shape and bool(
+        (some - others).abs().max() <= ALIKE * others.abs().max()
     )
 
 
@@ -79,10 +95,7 @@ def _alone(run: Run, windows: Tensor, apart: Tensor, output: str) -> bool:
             together = run(windows)[output]
     except Exception:  # noqa: BLE001 - a stranger's model may raise anything
         return True
-    if together.shape != apart.shape:
-        return True
-    off = (together.float() - apart.float()).abs().max()
-    return bool(off > ALIKE * apart.float().abs().max())
+    return not alike(together, apart)
 
 
 def choose(spec: str, shapes: Mapping[str, Sequence[object]], asked: str | None = None) -> str:

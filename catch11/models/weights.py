@@ -14,6 +14,10 @@ def check_weights(spec: str, module: nn.Module) -> None:
     for name, value in parameters.items():
         if value.is_meta:
             raise ModelRefused(spec, f"the weight {name} was not in the file")
+        if isinstance(value, nn.UninitializedParameter):
+            raise ModelRefused(
+                spec, f"the weight {name} has no size yet", "run it on a picture first"
+            )
     tensors = [*parameters.items(), *module.named_buffers()]
     # An attention mask kept as a buffer may hold -inf on purpose; NaN is never meant.
     bad = [

@@ -135,6 +135,42 @@ class Skip(nn.Module):
         return (self.one(x) + self.two(x)).mean((2, 3))
 
 
+class Shares(nn.Module):
+    """Reads its input twice, and answers with shares of many classes, each next to nothing."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.eyes = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 5)])
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat([eye(x).relu().mean((2, 3)) for eye in self.eyes], 1)).softmax(1)
+
+
+class Scaled(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+class Asking(nn.Module):
+    """Its layer asks for more than the picture."""
+
+    class Layer(nn.Conv2d):
+        def forward(self, input: Tensor, factor: float) -> Tensor:  # type: ignore[override]
+            return factor * super().forward(input)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = self.Layer(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x, 2.0).mean((2, 3))
+
+
 class Refused(NamedTuple):
     name: str
     net: Callable[[], nn.Module]
@@ -148,6 +184,10 @@ REFUSED = [
     Refused("pooled", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.avg_pool2d(x, 2)), "does not hold the window"),
     Refused("reflect pad", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")), "more than a constant"),
     Refused("no layers", lambda: nn.Flatten(), "it has no layers"),
+    Refused("two readers, many classes", lambda: Shares(20_000), "0: the input also reaches the output around it"),
+    Refused("two readers, faint answers", lambda: nn.Sequential(Skip(), Scaled(1e-6)), "one: the input also reaches"),
+    Refused("clipped within the pixels", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x.clamp(-1, 1.5)), "not the model's input"),
+    Refused("a layer of two inputs", Asking, r"layer: it does not run by itself \(TypeError"),
     Refused("blended dense", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.flatten(1).cumsum(1)), "not a rearrangement"),
 ]  # fmt: skip
 
@@ -199,6 +239,35 @@ def test_output_tensor_is_found() -> None:
             return {"score": x.mean((1, 2, 3))}
 
     assert run_probe(Wrapped(), torch.ones(2, 3, 4, 4)).tolist() == [1.0, 1.0]
+
+
+def test_the_sentence_shows_some_of_the_layers_that_were_tried() -> None:
+    deep = nn.Sequential(nn.InstanceNorm2d(3), *(nn.Conv2d(3, 3, 1) for _ in range(9)))
+    with pytest.raises(
+        NoFront, match="and 3 more; name one with --layer, or make a key for"
+    ) as caught:
+        find_front(deep, canvas_of(19, 17))
+    assert len(caught.value.tried) == 9
+
+
+def test_autocast_rounds_and_has_a_front() -> None:
+    """Layers are heard in bfloat16, and hold float32."""
+
+    class Auto(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return self.head(self.layer(x).relu().mean((2, 3))).float()
+
+    torch.manual_seed(0)
+    net = Auto().eval()
+    front = find_front(net, canvas_of(16, 20))
+    assert (front.geometry, front.layer) == ("patch", "layer")
+    plain = find_front(Net(net.layer, window=(16, 20)), canvas_of(16, 20))
+    assert torch.equal(front.weight, plain.weight)
 
 
 class Busy(nn.BatchNorm2d):

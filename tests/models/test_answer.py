@@ -230,6 +230,37 @@ def test_maps_of_a_model_asked_alone_are_of_every_window() -> None:
     assert not made(OfTheBatch(over="")).alone
 
 
+class Unsteady(nn.Module):
+    """Answers anew each time, counts its calls, or writes over what it is given."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.how, self.calls = Net(lambda f, z: z), how, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.how == "drawn":
+            x = nn.functional.dropout(x, 0.3, training=True)
+        if self.how == "written":
+            x.sub_(0.1)
+        answer: Tensor = self.net(x)
+        return answer + self.calls * torch.arange(5) if self.how == "counted" else answer
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ("drawn", "the same picture otherwise each time it is asked; leave out what is drawn anew"),
+        ("counted", "the same picture otherwise each time it is asked"),
+        ("written", "writes over the pictures that it is given; compute on a copy"),
+    ],
+)
+def test_unsteady_models_are_refused(how: str, match: str) -> None:
+    with pytest.raises(ModelRefused, match=match):
+        made(Unsteady(how))
+
+
 def test_a_model_that_fails_says_so() -> None:
     def fails(values: Tensor) -> dict[str, Tensor]:
         raise RuntimeError("no kernel")

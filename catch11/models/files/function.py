@@ -18,6 +18,7 @@ from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.answer import first_line, named_labels
 from catch11.models.canvases import canvas_prepare
+from catch11.models.files.program import layered
 from catch11.models.files.torch import fill
 from catch11.models.frame import Model
 from catch11.models.frame import finish as finish_module
@@ -58,6 +59,8 @@ def load(rest: str, *, device: str, allow_code: bool, finish: Finish | None = No
     if isinstance(getattr(made, "modality", None), str):
         return made
     module, canvas, labels = _parts(spec, made)
+    while isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+        module = inner  # of torch.compile, in which no layer can be heard
     if at:
         fill(spec, module, Path(weights).expanduser(), allow_code=allow_code)
     check_weights(spec, module)
@@ -76,7 +79,8 @@ def _picture_model(
     return finish_module(
         spec=spec,
         name=name,
-        module=module,
+        module=layered(module, canvas.shape),
+        fingerprint=module_fingerprint(module),
         canvas=canvas,
         prepare=canvas_prepare(canvas),
         labels=labels,

@@ -27,6 +27,27 @@ _NORMS: dict[int, type[nn.Module]] = {
 }
 
 
+def layered(module: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+    """A module as it takes float32 windows of that shape, its layers torch layers."""
+    module = _single(module, shape)
+    if isinstance(module, torch.jit.ScriptModule):
+        return layered_script(module.eval(), shape)
+    return layered_export(module) if isinstance(module, fx.GraphModule) else module
+
+
+def _single(module: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+    """The module in float32, where it was kept in another precision and so takes no such window."""
+    kinds = {one.dtype for one in module.parameters() if one.is_floating_point()}
+    if kinds <= {torch.float32}:
+        return module
+    try:
+        with torch.no_grad():
+            module(torch.zeros(1, *shape))
+    except RuntimeError:
+        return module.float()
+    return module
+
+
 def layered_export(module: fx.GraphModule) -> nn.Module:
     """An exported program's graph with its conv, linear and batch-norm operators as layers.
 

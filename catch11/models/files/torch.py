@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.answer import first_line
 from catch11.models.files.nets import ARCHITECTURES, recognise
-from catch11.models.files.program import layered_export, layered_script
+from catch11.models.files.program import layered
 from catch11.models.files.sidecar import class_names, read_sidecar, sidecar_pipeline
 from catch11.models.frame import Model, finish, local_file
 from catch11.models.weights import check_weights
@@ -33,14 +33,10 @@ def load(rest: str, *, device: str, allow_code: bool) -> Model:
     fingerprint = module_fingerprint(module)
     facts = read_sidecar(path)
     canvas, prepare = sidecar_pipeline(facts)
-    if isinstance(module, torch.jit.ScriptModule):
-        module = layered_script(module.eval(), canvas.shape)
-    elif isinstance(module, fx.GraphModule):
-        module = layered_export(module)
     return finish(
         spec=spec,
         name=path.stem,
-        module=module,
+        module=layered(module, canvas.shape),
         canvas=canvas,
         prepare=prepare,
         fingerprint=fingerprint,

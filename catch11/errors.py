@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+_SHOWN = 6  # of the layers tried, in the sentence; `tried` holds them all
+
 
 class Catch11Error(Exception):
     """Base of every error this package raises on purpose; its text is one clear sentence. It goes from process to
@@ -36,10 +38,12 @@ class NoFront(Catch11Error, ValueError):
 
     def __init__(self, tried: Sequence[tuple[str, str]]) -> None:
         self.tried = tuple(tried)
-        rows = "; ".join(f"{layer}: {why}" for layer, why in tried) or "it has no layers"
+        rows = "; ".join(f"{layer}: {why}" for layer, why in tried[:_SHOWN]) or "it has no layers"
+        rows += f"; and {len(tried) - _SHOWN} more" if len(tried) > _SHOWN else ""
         super().__init__(
             "the model has no usable front (a dense, patch or convolution layer that is the first "
-            f"map of its input); tried {rows}; name one with --layer."
+            f"map of its input); tried {rows}; name one with --layer, or make a key for --method deep "
+            "alone with --layer none."
         )
 
 
@@ -50,8 +54,8 @@ class EmptySubspace(Catch11Error, ValueError):
         low = ", ".join(f"{s:.3g}" for s in smallest[:6])
         super().__init__(
             f"the insensitive subspace is empty: the rule {rule} admits no direction; the smallest "
-            f"singular values are {low} and the largest is {largest:.3g}; loosen the rule or use "
-            "--method deep."
+            f"singular values are {low} and the largest is {largest:.3g}; loosen the rule, or make a key "
+            "for --method deep alone with --layer none."
         )
 
 

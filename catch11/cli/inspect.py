@@ -25,7 +25,10 @@ def inspect(
         Path | None, typer.Option(metavar="FILE", help="Draw the spectrum as .png, .svg or .pdf.")
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The front's layer, if not the found one.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The front's layer, if not the found one; none: none at all."
+        ),
     ] = None,
     device: Device = "cpu",
     allow_code: AllowCode = False,

@@ -65,7 +65,7 @@ def key(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The front's layer, where it should not be found.",
+            help="The front's layer, where it should not be found; none: a key for --method deep alone.",
             rich_help_panel=MORE,
         ),
     ] = None,
@@ -116,7 +116,8 @@ def key(
     if "psnr" in facts:
         view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
     why = "keep it, and show it to nobody; next, what a release would be:"
-    needs = ["--model", model] if named(made.modality).reader(made) else []
+    needs = ["--model", model] if named(made.modality).reader(made) or made.front.blind else []
+    needs += ["--method", "deep"] if made.front.blind else []
     words = ("recode", "SRC", "DST", "--key", output, *needs, "--dry-run")
     view += next_view(why, *words)
     return Answer(facts=facts, view=view)
@@ -140,6 +141,6 @@ def key_facts(made: Any) -> dict[str, Any]:
         "rule": str(made.rule),
         "dimension": made.subspace.dimension,
         "ambient": made.subspace.ambient,
-        **({"psnr": usual_psnr(made)} if made.modality == IMAGE else {}),
+        **({"psnr": usual_psnr(made)} if made.modality == IMAGE and not made.front.blind else {}),
         "canvas": made.canvas.to_dict(),
     }

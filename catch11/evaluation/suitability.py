@@ -95,6 +95,8 @@ def suitability(model: Model, *, layer: str | None = None) -> Suitability:
         key = key_of(front, canvas=model.canvas, rule=rule)
     except EmptySubspace:
         return blank
+    if front.blind:
+        return blank
     psnr, shift = _reached(key)
     return replace(
         blank, dimension=key.subspace.dimension, psnr=psnr, shift=shift, coarse=_coarse(key)

@@ -1,6 +1,7 @@
 """Front: a model's first linear map with its preprocessing folded in, acting on pixels in [0, 1]."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from catch11.errors import InvalidArgument
 Geometry = Literal["dense", "patch", "conv", "tokens"]
 
 DRIFT = 0.25  # relative distance of two fronts up to which one descends from the other
+NO_LAYER = "none"  # the name of a front that is the input itself
 _PROJECTIONS = 16
 _GRID = 2.0**12
 
@@ -53,6 +55,11 @@ class Front:
 
     def __repr__(self) -> str:
         return f"Front({self.layer!r}, {self.geometry}, weight {tuple(self.weight.shape)}, window {self.shape})"
+
+    @property
+    def blind(self) -> bool:
+        """Whether it is the input itself, of which nothing is unseen; see `input_front`."""
+        return self.layer == NO_LAYER
 
     @property
     def tiled(self) -> bool:
@@ -151,6 +158,20 @@ class Front:
         pixels = self.shape[0] * self.shape[1] * self.shape[2]
         unit = torch.eye(pixels, dtype=torch.float64).reshape(pixels, *self.shape)
         return self.apply(unit).flatten(1).T
+
+
+def input_front(shape: tuple[int, int, int], *, geometry: Geometry = "patch") -> Front:
+    """The input itself in place of a layer, for keys of models in which no layer reads it.
+
+    geometry: "patch" of windows, "tokens" of embeddings, "dense" of the rows of a table.
+    """
+    patch = geometry == "patch"
+    size = shape[0] if patch else math.prod(shape)
+    weight = torch.eye(size, dtype=torch.float64)
+    return Front(
+        geometry=geometry, weight=weight[:, :, None, None] if patch else weight,
+        bias=torch.zeros(size, dtype=torch.float64), neutral=(0.0,) * shape[0], shape=shape, layer=NO_LAYER,
+    )  # fmt: skip
 
 
 def conv_front(

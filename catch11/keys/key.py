@@ -14,7 +14,7 @@ from catch11.crypto.stream import KeyedStream, keyed_stream
 from catch11.errors import Catch11Error, InvalidArgument, KeyMismatch
 from catch11.fronts.find import find_front
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.fronts.front import Front
+from catch11.fronts.front import NO_LAYER, Front
 from catch11.keys.authorized import Authorized, is_private, modality_read
 from catch11.kinds import IMAGE
 from catch11.subspaces.conv import conv_subspace
@@ -100,13 +100,21 @@ class Key:
         A key made with a layer of its own is held against that layer.
         """
         try:
-            self.check_front(model.front(), model.canvas)
+            self.check_front(model.front(NO_LAYER if self.front.blind else None), model.canvas)
         except KeyMismatch as mismatch:
             try:
                 named = model.front(self.front.layer)
             except Catch11Error:
                 raise mismatch from None
             self.check_front(named, model.canvas)
+
+    def check_unseen(self) -> None:
+        """Raises InvalidArgument for a key that leaves nothing unseen, for a method that needs some."""
+        if self.front.blind:
+            raise InvalidArgument(
+                "key", expected="a key of a layer", found="one made with --layer none",
+                remedy="nothing is unseen with it: recode with --method deep and --model MODEL",
+            )  # fmt: skip
 
     def check_model(self, model: nn.Module | Authorized) -> None:
         """Raises KeyMismatch unless the key was built from exactly these weights.
@@ -154,7 +162,8 @@ def build_key(
     At most one rule: energy (a share of the front's energy), tau (largest singular value),
     cumulative (sum of singular values: the paper's Definition 1) or rank (directions); see
     `default_rule`.
-    layer: the front, where it should not be found. secret: 32 bytes, drawn from the operating
+    layer: the front, where it should not be found; "none" makes a key for deep recoding alone, which
+    leaves nothing unseen and asks nothing of a first layer. secret: 32 bytes, drawn from the operating
     system when not given. private: whether the model is a personalised copy; a loaded model knows,
     a torch module does not, and counts as none. Raises NoFront, EmptySubspace, InvalidArgument.
     """
@@ -166,6 +175,9 @@ def build_key(
     else:
         canvas = model.canvas if canvas is None else canvas
         front, name, modality = model.front(layer), model.fingerprint, model.modality
+    if front.blind and rule is not None:
+        expected = "no rule beside it, as nothing is unseen"
+        raise InvalidArgument("layer", expected=expected, found=f"{layer} and {rule}")
     chosen = default_rule(front) if rule is None else rule
     copied = is_private(model) if private is None else private
     return key_of(
@@ -232,6 +244,8 @@ def one_rule(
 def default_rule(front: Front) -> Rule:
     """Energy 5e-4 where a tile has more pixels than outputs, so that there is an exact null space;
     1e-3 for full-rank tiles, 1e-4 for overlapping convolutions; a sixth of a token's directions."""
+    if front.blind:
+        return Rule(kind="tau", value=0.0)
     if not front.tiled:
         return DEFAULT_RULE_CONV
     if front.tokenwise:

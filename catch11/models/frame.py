@@ -17,7 +17,7 @@ from catch11.canvas.frame import Canvas
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor, named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.fronts.front import Front
+from catch11.fronts.front import NO_LAYER, Front, input_front
 from catch11.models.answer import Picked, answers_of, first_line
 from catch11.models.canvases import Prepare
 
@@ -159,7 +159,12 @@ class Model:
         return torch.tensor(said, dtype=torch.int64)
 
     def front(self, layer: str | None = None) -> Front:
-        """The model's first linear map in pixel units. Raises NoFront, naming every layer tried."""
+        """The model's first linear map in pixel units; with layer "none" the pixels themselves.
+
+        Raises NoFront, naming every layer tried.
+        """
+        if layer == NO_LAYER:
+            return input_front(self.canvas.shape)
         if self.graph is not None:
             return self.graph.front(self.canvas, layer=layer)
         assert self.module is not None

@@ -1,7 +1,11 @@
 """Depths of a model worth looking at: its front, and blocks evenly spaced behind it."""
 
+from contextlib import suppress
+
 from torch import nn
 
+from catch11.errors import NoFront
+from catch11.fronts.front import NO_LAYER
 from catch11.models.frame import Model
 
 SHOWN = 6
@@ -24,7 +28,9 @@ def stages(model: Model, *, shown: int = SHOWN) -> dict[str, nn.Module]:
         for name, chain in outer
         for child, part in chain.named_children()
     ]
-    front = model.front().layer
+    front = NO_LAYER
+    with suppress(NoFront):
+        front = model.front().layer
     rest = [block for block in blocks if block[0] != front]
     places = sorted({round(i * (len(rest) - 1) / max(1, shown - 2)) for i in range(shown - 1)})
     first = {name: part for name, part in module.named_modules() if name == front}

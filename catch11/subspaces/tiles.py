@@ -159,7 +159,7 @@ class TileSubspace:
 def tile_subspace(front: Front, rule: Rule) -> TileSubspace:
     """The insensitive subspace of a dense or patch front. Raises EmptySubspace with the spectrum."""
     values, vectors = spectrum(front.weight.flatten(1))
-    inside = rule.count(values)
+    inside = 0 if front.blind else rule.count(values)
     kept = values.numel() - inside
     if kept > vectors.shape[1]:
         # A rank below the null space's own: of its directions only `inside` may be used.

@@ -21,7 +21,7 @@ from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument, ModelRefused
 from catch11.fronts.find import find_front, first_tensor, named_tensors
 from catch11.fronts.fingerprint import module_fingerprint
-from catch11.fronts.front import Front
+from catch11.fronts.front import NO_LAYER, Front, input_front
 from catch11.modalities.table.net import Perceptron
 from catch11.modalities.table.recoder import TABLE, Cells
 from catch11.models.answer import Picked, answers_of, indices, named_labels
@@ -141,7 +141,10 @@ class TableModel:
             return torch.cat([self.forward(part).float().cpu() for part in rows.split(4096)])
 
     def front(self, layer: str | None = None) -> Front:
-        """The first Linear, on a row held as a window one pixel high. Raises NoFront."""
+        """The first Linear, on a row held as a window one pixel high; with layer "none" the row itself.
+        Raises NoFront."""
+        if layer == NO_LAYER:
+            return input_front(self.canvas.shape, geometry="dense")
         return find_front(_Window(self.module), self.canvas, layer=layer)
 
 

@@ -135,6 +135,7 @@ class SpectralRowRecoder(Recoder[Tensor]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.key.check_unseen()
         if not -60.0 <= self.psnr <= 100.0:
             raise InvalidArgument("psnr", expected="-60 to 100 dB", found=self.psnr)
 

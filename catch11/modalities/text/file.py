@@ -11,7 +11,7 @@ from torch import nn
 from catch11.errors import ModelRefused
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.modalities.text.model import Pooling, TextModel
-from catch11.models.answer import named_labels
+from catch11.models.answer import alike, named_labels
 from catch11.models.frame import move
 from catch11.models.hub.transformers import (
     call_loader,
@@ -55,6 +55,7 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
         AutoConfig,
         AutoModel,
         AutoModelForSequenceClassification,
+        AutoModelForTextEncoding,
         AutoTokenizer,
     )
 
@@ -62,8 +63,13 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
     config = call_loader(spec, AutoConfig.from_pretrained, rest, allow_code=allow_code)
     if not reads_text(config.to_dict()):
         raise ModelRefused(spec, "it is not a text encoder")
-    head = any(str(name).endswith(_HEAD) for name in config.architectures or ())
-    auto = AutoModelForSequenceClassification if head else AutoModel
+    named = " ".join(map(str, config.architectures or ()))
+    head, encoder = (
+        _HEAD in named,
+        named.endswith("EncoderModel"),
+    )  # of a net that has a decoder too
+    bare = AutoModelForTextEncoding if encoder else AutoModel
+    auto = AutoModelForSequenceClassification if head else bare
     module, info = read_weights(spec, auto.from_pretrained, rest, allow_code=allow_code)
     if head:
         check_one_class(spec, config)
@@ -78,7 +84,7 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
     check_weights(spec, module)
     tokenizer = call_loader(spec, AutoTokenizer.from_pretrained, rest, allow_code=allow_code)
     module = move(spec, module, device)
-    _check_runs(spec, module, device)
+    alone = _alone(spec, module, config, device)
     pooling, normalise = _pooling(spec, rest)
     return TextModel(
         name=Path(rest).name or rest,
@@ -91,6 +97,7 @@ def load_text(spec: str, *, device: str = "cpu", allow_code: bool = False) -> Te
         pooling=pooling,
         normalise=normalise,
         device=device,
+        alone=alone,
     )
 
 
@@ -102,18 +109,35 @@ def _drop_pooler(module: nn.Module, info: dict[str, Any]) -> None:
         info["missing_keys"] = []
 
 
-def _check_runs(spec: str, module: nn.Module, device: str) -> None:
-    """Raises ModelRefused for a model that takes no embeddings."""
+def _alone(spec: str, module: nn.Module, config: Any, device: str) -> bool:
+    """Whether padding changes what a model answers. Raises ModelRefused for one that takes no
+    embeddings, or answers them otherwise than the words that they are of."""
     try:
-        width = int(module.get_input_embeddings().weight.shape[1])  # type: ignore[operator]
+        table: Any = module.get_input_embeddings()  # type: ignore[operator]
+        blank = getattr(config, "pad_token_id", None) or 0
+        ids = (blank + torch.arange(1, 5, device=device)[None]) % len(table.weight)
+        mask = torch.ones_like(ids)
         with torch.no_grad():
-            module(
-                inputs_embeds=torch.zeros(1, 2, width, device=device),
-                attention_mask=torch.ones(1, 2, dtype=torch.long, device=device),
-            )
+            worded, embeds = module(input_ids=ids, attention_mask=mask), table(ids)
+            plain = _said(module(inputs_embeds=embeds, attention_mask=mask))
     except Exception as error:  # noqa: BLE001 - a stranger's model may raise anything
         text = " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
         raise ModelRefused(spec, f"it does not run on embeddings ({text})") from None
+    if not alike(plain, _said(worded)):
+        raise ModelRefused(spec, "it answers embeddings otherwise than the words that they are of")
+    longer, room = nn.functional.pad(embeds, (0, 0, 0, 3)), nn.functional.pad(mask, (0, 3))
+    try:
+        with torch.no_grad():
+            padded = _said(module(inputs_embeds=longer, attention_mask=room))
+    except Exception:  # noqa: BLE001 - a stranger's model may raise anything
+        return True
+    return not alike(padded if padded.dim() < 3 else padded[:, : ids.shape[1]], plain)
+
+
+def _said(out: Any) -> torch.Tensor:
+    """The logits, or the last states."""
+    said: torch.Tensor = out.logits if hasattr(out, "logits") else out[0]
+    return said
 
 
 def _pooling(spec: str, rest: str) -> tuple[Pooling, bool]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.canvas.plain import strip_canvas
 from catch11.errors import InvalidArgument, NoFront
-from catch11.fronts.front import Front
+from catch11.fronts.front import NO_LAYER, Front, input_front
 from catch11.fronts.held import check_kernel
 from catch11.modalities.text.recoder import TEXT, pad
 
@@ -49,7 +49,8 @@ class TextModel:
 
     Its answer is the logits of its head or, without one, the pooled sentence embedding. labels:
     one a logit, empty without a head. normalise: whether the sentence embedding has length 1.
-    longest: tokens it has room for. special: ids that no word has.
+    longest: tokens it has room for. special: ids that no word has. alone: whether it is asked one
+    document at a time, since it answers a padded one otherwise: a head that reads the last token.
     """
 
     modality: ClassVar[str] = TEXT
@@ -64,6 +65,7 @@ class TextModel:
     pooling: Pooling = "mean"
     normalise: bool = False
     device: str = "cpu"
+    alone: bool = False
 
     def __repr__(self) -> str:
         kind = f"{len(self.labels)} classes" if self.labels else f"{self.pooling} pooling"
@@ -129,6 +131,13 @@ class TextModel:
         types: Int[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch answer"]:
         """Logits, or the sentence embedding; differentiable in `embeds`."""
+        if self.alone and not (len(mask) == 1 and mask.all()):
+            rows = [slice(row, row + 1) for row in range(len(mask))]
+            kinds = [None if types is None else types[row][:, mask[row][0]] for row in rows]
+            cut = [(embeds[row][:, mask[row][0]], mask[row][:, mask[row][0]]) for row in rows]
+            return torch.cat(
+                [self.answer(*one, kind) for one, kind in zip(cut, kinds, strict=True)]
+            )
         out = self._run(embeds, mask, types)
         if self.labels:
             return out.logits
@@ -195,10 +204,14 @@ class TextModel:
         """The token front: query, key and value of the first block, one above the other.
 
         layer "attention" (or None) is the projection alone, as the paper takes it; "normalised"
-        has the gain and the centring of the LayerNorm before it folded in. Raises NoFront.
+        has the gain and the centring of the LayerNorm before it folded in; "none" is the embeddings
+        themselves. Raises NoFront.
         """
+        if layer == NO_LAYER:
+            return input_front(self.canvas.shape, geometry="tokens")
         if layer not in (None, ATTENTION, NORMALISED):
-            raise InvalidArgument("layer", expected=f"{ATTENTION} or {NORMALISED}", found=layer)
+            expected = f"{ATTENTION}, {NORMALISED} or {NO_LAYER}"
+            raise InvalidArgument("layer", expected=expected, found=layer)
         name, weight, bias = self._projection()
         if layer == NORMALISED:
             gain = dict(self._norm()[1].named_parameters())["weight"].detach().double().cpu()
@@ -219,10 +232,11 @@ class TextModel:
         if not found:
             raise NoFront([("attention", "no query, key and value projections were found")])
         name, rows = next(iter(found.items()))
+        for row in rows:
+            if row.in_features != self.width:
+                reason = f"it reads {row.in_features} features and the embeddings have {self.width}"
+                raise NoFront([(name, reason)])
         weight = torch.cat([row.weight.detach().double().cpu() for row in rows])  # type: ignore[operator]
-        if weight.shape[1] != self.width:
-            reason = f"it reads {weight.shape[1]} features and the embeddings have {self.width}"
-            raise NoFront([(name, reason)])
         for row in rows:
             assert isinstance(row, nn.Linear)
             check_kernel(name, row)

@@ -122,6 +122,7 @@ class SpectralTokens(Recoder[Passages]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.key.check_unseen()
         if not self.psnr >= -80.0:
             raise InvalidArgument("psnr", expected="-80 dB or more", found=self.psnr)
 

@@ -53,6 +53,7 @@ class SpectralRecoder(Recoder[Tensor]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.key.check_unseen()
         if not 0.0 <= self.psnr <= 100.0:
             raise InvalidArgument("psnr", expected="0 to 100 dB", found=self.psnr)
         check_noise(self.noise)

@@ -6,6 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import (
+    BertModel,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    MobileBertConfig,
+    MobileBertModel,
+    T5Config,
+    T5EncoderModel,
+)
 
 from catch11.errors import InvalidArgument, ModelRefused, NoFront
 from catch11.modalities.known import modality_of
@@ -13,7 +22,7 @@ from catch11.modalities.text import file
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
 from catch11.modalities.text.recoder import pad
-from tests.text_world import save_text_model, sentence_transformer
+from tests.text_world import save_text_model, sentence_transformer, tokenizer
 
 KINDS = ("bert", "roberta", "distilbert")
 
@@ -38,6 +47,74 @@ def test_padding_changes_nothing(model: TextModel) -> None:
     ]
     together = model.answers(rows)
     assert torch.allclose(together[0], model.answers(rows[:1])[0], atol=1e-5)
+
+
+def test_a_head_that_reads_the_last_token_is_asked_alone(tmp_path: Path) -> None:
+    """A decoder's head answers a padded document by its padding, where it is given embeddings."""
+    folder = tmp_path / "decoder"
+    words = len(tokenizer(folder))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=words, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=40, pad_token_id=0, id2label=dict(enumerate("abc")),
+    )  # fmt: skip
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer(folder).save_pretrained(folder)
+    model = load_text(str(folder))
+    assert model.alone
+    rows = [model.encode(text) for text in ("a man", "the old dog eats the red food .", "two")]
+    made = model.answers([model.embed(row) for row in rows])
+    with torch.no_grad():
+        for row, answer in zip(rows, made, strict=True):
+            meant = model.module(input_ids=torch.tensor([row.ids])).logits[0]
+            torch.testing.assert_close(answer, meant)
+    passages = [model.embed(row).requires_grad_() for row in rows]
+    logits = model.answer(*pad(passages))
+    assert torch.autograd.grad(logits.sum(), passages[1])[0].abs().sum() > 0
+
+
+def test_an_encoder_saved_without_its_decoder_is_one(tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    config = T5Config(
+        vocab_size=len(tokenizer(folder)), d_model=16, d_kv=8, d_ff=24, num_layers=1, num_heads=2
+    )
+    T5EncoderModel(config).save_pretrained(folder)
+    tokenizer(folder).save_pretrained(folder)
+    model = load_text(str(folder))
+    assert model.front().weight.shape == (48, 16)
+    assert not model.alone
+
+
+def test_projections_of_other_widths_are_no_front(tmp_path: Path) -> None:
+    """MobileBERT's value reads wider rows than its query; a key with no layer still serves deep."""
+    folder = tmp_path / "mobile"
+    config = MobileBertConfig(
+        vocab_size=len(tokenizer(folder)), hidden_size=16, embedding_size=16, intra_bottleneck_size=8,
+        num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_feedforward_networks=1,
+        key_query_shared_bottleneck=True, use_bottleneck=True,
+    )  # fmt: skip
+    MobileBertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    tokenizer(folder).save_pretrained(folder)
+    model = load_text(str(folder))
+    with pytest.raises(NoFront, match="it reads 8 features and the embeddings have 16"):
+        model.front()
+    assert model.front("none").weight.shape == (16, 16)
+
+
+def test_embeddings_answered_otherwise_than_words_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_text_model(tmp_path)
+    plain = BertModel.forward
+
+    def louder(self: Any, *given: Any, inputs_embeds: Any = None, **more: Any) -> Any:
+        if inputs_embeds is not None:
+            inputs_embeds = 2 * inputs_embeds + 1
+        return plain(self, *given, inputs_embeds=inputs_embeds, **more)
+
+    monkeypatch.setattr(BertModel, "forward", louder)
+    with pytest.raises(ModelRefused, match="answers embeddings otherwise than the words"):
+        load_text(str(folder))
 
 
 def test_the_front_is_the_first_blocks_projections(model: TextModel) -> None:
@@ -77,7 +154,7 @@ def test_a_normalised_front_does_not_see_a_shift(model: TextModel) -> None:
 
 
 def test_layers_of_another_name_are_refused(model: TextModel) -> None:
-    with pytest.raises(InvalidArgument, match="layer: expected attention or normalised"):
+    with pytest.raises(InvalidArgument, match="layer: expected attention, normalised or none"):
         model.front("pooler")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def net() -> nn.Module:
     return nn.Sequential(patch, nn.ReLU(), nn.Flatten(), nn.Linear(96, 5)).eval()
 
 
-KEPT: dict[str, Callable[[nn.Module], nn.Module]] = {
+KEPT: dict[str, Callable[[nn.Module], Any]] = {
     "half": lambda n: n.half(),
     "bfloat16": lambda n: n.bfloat16(),
     "double": lambda n: n.double(),
@@ -60,5 +61,7 @@ def load_plain(monkeypatch: pytest.MonkeyPatch) -> Model:
 def test_a_weight_without_a_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     lazy = nn.Sequential(nn.LazyConv2d(4, 4), nn.Flatten(), nn.LazyLinear(3))
     monkeypatch.setattr(f"{__name__}.made", lambda: build(lazy), raising=False)
-    with pytest.raises(ModelRefused, match=r"weight 0\.weight has no size yet; run it on a picture"):
+    with pytest.raises(
+        ModelRefused, match=r"weight 0\.weight has no size yet; run it on a picture"
+    ):
         load_picture_model(f"py:{__name__}:made")

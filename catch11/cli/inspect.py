@@ -7,7 +7,7 @@ import typer
 
 from catch11.cli.frame import Answer, command
 from catch11.cli.key import key_facts
-from catch11.cli.options import SPEC, AllowCode, Device, is_encrypted, open_key, open_model
+from catch11.cli.options import SPEC, AllowCode, Device, is_encrypted, open_key
 from catch11.cli.views import rows_view, sparkline
 from catch11.errors import InvalidArgument
 
@@ -53,15 +53,22 @@ def inspect(
 
     if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
         raise InvalidArgument("plot", expected="a file .png, .svg or .pdf", found=plot.name)
-    model = open_model(target, device=device, allow_code=allow_code)
+    from catch11.modalities.load import load_model
+
+    model = load_model(target, device=device, allow_code=allow_code)
+    if model.modality == "table":
+        raise InvalidArgument(
+            "TARGET", expected="a model of pictures, sounds or texts", found="one of tables",
+            remedy="key says how many directions of a row are unseen",
+        )  # fmt: skip
     found = suitability(model, layer=layer)
     if plot is not None:
         draw_spectrum(found, plot)
-    return _suitability(found, model.held)
+    return _suitability(found, model)
 
 
-def _suitability(found: "Suitability", held: str) -> Answer:
-    front = found.front
+def _suitability(found: "Suitability", model: Any) -> Answer:
+    front, held = found.front, model.held
     facts = {
         "model": found.model,
         "held": held,
@@ -83,12 +90,12 @@ def _suitability(found: "Suitability", held: str) -> Answer:
         "model": found.model,
         "held": held,
         "front": f"{front.layer} ({front.geometry}, {_by(front.weight.shape)})",
-        "window": f"{_by(front.shape)} pixels",
+        "window": f"{_by(front.shape)} {'samples' if model.canvas.sound else 'features' if front.tokenwise else 'pixels'}",
         "unseen": f"{found.dimension:,} of {found.ambient:,} directions ({share:.0%}), {found.rule}",
         "spectrum": f"{sparkline(found.spectrum)}  largest {found.spectrum[-1]:.3g}",
     }
     if found.psnr is not None:
-        rows["strength"] = f"{found.psnr:.1f} dB PSNR in 8-bit files, front shift {found.shift:.3f}"
+        rows["strength"] = f"{found.psnr:.1f} dB PSNR in files, front shift {found.shift:.3f}"
     rows["verdict"] = f"{found.verdict}: {found.advice}"
     return Answer(facts=facts | {"spectrum": list(found.spectrum)}, view=rows_view(rows))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from catch11.canvas.frame import Canvas
 from catch11.copies.scramble import Scramble
 from catch11.errors import InvalidArgument
-from catch11.fronts.affine import Reading, patch_order, positions, read_channels
+from catch11.fronts.affine import Reading, Unusable, patch_order, positions, read_channels
 from catch11.fronts.find import Found
 from catch11.fronts.front import Front
 from catch11.fronts.layer import as_image, one_tile_each
@@ -49,6 +49,8 @@ def site_of(found: Found, canvas: Canvas) -> Site:
     layer, given = found.call.layer, found.call.given
     if not found.front.tiled:
         raise refusal(_why_not(found.front))
+    if found.front.layer != found.call.name:
+        raise refusal(f"several layers read its input, {found.front.layer}")
     probe = found.probe.to(given)
     if isinstance(layer, nn.Linear) or one_tile_each(found.call):
         vectors = given if isinstance(layer, nn.Linear) else as_image(given).flatten(1)
@@ -62,7 +64,10 @@ def site_of(found: Found, canvas: Canvas) -> Site:
         )  # fmt: skip
         places = order.argsort()  # feature of each place of the tile, in the model's channel order
     else:
-        tile, reading = found.front.kernel, read_channels(as_image(given), probe)
+        try:
+            tile, reading = found.front.kernel, read_channels(as_image(given), probe)
+        except Unusable as reason:
+            raise refusal(f"of its first layer {reason}") from None
         places = torch.arange(len(reading.source) * tile[0] * tile[1])
     return _by_pixels(tile, places.cpu(), reading, canvas)
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from catch11.data.fields import random_fields
 from catch11.errors import EmptySubspace
 from catch11.fronts.front import Front
+from catch11.keys.authorized import Authorized
 from catch11.keys.key import Key, default_rule, key_of
 from catch11.lab import needed
-from catch11.models.frame import Model
 from catch11.recoding.frame import Recoded
 from catch11.recoding.spectral.recoder import SpectralRecoder
+from catch11.recoding.windows import usual_format
 from catch11.subspaces.conv import ConvSubspace
 from catch11.subspaces.rule import Rule, spectrum
 
@@ -75,11 +76,11 @@ class Suitability:
         if not self.front.tiled or (self.coarse or 0.0) < COARSE:
             why = "what it does not see is fine texture that other models hardly see either"
         else:
-            why = f"no more than {self.psnr:.0f} dB fits into 8-bit pictures at no loss"
+            why = f"no more than {self.psnr:.0f} dB fits into a file at no loss"
         return f"Weak for --method spectral: {why}; {deep}."
 
 
-def suitability(model: Model, *, layer: str | None = None) -> Suitability:
+def suitability(model: Authorized, *, layer: str | None = None) -> Suitability:
     """Measure one model. Raises NoFront where no linear map reads the input."""
     front = model.front(layer)
     rule = default_rule(front)
@@ -95,8 +96,8 @@ def suitability(model: Model, *, layer: str | None = None) -> Suitability:
         key = key_of(front, canvas=model.canvas, rule=rule)
     except EmptySubspace:
         return blank
-    if front.blind:
-        return blank
+    if front.blind or front.tokenwise:  # an encoder also sees rows around the front
+        return replace(blank, dimension=key.subspace.dimension)
     psnr, shift = _reached(key)
     return replace(
         blank, dimension=key.subspace.dimension, psnr=psnr, shift=shift, coarse=_coarse(key)
@@ -110,7 +111,9 @@ def _reached(key: Key) -> tuple[float | None, float | None]:
     made: dict[float, Recoded[Tensor]] = {}
 
     def small(strength: float) -> bool:
-        made[strength] = SpectralRecoder(key, psnr=strength)(windows)
+        made[strength] = SpectralRecoder(key, psnr=strength, format=usual_format(key.canvas))(
+            windows
+        )
         return max(made[strength].front_shift) <= SHIFT
 
     place = bisect_left(STRENGTHS, True, key=small)
@@ -135,7 +138,8 @@ def _left(noise: Tensor) -> float:
     """The share of energy that a blur of one pixel leaves."""
     gaussian_blur2d = needed("kornia.filters").gaussian_blur2d
 
-    blurred = gaussian_blur2d(noise, (7, 7), (1.0, 1.0), border_type="circular")
+    size = tuple(7 if side >= 7 else 1 for side in noise.shape[2:])  # of a sound one row
+    blurred = gaussian_blur2d(noise, size, (1.0, 1.0), border_type="circular")
     return float(blurred.square().sum() / noise.square().sum())
 
 

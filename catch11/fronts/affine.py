@@ -34,7 +34,7 @@ def read_channels(given: Tensor, probe: Tensor) -> Reading:
     for top in range(more_rows + 1):
         for left in range(more_columns + 1):
             inner = given[0, :, top : top + height, left : left + width].double()
-            matched = _match(inner.flatten(1), probe[0].double().flatten(1))
+            matched = match_rows(inner.flatten(1), probe[0].double().flatten(1))
             if matched is not None:
                 if not _constant_around(given[0], top, left, height, width):
                     raise Unusable("the model pads its input with more than a constant")
@@ -52,9 +52,11 @@ def _constant_around(given: Tensor, top: int, left: int, height: int, width: int
     return bool((ring == ring[:, :1]).all())
 
 
-def _match(
+def match_rows(
     given: Float[Tensor, "to pixel"], probe: Float[Tensor, "from pixel"]
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]] | None:
+    """For each row given the row of the probe that it is an affine image of, with gain and offset;
+    None where one is of none."""
     source, gain, offset = [], [], []
     centred = probe - probe.mean(1, keepdim=True)
     for row in given:

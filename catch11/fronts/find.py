@@ -1,9 +1,10 @@
 """Find the front of a torch model: run it on a probe and see which layer reads the input itself."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from catch11.fronts.affine import Unusable
 from catch11.fronts.front import Front
 from catch11.fronts.held import Trial, held_front, leeway, other_window
 from catch11.fronts.layer import LAYERS, NORMS, Call
+from catch11.fronts.stack import stackable, stacked
 
 # A submodule's attribute: it says itself that it brings each window to the window's own deviation.
 OWN_SCALE = "own_scale"
@@ -25,7 +27,7 @@ OWN_SCALE = "own_scale"
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
     """The front with the call of its layer on the probe, the BatchNorm right behind it, and what the
-    model said of the probe."""
+    model said of the probe. Of a front of several layers, the call of the first."""
 
     front: Front
     call: Call
@@ -41,7 +43,8 @@ def find_front(module: nn.Module, canvas: Canvas, *, layer: str | None = None) -
     padding, channel order and one affine map a channel (a second normalisation), or a rearrangement
     into patches or one vector; a BatchNorm right behind it is folded in. It is accepted only if the
     front says of both probes what the layer puts out, and the output does not change when the input
-    does and the layer's output is held. `layer` names one.
+    does and the layer's output is held. Where several convolutions read the input side by side, and
+    the output changes with none but theirs, they are stacked. `layer` names one.
 
     Raises NoFront with every layer tried and why. Source: paper §3.1; DESIGN "Front geometries".
     """
@@ -61,6 +64,7 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
             "layer", expected=f"one of {', '.join(names[:8])}…", found=repr(layer)
         )
     tried: list[tuple[str, str]] = []
+    readers: list[Found] = []  # fronts, around each of which the input reaches the output
     for call, second in zip(calls, again, strict=False):
         if not isinstance(call.layer, LAYERS) or layer not in (None, call.name):
             continue
@@ -72,10 +76,16 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
                 norm, seen = _normed(behind, one.made)
                 trials.append(Trial(probe=values, call=one, made=seen))
             front = held_front(trials, canvas, norm, scaled=scaled)
-            _check_only_reader(module, call, other, answer, moved)
-            return Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
+            found = Found(front=front, call=call, norm=norm, probe=probe, answer=answer)
+            readers.append(found)
+            _check_all_read(module, [call], other, answer, moved)
+            return found
         except Unusable as reason:
             tried.append((call.name, str(reason)))
+    if len(readers) > 1 and stackable([one.front for one in readers]):
+        with suppress(Unusable):
+            _check_all_read(module, [one.call for one in readers], other, answer, moved)
+            return replace(readers[0], front=stacked([one.front for one in readers]))
     tried += [
         (name, "it is quantised: its weights are no plain kernel; take the model before that")
         for name, part in module.named_modules()
@@ -206,19 +216,23 @@ def _normed(norm: nn.Module | None, made: Tensor) -> tuple[nn.Module | None, Ten
     return (norm, plain) if same else (None, made)
 
 
-def _check_only_reader(
-    module: nn.Module, call: Call, other: Tensor, clean: Tensor, moved: Tensor
+def _check_all_read(
+    module: nn.Module, calls: Sequence[Call], other: Tensor, clean: Tensor, moved: Tensor
 ) -> None:
-    """Hold the layer's output and change the input: an answer that moves, beside how far it moves
-    where nothing is held, has another source."""
-    handle = call.layer.register_forward_hook(lambda *_: call.made.clone())
-    try:
+    """Hold what the layers put out and change the input: an answer that moves, beside how far it moves
+    where nothing is held, has another source. Raises Unusable."""
+    with ExitStack() as hooks:
+        for call in calls:
+            held_at = partial(_held, call.made)
+            hooks.callback(call.layer.register_forward_hook(held_at).remove)
         held = run_probe(module, other)
-    finally:
-        handle.remove()
     if held.shape == clean.shape == moved.shape:
         held, clean, moved = held.float(), clean.float(), moved.float()
         rounding = 4 * torch.finfo(clean.dtype).eps * clean.norm()
-        if (held - clean).norm() <= leeway(call.made) * (moved - clean).norm() + rounding:
+        if (held - clean).norm() <= leeway(calls[0].made) * (moved - clean).norm() + rounding:
             return
     raise Unusable("the input also reaches the output around it")
+
+
+def _held(made: Tensor, *_: object) -> Tensor:
+    return made.clone()

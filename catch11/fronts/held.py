@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from catch11.canvas.frame import Canvas
 from catch11.errors import NoFront
-from catch11.fronts.affine import Unusable, positions
+from catch11.fronts.affine import Unusable, match_rows, positions
 from catch11.fronts.front import Front
-from catch11.fronts.layer import Call, as_image, front_of, one_tile_each
+from catch11.fronts.layer import Call, as_image, front_of, one_tile_each, sides_of
 
 
 # Of the response. TF32 rounds by 5e-4; a kernel misplaced at one border alone makes 2e-2.
@@ -58,7 +58,7 @@ def held_front(
     if trials[0].call.layer is not trials[1].call.layer:
         raise Unusable("the model runs other layers on another picture")
     worst = 0.0
-    for calls in _spelled([trial.call for trial in trials]):
+    for calls in _spelled(trials):
         fronts = [
             front_of(call, t.probe, canvas, norm) for call, t in zip(calls, trials, strict=True)
         ]
@@ -154,9 +154,13 @@ def _as_made(
     return meant[:, rows * (width // front.stride[1]) + columns]
 
 
-def _spelled(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+def _spelled(trials: Sequence[Trial]) -> Iterator[Sequence[Call]]:
     """The calls as the layer's attributes read; then as a plain convolution with the padding that is
-    measured on it, its own kernel first and a measured one last."""
+    measured on it, its own kernel first and a measured one last. Of a folded window one spelling."""
+    calls = [trial.call for trial in trials]
+    if (unfolded := _unfolded(trials)) is not None:
+        yield unfolded
+        return
     yield calls
     layer, given = calls[0].layer, calls[0].given
     if not isinstance(layer, nn.Conv2d) or given.ndim != 4 or one_tile_each(calls[0]):
@@ -170,6 +174,36 @@ def _spelled(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
         _measured(layer, given, sides),
     ):
         yield [replace(c, layer=plain, given=g) for c, g in zip(calls, padded, strict=True)]
+
+
+def _unfolded(trials: Sequence[Trial]) -> Sequence[Call] | None:
+    """The calls of a convolution that is given the window folded into its channels (space to depth),
+    as those of one that reads the window itself; None for any other."""
+    call, probe = trials[0].call, trials[0].probe
+    layer, given = call.layer, call.given
+    fold = probe.shape[2] // given.shape[2] if given.ndim == 4 else 0
+    if not isinstance(layer, nn.Conv2d) or fold < 2 or layer.groups > 1 or layer.dilation != (1, 1):
+        return None
+    if any(side % fold for side in probe.shape[2:]) or layer.padding_mode != "zeros":
+        return None
+    planes = F.pixel_unshuffle(probe, fold).to(given)
+    if given.shape != planes.shape:
+        return None
+    matched = match_rows(given[0].double().flatten(1), planes[0].double().flatten(1))
+    if matched is None or any(matched[2]):
+        return None
+    weight = layer.weight.detach() * torch.tensor(matched[1]).to(layer.weight)[:, None, None]
+    weight = torch.zeros_like(weight).index_add_(
+        1, torch.tensor(matched[0]).to(weight.device), weight
+    )
+    plain = _plain(layer, F.pixel_shuffle(weight, fold), layer.bias, groups=1)
+    plain.kernel_size = plain.weight.shape[2], plain.weight.shape[3]
+    plain.stride = layer.stride[0] * fold, layer.stride[1] * fold
+    top, bottom, left, right = (fold * side for side in sides_of(layer))
+    return [
+        replace(one.call, layer=plain, given=F.pad(one.probe.to(given), (left, right, top, bottom)))
+        for one in trials
+    ]
 
 
 def _padding(layer: nn.Conv2d, given: Tensor) -> tuple[int, int, int, int] | None:

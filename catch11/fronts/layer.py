@@ -35,14 +35,14 @@ def front_of(
     if isinstance(layer, nn.Linear):
         return _dense_front(call, layer, probe, canvas, norm)
     assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    if layer.padding_mode != "zeros" and any(_sides(layer)):
+    if layer.padding_mode != "zeros" and any(sides_of(layer)):
         raise Unusable(f"its padding mode is {layer.padding_mode}, not zeros")
     weight, bias = _scaled(_kernel(layer), layer.bias, norm)
     if one_tile_each(call):
         return _tiled_front(call, weight.flatten(1), bias, probe, canvas)
     reading = read_channels(as_image(call.given), probe.to(call.given))
     weight, bias, neutral, groups = _to_pixels(weight, bias, reading, canvas, layer.groups)
-    padding = tuple(a + b for a, b in zip(_sides(layer), reading.padding, strict=True))
+    padding = tuple(a + b for a, b in zip(sides_of(layer), reading.padding, strict=True))
     return conv_front(
         weight=weight,
         bias=bias,
@@ -72,7 +72,7 @@ def _pair(sizes: tuple[int, ...]) -> tuple[int, int]:
     return (1, sizes[0]) if len(sizes) == 1 else (sizes[-2], sizes[-1])
 
 
-def _sides(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int]:
+def sides_of(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int]:
     """Padding (top, bottom, left, right) of a convolution, "same" resolved as torch does."""
     if layer.padding == "valid":
         return 0, 0, 0, 0
@@ -96,7 +96,7 @@ def _sides(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, int, int, int
 def one_tile_each(call: Call) -> bool:
     """Whether a convolution is given a stack of tiles of its kernel's size, as Qwen-VL's is."""
     assert isinstance(call.layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    if isinstance(call.layer, nn.Conv1d) or len(call.given) == 1 or any(_sides(call.layer)):
+    if isinstance(call.layer, nn.Conv1d) or len(call.given) == 1 or any(sides_of(call.layer)):
         return False
     return call.layer.groups == 1 and call.given.shape[2:] == call.layer.kernel_size
 

@@ -35,6 +35,10 @@ def take_probe(model: Model, folder: str | os.PathLike[str], *, layer: str | Non
             "--probe", expected="a torch model, or a folder of feature files", found=model.spec
         )
     front = model.front(layer)
+    if front.layer not in dict(model.module.named_modules()):
+        raise InvalidArgument(
+            "--probe", expected="a model whose input one layer reads", found=front.layer
+        )
     windows = folder_windows(folder, model.canvas)
     features = probe_layer(model.module, front.layer, windows, normalise=model.canvas.normalise)
     return Probe(

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from catch11.errors import InvalidArgument
-from catch11.fronts.front import Front, conv_front
+from catch11.fronts.front import Front
+from catch11.fronts.stack import stackable, stacked
 from catch11.subspaces.rule import Rule
 from catch11.subspaces.tiles import tile_subspace
 
@@ -74,33 +75,13 @@ def _on_tile(
 
 
 def _joint_convolution(fronts: Sequence[Front], join: Join) -> Front:
-    first = fronts[0]
-    alike = {(front.stride, front.dilation, front.groups) for front in fronts}
-    if len(alike) != 1 or first.groups != 1 or first.dilation != (1, 1) or join != "stacked":
+    if not stackable(fronts) or join != "stacked":
         raise InvalidArgument(
             "models", expected="stacked convolutions of one stride, without dilation or groups",
             found=", ".join(f"stride {f.stride}, dilation {f.dilation}, groups {f.groups}" for f in fronts),
             remedy="recode for each model by itself, or with --method deep for both",
         )  # fmt: skip
-    # The kernels are laid over each other where they stand: their first taps are `padding` apart.
-    top, left = (max(front.padding[side] for front in fronts) for side in (0, 2))
-    bottom, right = (max(front.padding[side] for front in fronts) for side in (1, 3))
-    height = max(top - front.padding[0] + front.kernel[0] for front in fronts)
-    width = max(left - front.padding[2] + front.kernel[1] for front in fronts)
-    rows = []
-    for front in fronts:
-        wide = torch.zeros(front.outputs, first.shape[0], height, width, dtype=torch.float64)
-        down, across = top - front.padding[0], left - front.padding[2]
-        scaled = front.weight / front.weight.norm()
-        wide[:, :, down : down + front.kernel[0], across : across + front.kernel[1]] = scaled
-        rows.append(wide)
-    # Wider kernels need more room at the far edge to reach every position the narrow ones reach.
-    room = (height - min(f.kernel[0] for f in fronts), width - min(f.kernel[1] for f in fronts))
-    weight = torch.cat(rows)
-    return conv_front(
-        weight=weight, stride=first.stride, dilation=(1, 1), groups=1,
-        padding=(top, bottom + room[0], left, right + room[1]), **_common(fronts, outputs=len(weight)),
-    )  # fmt: skip
+    return stacked(fronts, scaled=True)
 
 
 def _common(fronts: Sequence[Front], *, outputs: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from catch11.canvas.frame import Canvas, Fit
 from catch11.errors import InvalidArgument, NoFront
 from catch11.fronts.find import find_front, run_probe
 from catch11.fronts.front import Front
+from catch11.keys.key import build_key
 
 # torch says once that padding="same" with an even kernel copies its input; that case is meant.
 SAME_COPIES = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -91,6 +92,9 @@ ROWS = [
     Row("patch by linear", lambda: Net(nn.Linear(48, 9), before=patches, window=(16, 20)), "patch", (16, 20)),
     Row("dense", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.flatten(1)), "dense"),
     Row("dense, channels last", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.permute(0, 2, 3, 1).flatten(1)), "dense"),
+    Row("space to depth", lambda: Net(nn.Conv2d(48, 5, 3, padding=1, bias=False), before=lambda x: F.pixel_unshuffle(x, 4), window=(16, 24)), "conv", (16, 24)),
+    Row("focus", lambda: Net(nn.Conv2d(12, 5, 3, stride=2, padding=1), before=fold, window=(16, 24)), "conv", (16, 24)),
+    Row("patch of a fold", lambda: Net(nn.Conv2d(12, 9, 2, 2), before=lambda x: -fold(x), window=(16, 24)), "patch", (16, 24)),
     Row("frames", lambda: Net(nn.Conv3d(3, 5, (2, 4, 4), stride=(2, 4, 4)), before=lambda x: x[:, :, None].expand(-1, -1, 2, -1, -1), window=(16, 16)), "patch", (16, 16)),
 ]  # fmt: skip
 
@@ -127,12 +131,65 @@ def test_training_mode_is_restored() -> None:
 class Skip(nn.Module):
     """Reads its input twice, so neither layer alone is the front."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int = 1) -> None:
         super().__init__()
-        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1)
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.one(x) + self.two(x)).mean((2, 3))
+        return self.one(x).relu().mean((2, 3)) + self.two(x).tanh().mean((2, 3))
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.layer(x)).mean((2, 3))
+
+
+def test_layers_side_by_side_are_stacked() -> None:
+    torch.manual_seed(0)
+    net, canvas = Skip().eval(), canvas_of(18, 16)
+    front, window = find_front(net, canvas), torch.rand(2, 3, 18, 16)
+    assert (front.layer, front.outputs) == ("one + two", 8)
+    made = front.apply(front.centred(window)) + front.bias.float().reshape(-1, 1, 1)
+    with torch.no_grad():
+        meant = net.one(canvas.normalise(window)), net.two(canvas.normalise(window))
+    for part, response in zip(made.split(4, dim=1), meant, strict=True):
+        torch.testing.assert_close(part[:, :, :18, :16], response, atol=1e-5, rtol=1e-4)
+
+
+def test_what_patches_side_by_side_do_not_see_moves_no_answer() -> None:
+    """An adapter that lies beside its layer, not merged into it."""
+
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.base, self.down, self.up = (
+                nn.Conv2d(3, 5, 4, 4),
+                nn.Conv2d(3, 2, 4, 4),
+                nn.Conv2d(2, 5, 1),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.base(x) + self.up(self.down(x))).relu().mean((2, 3))
+
+    torch.manual_seed(0)
+    net, canvas = Beside().eval(), canvas_of(16, 16)
+    key = build_key(net, canvas=canvas, energy=1e-9)
+    assert (key.front.geometry, key.front.layer) == ("patch", "base + down")
+    window = torch.rand(2, *canvas.shape)
+    unseen = key.subspace.project(torch.randn_like(window))
+    assert unseen.norm() > window.norm()
+    with torch.no_grad():
+        before, after = (net(canvas.normalise(x)) for x in (window, window + unseen))
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+
+
+def fold(x: Tensor) -> Tensor:
+    """As YOLO's focus: four pixels in the channels of one."""
+    return torch.cat([x[..., a::2, b::2] for b in (0, 1) for a in (0, 1)], 1)
 
 
 class Shares(nn.Module):
@@ -140,7 +197,7 @@ class Shares(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.eyes = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 5)])
+        self.eyes = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 5, 2)])
         self.head = nn.Linear(8, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,14 +235,15 @@ class Refused(NamedTuple):
 
 
 REFUSED = [
-    Refused("two readers", Skip, r"one: the input also reaches the output around it; two: "),
+    Refused("two readers", lambda: Skip(2), r"one: the input also reaches the output around it; two: "),
+    Refused("the input beside its reader", Residual, "layer: the input also reaches the output around it"),
     Refused("squared", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x**2), "not the model's input"),
     Refused("reflected", lambda: Net(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")), "padding mode is reflect"),
     Refused("pooled", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.avg_pool2d(x, 2)), "does not hold the window"),
     Refused("reflect pad", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")), "more than a constant"),
     Refused("no layers", lambda: nn.Flatten(), "it has no layers"),
     Refused("two readers, many classes", lambda: Shares(20_000), "0: the input also reaches the output around it"),
-    Refused("two readers, faint answers", lambda: nn.Sequential(Skip(), Scaled(1e-6)), "one: the input also reaches"),
+    Refused("two readers, faint answers", lambda: nn.Sequential(Skip(2), Scaled(1e-6)), "one: the input also reaches"),
     Refused("clipped within the pixels", lambda: Net(nn.Conv2d(3, 4, 3), before=lambda x: x.clamp(-1, 1.5)), "not the model's input"),
     Refused("a layer of two inputs", Asking, r"layer: it does not run by itself \(TypeError"),
     Refused("blended dense", lambda: Net(nn.Linear(3 * 19 * 17, 6), before=lambda x: x.flatten(1).cumsum(1)), "not a rearrangement"),

@@ -78,21 +78,6 @@ class Rectified(nn.Conv2d):
         return super().forward(input).relu()
 
 
-class Beside(nn.Module):
-    """A layer and an adapter that reads the same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base, self.down, self.up = (
-            nn.Conv2d(3, 5, 4, 4),
-            nn.Conv2d(3, 2, 4, 4),
-            nn.Conv2d(2, 5, 1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.base(x) + self.up(self.down(x))
-
-
 class PerPicture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True)
@@ -163,7 +148,6 @@ REFUSED = [
     Refused("each picture", lambda: Net(nn.Conv2d(3, 5, 4, 4), before=PerPicture()), "by what the picture holds"),
     Refused("own kernel", lambda: Net(Guided(3, 5, 4, 4)), r"layer: what this Guided puts out is \d+\.\d% away from"),
     Refused("batch statistics", lambda: Net(nn.Sequential(nn.Conv2d(3, 5, 4, 4), nn.BatchNorm2d(5, track_running_stats=False))), r"layer\.0: what this Conv2d with its BatchNorm2d puts out is"),
-    Refused("adapter beside the layer", lambda: Net(Beside()), r"layer\.base: the input also reaches the output around it"),
     Refused("no map", lambda: Net(Rectified(3, 5, 4, 4)), r"what this Rectified puts out is \d+\.\d% away"),
 ]  # fmt: skip
 

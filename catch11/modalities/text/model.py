@@ -72,6 +72,13 @@ class TextModel:
         return f"TextModel({self.name!r}, width {self.width}, {kind}, {self.fingerprint[:16]})"
 
     @property
+    def held(self) -> str:
+        """What a release keeps of its answer, in words."""
+        if self.labels:
+            return f"the strongest of {len(self.labels)} classes"
+        return f"its sentence embedding, {self.pooling} pooling"
+
+    @property
     def table(self) -> Float[Tensor, "word feature"]:
         """The public embedding table, a row a word."""
         return self.module.get_input_embeddings().weight  # type: ignore[operator]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from catch11.fronts.find import probe_window
 from catch11.fronts.front import Front
 from catch11.fronts.held import Trial, held_front, other_window
 from catch11.fronts.layer import Call
+from catch11.fronts.stack import stackable, stacked
 from catch11.models.answer import first_line
 from catch11.models.onnx.convert import (
     AnyNorm,
@@ -46,7 +48,8 @@ def find_onnx_front(model: Any, canvas: Canvas, *, layer: str | None = None) -> 
 
     What lies between the graph's input and the layer runs in torch on a probe, in float64 and
     without rounding; its input is then read as that of any torch layer. A BatchNormalization or
-    per-channel arithmetic right behind the layer is folded in. `layer` names a node or its output.
+    per-channel arithmetic right behind the layer is folded in. Convolutions that alone read the input
+    side by side are stacked. `layer` names a node or its output.
 
     Raises NoFront with every node tried and why, InvalidArgument for an unknown layer.
     """
@@ -55,6 +58,11 @@ def find_onnx_front(model: Any, canvas: Canvas, *, layer: str | None = None) -> 
     names = [name for name, node in ends if node.op_type in LINEAR]
     if layer is not None and not any(layer in (name, *node.output) for name, node in ends):
         raise InvalidArgument("layer", expected=f"one of {', '.join(names) or 'none'}", found=layer)
+    if layer is None and len(ends) > 1 and all(node.op_type in LINEAR for _, node in ends):
+        with suppress(Unusable):
+            fronts = [_front_at(model, node, canvas, name) for name, node in ends]
+            if stackable(fronts):
+                return stacked(fronts)
     tried: list[tuple[str, str]] = []
     for name, node in ends:
         try:

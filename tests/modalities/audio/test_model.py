@@ -19,6 +19,7 @@ from catch11.modalities.audio.model import AudioModel, sound_model, spectrogram_
 from catch11.modalities.audio.nets import Heard, Keywords, SpectrogramNet
 from catch11.modalities.known import modality_of
 from catch11.modalities.load import load_model
+from tests.calls import run
 
 RATE = 4000
 
@@ -132,6 +133,12 @@ def test_wav2vec2_gives_a_key_and_a_recoded_wave(wav2vec2: Path) -> None:
     if deep.reasons[0] is None:
         clean = model.logits(model.canvas.normalise(windows)).argmax(1)
         assert torch.equal(model.logits(model.canvas.normalise(deep.images)).argmax(1), clean)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
+def test_inspect_measures_a_model_of_sounds(kind: str, request: pytest.FixtureRequest) -> None:
+    status, text = run("inspect", request.getfixturevalue(kind))
+    assert (status, "samples" in text, "verdict" in text) == (0, True, True), text
 
 
 def test_whisper_releases_features_through_its_own_extractor(whisper: Path) -> None:

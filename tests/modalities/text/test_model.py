@@ -22,6 +22,7 @@ from catch11.modalities.text import file
 from catch11.modalities.text.file import load_text
 from catch11.modalities.text.model import NORMALISED, TextModel
 from catch11.modalities.text.recoder import pad
+from tests.calls import run
 from tests.text_world import save_text_model, sentence_transformer, tokenizer
 
 KINDS = ("bert", "roberta", "distilbert")
@@ -151,6 +152,12 @@ def test_a_normalised_front_does_not_see_a_shift(model: TextModel) -> None:
     front = model.front(NORMALISED)
     shift = torch.ones(1, 1, 1, model.width, dtype=torch.float64)
     assert float(front.apply(shift).norm()) < 1e-9 * float(front.weight.norm())
+
+
+def test_inspect_says_that_an_encoder_hides_nothing(tmp_path: Path) -> None:
+    status, text = run("inspect", save_text_model(tmp_path))
+    assert (status, "its sentence embedding, mean pooling" in text) == (0, True), text
+    assert "verdict   none" in text
 
 
 def test_layers_of_another_name_are_refused(model: TextModel) -> None:

@@ -348,6 +348,31 @@ def test_what_lies_around_the_layer_is_folded(name: str) -> None:
     _is_what_the_graph_computes(model, front, tolerance=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["side by side", "space to depth"])
+def test_a_graph_and_its_net_share_a_front_of_another_kind(how: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.thin = nn.Conv2d(3, 4, 5, 2, 2), nn.Conv2d(3, 2, 3, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat(
+                [self.wide(x).relu().mean((2, 3)), self.thin(x).tanh().mean((2, 3))], 1
+            )
+
+    folded = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 5, 3, 1, 1), nn.ReLU(), nn.Flatten())
+    net = (Beside() if how == "side by side" else folded).eval()
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(net, (torch.zeros(1, 3, 16, 16),), path, dynamo=False, input_names=["x"])
+    found = find_onnx_front(onnx.load(path), PLAIN)
+    plain = find_front(net, PLAIN)
+    assert found.fingerprint() == plain.fingerprint()
+    assert found.kernel == ((5, 5) if how == "side by side" else (6, 6))
+
+
 def test_folding_stops_where_others_read() -> None:
     """A position embedding differs from place to place; a second reader sees the layer as it is."""
     place = np.random.default_rng(3).normal(size=(1, 6, 14, 14)).astype(np.float32)
@@ -482,7 +507,7 @@ class Bad(NamedTuple):
 
 NONE = (
     Bad([node("Relu", "x", "a", name="act"), node("Conv", "a w", "y")], "act: a Relu changes the pixels"),
-    Bad([node("Conv", "x w", "a", name="one"), node("Conv", "x w", "b", name="two"), node("Add", "a b", "y")],
+    Bad([node("Conv", "x w", "a", name="one"), node("Conv", "x w", "b", name="two", strides=[2, 2]), node("Concat", "a b", "y")],
         "one: the input also reaches two around it; two: the input also reaches one"),
     Bad([node("Conv", "x w", "a", name="one"), node("Sigmoid", "x", "b", name="gate"), node("Concat", "a b", "y", axis=1)],
         "one: the input also reaches gate around it; gate: a Sigmoid"),

@@ -53,6 +53,9 @@ def list_view(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+_MOVED = 0.05  # of a first layer's answers: what a picture may move by where nothing is asked for
+
+
 def summary_view(done: "Summary", dst: Path | str) -> str:
     """What became of the sources."""
     counts = done.counts
@@ -108,7 +111,13 @@ def _kept(done: "Summary") -> list[str]:
     kept = f"{done.keep.near}{near}"
     if done.empty:
         kept = f"nothing, as no file was released; {done.keep.near} was asked for"
-    return _folded(f"kept      {kept}; {done.keep.more}")
+    lines = _folded(f"kept      {kept}; {done.keep.more}")
+    if done.keep.what == "all" and far and far[0] > _MOVED:
+        moved = f"moved     what the first layer answers, by {far[0]:.0%}, so answers may change: --check"
+        lines += _folded(
+            f"{moved} withholds those; --method deep, or a larger --psnr, changes fewer"
+        )
+    return lines
 
 
 def _reasons(done: "Summary") -> list[str]:

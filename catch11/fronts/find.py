@@ -71,7 +71,7 @@ def find_reader(module: nn.Module, canvas: Canvas, *, layer: str | None = None) 
         try:
             trials, norm = [], None
             norms = _norm_behind(call, calls), _norm_behind(second, again)
-            call, second = (_anew(module, one) for one in (call, second))
+            call, second = (_anew(one) for one in (call, second))
             for values, one, behind in zip((probe, other), (call, second), norms, strict=True):
                 norm, seen = _normed(behind, one.made)
                 trials.append(Trial(probe=values, call=one, made=seen))
@@ -185,14 +185,14 @@ def _norm_behind(call: Call, calls: list[Call]) -> nn.Module | None:
 
 
 @torch.no_grad()
-def _anew(module: nn.Module, call: Call) -> Call:
+def _anew(call: Call) -> Call:
     """The call with what the layer puts out, which an activation behind it may have written over.
 
     Raises Unusable for a layer that does not run by itself.
     """
     given = call.given.to(call.layer.weight.dtype)  # type: ignore[arg-type]
     try:
-        with evaluating(module):
+        with evaluating(call.layer):
             return replace(call, made=call.layer(given).to(call.made.dtype))
     except Exception as error:  # noqa: BLE001 - a stranger's layer may ask for more
         raise Unusable(f"it does not run by itself ({type(error).__name__})") from None

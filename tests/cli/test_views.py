@@ -18,6 +18,13 @@ def summary(**changes: object) -> Summary:
     return replace(done, **changes)  # type: ignore[arg-type]
 
 
+def test_a_first_layer_that_moved_far_is_told() -> None:
+    far = " ".join(summary_view(summary(distance=(0.157, 0.19)), Path("out")).split())
+    assert "moved what the first layer answers, by 16%, so answers may change: --check" in far
+    near = summary_view(summary(distance=(0.02, 0.04)), Path("out"))
+    assert "moved" not in near
+
+
 def test_a_summary_says_what_became_of_everything() -> None:
     counts = {"rows": 9, "rows_withheld": 5, "tokens": 1000, "unknown": 3, "cut": 2}
     done = summary(reused=2, withheld=3, skipped=4, counts=counts)

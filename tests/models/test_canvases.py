@@ -132,6 +132,7 @@ REFUSED = (
     Refused("Swin2SR", {}, "neither resizes nor crops"),
     Refused("Qwen2VL", {"size": {"shortest_edge": 3136, "longest_edge": 6272}}, "not one tensor"),
     Refused("ImageGPT", {}, "fails on a plain picture"),
+    Refused("ViT", {"image_mean": [0.5], "image_std": [0.5]}, "prepares pictures of 1 channels.*may have one"),
 )  # fmt: skip
 
 

@@ -34,6 +34,13 @@ from catch11.models.hub.transformers import (
     read_weights,
 )
 
+_HEADS = (
+    "ForCTC",
+    "ForConditionalGeneration",
+    "ForSequenceClassification",
+    "ForAudioClassification",
+)
+
 
 def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     import transformers
@@ -42,6 +49,9 @@ def from_hub(rest: str, *, device: str, allow_code: bool) -> AudioModel:
     config = call_loader(spec, transformers.AutoConfig.from_pretrained, rest, allow_code=allow_code)
     named = " ".join(config.architectures or ())
     ctc, decoded = "ForCTC" in named, "ForConditionalGeneration" in named
+    if named and not named.endswith(_HEADS):
+        reason = f"its config.json names {named}, which gives no class or transcript of a sound"
+        raise ModelRefused(spec, reason, "give a classifier, or a model with a CTC head")
     auto = (
         transformers.AutoModelForCTC if ctc
         else transformers.AutoModelForSpeechSeq2Seq if decoded

@@ -77,7 +77,10 @@ def processor_prepare(processor: Any) -> Prepare:
         colour = [
             picture.convert("RGB") for picture in pictures
         ]  # as transformers' own pipeline does
-        return processor(images=colour, return_tensors="pt")["pixel_values"]
+        made = processor(images=colour, return_tensors="pt")
+        if "pixel_values" not in made:
+            raise ValueError(f"it makes {', '.join(made)} and no pixel_values")
+        return made["pixel_values"]
 
     return prepare
 
@@ -88,6 +91,12 @@ def processor_canvas(processor: Any) -> tuple[Canvas, tuple[str, ...]]:
     Raises CanvasRefused for a processor that resizes at random or not at all, that keeps the whole
     of a picture of any aspect, or that pads.
     """
+    mean = getattr(processor, "image_mean", None)
+    if isinstance(mean, list | tuple) and len(mean) != 3:
+        raise CanvasRefused(
+            f"its processor prepares pictures of {len(mean)} channels, and those of a transformers folder have "
+            "three; as an ONNX file or a function of yours the net may have one"
+        )
     if not getattr(processor, "do_resize", False) and not getattr(
         processor, "do_center_crop", False
     ):

@@ -4,7 +4,7 @@
 # make test-s3  releases from and into buckets of S3, by s3fs, of a server of this machine
 # make test-gateway  the long looks at the gateway: kill -9, PostgreSQL, schemathesis, the page
 # make bench  what things cost, as ratios, in some minutes: ONLY="recode deep", FULL=--full; then the page and plots of it;
-#                RUN=--help lists what else is measured, RUN="search -h" runs it
+#                RUN=--help lists what else is measured, RUN="search -h" says what a part takes
 # make pages  renew what is generated in docs/ and README.md: commands, results, numbers in prose
 # make docs   the same, then build the pages into site/; a broken link or anchor is an error
 # make docs-serve  show them on http://127.0.0.1:8000
@@ -62,8 +62,8 @@ bench: $(VENV)/.test
 ifdef RUN
 	$(BIN)/python benchmarks $(RUN)
 else
-	$(BIN)/python benchmarks suite $(if $(ONLY),--only $(ONLY)) $(FULL)
-	$(BIN)/python benchmarks suite --page
+	$(BIN)/python benchmarks speed $(foreach part,$(ONLY),--only $(part)) $(FULL)
+	$(BIN)/python benchmarks speed --page
 endif
 
 pages: $(VENV)/.base
@@ -78,5 +78,5 @@ docs-serve: pages $(VENV)/.docs
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf $(VENV) build dist demo site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo site bench-work .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

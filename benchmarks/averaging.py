@@ -1,37 +1,46 @@
 """What averaging many releases of the same pictures gives back: 1, 2, 4, 8 and 16 of them.
 
 DeiT-tiny with spectral files of photographs, ResNet-20 with deep files of thumbnails; each release is for
-another client (its name is mixed into the noise), or made with another key. Means and medians as
-`--attack average` makes them, read by each rival through its own preprocessing; Wilson's intervals. Deep
-pictures that any release withholds are left out of all. JSON lines; from the project's root:
-
-    python benchmarks/averaging.py ASSETS [--photographs 48] [--thumbnails 200] [--by client|key]
+another client (its name is mixed into the noise), or made with another key. Prints a line for the clean
+pictures and for each number of releases, way and reader: means and medians as `--attack average` makes them,
+read by each rival through its own preprocessing. Deep pictures that any release withholds are left out of all.
 """
 
-import argparse
-import json
 from dataclasses import replace
-from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+import typer
 from torch import Tensor
 
-from catch11 import build_key
+from benchmarks.frame import ASSETS, Assets
+from benchmarks.lines import right, show
+from catch11 import DeepRecoder, SpectralRecoder, build_key
 from catch11.attacks.frame import Attempt, Material, attack_of
 from catch11.attacks.jury import window_jury
 from catch11.canvas.grid import psnr
-from catch11.evaluation.metrics import accuracy
 from catch11.models.frame import Model
-from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.frame import Recoder
-from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 
+By = Literal["client", "key"]
 COUNTS = (1, 2, 4, 8, 16)
-CASES = {"photographs": "spectral", "thumbnails": "deep"}
 
 
-def recoder(model: Model, method: str, number: int, by: str) -> Recoder:
+def averaging(
+    assets: Assets = ASSETS,
+    photographs: Annotated[int, typer.Option(help="So many, spectral; 0 for none.")] = 48,
+    thumbnails: Annotated[int, typer.Option(help="So many, deep; 0 for none.")] = 200,
+    by: Annotated[By, typer.Option(help="What differs between releases.")] = "client",
+) -> None:
+    place = Place(assets=assets)
+    if photographs:
+        curve(place, "photographs", "spectral", photographs, by)
+    if thumbnails:
+        curve(place, "thumbnails", "deep", thumbnails, by)
+
+
+def recoder(model: Model, method: str, number: int, by: By) -> Recoder:
     """The recoder of one release: of a client's, or with a key of its own."""
     tag, secret = ("", bytes([number] * 32)) if by == "key" else (f"client {number}", bytes(32))
     if method == "spectral":
@@ -39,7 +48,7 @@ def recoder(model: Model, method: str, number: int, by: str) -> Recoder:
     return DeepRecoder(model, build_key(model, secret=secret), tag=tag, chunk=64)
 
 
-def releases(model: Model, clean: Tensor, method: str, by: str) -> tuple[Tensor, Tensor]:
+def releases(model: Model, clean: Tensor, method: str, by: By) -> tuple[Tensor, Tensor]:
     """Windows of every release (release, batch, …) and which pictures all of them hold."""
     made, kept = [], torch.ones(len(clean), dtype=torch.bool)
     for number in range(max(COUNTS)):
@@ -50,55 +59,32 @@ def releases(model: Model, clean: Tensor, method: str, by: str) -> tuple[Tensor,
     return torch.stack(made), kept
 
 
-def curve(place: Place, family: str, count: int, by: str) -> None:
-    """Prints a line for the clean pictures and for each number of releases, way and reader."""
-    authorized, *rivals = place.names(family)
-    model, method = place.model(family, authorized), CASES[family]
+def curve(place: Place, family: str, method: str, count: int, by: By) -> None:
+    """One family's lines."""
+    readers = place.models(family)
+    authorized, model = next(iter(readers.items()))
     pictures = place.pictures(family, count)
     clean = pictures.windows(model.canvas)
     made, kept = releases(model, clean, method, by)
     made, clean, truth = made[:, kept], clean[kept], pictures.labels[kept]
-    readers = {name: place.model(family, name) for name in (authorized, *rivals)}
-    jury = window_jury(model.canvas, rivals=readers, truth=dict.fromkeys(readers, truth), released=made[0], clean=clean,
+    jury = window_jury(
+        model.canvas, rivals=readers, truth=dict.fromkeys(readers, truth), released=made[0], clean=clean,
     )  # fmt: skip
 
     def lines(what: str, number: int, attempt: Attempt) -> None:
         assert attempt.restored is not None
         decibels = float(psnr(attempt.restored, clean).mean()) if number else None
         for name in readers:
-            share = accuracy(jury.hits(name, attempt))
-            print(json.dumps({
+            show({
                 "for": authorized, "method": method, "by": by, "releases": number, "tried": what,
-                "reader": name, "accuracy": round(share.estimate, 3), "low": round(share.low, 3),
-                "high": round(share.high, 3), "n": len(clean),
-                "psnr": None if decibels is None else round(decibels, 2),
-            }), flush=True)  # fmt: skip
+                "reader": name, **right(jury.hits(name, attempt)), "psnr": decibels,
+            })  # fmt: skip
 
     lines("clean", 0, Attempt(setting="clean", restored=clean))
+    lines("as released", 1, Attempt(setting="none", restored=made[0]))
     average = attack_of("average")()
     held = Material(canvas=model.canvas, released=made[0], rivals=readers)
-    for number in COUNTS:
-        if number == 1:
-            lines("as released", 1, Attempt(setting="none", restored=made[0]))
-            continue
+    for number in COUNTS[1:]:
         given = replace(held, others=tuple(made[1:number]))
         for attempt in average.run(given, generator=torch.Generator().manual_seed(0)):
             lines(attempt.setting.split()[0], number, attempt)
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--photographs", type=int, default=48)
-    ask.add_argument("--thumbnails", type=int, default=200)
-    ask.add_argument("--by", choices=("client", "key"), default="client")
-    given = ask.parse_args()
-    torch.set_num_threads(1)
-    place = Place(assets=given.assets)
-    for family in CASES:
-        if getattr(given, family):
-            curve(place, family, getattr(given, family), given.by)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,37 +1,20 @@
 """Fine-tuning on labelled deep files: how many, how fast a rate, how long, from where, which family.
 
 ResNet-20 authorized on CIFAR-10. Rivals: ResNet-32, and a plain convolutional net trained here on the
-clean training pictures. A cell is one run of learning; JSON lines, kept in WORK, where a second run
-goes on. From the project's root:
-
-    python benchmarks/deep_adaptation.py ASSETS --work WORK [--way least]
+clean training pictures. Prints a line of the files themselves, then a line a run of learning: its best and its
+last score, epochs run, training loss.
 """
 
-import argparse
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
-import torch
-from cifar import (
-    WAYS,
-    Course,
-    Fronted,
-    Lines,
-    Vgg,
-    answers,
-    files,
-    fresh,
-    learn,
-    lessons,
-    made_as,
-    models,
-    reader,
-    scratch,
-    share,
-    tests,
-)  # fmt: skip
-from torch import nn
+import typer
+
+from benchmarks.frame import ASSETS, WORK, Assets, Work
+from benchmarks.learning import Course, Fronted, fresh, learn, plain, reader, scratch
+from benchmarks.lines import Lines
+from benchmarks.thumbnails import WAYS, answers, files, lessons, made_as, models, share, tests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,76 +60,49 @@ def sweep() -> list[Cell]:
     ]
 
 
-def plain(assets: Path, work: Path, normalise: object) -> nn.Module:
-    """The net of another family, trained on the clean training pictures once."""
-    net, held = Vgg(), work / "plain.pt"
-    if held.exists():
-        net.load_state_dict(torch.load(held, weights_only=True))
-        return net
-    torch.manual_seed(0)
-    net = scratch(Vgg())
-    images, labels = lessons(assets, 10_000)
-    course = Course(rate=0.1, epochs=15, augment=True, low=0.0)
-    learn(net, normalise(images), labels, course, lambda _: 0.0)  # type: ignore[operator]
-    torch.save(net.state_dict(), held)
-    return net
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--work", type=Path, required=True)
-    ask.add_argument("--test", type=int, default=1000)
-    ask.add_argument("--cells", type=int, default=len(sweep()))
-    ask.add_argument("--most", type=int, default=10_000, help="Leave cells with more files out.")
-    ask.add_argument("--way", choices=WAYS, default="as it is", help="How the files are made.")
-    given = ask.parse_args()
-    torch.set_num_threads(1)
-    home = given.work if given.way == "as it is" else given.work / given.way.replace(" ", "-")
+def deep_adaptation(
+    test: Annotated[int, typer.Option(help="Files to judge by.")] = 1000,
+    cells: Annotated[int, typer.Option(help="Runs of learning, the first ones.")] = len(sweep()),
+    most: Annotated[int, typer.Option(help="Leave runs on more files out.")] = 10_000,
+    way: Annotated[
+        str, typer.Option(help=f"How the files are made: {', '.join(WAYS)}.")
+    ] = "as it is",
+    assets: Assets = ASSETS,
+    work: Work = WORK,
+) -> None:
+    home = work if way == "as it is" else work / way.replace(" ", "-")
     home.mkdir(parents=True, exist_ok=True)
-    model, key, other = models(given.assets)
+    model, key, other = models(assets)
     normalise = other.canvas.normalise
-    recoder = made_as(given.way, model, key)
-    test, truth = tests(given.assets, given.test)
-    judged = files(recoder, test, home / "test.npz")
-    clean = answers(model, test)
+    recoder = made_as(way, model, key)
+    pictures, truth = tests(assets, test)
+    judged = files(recoder, pictures, home / "test.npz")
+    clean = answers(model, pictures)
     lines = Lines(home / "adaptation.jsonl")
     score = reader(normalise(judged.images), truth)
     if not lines.has(what="files"):
-        net = plain(given.assets, given.work, normalise)
-        own = reader(normalise(test), truth)
+        net = plain(assets, work, normalise).eval()
         lines.add({
-            "what": "files", "way": given.way, "count": given.test, "authorized, clean": share(clean, truth),
+            "what": "files", "way": way, "count": test, "authorized, clean": share(clean, truth),
             "same answers": share(answers(model, judged.images), clean),
             "withheld": int((~judged.kept).sum()),
-            "ResNet-32, clean": share(answers(other, test), truth),
+            "ResNet-32, clean": share(answers(other, pictures), truth),
             "ResNet-32, as is": share(answers(other, judged.images), truth),
-            "plain, clean": own(net.eval()), "plain, as is": score(net),
+            "plain, clean": reader(normalise(pictures), truth)(net), "plain, as is": score(net),
         })  # fmt: skip
-    train, labels = lessons(given.assets, 10_000)
-    for cell in sweep()[: given.cells]:
-        if cell.count > given.most or lines.has(**cell.line):
+    train, labels = lessons(assets, 10_000)
+    for cell in sweep()[:cells]:
+        if cell.count > most or lines.has(**cell.line):
             continue
         got = files(recoder, train[: cell.count], home / "train.npz")
-        net = (
-            fresh(other)
-            if cell.rival == "ResNet-32"
-            else plain(given.assets, given.work, normalise)
-        )
-        if cell.begins != "pretrained":
-            net = (
-                scratch(net)
-                if cell.begins == "scratch"
-                else Fronted(net, free=cell.begins != "front")
-            )
+        net = fresh(other) if cell.rival == "ResNet-32" else plain(assets, work, normalise)
+        if cell.begins == "scratch":
+            net = scratch(net)
+        elif cell.begins != "pretrained":
+            net = Fronted(net, free=cell.begins != "front")
         begun = time.time()
-        state = home / ("-".join(str(v) for v in cell.line.values()) + ".pt")
-        learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score, state)
+        learnt = learn(net, normalise(got.images), labels[: cell.count], cell.course, score)
         lines.add({
             **cell.line, "best": learnt.best, "last": learnt.curve[-1][2], "ran": learnt.curve[-1][0],
-            "loss": learnt.curve[-1][1], "minutes": round((time.time() - begun) / 60, 2),
+            "loss": learnt.curve[-1][1], "minutes": (time.time() - begun) / 60,
         })  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

@@ -1,143 +1,117 @@
 """The radius of the deep recoder: what it costs, who reads the files, who learns to, what JPEG leaves.
 
-ResNet-20 authorized on CIFAR-10, ResNet-32 fine-tuned on labelled files. One JSON line a radius, kept
-in WORK, where a second run goes on; one plot with --plot FILE:
-
-    python benchmarks/deep_dial.py ASSETS --work WORK --plot docs/pictures/deep.png
+ResNet-20 authorized on CIFAR-10, ResNet-32 fine-tuned on labelled files. Prints a line a radius: the share
+withheld; of the rest, the same answers, also after JPEG that nobody asked to survive, what ResNet-32 reads as it
+is and adapted; forward passes an image. With --idea the same of ideas against learning, and for keeping rivals out.
 """
 
-import argparse
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import torch
-from cifar import (
-    Course,
-    Lines,
+import typer
+
+from benchmarks.frame import ASSETS, WORK, Assets, Work
+from benchmarks.ideas import known_ideas
+from benchmarks.learning import Course, fresh, learn, plain, reader
+from benchmarks.lines import Lines
+from benchmarks.thumbnails import (
     answers,
     files,
     forward_seconds,
-    fresh,
-    learn,
     lessons,
     models,
-    reader,
     share,
     tests,
 )  # fmt: skip
-from torch import Tensor
-
 from catch11 import DeepRecoder
-from catch11.keys.key import Key
-from catch11.models.frame import Model
+from catch11.errors import InvalidArgument
+from catch11.lab import needed
 from catch11.recoding.codecs import Jpeg
 
 QUALITIES = (90, 75, 50)
 COURSE = Course(rate=0.01, epochs=4)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
-    """ResNet-20 authorized and ResNet-32 the rival, pictures to judge by and to learn from."""
+def deep_dial(
+    radius: Annotated[list[str], typer.Option(help="auto, or 255ths; repeatable.")] = ["auto", "16", "4", "8", "32", "255"],
+    idea: Annotated[list[str], typer.Option(help="An idea by name, or all, instead of radii; repeatable.")] = [],
+    train: Annotated[int, typer.Option(help="Files to learn from; 0 for no learning.")] = 3000,
+    test: Annotated[int, typer.Option(help="Files to judge by.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Of the search within a radius, at most.")] = 60,
+    margin: Annotated[float, typer.Option(help="By which the answer leads, within a radius.")] = 0.5,
+    plot: Annotated[Path | None, typer.Option(help="Draw the lines of the radii there.")] = None,
+    assets: Assets = ASSETS,
+    work: Work = WORK,
+) -> None:  # fmt: skip
+    model, key, rival = models(assets)
+    pictures, truth = tests(assets, test)
+    clean, forward = answers(model, pictures), forward_seconds(model, pictures)
+    taught, labels = lessons(assets, train) if train else (pictures[:0], truth[:0])
+    normalise = rival.canvas.normalise
 
-    model: Model
-    rival: Model
-    key: Key
-    test: tuple[Tensor, Tensor]
-    train: tuple[Tensor, Tensor]
-    clean: Tensor
-    forward: float
-    work: Path | None
+    def ball(text: str) -> DeepRecoder:
+        limit = "auto" if text == "auto" else float(text)
+        return DeepRecoder(model, key, radius=limit, steps=steps, margin=margin, chunk=100)  # type: ignore[arg-type]
 
-    def measure(self, name: str, recoder: DeepRecoder, course: Course = COURSE) -> dict[str, Any]:
-        """One line: the authorized model's and the rival's answers, JPEG unasked, cost, adaptation."""
-        test = files(recoder, self.test[0], self.work and self.work / f"test-{name}.npz")
-        truth, kept = self.test[1], test.kept
+    def measured(name: str, recoder: DeepRecoder) -> dict[str, Any]:
+        made = files(recoder, pictures, work / f"test-{name}.npz")
+        kept = made.kept
         line: dict[str, Any] = {
-            "same": share(answers(self.model, test.images)[kept], self.clean[kept]),
-            "withheld": round(float((~kept).float().mean()), 4),
-            "forwards": round(test.seconds / self.forward, 1),
-            "rival": share(answers(self.rival, test.images)[kept], truth[kept]),
+            "same": share(answers(model, made.images)[kept], clean[kept]),
+            "withheld": float((~kept).float().mean()),
+            "forwards": made.seconds / forward,
+            "rival": share(answers(rival, made.images)[kept], truth[kept]),
         }
         for quality in QUALITIES:
-            coded = Jpeg(quality).real(test.images, 1.0)
-            line[f"jpeg {quality}"] = share(answers(self.model, coded)[kept], self.clean[kept])
-        if not len(self.train[0]):
+            coded = Jpeg(quality).real(made.images, 1.0)
+            line[f"jpeg {quality}"] = share(answers(model, coded)[kept], clean[kept])
+        if not train:
             return line
-        train = files(recoder, self.train[0], self.work and self.work / f"train-{name}.npz")
-        normalise, taught = self.rival.canvas.normalise, train.kept
+        shown = files(recoder, taught, work / f"train-{name}.npz")
         learnt = learn(
-            fresh(self.rival), normalise(train.images[taught]), self.train[1][taught], course,
-            reader(normalise(test.images[kept]), truth[kept]),
-            self.work and self.work / f"{name}.pt",
+            fresh(rival), normalise(shown.images[shown.kept]), labels[shown.kept], COURSE,
+            reader(normalise(made.images[kept]), truth[kept]),
         )  # fmt: skip
         return {**line, "adapted": learnt.best, "adapted, last": learnt.curve[-1][2]}
 
-
-def scene(assets: Path, work: Path | None, *, train: int = 3000, test: int = 1000) -> Scene:
-    """Everything a measurement works with."""
-    torch.set_num_threads(1)
-    model, key, rival = models(assets)
-    judged = tests(assets, test)
-    clean = answers(model, judged[0])
-    return Scene(
-        model=model, rival=rival, key=key, test=judged, clean=clean, work=work,
-        train=lessons(assets, train) if train else (judged[0][:0], judged[1][:0]),
-        forward=forward_seconds(model, judged[0]),
-    )  # fmt: skip
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--work", type=Path, required=True)
-    ask.add_argument("--radii", nargs="+", default=["auto", "16", "4", "8", "32", "255"])
-    ask.add_argument("--train", type=int, default=3000)
-    ask.add_argument("--test", type=int, default=1000)
-    ask.add_argument("--steps", type=int, default=60)
-    ask.add_argument("--margin", type=float, default=0.5)
-    ask.add_argument("--plot", type=Path)
-    given = ask.parse_args()
-    lines = Lines(given.work / "dial.jsonl")
-    if not all(lines.has(radius=text) for text in given.radii):
-        place = scene(given.assets, given.work, train=given.train, test=given.test)
-        for text in given.radii:
-            if not lines.has(radius=text):
-                recoder = DeepRecoder(
-                    place.model, place.key, radius=text if text == "auto" else float(text),
-                    steps=given.steps, margin=given.margin, chunk=100,
-                )  # fmt: skip
-                lines.add({"radius": text, **place.measure(text, recoder)})
-    if given.plot is not None:
-        plot([line for line in lines if line["radius"] in given.radii], given.plot)
+    if idea:
+        net = lambda: plain(assets, work, normalise).eval().requires_grad_(False)  # noqa: E731
+        known = known_ideas(model, key, decoys=taught[-100:], plain=net)
+        if unknown := set(idea) - {*known, "all"}:
+            raise InvalidArgument("idea", expected=f"all, {', '.join(known)}", found=min(unknown))
+        recoders = {name: build for name, build in known.items() if {name, "all"} & set(idea)}
+    else:
+        recoders = {text: partial(ball, text) for text in radius}
+    lines = Lines(work / "dial.jsonl")
+    for name, build in recoders.items():
+        cell = {"idea" if idea else "radius": name, "test": test, "train": train}
+        if not lines.has(**cell):
+            lines.add({**cell, **measured(name.replace(" ", "-"), build())})
+    if plot is not None:
+        here = {"test": test, "train": train}.items()
+        draw(
+            [one for one in lines.held if one.get("radius") in radius and here <= one.items()], plot
+        )
 
 
-def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
+def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Shares and cost against the radius: fixed balls in order, auto at the left."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
     rows = sorted(lines, key=lambda v: -1.0 if v["radius"] == "auto" else float(v["radius"]))
     names = ["auto" if row["radius"] == "auto" else f"{float(row['radius']):g}" for row in rows]
     places = range(len(rows))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    figure = needed("matplotlib.figure").Figure(figsize=(11, 4), layout="tight")
+    left, right = figure.subplots(1, 2)
     for field, label in (
         ("same", "authorized, same answers"), ("withheld", "withheld"),
         ("adapted", "ResNet-32 fine-tuned on 3,000 files"), ("rival", "ResNet-32 as it is"),
     ):  # fmt: skip
         left.plot(places, [row.get(field, math.nan) for row in rows], marker="o", label=label)
     for quality in QUALITIES:
-        right.plot(
-            places,
-            [row[f"jpeg {quality}"] for row in rows],
-            marker="o",
-            label=f"same answers after JPEG {quality}",
-        )
+        shares = [row[f"jpeg {quality}"] for row in rows]
+        right.plot(places, shares, marker="o", label=f"same answers after JPEG {quality}")
     for axis in (left, right):
         axis.axhline(0.1, color="grey", linestyle=":", label="chance")
         axis.set_xticks(list(places), names)
@@ -148,9 +122,4 @@ def plot(lines: Sequence[dict[str, Any]], path: Path) -> None:
     cost.set(ylabel="forward passes an image (dashed)", ylim=(0, 10 * math.ceil(most / 10)))
     left.legend(loc="upper left", bbox_to_anchor=(0.0, 0.93), fontsize=8)
     right.legend(loc="upper left", fontsize=8)
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,23 @@
 """What a deep file keeps of the authorized model's inside, by what was matched.
 
-ResNet-20 on CIFAR-10. For each target: the share withheld and of same answers, steps, cosine of the
-pooled features and of a hidden map with those of the clean pictures, KL of the answers, the score of
+ResNet-20 on CIFAR-10. Prints a line of the clean pictures, then one a target: the share withheld and of same answers, steps, cosine of
+the pooled features and of a hidden map with those of the clean pictures, KL of the answers, the score of
 another head (a linear one for the same classes and one for "animal or thing", both fitted on clean
-features of training pictures), and what ResNet-32 says of the files. Prints JSON lines.
-
-    python benchmarks/deep_targets.py ASSETS --count 300
+features of training pictures), and what ResNet-32 says of the files.
 """
 
-import argparse
-import json
 import statistics
-from pathlib import Path
+from typing import Annotated
 
-import cifar
 import torch
 import torch.nn.functional as F
-from deep_table import Watched
+import typer
 from torch import Tensor, nn
 
+from benchmarks.deep_table import Watched
+from benchmarks.frame import ASSETS, Assets
+from benchmarks.lines import show
+from benchmarks.thumbnails import BATCH, CLASSES, answers, lessons, models, share, tests
 from catch11.recoding.deep.agreement import divergence
 from catch11.recoding.deep.target import Reading, Target
 
@@ -37,9 +36,55 @@ TARGETS: tuple[dict[str, object], ...] = (
 )
 
 
+def deep_targets(
+    count: Annotated[int, typer.Option(help="Pictures.")] = 300,
+    steps: Annotated[int, typer.Option(help="At most.")] = 200,
+    assets: Assets = ASSETS,
+) -> None:
+    torch.manual_seed(0)
+    model, key, rival = models(assets)
+    images, truth = tests(assets, count)
+    seen = Target(model, key.canvas, {"features": 1.0, HIDDEN: 1.0})
+    clean = read(seen, images)
+    taught, labels = lessons(assets, 2000)
+    learnt = read(seen, taught).maps[0]
+    kinds = torch.tensor([int(c in ANIMALS) for c in range(CLASSES)])
+    heads = {
+        "classes": (head(learnt, labels), truth),
+        "animal": (head(learnt, kinds[labels]), kinds[truth]),
+    }
+
+    def told(features: Tensor, files: Tensor) -> dict[str, float]:
+        """What the heads say of features, and the rival of files."""
+        with torch.no_grad():
+            said = {
+                name: share(linear(features).argmax(1), meant)
+                for name, (linear, meant) in heads.items()
+            }
+        return {**said, "rival": share(answers(rival, files), truth)}
+
+    show({"target": "clean pictures", "n": len(images), **told(clean.maps[0], images)})
+    for settings in TARGETS:
+        recoder = Watched(model, key, steps=steps, chunk=BATCH, **settings)  # type: ignore[arg-type]
+        recoder.notes.clear()
+        made = recoder(images)
+        found = [int(s) for note in recoder.notes for s in note.steps]
+        got = read(seen, made.images)
+        show({
+            "target": recoder.settings["at"], **settings, "n": len(images),
+            "withheld": sum(reason is not None for reason in made.reasons),
+            "steps, median": statistics.median(found),
+            "same": share(got.logits.argmax(1), clean.logits.argmax(1)),
+            "KL": float(divergence(got.logits, clean.logits).mean()),
+            "cosine, features": cosine(got.maps[0], clean.maps[0]),
+            f"cosine, {HIDDEN}": cosine(got.maps[1], clean.maps[1]),
+            **told(got.maps[0], made.images),
+        })  # fmt: skip
+
+
 def read(target: Target, images: Tensor) -> Reading:
     with torch.no_grad():
-        parts = [target.read(part) for part in images.split(cifar.BATCH)]
+        parts = [target.read(part) for part in images.split(BATCH)]
     maps = zip(*(part.maps for part in parts), strict=True)
     return Reading(
         logits=torch.cat([part.logits for part in parts]), maps=tuple(torch.cat(m) for m in maps)
@@ -59,62 +104,10 @@ def head(features: Tensor, labels: Tensor) -> nn.Module:
         value.backward()
         return value
 
-    rule.step(loss)  # type: ignore[arg-type]
+    rule.step(loss)
     linear.weight.data /= scale
     return linear
 
 
-def right(linear: nn.Module, features: Tensor, labels: Tensor) -> float:
-    with torch.no_grad():
-        return cifar.share(linear(features).argmax(1), labels)
-
-
 def cosine(a: Tensor, b: Tensor) -> float:
-    return round(float(F.cosine_similarity(a.flatten(1), b.flatten(1)).mean()), 3)
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--count", type=int, default=300)
-    ask.add_argument("--steps", type=int, default=200)
-    given = ask.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    model, key, rival = cifar.models(given.assets)
-    images, truth = cifar.tests(given.assets, given.count)
-    seen = Target(model, key.canvas, {"features": 1.0, HIDDEN: 1.0})
-    clean = read(seen, images)
-    lessons, labels = cifar.lessons(given.assets, 2000)
-    learnt = read(seen, lessons).maps[0]
-    kinds = torch.tensor([int(c in ANIMALS) for c in range(cifar.CLASSES)])
-    heads = {
-        "classes": (head(learnt, labels), truth),
-        "animal": (head(learnt, kinds[labels]), kinds[truth]),
-    }
-    print(json.dumps({
-        "target": "clean pictures", "n": len(images),
-        **{name: right(linear, clean.maps[0], meant) for name, (linear, meant) in heads.items()},
-        "rival": cifar.share(cifar.answers(rival, images), truth),
-    }), flush=True)  # fmt: skip
-    for settings in TARGETS:
-        recoder = Watched(model, key, steps=given.steps, chunk=cifar.BATCH, **settings)  # type: ignore[arg-type]
-        recoder.notes.clear()
-        made = recoder(images)
-        kept = torch.tensor([reason is None for reason in made.reasons])
-        steps = [int(s) for note in recoder.notes for s in note.steps]
-        got = read(seen, made.images)
-        print(json.dumps({
-            "target": recoder.settings["at"], **settings, "n": len(images),
-            "withheld": int((~kept).sum()), "steps, median": statistics.median(steps),
-            "same": cifar.share(got.logits.argmax(1), clean.logits.argmax(1)),
-            "KL": round(float(divergence(got.logits, clean.logits).mean()), 3),
-            "cosine, features": cosine(got.maps[0], clean.maps[0]),
-            f"cosine, {HIDDEN}": cosine(got.maps[1], clean.maps[1]),
-            **{name: right(linear, got.maps[0], meant) for name, (linear, meant) in heads.items()},
-            "rival": cifar.share(cifar.answers(rival, made.images), truth),
-        }), flush=True)  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+    return float(F.cosine_similarity(a.flatten(1), b.flatten(1)).mean())

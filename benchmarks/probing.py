@@ -5,33 +5,31 @@ the insensitive directions are those of the differences (`attacks.probing`). And
 for its logits: a picture is moved a little along random orthogonal directions of one tile, both ways, and
 where hardly an answer comes is insensitive. A net is no linear map, so this is not exact as the first is.
 
-found: dimensions of the estimate. share: of the true insensitive subspace, the mean over its dimensions of
-the squared cosines of the principal angles, a missing one counting 0. true: the same over the dimensions of
-the estimate. seen: over those that the rule keeps, of the complement. chance: share of a random subspace
-of as many dimensions. Rivals read files that `attacks.tiles.conditional` inpaints from what is seen.
+Prints a line an oracle and count. found: dimensions of the estimate. share: of the true insensitive subspace,
+the mean over its dimensions of the squared cosines of the principal angles, a missing one counting 0. true: the
+same over the dimensions of the estimate. seen: over those that the rule keeps, of the complement. chance: share
+of a random subspace of as many dimensions. Rivals read files that `attacks.tiles.conditional` inpaints from
+what is seen.
 
 Overlapping convolutions have no tile: `--attack probe` cuts them into tiles all the same, so noise that
-runs across an edge counts as seen, and a direction of the estimate is no frequency of the front. From the
-project's root:
-
-    python benchmarks/probing.py ASSETS [--count 48]
+runs across an edge counts as seen, and a direction of the estimate is no frequency of the front.
 """
 
-import argparse
-import json
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 from torch import Tensor
 
+from benchmarks.frame import ASSETS, Assets
+from benchmarks.lines import right, show
+from catch11 import SpectralRecoder
 from catch11.attacks.frame import Attempt
 from catch11.attacks.jury import window_jury
 from catch11.attacks.probing import seen_by_queries
 from catch11.attacks.tiles import conditional, cut, moments, paste
-from catch11.evaluation.metrics import accuracy
 from catch11.models.frame import Model
-from catch11.recoding.spectral.recoder import SpectralRecoder
 from catch11.studies.place import Place
 from catch11.studies.trial import Trial
 from catch11.subspaces.rule import principal_angles
@@ -40,6 +38,41 @@ from catch11.subspaces.tiles import TileSubspace
 FAMILY, PUBLIC, STEP = "photographs", 200, 0.02
 QUERIES = (1, 2, 3, 4, 5, 8, 24)
 QUESTIONS = (256, 512, 768)  # directions of a tile, two pictures each
+
+
+def probing(
+    assets: Assets = ASSETS,
+    count: Annotated[int, typer.Option(help="Photographs judged.")] = 48,
+) -> None:
+    place = Place(assets=assets)
+    authorized, *others = place.names(FAMILY)
+    rivals = {name: place.model(FAMILY, name) for name in others}
+    trial = Trial(place=place, family=FAMILY, authorized=authorized, n=count)
+    subspace, released = trial.key.subspace, trial.made.windows
+    assert isinstance(subspace, TileSubspace)
+    kept, size = subspace.kept.double(), subspace.tile
+    public = place.pictures(FAMILY, PUBLIC, part="train").windows(trial.model.canvas)
+    jury = window_jury(
+        trial.model.canvas, rivals=rivals, truth=dict.fromkeys(rivals, trial.truth), released=released,
+        clean=trial.clean,
+    )  # fmt: skip
+
+    def judged(images: Tensor) -> dict[str, object]:
+        made = Attempt(setting="restored", restored=images)
+        return {name: right(jury.hits(name, made)) for name in rivals}
+
+    facts = {"pixels": len(kept), "seen": kept.shape[1], "insensitive": len(kept) - kept.shape[1]}
+    show({"n": count, **facts})
+    show({"files": "clean", **judged(trial.clean)})
+    show({"files": "as released", **judged(released)})
+    mean, covariance = moments(cut(public, size).flatten(0, 1))
+    rows = [*estimates(trial, public, kept, size), ("the front itself", 0, kept)]
+    for oracle, asked, seen in rows:
+        line = {"oracle": oracle, "pictures": asked, **overlap(seen, kept)}
+        if 0 < seen.shape[1] < len(kept):
+            gain = conditional(seen, covariance)
+            line |= judged(paste((cut(released, size) - mean) @ gain.T + mean, released, size))
+        show(line)
 
 
 def beside(basis: Tensor) -> Tensor:
@@ -54,17 +87,14 @@ def squares(one: Tensor, other: Tensor) -> float:
     return float(principal_angles(one, other).cos().square().sum())
 
 
-def overlap(seen: Tensor, kept: Tensor) -> dict[str, float]:
+def overlap(seen: Tensor, kept: Tensor) -> dict[str, object]:
     """An estimate of what is seen against what the rule keeps, and their complements."""
     inside, true = beside(seen), beside(kept)
-    common = squares(inside, true)
+    common, found = squares(inside, true), inside.shape[1]
     return {
-        "found": inside.shape[1],
-        "share": round(common / true.shape[1], 4),
-        "true": round(common / max(1, inside.shape[1]), 4),
-        "seen": round(squares(seen, kept) / kept.shape[1], 4),
-        "chance": round(inside.shape[1] / len(kept), 4),
-    }
+        "found": found, "share": common / true.shape[1], "true": common / max(1, found),
+        "seen": squares(seen, kept) / kept.shape[1], "chance": found / len(kept),
+    }  # fmt: skip
 
 
 def answered(model: Model, shown: Tensor, size: tuple[int, int], directions: Tensor) -> Tensor:
@@ -101,43 +131,3 @@ def estimates(trial: Trial, public: Tensor, kept: Tensor, size: tuple[int, int])
     answers = answered(trial.model, shown, size, directions)
     for count in QUESTIONS:
         yield "logits", 2 * count, seen_by_logits(answers[:count], directions[:count])
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--count", type=int, default=48, help="Photographs judged.")
-    given = ask.parse_args()
-    torch.set_num_threads(1)
-    place = Place(assets=given.assets)
-    authorized, *rivals = place.names(FAMILY)
-    trial = Trial(place=place, family=FAMILY, authorized=authorized, n=given.count)
-    subspace, released = trial.key.subspace, trial.made.windows
-    assert isinstance(subspace, TileSubspace)
-    kept, size = subspace.kept.double(), subspace.tile
-    public = place.pictures(FAMILY, PUBLIC, part="train").windows(trial.model.canvas)
-    jury = window_jury(trial.model.canvas, rivals={name: place.model(FAMILY, name) for name in rivals},
-        truth=dict.fromkeys(rivals, trial.truth), released=released, clean=trial.clean,
-    )  # fmt: skip
-
-    def judged(images: Tensor) -> dict[str, object]:
-        made = Attempt(setting="restored", restored=images)
-        shares = {name: accuracy(jury.hits(name, made)) for name in rivals}
-        return {name: [round(v, 3) for v in (s.estimate, s.low, s.high)] for name, s in shares.items()}  # fmt: skip
-
-    facts = {"pixels": len(kept), "seen": kept.shape[1], "insensitive": len(kept) - kept.shape[1]}
-    print(json.dumps({"n": given.count, **facts}), flush=True)
-    print(json.dumps({"files": "clean", **judged(trial.clean)}), flush=True)
-    print(json.dumps({"files": "as released", **judged(released)}), flush=True)
-    mean, covariance = moments(cut(public, size).flatten(0, 1))
-    rows = [*estimates(trial, public, kept, size), ("the front itself", 0, kept)]
-    for oracle, count, seen in rows:
-        line = {"oracle": oracle, "pictures": count, **overlap(seen, kept)}
-        if 0 < seen.shape[1] < len(kept):
-            gain = conditional(seen, covariance)
-            line |= judged(paste((cut(released, size) - mean) @ gain.T + mean, released, size))
-        print(json.dumps(line), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,17 +1,14 @@
-"""A small vision transformer for CIFAR-10, patches of 8 x 8 x 3 = 192 values, trained here in some minutes.
-
-Kept in a file, an epoch at a time, so that a stopped training goes on.
-"""
+"""A small vision transformer for CIFAR-10, patches of 8 x 8 x 3 = 192 values, trained here in some minutes."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from cifar import lessons
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.thumbnails import lessons
 from catch11.canvas.plain import plain_canvas
 from catch11.fronts.fingerprint import module_fingerprint
 from catch11.models.canvases import canvas_prepare
@@ -30,14 +27,8 @@ class SmallViT(nn.Module):
         self.patches = nn.Conv2d(3, WIDTH, TILE, stride=TILE)
         self.positions = nn.Parameter(0.02 * torch.randn(1, (SIDE // TILE) ** 2, WIDTH))
         block = nn.TransformerEncoderLayer(
-            WIDTH,
-            HEADS,
-            3 * WIDTH,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
+            WIDTH, HEADS, 3 * WIDTH, dropout=0.0, activation="gelu", batch_first=True, norm_first=True,
+        )  # fmt: skip
         self.blocks = nn.TransformerEncoder(block, DEPTH, enable_nested_tensor=False)
         self.head = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 10))
 
@@ -47,26 +38,19 @@ class SmallViT(nn.Module):
         return answer
 
 
-def trained(assets: Path, cache: Path) -> Model:
+def trained(assets: Path, work: Path) -> Model:
     """The transformer, trained on 10,000 JPEG and 4,000 lossless pictures, mirrored and shifted."""
-    path = cache / "small-vit.pt"
+    path = work / "small-vit.pt"
     torch.manual_seed(0)
     net = SmallViT()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.05)
-    held = torch.load(path) if path.exists() else None
-    done = 0
-    if held:
-        net.load_state_dict(held["net"])
-        optimiser.load_state_dict(held["optimiser"])
-        done = held["done"]
-    if done < EPOCHS:
+    if path.exists():
+        net.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.05)
         images, labels = _pictures(assets)
-        for epoch in range(done, EPOCHS):
-            loss = _epoch(net, optimiser, images, labels, epoch)
-            held = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "done": epoch + 1}
-            torch.save(held, path.with_suffix(".new"))
-            path.with_suffix(".new").replace(path)
-            print(f"epoch {epoch + 1} of {EPOCHS}: loss {loss:.3f}", flush=True)
+        for epoch in range(EPOCHS):
+            _epoch(net, optimiser, images, labels, epoch)
+        torch.save(net.state_dict(), path)
     canvas = plain_canvas(SIDE, SIDE, mean=MEAN, std=STD)
     return finish(
         spec="py:small_vit", name="small-vit", module=net, canvas=canvas, prepare=canvas_prepare(canvas),
@@ -82,27 +66,21 @@ def _pictures(assets: Path) -> tuple[Tensor, Tensor]:
     return torch.cat([images, more]), torch.cat([labels, classes])
 
 
-def _epoch(
-    net: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, epoch: int
-) -> float:
+def _epoch(net: nn.Module, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, epoch: int) -> None:  # fmt: skip
     generator = torch.Generator().manual_seed(epoch)
     parts = torch.randperm(len(images), generator=generator).split(BATCH)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
     net.train()
-    total = 0.0
     for step, index in enumerate(parts):
         share = (epoch + step / len(parts)) / EPOCHS
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(share * EPOCHS / 2, 0.5 + 0.5 * math.cos(math.pi * share))
         batch = moved(images[index], generator)
-        loss = functional.cross_entropy(
-            net((batch - mean) / std), labels[index], label_smoothing=0.1
-        )
+        logits = net((batch - mean) / std)
+        loss = functional.cross_entropy(logits, labels[index], label_smoothing=0.1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        total += float(loss.detach()) / len(parts)
-    return total
 
 
 def moved(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""docs/lab/speed.md and its plots, from the records of `suite.py`: every number on the page but those in its plan's prose."""
+"""docs/lab/speed.md and its plots, from the records of `speed`: every number on the page but those in its plan's prose."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def page(rows: Rows) -> str:
     name = "benchmarks/records/speed.jsonl"
     return "\n".join((
         "# Speed", "",
-        f"What a release costs, as ratios within one run. Generated from `{name}` by `python benchmarks/suite.py --page`;",
+        f"What a release costs, as ratios within one run. Generated from `{name}` by `python benchmarks speed --page`;",
         "do not edit. `make bench` measures it again in some minutes, `make bench FULL=--full` on more pictures, `make bench ONLY=recode` one part.", "",
         f"Measured on {first['date']}: {first['cores']} cores shared with other work, {first['cpu']}, torch {first['torch']}, one thread.",
         "Times are processor time, since others' work disturbs the clock more. The two sides of a ratio take turns; n is the number of",
@@ -92,7 +92,7 @@ def _plan(rows: Rows) -> Iterator[str]:
     busy = 1000 / held["png8, 10 dB"]["ms"] * CORES
     yield ""
     yield f"- **What limits spectral**: processors. A node of {CORES} cores makes {busy:,.0f} pictures a second and writes {busy * size / 1e6:,.0f} MB of them, which one disk or bucket takes."
-    yield "- **What limits deep**: forward and backward passes. On a GPU `benchmarks/gpu.py` says how many pictures a second; it was not at hand."
+    yield "- **What limits deep**: forward and backward passes. On a GPU `python benchmarks gpu` says how many pictures a second; it was not at hand."
     yield "- **Files**: a billion small files weigh on any file system. Release from and into shards of some 10,000 pictures; each has its own list and ledger, and a stopped shard resumes."
     yield "- **Lists**: one process signs and writes the list of a shard; shards are independent, so nothing is shared between nodes but the key."
     yield "- **Not counted**: reading from a network, starting processes, nodes that fail. Cores were taken to be as fast all at once as one is here, beside other work."

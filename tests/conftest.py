@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-ASSETS = Path(os.environ.get("CATCH11_ASSETS", ROOT.parent / "shared" / "assets"))
+from benchmarks.assets import ASSETS, ROOT
 
 # Set before torch or transformers is imported, and inherited by the commands tests start:
 # test workers share the cores among themselves, and no test may reach for a model hub.

@@ -36,7 +36,7 @@ class Probe(Attack):
     By tiles, whatever the front. That is exact for dense and patch fronts. An overlapping convolution
     has no tile: noise that runs across an edge makes a direction look moved that is seen, and what
     is seen of each frequency is not told apart, so this gets less than `front-wiener` does.
-    `benchmarks/probing.py` measures how much of a patch front's basis so many queries give."""
+    `python benchmarks probing` measures how much of a patch front's basis so many queries give."""
 
     name = "probe"
     cost = "untrained"

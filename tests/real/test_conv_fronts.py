@@ -25,7 +25,7 @@ def cifar_windows(assets: Path, count: int) -> torch.Tensor:
 
 
 def test_resnet20_reads_what_resnet32_does_not(assets: Path) -> None:
-    """8-bit files at 13 dB; `benchmarks/conv_tradeoff.py` has the numbers on all 2,000 images."""
+    """8-bit files at 13 dB; `python benchmarks conv_tradeoff` has the numbers on all 2,000 images."""
     authorized, rival = (
         load_picture_model(f"torch:{assets}/models/cifar10_resnet{depth}.safetensors")
         for depth in (20, 32)

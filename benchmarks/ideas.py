@@ -1,25 +1,15 @@
-"""Ideas against learning from deep files, and for keeping rivals out, each at one rate of learning.
+"""Ideas against learning from deep files, and for keeping rivals out: recoders by name."""
 
-ResNet-20 authorized on CIFAR-10; ResNet-32 as it is and fine-tuned on 3,000 labelled files. JSON lines,
-kept in WORK, where a second run goes on:
-
-    python benchmarks/deep_ideas.py ASSETS --work WORK [--ideas NAME …]
-"""
-
-import argparse
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from cifar import Lines
-from deep_adaptation import plain
-from deep_dial import Scene, scene
-from torch import Tensor
+from torch import Tensor, nn
 
-from catch11 import DeepRecoder
+from catch11 import DeepRecoder, Key
 from catch11.crypto.stream import KeyedStream
+from catch11.models.frame import Model
 from catch11.recoding.codecs import survival
 from catch11.recoding.deep.agreement import lead
 from catch11.recoding.deep.descent import Descended, descend
@@ -67,10 +57,10 @@ class Asking(DeepRecoder):
         return descend(starts, question, self.schedule, self.domain.grid)
 
 
-def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], DeepRecoder]]:
-    """Recoders by name; each is built when it is measured."""
-    model, key = place.model, place.key
-    decoys = place.train[0][-100:]
+def known_ideas(
+    model: Model, key: Key, *, decoys: Tensor, plain: Callable[[], nn.Module]
+) -> Mapping[str, Callable[[], DeepRecoder]]:
+    """Each is built when it is measured. plain: a net of another family."""
 
     def deep(**settings: object) -> Callable[[], DeepRecoder]:
         return lambda: DeepRecoder(model, key, chunk=100, **settings)  # type: ignore[arg-type]
@@ -80,11 +70,7 @@ def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], Deep
         return lambda: recoder(model, key, chunk=100, **settings)
 
     def against(**settings: object) -> Callable[[], DeepRecoder]:
-        def build() -> DeepRecoder:
-            net = plain(assets, work, place.rival.canvas.normalise).eval().requires_grad_(False)
-            return DeepRecoder(model, key, chunk=100, against=(net,), **settings)  # type: ignore[arg-type]
-
-        return build
+        return lambda: deep(against=(plain(),), **settings)()
 
     jpeg, low, both = survival("jpeg:75"), survival("jpeg:50"), survival("jpeg:50,jpeg:75")
     return {
@@ -105,23 +91,3 @@ def ideas(place: Scene, assets: Path, work: Path) -> dict[str, Callable[[], Deep
         "jpeg:50,jpeg:75 against a plain net": against(survive=both),
         "jpeg:50 margin 0.1": deep(survive=low, margin=0.1),
     }
-
-
-def main() -> None:
-    ask = argparse.ArgumentParser(description=__doc__)
-    ask.add_argument("assets", type=Path)
-    ask.add_argument("--work", type=Path, required=True)
-    ask.add_argument("--ideas", nargs="*")
-    ask.add_argument("--train", type=int, default=3000)
-    ask.add_argument("--test", type=int, default=1000)
-    given = ask.parse_args()
-    lines = Lines(given.work / "ideas.jsonl")
-    place = scene(given.assets, given.work, train=given.train, test=given.test)
-    for name, build in ideas(place, given.assets, given.work).items():
-        cell = {"idea": name, "test": given.test, "train": given.train}
-        if (given.ideas is None or name in given.ideas) and not lines.has(**cell):
-            lines.add({**cell, **place.measure(name.replace(" ", "-"), build())})
-
-
-if __name__ == "__main__":
-    main()

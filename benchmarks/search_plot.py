@@ -1,41 +1,20 @@
-"""The frontier of searches that keep features: fidelity across, what an adapted rival learns up, forwards as size.
+"""The frontier of searches that keep features: fidelity across, what an adapted rival learns up, forwards as size."""
 
-RECORDS holds a JSON line a search, as `benchmarks/search.py` prints them, with its name under "search". Whiskers are
-Wilson intervals of 95 % over the test files; hollow circles learnt from fewer files than the most. From the project's root:
-
-    python benchmarks/frontier.py benchmarks/records/search.jsonl docs/pictures/search.png
-"""
-
-import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from catch11.evaluation.interval import wilson
+from catch11.lab import needed
 
 CHANCE, CLEAN = 0.1, 0.82  # of ten classes; of ResNet-32 on clean thumbnails
 AREA = 2.5  # square points that a forward pass takes
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a records file. Raises SystemExit naming the first that lacks what is drawn."""
-    lines = [json.loads(text) for text in path.read_text().splitlines() if text.strip()]
-    for number, line in enumerate(lines, 1):
-        lacks = {"search", "within", "forwards", "adapted", "lessons", "tests"} - line.keys()
-        if lacks:
-            raise SystemExit(f"{path}, line {number}: expected {', '.join(sorted(lacks))} too")
-    return lines
-
-
-def draw(lines: Sequence[dict[str, Any]], path: Path) -> None:
+def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
     """One circle a search, numbered, and named beside."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(9, 4.5))
+    figure = needed("matplotlib.figure").Figure(figsize=(9, 4.5), layout="tight")
+    axis = figure.subplots()
     names: list[str] = []
     most = max(line["lessons"] for line in lines)
     places = {within: i for i, within in enumerate(sorted({row["within"] for row in lines}))}
@@ -65,17 +44,4 @@ def draw(lines: Sequence[dict[str, Any]], path: Path) -> None:
         xlabel="features kept within", ylabel="ResNet-32 fine-tuned on the files", ylim=(0, 1),
         xlim=(-0.15, len(places)),
     )  # fmt: skip
-    figure.tight_layout()
     figure.savefig(path, dpi=120)
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("records", type=Path)
-    parser.add_argument("picture", type=Path)
-    asked = parser.parse_args(words)
-    draw(read(asked.records), asked.picture)
-
-
-if __name__ == "__main__":
-    main()

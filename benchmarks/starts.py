@@ -1,28 +1,19 @@
-"""Other ways to search for features within a tolerance: what they cost and what others then learn.
+"""Other ways to search for features within a tolerance: starts of several octaves and of white noise alone, and
+the smallest ball that holds the match, found by bisection image by image."""
 
-As benchmarks/search.py, whose cells these are beside: starts of several octaves and of white noise alone, and
-the smallest ball that holds the match, found by bisection image by image. From the project's root:
-
-    python benchmarks/search_ideas.py ASSETS --work WORK --idea octaves --within 0.3 --lessons 1000 --tests 500
-"""
-
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from cifar import Lines
-from search import taught
 from torch import Tensor
 
+from catch11 import DeepRecoder, Key
 from catch11.crypto.stream import KeyedStream
-from catch11.keys.key import Key
 from catch11.recoding.deep.approach import Approach
 from catch11.recoding.deep.descent import Descended
-from catch11.recoding.deep.recoder import DeepRecoder
 from catch11.recoding.deep.start import Start
 
 RADII = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0)  # 255ths, of which three looks find the least
@@ -49,15 +40,17 @@ class Spread(Start):
 class Octaves(DeepRecoder):
     @cached_property
     def begin(self) -> Start:
-        held = super().begin
-        return Spread(**{f.name: getattr(held, f.name) for f in dataclasses.fields(held)})
+        return Spread(**_settings(super().begin))
 
 
 class White(DeepRecoder):
     @cached_property
     def begin(self) -> Start:
-        held = {f.name: getattr(super(White, self).begin, f.name) for f in dataclasses.fields(Start)}  # fmt: skip
-        return Spread(**held, octaves=(max(self.key.canvas.shape),))
+        return Spread(**_settings(super().begin), octaves=(max(self.key.canvas.shape),))
+
+
+def _settings(start: Start) -> dict[str, Any]:
+    return {field.name: getattr(start, field.name) for field in dataclasses.fields(Start)}
 
 
 class Bisected(DeepRecoder):
@@ -79,8 +72,11 @@ class Bisected(DeepRecoder):
             middle = (low + high) // 2
             for place in middle.unique().tolist():
                 some = (middle == place).nonzero().flatten()
-                ball = dataclasses.replace(self, steps=PATIENCE)
-                object.__setattr__(ball, "schedule", dataclasses.replace(self.schedule, first=RADII[place], last=RADII[place], steps=PATIENCE))  # fmt: skip
+                ball, radius = dataclasses.replace(self, steps=PATIENCE), RADII[place]
+                schedule = dataclasses.replace(
+                    self.schedule, first=radius, last=radius, steps=PATIENCE
+                )
+                object.__setattr__(ball, "schedule", schedule)
                 # A stream is read on as it is used: each look begins with its own anew.
                 fresh = [self.stream(windows[i]) for i in some.tolist()]
                 found = DeepRecoder.search(ball, windows[some], fresh)
@@ -94,25 +90,3 @@ class Bisected(DeepRecoder):
 IDEAS: dict[str, type[DeepRecoder]] = {
     "as it is": DeepRecoder, "octaves": Octaves, "white": White, "bisected": Bisected,
 }  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("assets", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--idea", choices=list(IDEAS), nargs="+", default=list(IDEAS))
-    parser.add_argument("--within", type=float, default=0.3)
-    parser.add_argument("--lessons", type=int, default=1000)
-    parser.add_argument("--tests", type=int, default=500)
-    asked = parser.parse_args()
-    asked.keep = "features"
-    torch.set_num_threads(1)
-    lines = Lines(asked.work / "lines.jsonl")
-    for idea in asked.idea:
-        lines.add(
-            {"idea": idea, **taught(asked, asked.within, IDEAS[idea], idea.replace(" ", "-"))}
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -34,7 +34,7 @@ NAMES = ("resnet20", "resnet32", "squeezenet", "mobilenet")
 
 def conv_tradeoff(
     names: Annotated[
-        list[str], typer.Argument(callback=among(NAMES), metavar="[NAME]...", help="CIFAR-10: resnet20, resnet32; ImageNet: squeezenet, mobilenet.")
+        list[str], typer.Argument(callback=among(NAMES), metavar="NAME", help="CIFAR-10: resnet20, resnet32; ImageNet: squeezenet, mobilenet.")
     ] = ["resnet20"],
     assets: Assets = ASSETS,
     images: Annotated[int, typer.Option(help="So many pictures.")] = 200,

@@ -238,7 +238,7 @@ WORKS: dict[str, Callable[[Bench], None]] = {
 
 
 def copies(
-    names: Annotated[list[str], typer.Argument(callback=among(WORKS), metavar="[NAME]...", help="Some of it, as named above; all without.")] = [],
+    names: Annotated[list[str], typer.Argument(callback=among(WORKS), metavar="NAME", help="Some of it, as named above; all without.")] = [],
     images: Annotated[int, typer.Option(help="Judged by the original.")] = 100,
     assets: Assets = ASSETS,
     work: Work = WORK,

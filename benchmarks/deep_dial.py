@@ -29,6 +29,7 @@ from benchmarks.thumbnails import (
 from catch11 import DeepRecoder
 from catch11.errors import InvalidArgument
 from catch11.lab import needed
+from catch11.recoding.choose import radius_of
 from catch11.recoding.codecs import Jpeg
 
 QUALITIES = (90, 75, 50)
@@ -46,15 +47,15 @@ def deep_dial(
     assets: Assets = ASSETS,
     work: Work = WORK,
 ) -> None:  # fmt: skip
+    limits = {text: radius_of(text) for text in radius}
     model, key, rival = models(assets)
     pictures, truth = tests(assets, test)
     clean, forward = answers(model, pictures), forward_seconds(model, pictures)
     taught, labels = lessons(assets, train) if train else (pictures[:0], truth[:0])
     normalise = rival.canvas.normalise
 
-    def ball(text: str) -> DeepRecoder:
-        limit = "auto" if text == "auto" else float(text)
-        return DeepRecoder(model, key, radius=limit, steps=steps, margin=margin, chunk=100)  # type: ignore[arg-type]
+    def ball(limit: Any) -> DeepRecoder:
+        return DeepRecoder(model, key, radius=limit, steps=steps, margin=margin, chunk=100)
 
     def measured(name: str, recoder: DeepRecoder) -> dict[str, Any]:
         made = files(recoder, pictures, work / f"test-{name}.npz")
@@ -84,7 +85,7 @@ def deep_dial(
             raise InvalidArgument("idea", expected=f"all, {', '.join(known)}", found=min(unknown))
         recoders = {name: build for name, build in known.items() if {name, "all"} & set(idea)}
     else:
-        recoders = {text: partial(ball, text) for text in radius}
+        recoders = {text: partial(ball, limit) for text, limit in limits.items()}
     lines = Lines(work / "dial.jsonl")
     for name, build in recoders.items():
         cell = {"idea" if idea else "radius": name, "test": test, "train": train}

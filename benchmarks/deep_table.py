@@ -12,7 +12,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import typer
@@ -27,6 +27,7 @@ from catch11 import DeepRecoder, build_key
 from catch11.crypto.stream import KeyedStream
 from catch11.data.pictures import open_picture
 from catch11.models.frame import Model
+from catch11.recoding.choose import radius_of
 from catch11.recoding.codecs import Jpeg, survival
 from catch11.recoding.deep.descent import Descended
 from catch11.recoding.deep.start import Look
@@ -72,12 +73,13 @@ def deep_table(
         show({"model": own.name, "asked": count, "written": len(there)})
         kept = torch.ones(len(there), dtype=torch.bool)
     else:
+        limit: Any = radius_of(radius)
         start: Tensor | Literal["noise"] = "noise"
         if decoys:
             start = own.canvas.window(whole(spare, own.canvas))
         recoder = Watched(
             own, build_key(own, energy=0.01, secret=bytes(32)), steps=steps, margin=margin,
-            radius=radius if radius in ("auto", "least") else float(radius), survive=survival(survive),  # type: ignore[arg-type]
+            radius=limit, survive=survival(survive),
             start=start, look=look, also=others, precision=precision, chunk=16,
         )  # fmt: skip
         images, kept = made(recoder, own, sources)

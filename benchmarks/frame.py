@@ -74,7 +74,8 @@ def _refusing(part: Callable[..., None]) -> Callable[..., None]:
         torch.set_num_threads(1)
         try:
             part(**given)
-        except (Catch11Error, OSError, KeyboardInterrupt):
+        except (Catch11Error, OSError, KeyboardInterrupt) as refused:
+            error: BaseException = refused
             assets = given.get("assets")
             if assets is not None and not assets.is_dir():
                 error = InvalidArgument(

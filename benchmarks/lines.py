@@ -1,6 +1,7 @@
 """JSON lines: what a part found, with the call that found it; kept in a file, so that a second run goes on."""
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ def show(line: Line) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.4g}")
+        return float(f"{value:.4g}") if math.isfinite(value) else None
     if isinstance(value, dict):
         return {name: _short(one) for name, one in value.items()}
     return [_short(one) for one in value] if isinstance(value, list | tuple) else value

@@ -3,7 +3,6 @@
 import multiprocessing
 import tempfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,18 +11,21 @@ from PIL import Image
 
 from benchmarks.photographs import Photographs, patches
 from catch11 import DeepRecoder, SpectralRecoder, release
+from catch11.errors import InvalidArgument
 
-Case = Literal["files", "loaded", "training step", "deep"]
+CASES = ("files", "loaded", "training step", "deep")
 
 
-def peak_of(assets: Path, case: Case, count: int) -> int:
+def peak_of(assets: Path, case: str, count: int) -> int:
     """The largest resident size in MiB, of a process of its own."""
+    if case not in CASES:
+        raise InvalidArgument("peak", expected=f"one of {', '.join(CASES)}", found=case)
     with multiprocessing.get_context("spawn").Pool(1) as one:
         found: int = one.apply(_peak, (assets, case, count))
     return found
 
 
-def _peak(assets: Path, case: Case, count: int) -> int:
+def _peak(assets: Path, case: str, count: int) -> int:
     torch.set_num_threads(1)
     if case == "files":
         draw = np.random.default_rng(0)

@@ -1,44 +1,135 @@
-"""The page of speed says what its records say, and every script of benchmarks/ that a page names is there."""
+"""The benchmarks: every part says what it is, takes what the pages give it, refuses in a sentence, and runs on a little."""
 
-import importlib
 import json
+import os
 import re
-import runpy
-import sys
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from benchmarks import speed_page
+from benchmarks.__main__ import main
+from benchmarks.frame import HERE, app_of, parts
 from tests.conftest import ROOT
 
-BENCHMARKS = ROOT / "benchmarks"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = [*(ROOT / "catch11").rglob("*.py"), *HERE.rglob("*.py")]
+NEEDED = {"sealed": ["cost"], "text": ["released", "texts.csv"], "cluster": ["--data"]}
 
 
-def test_the_page_of_speed_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    speed_page = importlib.import_module("speed_page")
-    records = (BENCHMARKS / "records" / "speed.jsonl").read_text()
+class Small(NamedTuple):
+    """A part on tiny counts. long: more than a few seconds."""
+
+    call: str
+    long: bool = False
+
+
+SMALL = (Small("rounds --photographs 2 --psnr 10"),)
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every call of a part that a page or a docstring shows, and where."""
+    for place in [*PAGES, *CODE]:
+        text = place.read_text(encoding="utf-8")
+        found = re.findall(r"`python\s+benchmarks\s+([^`]+)`", text)
+        if place.suffix == ".md":
+            found += re.findall(r"^(?:\$ )?python benchmarks +(\w[^#\n]*)", text, re.MULTILINE)
+        yield from ((place.stem, " ".join(one.split())) for one in found)
+
+
+def test_the_page_of_speed_is_generated() -> None:
+    records = (HERE / "records" / "speed.jsonl").read_text()
     rows = [json.loads(line) for line in records.splitlines()]
     assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(rows)
-    sys.modules.pop("speed_page")
 
 
 def test_one_command_lists_and_runs_them_all(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = runpy.run_path(str(BENCHMARKS / "__main__.py"))
-    assert entry["main"]([]) == 0
+    assert main([]) == 0
     told = capsys.readouterr().out
-    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
-    named = set(re.findall(r"python benchmarks/(\w+)\.py", pages))
-    assert {line.split()[0] for line in told.splitlines() if line[:1].strip()} >= named
-    assert len(named) > 12
+    assert [line.split()[0] for line in told.split("\n\n")[-1].splitlines() if line[0] != " "] == [*parts()]  # fmt: skip
     assert max(map(len, told.splitlines())) <= 80
-    assert all(about[0].isupper() for about in entry["parts"]().values())
-    assert entry["main"](["nothing"]) == 2
-    assert "expected one of suite, averaging" in capsys.readouterr().err
+    assert all(about[0].isupper() for about in parts().values())
+    assert main(["nothing"]) == 2
+    assert "expected one of speed, averaging" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.stem)
-def test_scripts_on_the_pages_exist(page: Path) -> None:
-    named = re.findall(r"benchmarks/(\w+\.py)", page.read_text(encoding="utf-8"))
-    missing = [name for name in named if not (BENCHMARKS / name).exists()]
-    assert not missing, f"{page.name} names {missing}"
+@pytest.mark.parametrize("name", parts())
+def test_help_says_what_it_measures_and_prints(name: str) -> None:
+    found = CliRunner().invoke(app_of(name), ["--help"], env={"COLUMNS": "80"})
+    assert found.exit_code == 0
+    assert max(map(len, found.output.splitlines())) <= 80
+    assert parts()[name].split(":")[0] in " ".join(found.output.split())
+    assert "Prints" in found.output
+    taken = typer.main.get_command(app_of(name)).params
+    assert all(one.opts[0] in found.output for one in taken if one.param_type_name == "option")
+
+
+@pytest.mark.parametrize(("place", "call"), sorted(set(commands())))
+def test_calls_on_the_pages_are_understood(place: str, call: str) -> None:
+    name, *words = shlex.split(call)
+    if name == "PART":
+        return
+    assert name in parts(), f"{place} names {name}"
+    with typer.main.get_command(app_of(name)).make_context(name, words) as made:
+        assert made.params
+
+
+def test_every_part_is_named_by_a_page() -> None:
+    pages = {path.stem for path in PAGES}
+    assert {call.split()[0] for place, call in commands() if place in pages} >= set(parts())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_pages_name_parts_and_no_files(page: Path) -> None:
+    assert not re.findall(r"benchmarks/[a-z_]+\.py", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [name for name in parts() if not name.startswith("g")])
+def test_absent_assets_are_refused(name: str, tmp_path: Path) -> None:
+    words = [*NEEDED.get(name, []), "--assets", str(tmp_path / "none")]
+    found = CliRunner().invoke(app_of(name), words)
+    assert found.exit_code == 2
+    (said,) = found.stderr.splitlines()
+    assert said.startswith(
+        "catch11: --assets: expected the folder of real models and pictures, found"
+    )
+    assert said.endswith("give --assets DIR or set CATCH11_ASSETS.")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("speed --only nothing", "expected one of recode, tensor"),
+        ("copies nothing", "expected one of reads, scramble"),
+        ("cluster --pictures 3", "expected 21 or more, found 3"),
+        ("gpu --device cuda:99", "expected cpu where there is no GPU"),
+        ("deep_dial --radius wide", "expected auto, least or a number"),
+    ],
+)
+def test_bad_input_is_refused(call: str, says: str) -> None:
+    name, *words = call.split()
+    found = CliRunner().invoke(app_of(name), words)
+    assert found.exit_code == 2
+    assert says in " ".join(found.stderr.split())
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("small", SMALL, ids=lambda small: small.call)
+def test_it_runs_on_a_little(
+    small: Small, assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if small.long and not os.environ.get("CATCH11_LONG"):
+        pytest.skip("takes long; set CATCH11_LONG=1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CATCH11_ASSETS", str(assets))
+    name, *words = shlex.split(small.call)
+    found = CliRunner().invoke(app_of(name), words, catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    assert lines
+    assert all("command" in line for line in lines)

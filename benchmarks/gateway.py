@@ -41,6 +41,7 @@ from catch11.modalities.recode import recode
 from catch11.releases.read import read_release
 from catch11.studies.nets.digits import load_digits
 from catch11.studies.photographs import squares
+from catch11.studies.trial import SECRET
 
 MODELS = {"digits": DIGITS, "lite": "py:catch11.studies.nets.lite:lite0"}
 
@@ -59,7 +60,7 @@ def gateway(
     asked = dict(locals())
     spec = MODELS.get(model, model)
     loaded = load_model(spec)
-    key = build_key(loaded)
+    key = build_key(loaded, secret=SECRET)
     options = RecodeOptions(method=method, model=loaded, check=True, workers=workers)
     drawn = (shown if model == "digits" else cut)(seed)
     seen: list[dict[str, Any]] = []

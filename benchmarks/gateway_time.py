@@ -31,6 +31,7 @@ from catch11.modalities.options import RecodeOptions
 from catch11.modalities.recode import press
 from catch11.releases.press import open_ledger
 from catch11.studies.nets.digits import load_digits
+from catch11.studies.trial import SECRET
 
 Times = list[tuple[str, float]]
 
@@ -42,7 +43,7 @@ def gateway_time(
     seed: Annotated[int, typer.Option(help="Of their order.")] = 0,
 ) -> None:  # fmt: skip
     model = load_model(DIGITS)
-    key, files = build_key(model), digits()
+    key, files = build_key(model, secret=SECRET), digits()
     random.Random(seed).shuffle(files)
     pressed = press(key, RecodeOptions(keep="answer", model=model, check=True, workers=1))
     own, out = Times(), set[str]()

@@ -7,8 +7,8 @@ With --plot it measures nothing and draws benchmarks/records/search.jsonl: whisk
 hollow circles learnt from fewer files than the most.
 """
 
-import importlib
 import json
+import runpy
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ import torch
 import typer
 from torch import Tensor, nn
 
+from benchmarks.assets import ROOT
 from benchmarks.cache import Columns, kept
 from benchmarks.frame import ASSETS, WORK, Assets, Work, among
 from benchmarks.learning import Course, fresh, learn, reader
@@ -164,10 +165,10 @@ def unlike(assets: Path, work: Path, within: float, count: int, rivals: list[str
 
 def seen(work: Path, within: float, family: str, count: int, tiles: bool) -> dict[str, Any]:
     """One tolerance on the vision side of a tiny model, before and behind its projection."""
-    made_up = importlib.import_module("tests.models.vlm.tiny")
+    tiny = runpy.run_path(str(ROOT / "tests" / "models" / "vlm" / "tiny.py"))
     side = 112 if tiles else 56
-    model = made_up.tiny(family, 0, "size=112x112&stack=0" if tiles else "size=56x56&tokens=6")
-    shown = made_up.windows(made_up.pictures(count, height=side, width=side))
+    model = tiny["tiny"](family, 0, "size=112x112&stack=0" if tiles else "size=56x56&tokens=6")
+    shown = tiny["windows"](tiny["pictures"](count, height=side, width=side))
     recoder = DeepRecoder(
         model, build_key(model, secret=bytes(32)), at="tower.vision,tower",
         agreement=f"match<{within:g}", margin=0.05, radius=128.0, steps=300,

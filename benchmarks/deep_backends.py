@@ -20,8 +20,17 @@ from torch import Tensor, nn
 
 from benchmarks.frame import ASSETS, Assets
 from benchmarks.lines import show
-from benchmarks.named import BATCH, KNOWN, answers, as_files, model_of, pictures_of, whole
-from benchmarks.runtimes import Plain, session
+from benchmarks.named import (
+    BATCH,
+    KNOWN,
+    Plain,
+    answers,
+    as_files,
+    model_of,
+    pictures_of,
+    session,
+    whole,
+)
 from catch11 import DeepRecoder, build_key
 from catch11.data.pictures import decode_picture
 from catch11.fronts.find import first_tensor

@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import ViTConfig, ViTForImageClassification
 
 from benchmarks.lines import show
-from benchmarks.runtimes import Plain
+from benchmarks.named import Plain
 from catch11 import DeepRecoder, SealSecret, SpectralRecoder, build_key
 from catch11.canvas.plain import plain_canvas
 from catch11.errors import InvalidArgument

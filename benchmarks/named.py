@@ -1,17 +1,20 @@
-"""Models by their short names or as any command takes them, and the pictures they read."""
+"""Models by their short names or as any command takes them, what runs them, and the pictures they read."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from catch11 import Canvas
 from catch11.data.pictures import fit_picture
 from catch11.data.windows import to_pixels
+from catch11.fronts.find import first_tensor
+from catch11.lab import needed
 from catch11.models.frame import Model
 from catch11.models.load import load_picture_model
 from catch11.studies.place import FAMILIES, Pictures, Place
@@ -49,3 +52,23 @@ def answers(model: Model, pictures: Sequence[Image.Image]) -> Tensor:
     """What a model says behind its own preprocessing."""
     parts = [pictures[i : i + BATCH] for i in range(0, len(pictures), BATCH)]
     return torch.cat([model.logits(model.preprocess(part)) for part in parts]).argmax(1)
+
+
+class Plain(nn.Module):
+    """A net, of transformers too, that returns one tensor."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return first_tensor(self.net(pixel_values))
+
+
+def session(graph: Any) -> Any:
+    """An onnx.ModelProto or the path of one, ready to run."""
+    onnxruntime = needed("onnxruntime", "onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    given = graph.SerializeToString() if hasattr(graph, "SerializeToString") else str(graph)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])

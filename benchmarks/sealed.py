@@ -24,8 +24,8 @@ from benchmarks.frame import ASSETS, Assets
 from benchmarks.learning import Course, Vgg, fresh, learn, reader
 from benchmarks.learning import scratch as from_nothing
 from benchmarks.lines import show
+from benchmarks.named import Plain, session
 from benchmarks.photographs import Photographs
-from benchmarks.runtimes import Plain, session
 from benchmarks.thumbnails import answers, lessons, models, share, tests
 from benchmarks.timing import compared
 from catch11 import Canvas, SealSecret

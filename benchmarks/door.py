@@ -33,7 +33,7 @@ class Load:
 
 
 @contextmanager
-def gateway(folder: Path, model: str, key: Key, *, threads: int = 1) -> Iterator[tuple[str, int]]:
+def gateway(folder: Path, model: str, key: Key) -> Iterator[tuple[str, int]]:
     """A token and the process of a gateway that is ended behind the block."""
     (home := folder / "home").mkdir()
     master = secrets.token_hex(32)
@@ -42,7 +42,7 @@ def gateway(folder: Path, model: str, key: Key, *, threads: int = 1) -> Iterator
     add_grant(store, "key", "load", keep=("all", "answer"), quota=10**9)
     token = create_token(store, "load", ["recode"], limits=Limits(rate=10**7, concurrent=10**6))
     store.close()
-    words = ["serve", "--home", str(home), "--port", str(PORT), "--threads", str(threads)]
+    words = ["serve", "--home", str(home), "--port", str(PORT), "--threads", "1"]
     env = {**os.environ, "CATCH11_MASTER": master}
     server = subprocess.Popen([sys.executable, "-m", "catch11", *words], env=env)
     try:

@@ -54,19 +54,18 @@ def gateway(
     pictures: Annotated[int, typer.Option(help="Of a round.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of what they are cut from, and where.")] = 0,
     apart: Annotated[bool, typer.Option("--apart", help="The library, too, makes each deep file by itself, as a gateway must; else several at once where that is faster.")] = False,
-    workers: Annotated[int, typer.Option(help="Threads of the engine, in both.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Ask for jobs that are kept, not zips.")] = False,
 ) -> None:  # fmt: skip
     asked = dict(locals())
     spec = MODELS.get(model, model)
     loaded = load_model(spec)
     key = build_key(loaded, secret=SECRET)
-    options = RecodeOptions(method=method, model=loaded, check=True, workers=workers)
+    options = RecodeOptions(method=method, model=loaded, check=True, workers=1)
     drawn = (shown if model == "digits" else cut)(seed)
     seen: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory() as room,
-        opened(Path(room), spec, key, threads=workers) as (token, server),
+        opened(Path(room), spec, key) as (token, server),
     ):
         for number in range(-1, rounds):
             count = clients if number < 0 else pictures  # the first loads the model

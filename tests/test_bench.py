@@ -88,6 +88,11 @@ def test_one_command_lists_and_runs_them_all(capsys: pytest.CaptureFixture[str])
     assert "expected one of speed, averaging" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
+def test_files_stay_small(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
 @pytest.mark.parametrize("name", parts())
 def test_help_says_what_it_measures_and_prints(name: str) -> None:
     found = CliRunner().invoke(app_of(name), ["--help"], env={"COLUMNS": "80"})

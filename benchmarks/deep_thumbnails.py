@@ -18,14 +18,15 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from torch import nn
 
 from benchmarks.frame import ASSETS, WORK, Assets, Work, among
 from benchmarks.ideas import known_ideas
-from benchmarks.learning import Course, Fronted, fresh, learn, reader, scratch
-from benchmarks.learning import plain as plain_net
+from benchmarks.learning import Course, Fronted, Score, fresh, learn, plain, reader, scratch
 from benchmarks.lines import Lines, right
 from benchmarks.thumbnails import (
     WAYS,
+    Files,
     answers,
     files,
     forward_seconds,
@@ -103,79 +104,102 @@ def deep_thumbnails(
     work: Work = WORK,
 ) -> None:  # fmt: skip
     limits = {text: radius_of(text) for text in radius}
-    model, key, other = models(assets)
-    pictures, truth = tests(assets, test)
-    clean, forward = answers(model, pictures), forward_seconds(model, pictures)
-    taught, labels = lessons(assets, train) if train else (pictures[:0], truth[:0])
-    normalise = other.canvas.normalise
-    plain = partial(plain_net, assets, work, normalise)
-
-    def ball(limit: Any) -> DeepRecoder:
-        return DeepRecoder(model, key, radius=limit, steps=steps, margin=margin, chunk=100)
-
+    scene = Scene(assets, work, test, train)
+    ball: Any = partial(DeepRecoder, scene.model, scene.key, steps=steps, margin=margin, chunk=100)
     recoders: dict[str, Callable[[], DeepRecoder]]
-    recoders = {text: partial(ball, limit) for text, limit in limits.items()}
+    kind, recoders = "radius", {text: partial(ball, radius=r) for text, r in limits.items()}
     if way:
-        recoders = {one: partial(made_as, one, model, key) for one in way}
+        kind, recoders = "way", {one: partial(made_as, one, scene.model, scene.key) for one in way}
     if idea:
-        net = lambda: plain().eval().requires_grad_(False)  # noqa: E731
-        known = known_ideas(model, key, decoys=taught[-100:], plain=net)
-        if unknown := set(idea) - {*known, "all"}:
-            raise InvalidArgument("idea", expected=f"all, {', '.join(known)}", found=min(unknown))
-        recoders = {name: build for name, build in known.items() if {name, "all"} & set(idea)}
-    assert model.module is not None
-    assert other.module is not None
-    readers = {"ResNet-20": model.module, "ResNet-32": other.module}
-    if twin or sweep:
-        readers["plain"] = plain().eval()
-    if twin:
-        schooling = Schooling(epochs=twin)
-        readers["twin"] = trained_anew(Place(assets=assets), "resnet20", schooling, keep=True)
-    lines = Lines(work / "thumbnails.jsonl")
-    kind = "idea" if idea else "way" if way else "radius"
+        kind, recoders = "idea", scene.ideas(idea)
+    readers = scene.readers(plain=bool(twin or sweep), twin=twin)
     for name, build in recoders.items():
-        cell = {kind: name, "test": test}
-        recoder, held = build(), f"{kind}-{name}.pt".replace(" ", "-")
-        made = files(recoder, pictures, work / f"test-{held}")
+        scene.measure(kind, name, build(), readers, sweep)
+    if plot is not None:
+        draw([one for one in scene.lines.held if one["test"] == test], radius, train, plot)
+
+
+class Scene:
+    """ResNet-20 authorized and ResNet-32 the rival, pictures to judge by and to learn from."""
+
+    def __init__(self, assets: Path, work: Path, test: int, train: int) -> None:
+        self.assets, self.work = assets, work
+        self.model, self.key, self.other = models(assets)
+        self.pictures, self.truth = tests(assets, test)
+        self.clean = answers(self.model, self.pictures)
+        self.forward = forward_seconds(self.model, self.pictures)
+        nothing = self.pictures[:0], self.truth[:0]
+        self.taught, self.labels = lessons(assets, train) if train else nothing
+        self.normalise = self.other.canvas.normalise
+        self.lines = Lines(work / "thumbnails.jsonl")
+
+    def plain(self) -> nn.Module:
+        return plain(self.assets, self.work, self.normalise)
+
+    def ideas(self, names: list[str]) -> dict[str, Callable[[], DeepRecoder]]:
+        net = lambda: self.plain().eval().requires_grad_(False)  # noqa: E731
+        known = known_ideas(self.model, self.key, decoys=self.taught[-100:], plain=net)
+        if unknown := set(names) - {*known, "all"}:
+            raise InvalidArgument("idea", expected=f"all, {', '.join(known)}", found=min(unknown))
+        return {name: build for name, build in known.items() if {name, "all"} & set(names)}
+
+    def readers(self, *, plain: bool, twin: int) -> dict[str, nn.Module]:
+        assert self.model.module is not None
+        assert self.other.module is not None
+        found = {"ResNet-20": self.model.module, "ResNet-32": self.other.module}
+        if plain:
+            found["plain"] = self.plain().eval()
+        if twin:
+            place, schooling = Place(assets=self.assets), Schooling(epochs=twin)
+            found["twin"] = trained_anew(place, "resnet20", schooling, keep=True)
+        return found
+
+    def measure(
+        self, kind: str, name: str, recoder: DeepRecoder, readers: dict[str, nn.Module], sweep: int
+    ) -> None:
+        """The lines of one kind of files."""
+        cell = {kind: name, "test": len(self.pictures)}
+        file = f"{kind}-{name}.pt".replace(" ", "-")
+        made = files(recoder, self.pictures, self.work / f"test-{file}")
         kept = made.kept
-        if not lines.has(**cell, what="files"):
-            lines.add({
+        if not self.lines.has(**cell, what="files"):
+            self.lines.add({
                 **cell, "what": "files", "withheld": float((~kept).float().mean()),
-                "forwards": made.seconds / forward, "margin": recoder.margin,
+                "forwards": made.seconds / self.forward, "margin": recoder.margin,
             })  # fmt: skip
-        forms = {"clean": pictures, "png": made.images}
+        forms = {"clean": self.pictures, "png": made.images}
         forms |= {f"jpeg {quality}": Jpeg(quality).real(made.images, 1.0) for quality in QUALITIES}
         for form, seen in forms.items():
             for who, network in readers.items():
-                if lines.has(**cell, form=form, reader=who):
+                if self.lines.has(**cell, form=form, reader=who):
                     continue
                 with torch.no_grad():
-                    told = torch.cat([network(normalise(v)).argmax(1) for v in seen.split(200)])
-                lines.add({
-                    **cell, "form": form, "reader": who, **right((told == truth)[kept]),
-                    "as authorized": share(told[kept], clean[kept]),
+                    told = torch.cat(
+                        [network(self.normalise(v)).argmax(1) for v in seen.split(200)]
+                    )
+                self.lines.add({
+                    **cell, "form": form, "reader": who, **right((told == self.truth)[kept]),
+                    "as authorized": share(told[kept], self.clean[kept]),
                 })  # fmt: skip
-        score = reader(normalise(made.images[kept]), truth[kept])
-        once = Cell(count=train, course=Course(rate=0.01, epochs=4))
-        for plan in SWEEP[:sweep] or (once,):
-            if not 0 < plan.count <= train or lines.has(**cell, **plan.line):
-                continue
-            got = files(recoder, taught[: plan.count], work / f"train-{held}")
-            rival = fresh(other) if plan.rival == "ResNet-32" else plain()
-            if plan.begins == "scratch":
-                rival = scratch(rival)
-            elif plan.begins != "pretrained":
-                rival = Fronted(rival, free=plan.begins != "front")
-            begun = time.time()
-            known_labels = labels[: plan.count][got.kept]
-            learnt = learn(rival, normalise(got.images[got.kept]), known_labels, plan.course, score)
-            ran, loss, last = learnt.curve[-1]
-            lines.add({
-                **cell, **plan.line, "best": learnt.best, "last": last, "ran": ran, "loss": loss,
-                "minutes": (time.time() - begun) / 60,
-            })  # fmt: skip
-    if plot is not None:
-        draw([line for line in lines.held if line.get("test") == test], radius, train, plot)
+        score = reader(self.normalise(made.images[kept]), self.truth[kept])
+        train = len(self.taught)
+        for plan in SWEEP[:sweep] or (Cell(count=train, course=Course(rate=0.01, epochs=4)),):
+            if 0 < plan.count <= train and not self.lines.has(**cell, **plan.line):
+                got = files(recoder, self.taught[: plan.count], self.work / f"train-{file}")
+                self.lines.add({**cell, **plan.line, **self.adapted(plan, got, score)})
+
+    def adapted(self, plan: Cell, got: Files, score: Score) -> dict[str, float]:
+        """What a rival comes to that learns from files."""
+        rival = fresh(self.other) if plan.rival == "ResNet-32" else self.plain()
+        if plan.begins == "scratch":
+            rival = scratch(rival)
+        elif plan.begins != "pretrained":
+            rival = Fronted(rival, free=plan.begins != "front")
+        begun, labels = time.time(), self.labels[: plan.count][got.kept]
+        learnt = learn(rival, self.normalise(got.images[got.kept]), labels, plan.course, score)
+        ran, loss, last = learnt.curve[-1]
+        minutes = (time.time() - begun) / 60
+        return {"best": learnt.best, "last": last, "ran": ran, "loss": loss, "minutes": minutes}
 
 
 def draw(lines: Sequence[Mapping[str, Any]], radii: Sequence[str], train: int, path: Path) -> None:

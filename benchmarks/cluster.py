@@ -59,7 +59,13 @@ def beside_one(room: Path, source: Path, count: int, rounds: int) -> None:
         coarse.resize((400, 320), Image.Resampling.BICUBIC).save(source / f"{number:04}.jpg")
     recoder = SpectralRecoder(margined(), psnr=10.0)
     times: dict[str, list[tuple[float, float]]] = {"local": [], "ray 1": [], "ray 2": []}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     for number in range(rounds):
         for name in times:
             times[name].append(half(source, room / f"{name}-{number}", recoder, name, count))

@@ -27,7 +27,8 @@ def inspect(
     layer: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The front's layer, if not the found one; none: none at all."
+            metavar="NAME",
+            help="The front's layer, if not the found one; none: no layer, for deep alone.",
         ),
     ] = None,
     device: Device = "cpu",

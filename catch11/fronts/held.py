@@ -19,9 +19,9 @@ from catch11.fronts.front import Front
 from catch11.fronts.layer import Call, as_image, front_of, one_tile_each, sides_of
 
 
-# Of the response. TF32 rounds by 5e-4; a kernel misplaced at one border alone makes 2e-2.
 def leeway(made: Tensor) -> float:
-    """How far from what it is said to be a response of this precision may be, as a share."""
+    """How far from what it is said to be a response of this precision may be, as a share of it. TF32 rounds
+    by 5e-4; a kernel misplaced at one border alone makes 2e-2."""
     return 2e-2 if made.dtype == torch.bfloat16 else 2e-3
 
 

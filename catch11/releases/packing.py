@@ -76,8 +76,7 @@ class _Checked(Held):
 def _fetched(shard: Shard, sink: Store | None) -> None:
     """Bring what was sent back to where it is worked on. Raises ReleaseError where that was no release."""
     target = shard.target or shard.room
-    list_ = f"{shard.sent}/{NAME}" if sink is None or not sink.suffixes else shard.sent + LIST
-    if not (sink and sink.inside and sink.suffixes) and kind_at(list_) != "file":
+    if kind_at(list_at(shard, sink)) != "file":
         reason = "something lies here that is no release"
         raise ReleaseError(shown(shard.sent), reason, "give a place that is empty or new")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,12 +125,11 @@ def list_of(shard: Shard, sink: Store | None) -> Path:
     return beside(shard.target)
 
 
-def address_of(shard: Shard, sink: Store | None) -> str:
-    """Of the list of a shard that was sent, without credentials; empty of one that was not."""
-    place = shown(shard.sent) if shard.sent else ""
-    if not place or (sink is not None and sink.inside and sink.suffixes):
-        return place
-    return f"{place}/{NAME}" if sink is None or sink.inside else place + LIST
+def list_at(shard: Shard, sink: Store | None) -> str:
+    """The address of the list of a shard that is sent; empty of one that stays."""
+    if not shard.sent or (sink is not None and sink.inside and sink.suffixes):
+        return shard.sent
+    return f"{shard.sent}/{NAME}" if sink is None or sink.inside else shard.sent + LIST
 
 
 def _refuse_lost(shard: Shard, files: Mapping[str, str], source: Source) -> None:

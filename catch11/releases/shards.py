@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from catch11.data.stores.find import stem_of
 from catch11.data.stores.frame import Source, Store
 from catch11.data.stores.hub import SPLITS
-from catch11.data.stores.remote import send
+from catch11.data.stores.remote import send, shown
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import read_ledger
-from catch11.releases.packing import address_of, laid_out, packed, sent
+from catch11.releases.packing import laid_out, list_at, packed, sent
 from catch11.releases.places import one_sentence
 from catch11.releases.plan import Plan, Shard
 
@@ -44,7 +44,7 @@ def made_shard(
                 done = packed(shard, sink, source, done, before)
             if shard.sent:
                 sent(shard, sink)
-                done = replace(done, address=address_of(shard, sink))
+                done = replace(done, address=shown(list_at(shard, sink)))
     finally:
         source.close()
     return done

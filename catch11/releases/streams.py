@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from catch11.data.stores.columns import row_name
-from catch11.data.stores.frame import LIST, Store, Wanted, beside
+from catch11.data.stores.frame import Store, Wanted, beside
 from catch11.data.stores.remote import Where, fetch, kind_at, shown
 from catch11.data.stores.streams import Stream, part_source, without_rows
 from catch11.errors import InvalidArgument, ReleaseError, UnreadableSource
 from catch11.releases.engine import Summary
 from catch11.releases.ledger import rows_in
 from catch11.releases.lines import whole_lines
-from catch11.releases.manifest import NAME, Manifest, read_manifest
-from catch11.releases.packing import address_of, list_of
+from catch11.releases.manifest import Manifest, read_manifest
+from catch11.releases.packing import list_at, list_of
 from catch11.releases.plan import Shard, of_parts
 from catch11.releases.shards import Make, made_shard, together
 
@@ -107,7 +107,7 @@ def _standing(
     found = [one.distance for one in last.values() if one.distance is not None]
     return Summary(
         written=0, reused=outcomes.count("released"), withheld=outcomes.count("withheld"),
-        skipped=outcomes.count("skipped"), manifest=list_of(shard, sink), address=address_of(shard, sink), ledger=shard.ledger,
+        skipped=outcomes.count("skipped"), manifest=list_of(shard, sink), address=shown(list_at(shard, sink)), ledger=shard.ledger,
         distance=(median(found), max(found)) if found else None,
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _list(shard: Shard, sink: Store) -> Manifest | None:
     if not shard.sent:
         path = list_of(shard, sink)
         return read_manifest(path) if target.exists() and path.is_file() else None
-    address = shard.sent + (f"/{NAME}" if sink.inside else LIST)
+    address = list_at(shard, sink)
     if target.exists() or "none" in (kind_at(shard.sent), kind_at(address)):
         return None
     with TemporaryDirectory() as folder:

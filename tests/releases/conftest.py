@@ -35,6 +35,14 @@ def recoder(key: Key) -> SpectralRecoder:
 
 
 @pytest.fixture
+def small(recoder: SpectralRecoder) -> SpectralRecoder:
+    """Chunks of two pictures."""
+    made = SpectralRecoder(recoder.key, psnr=12.0)
+    made.domain.batch = 2
+    return made
+
+
+@pytest.fixture
 def fill() -> Callable[..., Path]:
     """Write smooth pictures of the given names below a folder."""
 

@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Any
 
 import jaxtyping
+import torch
 
 _kept, random.getrandbits = random.getrandbits, random.Random(0).getrandbits
 from beartype import BeartypeConf, beartype  # noqa: E402 - it takes the name as it is imported
@@ -43,7 +44,9 @@ def sampled(*, typechecker: Any) -> Callable[[Any], Any]:
         def call(*args: Any, **given: Any) -> Any:
             _calls[code] += 1
             seldom = _calls[code] > FIRST and _calls[code] % EVERY
-            return (made if seldom else looked)(*args, **given)
+            # What looks would stand in one trace and not in the next.
+            traced = torch.jit.is_tracing()
+            return (made if seldom or traced else looked)(*args, **given)
 
         return call
 

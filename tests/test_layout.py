@@ -15,13 +15,13 @@ PACKAGE = Path(catch11.__file__).parent
 
 # The rooms, ground floor first. A file imports from its own room or from the rooms above it here.
 ROOMS = (
-    "errors", "kinds", "lab", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
+    "errors", "steady", "kinds", "lab", "canvas", "crypto", "data", "fronts", "subspaces", "models", "keys", "copies",
     "recoding", "releases", "evaluation", "training", "theory", "attacks", "modalities", "plugs", "baselines",
     "studies", "report", "serve", "client", "cli", "__main__",
 )  # fmt: skip
 # What touches the secret, and all it may import besides the standard library.
 TRUSTED = (
-    "errors", "kinds", "canvas", "crypto", "fronts", "subspaces", "keys", "copies", "recoding",
+    "errors", "steady", "kinds", "canvas", "crypto", "fronts", "subspaces", "keys", "copies", "recoding",
     "modalities/table/recoder", "modalities/table/deep", "modalities/text/recoder",
     "modalities/text/deep",
 )  # fmt: skip

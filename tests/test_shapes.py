@@ -3,7 +3,7 @@
 import pytest
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.shapes import EVERY, FIRST, check, sampled
 
@@ -33,3 +33,21 @@ def test_one_of_the_later_ones_is() -> None:
         except Exception:  # noqa: BLE001 - jaxtyping's own
             refused += 1
     assert refused == 4
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_two_traces_are_alike_wherever_the_counting_is() -> None:
+    """torch.jit.trace traces twice and holds the graphs against each other, names included."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2)
+
+        @sampled(typechecker=check)
+        def forward(self, values: Float[Tensor, "row 2"]) -> Float[Tensor, "row 2"]:
+            return self.linear(values)
+
+    net = Net()
+    for _ in range(FIRST):
+        torch.jit.trace(net, torch.ones(3, 2))

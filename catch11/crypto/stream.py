@@ -14,6 +14,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from catch11.steady import settle
+
+settle()
+
 _TWO_TO_32 = 4294967296.0
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,7 +20,7 @@ from catch11.data.stores.remote import Where, fetch, is_remote, kind_at, local, 
 from catch11.errors import Catch11Error, ReleaseError, UnreadableSource
 from catch11.releases.form import digest
 from catch11.releases.lines import whole_lines
-from catch11.releases.manifest import ANEW, NAME, Entry, listed_bytes
+from catch11.releases.manifest import ANEW, NAME, Entry, listed_bytes, verify_lines
 
 _HELP = "give what `catch11 recode` wrote"
 
@@ -78,6 +78,15 @@ def is_release(dst: Where) -> bool:
     return (path / NAME).is_file() or ((packed or path.is_dir()) and bool(header_of(dst)))
 
 
+def refuse_released(src: Path) -> None:
+    """Raises ReleaseError where a source is a release, a file of one, or holds one: noise upon noise serves nobody."""
+    if lists := sorted(_lists_of(src), key=len):
+        raise ReleaseError(
+            src, f"this was released by catch11 already, as {lists[0]} says",
+            "give what it was made from; to recode it all the same, copy its files without that list",
+        )  # fmt: skip
+
+
 def ledgers(dst: Where, ledger: Where | None) -> list[tuple[str, Path]]:
     """The private lists of a release and what stands before the names of their files: the one given, or those
     beside it; none where there is none."""
@@ -132,6 +141,34 @@ def _local(root: Path) -> list[Holding]:
             return [replace(one, shard=f"{name}/" if name else "") for name, one in held]
     reason = "no manifest can be read here (No such file or directory)"
     raise ReleaseError(root / NAME, reason, "give a folder that `catch11 recode` wrote")
+
+
+def _lists_of(src: Path) -> Iterator[str]:
+    """The lists, signed as ours are, that a source holds or that name it."""
+    if src.is_dir():
+        for folder, _, files in os.walk(src):
+            for name in files:
+                if name.endswith(NAME) and _signed(_lines(path := Path(folder, name))[:1]):
+                    yield str(path)
+        return
+    book, store = src.parent / NAME, suffixed(src.name)
+    lines = _lines(book) if book.is_file() else []
+    if _signed(lines) and any(json.loads(line).get("file") == src.name for line in lines):
+        yield str(book)
+    if store is not None and store.name == "tar" and beside(src).is_file():
+        store = STORES["webdataset"]
+    with suppress(ReleaseError):
+        if store is not None and _signed((held := opened(store, src)).lines):
+            yield str(held.path)
+
+
+def _signed(lines: list[bytes]) -> bool:
+    """Whether lines are a list of ours or its beginning, whoever signed it."""
+    try:
+        verify_lines(Path(), lines)
+    except ReleaseError:
+        return False
+    return True
 
 
 def _kept(one: Holding, folder: str) -> Holding:

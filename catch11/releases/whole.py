@@ -11,6 +11,7 @@ from typing import Any
 
 from catch11.data.stores.frame import Given, Source, Wanted
 from catch11.data.stores.remote import Where, is_remote
+from catch11.data.stores.remote import local as here
 from catch11.data.stores.streams import Stream, is_stream
 from catch11.errors import InvalidArgument
 from catch11.keys.key import Key
@@ -20,6 +21,7 @@ from catch11.releases import engine as local
 from catch11.releases import streams
 from catch11.releases.engine import Progress, Runner, Summary
 from catch11.releases.form import form_of
+from catch11.releases.holdings import refuse_released
 from catch11.releases.ledger import Marks, content_mac
 from catch11.releases.names import Naming
 from catch11.releases.pipeline import Long, Request
@@ -157,9 +159,12 @@ def stored(
                 )  # fmt: skip
         if to not in (None, "folder"):
             raise InvalidArgument("to", expected=f"folder for a key of {modality}", found=to)
+        refuse_released(here(src))
         yield None
         return
     with planned(src, dst, _wanted(modality, columns, suffix), to=to, ledger=ledger) as plan:
+        if not is_remote(src):
+            refuse_released(here(src))
         yield plan
 
 

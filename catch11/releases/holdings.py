@@ -148,11 +148,11 @@ def _lists_of(src: Path) -> Iterator[str]:
     if src.is_dir():
         for folder, _, files in os.walk(src):
             for name in files:
-                if name.endswith(NAME) and _signed(_lines(path := Path(folder, name))[:1]):
+                if name.endswith(NAME) and _signed(_header(path := Path(folder, name))):
                     yield str(path)
         return
     book, store = src.parent / NAME, suffixed(src.name)
-    lines = _lines(book) if book.is_file() else []
+    lines = _lines(book) if _signed(_header(book)) else []
     if _signed(lines) and any(json.loads(line).get("file") == src.name for line in lines):
         yield str(book)
     if store is not None and store.name == "tar" and beside(src).is_file():
@@ -160,6 +160,17 @@ def _lists_of(src: Path) -> Iterator[str]:
     with suppress(ReleaseError):
         if store is not None and _signed((held := opened(store, src)).lines):
             yield str(held.path)
+
+
+def _header(path: Path) -> list[bytes]:
+    """The first line of what may be a list; others have files of that name, of any size and kind."""
+    try:
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            return list(whole_lines([file.readline(1 << 16)]))
+    except OSError:
+        return []
 
 
 def _signed(lines: list[bytes]) -> bool:

@@ -1,5 +1,6 @@
 """A release is no source: noise upon noise is what nobody asked for."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,3 +70,8 @@ def test_a_list_of_the_source_s_own_is_none_of_ours(
     ):
         (src / NAME).write_text(text)
         assert release(src, tmp_path / f"out{number}", recoder).written == COUNT
+    (src / NAME).unlink()
+    (src / NAME).symlink_to("nowhere")
+    os.mkfifo(src / f"pipe.{NAME}")
+    (src / "of" / NAME).mkdir(parents=True)
+    assert release(src, tmp_path / "odd", recoder).written == COUNT

@@ -44,7 +44,7 @@ SMALL = (
     Small("search --within 0.3 --vision internvl --tests 1"),
     Small("search --within 0.3 --photographs 1 --rival squeezenet", long=True),
     Small("gpu --device cpu --batch 1 --count 1 --steps 1 --tiny"),
-    Small("averaging --photographs 0 --thumbnails 2"),
+    Small("averaging --photographs 0 --thumbnails 2 --filters"),
     Small("text rel pairs.csv --only scores"),
     Small("averaging --photographs 1 --thumbnails 2", long=True),
     Small("probing --count 2", long=True),

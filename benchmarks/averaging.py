@@ -4,8 +4,9 @@ DeiT-tiny with spectral files of photographs, ResNet-20 with deep files of thumb
 another client (its name is mixed into the noise), or made with another key. Prints a line for the clean
 pictures and for each number of releases, way and reader: means and medians as `--attack average` makes them,
 read by each rival through its own preprocessing. Deep pictures that any release withholds are left out of all.
-With --filters one release and the means of 4 and of 16 are filtered too, by attacks that train nothing, and of each filter the
-setting that served a reader best on the very pictures counted is printed: more than an attacker could choose.
+With --filters one release and the means of 4 and of 16 are filtered too, by attacks that train nothing. Of each
+filter the setting is printed that served a reader best on the very pictures counted: more than an attacker could
+choose.
 """
 
 from dataclasses import replace
@@ -98,8 +99,8 @@ def curve(place: Place, family: str, method: str, count: int, by: By, *, filters
     def filtered(what: str, number: int, attempt: Attempt) -> None:
         assert attempt.restored is not None
         for name in FILTERS:
-            mean = replace(held, released=attempt.restored)
-            found = list(attack_of(name)().run(mean, generator=torch.Generator().manual_seed(0)))
+            given = replace(held, released=attempt.restored)
+            found = list(attack_of(name)().run(given, generator=torch.Generator().manual_seed(0)))
             for reader in readers if found else ():  # none where tiles are too few
                 best = max(found, key=lambda one: sum(jury.hits(reader, one)))
                 line(f"{what}, then {name}, {best.setting}", number, best, reader)

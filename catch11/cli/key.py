@@ -116,7 +116,7 @@ def key(
     if "psnr" in facts:
         view += f"\nrecode takes {facts['psnr']:g} dB unless --psnr says otherwise"
         if made.front.geometry == "conv":
-            view += "; files reach what this layer\nleaves room for, which may be weaker: catch11 inspect measures it"
+            view += "; files reach what this layer\nleaves room for, which may be weaker: catch11 inspect MODEL measures it"
     why = "keep it, and show it to nobody; next, what a release would be:"
     needs = ["--model", model] if named(made.modality).reader(made) or made.front.blind else []
     needs += ["--method", "deep"] if made.front.blind else []

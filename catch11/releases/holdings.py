@@ -57,12 +57,8 @@ def header_of(dst: Where) -> dict[str, Any]:
     """What the first line of the first list says, not verified; empty where there is none."""
     path = None if is_remote(dst) else local(dst) / NAME
     try:
-        if path is not None and path.is_file():
-            with path.open("rb") as file:
-                facts = json.loads(file.readline(1 << 16))
-        else:
-            lines = holdings(dst)[0].lines
-            facts = json.loads(lines[0]) if lines else {}
+        lines = _header(path) if path is not None and path.is_file() else holdings(dst)[0].lines
+        facts = json.loads(lines[0]) if lines else {}
     except (OSError, ValueError, RecursionError, Catch11Error):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -80,9 +76,9 @@ def is_release(dst: Where) -> bool:
 
 def refuse_released(src: Path) -> None:
     """Raises ReleaseError where a source is a release, a file of one, or holds one: noise upon noise serves nobody."""
-    if lists := sorted(_lists_of(src), key=len):
+    if (list_ := next(_lists_of(src), None)) is not None:
         raise ReleaseError(
-            src, f"this was released by catch11 already, as {lists[0]} says",
+            src, f"this was released by catch11 already, as {list_} says",
             "give what it was made from; to recode it all the same, copy its files without that list",
         )  # fmt: skip
 
@@ -158,7 +154,7 @@ def _lists_of(src: Path) -> Iterator[str]:
     if store is not None and store.name == "tar" and beside(src).is_file():
         store = STORES["webdataset"]
     with suppress(ReleaseError):
-        if store is not None and _signed((held := opened(store, src)).lines):
+        if store is not None and _signed((held := opened(store, src)).lines[:1]):
             yield str(held.path)
 
 
